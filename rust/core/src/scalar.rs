@@ -1,0 +1,42 @@
+//! Numbers as they are stored, and the one precision that sums use.
+
+use std::fmt::Debug;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// A storage type for long vectors. Arithmetic happens in `f64`: a value is widened exactly when it
+/// is read and rounded once when it is written, so that an f32 result is the rounding of the f64 one.
+pub trait Scalar:
+    sealed::Sealed + Copy + Debug + Default + PartialEq + Send + Sync + 'static
+{
+    /// The exact value.
+    fn widen(self) -> f64;
+
+    /// The nearest storable value, ties to even.
+    fn round(value: f64) -> Self;
+}
+
+impl Scalar for f32 {
+    fn widen(self) -> f64 {
+        f64::from(self)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "rounding to nearest is the purpose")]
+    fn round(value: f64) -> Self {
+        value as Self
+    }
+}
+
+impl Scalar for f64 {
+    fn widen(self) -> f64 {
+        self
+    }
+
+    fn round(value: f64) -> Self {
+        value
+    }
+}

@@ -1,0 +1,215 @@
+//! The boundary between NumPy's arrays and Rust's slices.
+//!
+//! An array that is C-contiguous and aligned is borrowed, any other is copied first. Borrows are
+//! read-only and results newly allocated, because two arrays may share the memory of one PyTorch
+//! tensor without NumPy or the borrow checker knowing.
+
+use landscape_core::Scalar;
+use landscape_core::surface::{Normalisation, TensorLayout};
+use numpy::{
+    Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+    PyUntypedArray, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+/// A 1-D array of either storage type, borrowed for reading.
+pub enum Vector<'py> {
+    F32(PyReadonlyArray1<'py, f32>),
+    F64(PyReadonlyArray1<'py, f64>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Vector<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let array = in_order(&object)?;
+        if let Ok(array) = array.cast::<PyArray1<f32>>() {
+            Ok(Self::F32(array.try_readonly()?))
+        } else if let Ok(array) = array.cast::<PyArray1<f64>>() {
+            Ok(Self::F64(array.try_readonly()?))
+        } else {
+            Err(unexpected(&array, "a 1-D array of float32 or float64"))
+        }
+    }
+}
+
+/// Vectors of one storage type.
+pub enum Vectors<'py> {
+    F32(Vec<PyReadonlyArray1<'py, f32>>),
+    F64(Vec<PyReadonlyArray1<'py, f64>>),
+}
+
+impl<'py> Vectors<'py> {
+    /// Sorts out which type; an empty family is one of f64.
+    pub fn of(vectors: impl IntoIterator<Item = Vector<'py>>) -> PyResult<Self> {
+        let (mut singles, mut doubles) = (Vec::new(), Vec::new());
+        for vector in vectors {
+            match vector {
+                Vector::F32(array) => singles.push(array),
+                Vector::F64(array) => doubles.push(array),
+            }
+        }
+        match (singles.is_empty(), doubles.is_empty()) {
+            (false, false) => Err(PyValueError::new_err(
+                "got vectors of float32 and of float64; pass vectors of one dtype",
+            )),
+            (false, true) => Ok(Self::F32(singles)),
+            (true, _) => Ok(Self::F64(doubles)),
+        }
+    }
+}
+
+/// The vectors as slices that outlive the release of the GIL.
+pub fn slices<'a, S: Element>(vectors: &'a [PyReadonlyArray1<'_, S>]) -> PyResult<Vec<&'a [S]>> {
+    vectors.iter().map(|vector| Ok(vector.as_slice()?)).collect()
+}
+
+/// Runs the same code on the slices of [`Vectors`] of either storage type.
+macro_rules! with_slices {
+    ($vectors:expr, |$slices:ident| $body:expr) => {
+        match $vectors {
+            $crate::boundary::Vectors::F32(vectors) => {
+                let $slices = $crate::boundary::slices(&vectors)?;
+                $body
+            }
+            $crate::boundary::Vectors::F64(vectors) => {
+                let $slices = $crate::boundary::slices(&vectors)?;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_slices;
+
+/// A 1-D array of float64.
+pub struct Doubles(pub Vec<f64>);
+
+impl FromPyObject<'_, '_> for Doubles {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let array = in_order(&object)?;
+        match array.cast::<PyArray1<f64>>() {
+            Ok(array) => Ok(Self(array.to_vec()?)),
+            Err(_) => Err(unexpected(&array, "a 1-D array of float64")),
+        }
+    }
+}
+
+/// A 2-D array of float64 in row-major order.
+pub struct Rows<'py>(pub PyReadonlyArray2<'py, f64>);
+
+impl<'py> FromPyObject<'_, 'py> for Rows<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let array = in_order(&object)?;
+        match array.cast::<PyArray2<f64>>() {
+            Ok(array) => Ok(Self(array.try_readonly()?)),
+            Err(_) => Err(unexpected(&array, "a 2-D array of float64")),
+        }
+    }
+}
+
+/// The tensors of a model: rows (offset, blocks, outer, filters, inner) of int64.
+pub struct Tensors(pub Vec<TensorLayout>);
+
+impl FromPyObject<'_, '_> for Tensors {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        const EXPECTED: &str =
+            "a (T, 5) array of int64 with rows (offset, blocks, outer, filters, inner)";
+        let array = in_order(&object)?;
+        let rows = array.cast::<PyArray2<i64>>().map_err(|_| unexpected(&array, EXPECTED))?;
+        let rows = rows.try_readonly()?;
+        let (rows, rest) = rows.as_slice()?.as_chunks::<5>();
+        if array.shape()[1] != 5 || !rest.is_empty() {
+            return Err(unexpected(&array, EXPECTED));
+        }
+        rows.iter().map(tensor_layout).collect::<PyResult<_>>().map(Self)
+    }
+}
+
+fn tensor_layout(row: &[i64; 5]) -> PyResult<TensorLayout> {
+    let sizes = row.map(usize::try_from);
+    let [Ok(offset), Ok(blocks), Ok(outer), Ok(filters), Ok(inner)] = sizes else {
+        return Err(PyValueError::new_err(format!(
+            "got the tensor {row:?}; pass an offset and sizes that are not negative"
+        )));
+    };
+    Ok(TensorLayout { offset, blocks, outer, filters, inner })
+}
+
+/// A storage type by its NumPy name.
+#[derive(Clone, Copy)]
+pub enum Dtype {
+    F32,
+    F64,
+}
+
+impl FromPyObject<'_, '_> for Dtype {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        one_of(&object, &[("float32", Self::F32), ("float64", Self::F64)])
+    }
+}
+
+/// A [`Normalisation`] by its name.
+pub struct Kind(pub Normalisation);
+
+impl FromPyObject<'_, '_> for Kind {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let names = [
+            ("filter", Normalisation::Filter),
+            ("layer", Normalisation::Layer),
+            ("model", Normalisation::Model),
+        ];
+        one_of(&object, &names).map(Self)
+    }
+}
+
+/// A newly allocated 1-D array that takes over the vector's memory.
+pub fn array<S: Scalar + Element>(py: Python<'_>, vector: Vec<S>) -> Bound<'_, PyAny> {
+    PyArray1::from_vec(py, vector).into_any()
+}
+
+/// A newly allocated 2-D array of rows of `columns` entries.
+pub fn table(
+    py: Python<'_>,
+    values: Vec<f64>,
+    columns: usize,
+) -> PyResult<Bound<'_, PyArray2<f64>>> {
+    let rows = values.len() / columns.max(1);
+    PyArray1::from_vec(py, values).reshape([rows, columns])
+}
+
+/// The array itself where it is C-contiguous and aligned, else a copy that is.
+fn in_order<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let Ok(array) = object.cast::<PyUntypedArray>() else {
+        let given = object.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("got {given}; pass a numpy array")));
+    };
+    if array.is_c_contiguous() && array.is_aligned() {
+        return Ok(array.clone());
+    }
+    Ok(array.call_method0("copy")?.cast_into()?)
+}
+
+fn unexpected(array: &Bound<'_, PyUntypedArray>, expected: &str) -> PyErr {
+    let (dtype, shape) = (array.dtype(), array.shape());
+    PyValueError::new_err(format!("got {dtype} of shape {shape:?}; pass {expected}"))
+}
+
+fn one_of<T: Copy>(object: &Bound<'_, PyAny>, names: &[(&str, T)]) -> PyResult<T> {
+    let given = object.cast::<PyString>()?.to_cow()?;
+    names.iter().find(|(name, _)| *name == given).map(|&(_, value)| value).ok_or_else(|| {
+        let known: Vec<_> = names.iter().map(|(name, _)| format!("{name:?}")).collect();
+        PyValueError::new_err(format!("got {given:?}; pass {}", known.join(" or ")))
+    })
+}

@@ -1,0 +1,30 @@
+//! The extension module `landscape._core`: an export table, and nothing else.
+//!
+//! `boundary` turns Python objects into slices and back, `gate` is the way every long call goes,
+//! and each remaining module holds one short function a driver.
+
+#![expect(clippy::needless_pass_by_value, reason = "pyo3 hands over arguments by value")]
+
+mod boundary;
+mod gate;
+mod grid;
+mod random;
+mod surface;
+mod vector;
+
+/// The numerical core of `landscape`; described in `_core.pyi`.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::grid::grid;
+    #[pymodule_export]
+    use crate::random::gaussian;
+    #[pymodule_export]
+    use crate::surface::{axis, normalise};
+    #[pymodule_export]
+    use crate::vector::{combine, dot, gram, norm, orthogonalise};
+
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "Python's name")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}
