@@ -1,0 +1,9 @@
+"""Frozen results: arrays, their error bars and how they were made. NumPy alone; no PyTorch."""
+
+from landscape._results._load import load
+from landscape._results.directions import Recipe
+from landscape._results.line import Line
+from landscape._results.run import Run
+from landscape._results.surface import Surface
+
+__all__ = ["Line", "Recipe", "Run", "Surface", "load"]

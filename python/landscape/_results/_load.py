@@ -1,0 +1,40 @@
+"""Reading a saved result of whatever kind."""
+
+from __future__ import annotations
+
+import os
+
+from landscape import _store
+from landscape._results import _pack
+from landscape._results.line import Line
+from landscape._results.surface import Surface
+
+_KINDS: dict[str, type[Surface] | type[Line]] = {Surface.kind: Surface, Line.kind: Line}
+
+
+def load(path: str | os.PathLike[str]) -> Surface | Line:
+    """Read the result that `save` wrote, equal to it bit for bit.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A `Surface` or a `Line`, as the file says; its figure is None.
+
+    Raises:
+        ValueError: the file is cut short, damaged, of another program, of a newer landscape, or an
+            unfinished run; the text says which and what to do.
+        OSError: there is no such file, or it cannot be read.
+
+    Example:
+        >>> surface = landscape.load("surface.npz")
+        >>> surface.plot().figure.savefig("surface.pdf")
+    """
+    stored = _store.read(path, *_KINDS)
+    try:
+        return _pack.unpack(_KINDS[stored.kind], stored.record, stored.arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{os.fspath(path)} does not hold a whole {stored.kind} ({error!r}); it was changed "
+            "after it was saved. Restore it from a copy or compute it again"
+        ) from error

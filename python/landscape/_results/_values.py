@@ -1,0 +1,102 @@
+"""Values that cannot change: read-only arrays, mappings and JSON. Depends on NumPy alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+V = TypeVar("V")
+
+
+class ReadOnly(Mapping[str, V]):
+    """A mapping without a way to change it, which pickles and copies as a dict does."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, V]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: str) -> V:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+def frozen_array(value: Any, name: str, shape: tuple[int, ...] | None) -> NDArray[np.float64]:
+    """A read-only float64 copy, refused unless it has the shape that the other fields ask for.
+
+    Args:
+        value: anything that NumPy reads as real numbers; NaN and infinities are numbers.
+        name: what to call it in an error.
+        shape: the expected shape; None accepts any.
+    """
+    given = np.asarray(value)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {given.dtype}; expected real numbers")
+    if shape is not None and given.shape != shape:
+        raise ValueError(
+            f"{name} has shape {given.shape}; expected {shape}, the last axis varying fastest"
+        )
+    array = np.array(given, dtype=np.float64, order="C", copy=True)
+    array.setflags(write=False)
+    return array
+
+
+def frozen_axis(value: Any, name: str) -> NDArray[np.float64]:
+    """A read-only axis: one-dimensional, finite and strictly increasing."""
+    array = frozen_array(value, name, None)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}; expected one dimension with a point")
+    if not (np.isfinite(array).all() and (np.diff(array) > 0).all()):
+        raise ValueError(f"{name} is {array}; expected finite, strictly increasing coordinates")
+    return array
+
+
+def frozen_arrays(
+    value: Mapping[str, Any], name: str, shape: tuple[int, ...]
+) -> ReadOnly[NDArray[np.float64]]:
+    """Each array of a mapping read-only, of one shape."""
+    return ReadOnly(
+        {key: frozen_array(item, f"{name}[{key!r}]", shape) for key, item in value.items()}
+    )
+
+
+def frozen_json(value: Any) -> Any:
+    """JSON values that cannot change and equal themselves after a round trip through a file.
+
+    JSON has one kind of sequence, so every sequence becomes a tuple; NumPy's scalars become
+    Python's.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return ReadOnly({key: frozen_json(item) for key, item in value.items()})
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        return tuple(frozen_json(item) for item in value)
+    return value
+
+
+def same_bits(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> bool:
+    """Equal shapes and equal bytes: NaN equals the same NaN, and -0.0 differs from 0.0."""
+    if a is None or b is None:
+        return a is b
+    return a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def finite_range(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The smallest and the largest finite value; NaN twice where there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)
