@@ -1,0 +1,131 @@
+"""Progress of a long call: a bar, silence, or the caller's own function. Depends on tqdm alone."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+Choice: TypeAlias = "str | Callable[[int, int], object] | None"
+
+_DELAY = 2.0  # seconds: a shorter run shows nothing
+
+
+class Progress(Protocol):
+    """What a driver holds: a context manager that is told how far the run has come."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def update(self, done: int, **shown: float) -> None:
+        """Say that `done` of the total are ready, and show these values: `smallest=0.012`."""
+
+
+def reporter(
+    progress: Choice,
+    total: int,
+    label: str,
+    *,
+    unit: str = "point",
+    start: int = 0,
+) -> Progress:
+    """The reporter that the `progress=` of a public function asks for.
+
+    Args:
+        progress: None shows a bar where the standard error stream is a terminal and nothing
+            elsewhere; "bar" always shows one (on that stream, after two seconds); "off" is
+            silent; a function is called with (done, total) after each update.
+        total: the number of units in the whole run.
+        label: stands before the bar.
+        unit: what is counted.
+        start: units that a resumed run finds done.
+
+    Raises:
+        ValueError: another text.
+        TypeError: anything else.
+
+    Example:
+        >>> with reporter("off", total=2601, label="surface") as progress:
+        ...     progress.update(8, smallest=0.012)
+    """
+    if progress is None:
+        progress = "bar" if _terminal() else "off"
+    if callable(progress):
+        return _Calls(progress, total)
+    if not isinstance(progress, str):
+        raise TypeError(f"progress={progress!r}: {_EXPECTED}")
+    if progress == "bar":
+        return _Bar(total, label, unit, start)
+    if progress == "off":
+        return _Silence()
+    raise ValueError(f"progress={progress!r}: {_EXPECTED}")
+
+
+_EXPECTED = "expected None (a bar in a terminal), 'bar', 'off' or a function of (done, total)"
+
+
+def _terminal() -> bool:
+    """The stream may be missing (pythonw), closed, or an object without isatty."""
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+class _Silence:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, done: int, **shown: float) -> None:
+        pass
+
+
+class _Calls(_Silence):
+    def __init__(self, function: Callable[[int, int], object], total: int) -> None:
+        self._function = function
+        self._total = total
+
+    def update(self, done: int, **shown: float) -> None:  # noqa: ARG002  (a bar shows them)
+        self._function(done, self._total)
+
+
+class _Bar:
+    def __init__(self, total: int, label: str, unit: str, start: int) -> None:
+        self._open = partial(
+            tqdm,
+            total=total,
+            desc=label,
+            unit=f" {unit}s",
+            initial=start,
+            delay=_DELAY,
+            dynamic_ncols=True,
+        )
+
+    def __enter__(self) -> Self:
+        self._bar = self._open(file=sys.stderr)  # only now: the clock starts with the run
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def update(self, done: int, **shown: float) -> None:
+        if shown:
+            self._bar.set_postfix(
+                {name: f"{value:.4g}" for name, value in shown.items()}, refresh=False
+            )
+        self._bar.update(done - self._bar.n)
