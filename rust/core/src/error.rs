@@ -11,7 +11,7 @@ pub enum Error {
     /// The supplier of the loss failed. Its own error travels unchanged, so that a Python exception
     /// leaves the core as the object it entered as, although the core knows no Python.
     Supplier(Box<dyn StdError + Send + Sync>),
-    /// Somebody asked, through [`Cancel`](crate::Cancel), that the computation stop.
+    /// Somebody raised the flag that asks a computation to stop.
     Cancelled,
 }
 
@@ -45,7 +45,7 @@ impl StdError for Error {
 macro_rules! require {
     ($condition:expr, $($advice:tt)+) => {
         if !$condition {
-            return Err($crate::Error::Invalid(format!($($advice)+)));
+            return Err($crate::error::Error::Invalid(format!($($advice)+)));
         }
     };
 }

@@ -4,21 +4,33 @@
 //!
 //! | layer | what it holds |
 //! |---|---|
-//! | `error`, `scalar` | failures; storage types |
-//! | `vector` | long vectors: sums, combinations, projections |
+//! | `error` | what can go wrong |
+//! | `scalar` | storage types: f32 and f64, with arithmetic in f64 |
+//! | `vector` | sums, combinations and projections of long vectors |
 //! | `random` | seeded normals |
-//! | `objective` | the interface between suppliers, drivers and monitors |
-//! | [`surface`] | directions, grids |
+//! | `monitor` | how a computation is watched and stopped |
+//! | `operator` | symmetric linear operators |
+//! | `objective` | the interface at which suppliers and drivers meet |
+//! | `analytic` | suppliers with known answers |
+//! | `surface` | directions and grids |
 
 mod error;
-mod objective;
-mod random;
 mod scalar;
-pub mod surface;
+
+mod random;
 mod vector;
 
+mod monitor;
+mod objective;
+mod operator;
+
+pub mod analytic;
+pub mod surface;
+
 pub use error::Error;
-pub use objective::{Cancel, Monitor, Progress, Subspace, Unwatched};
+pub use monitor::{Cancel, Monitor, Progress, Unwatched};
+pub use objective::{HostSubspace, Objective, Subspace};
+pub use operator::{Dense, LinearOperator, Shifted};
 pub use random::Gaussian;
 pub use scalar::Scalar;
 pub use vector::{combine, dot, gram, norm, orthogonalise};

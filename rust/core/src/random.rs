@@ -9,7 +9,7 @@ use std::f64::consts::TAU;
 
 use rayon::prelude::*;
 
-use crate::Scalar;
+use crate::scalar::Scalar;
 
 /// Pairs of normals that one task makes: long enough to hide the cost of starting it.
 const PAIRS_PER_TASK: usize = 1 << 12;

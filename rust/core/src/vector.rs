@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::Scalar;
 use crate::error::{Error, require};
+use crate::scalar::Scalar;
 
 /// Entries that one leaf of a sum covers: 16 KiB of f64, so a block stays in the first-level cache.
 pub(crate) const BLOCK: usize = 1 << 11;
@@ -75,10 +75,10 @@ pub fn gram<S: Scalar>(vectors: &[&[S]]) -> Result<Vec<f64>, Error> {
 
 /// x − P x, where P projects orthogonally onto the span of `against`.
 ///
-/// The vectors of `against` may have any lengths and angles, and may depend on each other. The
-/// coefficients c of P x solve the normal equations A'A c = A'x, and are corrected once by solving
-/// A'A δ = A'(x − A c): the second pass of Gram-Schmidt, without which the result keeps a cosine of
-/// about ε ‖x‖ / ‖x − P x‖ with the span. No intermediate vector is stored or rounded.
+/// The vectors of `against` may have any lengths and angles, and may depend on each other. Their
+/// coefficients in P x solve the normal equations A'A c = A'x; a second pass does the same to x − A c,
+/// without which the result keeps a cosine of about ε ‖x‖ / ‖x − P x‖ with the span. No intermediate
+/// vector is stored, and only the result is rounded to S.
 ///
 /// What is left of a vector inside the span is rounding noise; compare norms to notice.
 ///
@@ -96,19 +96,17 @@ pub fn gram<S: Scalar>(vectors: &[&[S]]) -> Result<Vec<f64>, Error> {
 /// # Ok::<(), landscape_core::Error>(())
 /// ```
 pub fn orthogonalise<S: Scalar>(x: &[S], against: &[&[S]]) -> Result<Vec<S>, Error> {
-    let family = [&[x], against].concat();
-    require_one_length(&family)?;
     let factor = Cholesky::of(&gram(against)?, against.len());
-    // The residual x − A c as a combination of (x, A): its first coefficient stays 1.
-    let mut residual = vec![0.0; family.len()];
-    residual[0] = 1.0;
+    require_one_length(&[&[x], against].concat())?;
+    // The residual as the combination x − A c₁ − A c₂. Adding c₁ to c₂ first would round the second
+    // correction away.
+    let (mut vectors, mut coefficients) = (vec![x], vec![1.0]);
     for _pass in 0..2 {
-        let correction = factor.solve(products_with_combination(against, &family, &residual));
-        for (coefficient, delta) in residual[1..].iter_mut().zip(correction) {
-            *coefficient -= delta;
-        }
+        let projection = factor.solve(products_with_combination(against, &vectors, &coefficients));
+        coefficients.extend(projection.iter().map(|coefficient| -coefficient));
+        vectors.extend(against);
     }
-    combine(&family, &residual)
+    combine(&vectors, &coefficients)
 }
 
 /// ⟨aᵢ, Σⱼ cⱼ vⱼ⟩ for every aᵢ, the combination existing only one block at a time and in f64.

@@ -6,9 +6,10 @@
 
 use landscape_core::Scalar;
 use landscape_core::surface::{Normalisation, TensorLayout};
+use numpy::ndarray::{Dimension, Ix1, Ix2};
 use numpy::{
-    Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
-    PyUntypedArray, PyUntypedArrayMethods,
+    Element, PyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray1,
+    PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -25,13 +26,10 @@ impl<'py> FromPyObject<'_, 'py> for Vector<'py> {
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let array = in_order(&object)?;
-        if let Ok(array) = array.cast::<PyArray1<f32>>() {
-            Ok(Self::F32(array.try_readonly()?))
-        } else if let Ok(array) = array.cast::<PyArray1<f64>>() {
-            Ok(Self::F64(array.try_readonly()?))
-        } else {
-            Err(unexpected(&array, "a 1-D array of float32 or float64"))
+        if array.cast::<PyArray1<f32>>().is_ok() {
+            return readable(&array, "").map(Self::F32);
         }
+        readable(&array, "a 1-D array of float32 or float64").map(Self::F64)
     }
 }
 
@@ -90,26 +88,19 @@ impl FromPyObject<'_, '_> for Doubles {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let array = in_order(&object)?;
-        match array.cast::<PyArray1<f64>>() {
-            Ok(array) => Ok(Self(array.to_vec()?)),
-            Err(_) => Err(unexpected(&array, "a 1-D array of float64")),
-        }
+        let array = readable::<f64, Ix1>(&in_order(&object)?, "a 1-D array of float64")?;
+        Ok(Self(array.as_slice()?.to_vec()))
     }
 }
 
-/// A 2-D array of float64 in row-major order.
+/// A 2-D array of float64, row-major.
 pub struct Rows<'py>(pub PyReadonlyArray2<'py, f64>);
 
 impl<'py> FromPyObject<'_, 'py> for Rows<'py> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let array = in_order(&object)?;
-        match array.cast::<PyArray2<f64>>() {
-            Ok(array) => Ok(Self(array.try_readonly()?)),
-            Err(_) => Err(unexpected(&array, "a 2-D array of float64")),
-        }
+        readable(&in_order(&object)?, "a 2-D array of float64").map(Self)
     }
 }
 
@@ -123,12 +114,11 @@ impl FromPyObject<'_, '_> for Tensors {
         const EXPECTED: &str =
             "a (T, 5) array of int64 with rows (offset, blocks, outer, filters, inner)";
         let array = in_order(&object)?;
-        let rows = array.cast::<PyArray2<i64>>().map_err(|_| unexpected(&array, EXPECTED))?;
-        let rows = rows.try_readonly()?;
-        let (rows, rest) = rows.as_slice()?.as_chunks::<5>();
-        if array.shape()[1] != 5 || !rest.is_empty() {
+        let table = readable::<i64, Ix2>(&array, EXPECTED)?;
+        if array.shape()[1] != 5 {
             return Err(unexpected(&array, EXPECTED));
         }
+        let (rows, _) = table.as_slice()?.as_chunks();
         rows.iter().map(tensor_layout).collect::<PyResult<_>>().map(Self)
     }
 }
@@ -199,6 +189,17 @@ fn in_order<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArr
         return Ok(array.clone());
     }
     Ok(array.call_method0("copy")?.cast_into()?)
+}
+
+/// A read-only borrow of an array in order, if it holds `T` in `D` dimensions.
+fn readable<'py, T: Element, D: Dimension>(
+    array: &Bound<'py, PyUntypedArray>,
+    expected: &str,
+) -> PyResult<PyReadonlyArray<'py, T, D>> {
+    match array.cast::<PyArray<T, D>>() {
+        Ok(array) => Ok(array.try_readonly()?),
+        Err(_) => Err(unexpected(array, expected)),
+    }
 }
 
 fn unexpected(array: &Bound<'_, PyUntypedArray>, expected: &str) -> PyErr {

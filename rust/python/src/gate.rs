@@ -12,15 +12,17 @@ pub fn enter<T: Send>(
     py.detach(|| work(&Cancel::new())).map_err(exception)
 }
 
-/// Takes the GIL for a call back into Python. What it raises leaves the gate as the same object.
+/// Takes the GIL for a call back into Python, whose exception will leave the gate as the same object.
+///
+/// Signals that arrived while Rust worked are handled here, on the main thread as Python demands it:
+/// this is where Ctrl-C becomes a `KeyboardInterrupt`.
 pub fn reenter<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
-    Python::attach(call).map_err(Error::supplier)
-}
-
-/// Runs the handlers of signals that arrived since the GIL was released (on the main thread, where
-/// Python runs them); Ctrl-C comes out as `KeyboardInterrupt`.
-pub fn poll_signals(py: Python<'_>) -> PyResult<()> {
-    py.check_signals()
+    Python::attach(|py| {
+        let value = call(py)?;
+        py.check_signals()?;
+        Ok(value)
+    })
+    .map_err(|raised: PyErr| Error::supplier(raised))
 }
 
 fn exception(error: Error) -> PyErr {

@@ -68,7 +68,7 @@ impl Subspace for Callback {
     }
 }
 
-/// Tells a Python function about progress, and lets Ctrl-C through.
+/// Tells a Python function about progress.
 struct Watcher {
     tick: Py<PyAny>,
     columns: usize,
@@ -78,8 +78,7 @@ impl Monitor for Watcher {
     fn tick(&mut self, progress: Progress<'_>) -> Result<(), Error> {
         gate::reenter(|py| {
             let values = table(py, progress.values.to_vec(), self.columns)?;
-            self.tick.bind(py).call1((progress.done, values))?;
-            gate::poll_signals(py)
+            self.tick.bind(py).call1((progress.done, values)).map(drop)
         })
     }
 }

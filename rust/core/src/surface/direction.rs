@@ -4,8 +4,8 @@ use std::ops::{Add, Range};
 
 use rayon::prelude::*;
 
-use crate::Scalar;
 use crate::error::{Error, require};
+use crate::scalar::Scalar;
 use crate::vector::{BLOCK, inner_product, tree_sum};
 
 /// What of a direction is scaled to the norm of the same part of the reference θ.

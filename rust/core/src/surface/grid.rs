@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::error::{Error, require};
-use crate::objective::{Cancel, Monitor, Progress, Subspace};
+use crate::monitor::{Cancel, Monitor, Progress};
+use crate::objective::Subspace;
 
 /// `points` coordinates from `low` to `high`: xᵢ = ((n − 1 − i) low + i high) / (n − 1).
 ///

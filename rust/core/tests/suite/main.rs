@@ -1,0 +1,9 @@
+//! The core, tested through what it exports: one file an idea.
+
+mod analytic;
+mod common;
+mod gaussian;
+mod grid;
+mod layering;
+mod normalise;
+mod vector;
