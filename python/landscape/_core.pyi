@@ -1,9 +1,9 @@
 """The numerical core of `landscape`, written in Rust.
 
-Vectors are one-dimensional arrays of float32 or float64. An array that is C-contiguous and aligned
-is read where it lies, any other is copied first; results are newly allocated. Sums are accumulated
-in float64 in an order that depends on the length alone, so every result is the same bits on any
-number of threads. The GIL is released while Rust works.
+A vector is a one-dimensional array of float32 or float64. Where it is C-contiguous and aligned it
+is read in place, else copied first; nothing is ever written to it, and results are newly allocated.
+Sums are accumulated in float64, in an order that depends on lengths alone: every result is the
+same bits on any number of threads. The GIL is released while Rust works.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,29 +12,213 @@ from typing import Literal, TypeAlias, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "__version__",
+    "axis",
+    "combine",
+    "dot",
+    "gaussian",
+    "gram",
+    "grid",
+    "norm",
+    "normalise",
+    "orthogonalise",
+]
+
 __version__: str
 
+_Single: TypeAlias = NDArray[np.float32]
 _Double: TypeAlias = NDArray[np.float64]
-_Vector = TypeVar("_Vector", NDArray[np.float32], NDArray[np.float64])
+_Vector = TypeVar("_Vector", bound=_Single | _Double)
 
 @overload
-def gaussian(
-    size: int, *, seed: int, stream: int, dtype: Literal["float32"]
-) -> NDArray[np.float32]: ...
+def gaussian(size: int, *, seed: int, stream: int, dtype: Literal["float32"]) -> _Single: ...
 @overload
-def gaussian(size: int, *, seed: int, stream: int, dtype: Literal["float64"]) -> _Double: ...
-def axis(low: float, high: float, points: int) -> _Double: ...
-def dot(x: _Vector, y: _Vector) -> float: ...
-def norm(x: NDArray[np.float32] | _Double) -> float: ...
-def combine(vectors: Sequence[_Vector], coefficients: _Double) -> _Vector: ...
-def gram(vectors: Sequence[_Vector]) -> _Double: ...
-def orthogonalise(x: _Vector, against: Sequence[_Vector]) -> _Vector: ...
+def gaussian(size: int, *, seed: int, stream: int, dtype: Literal["float64"]) -> _Double:
+    """Independent standard normal numbers x_i ~ N(0, 1), the same bits on every platform.
+
+    Box-Muller pairs of uniform numbers from the counter-based generator Philox4x32-10, whose key
+    is the seed and whose counter is (i // 2, stream). The float32 numbers are the float64 ones,
+    rounded.
+
+    Args:
+        size: How many numbers.
+        seed: From 0 to 2**64 - 1.
+        stream: From 0 to 2**64 - 1; streams of one seed are independent.
+        dtype: "float32" or "float64".
+
+    Returns:
+        An array of shape (size,).
+
+    Raises:
+        ValueError: The dtype is neither of the two.
+        OverflowError: The size, the seed or the stream is out of range.
+        MemoryError: The numbers do not fit.
+
+    Reference:
+        Salmon, Moraes, Dror, Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3",
+        section 3.2; Box and Muller (1958), "A note on the generation of random normal deviates".
+
+    Example:
+        >>> short = gaussian(3, seed=7, stream=0, dtype="float64")
+        >>> long = gaussian(9, seed=7, stream=0, dtype="float64")
+        >>> bool((short == long[:3]).all())
+        True
+    """
+
+def axis(low: float, high: float, points: int) -> _Double:
+    """Equally spaced coordinates x_i = ((n - 1 - i) low + i high) / (n - 1).
+
+    The ends are exact, and a symmetric axis of an odd number of points has an exact 0.
+
+    Args:
+        low: The first coordinate.
+        high: The last coordinate.
+        points: Their number n, at least 2.
+
+    Returns:
+        An array of shape (points,).
+
+    Raises:
+        ValueError: Not finite, not low < high, or fewer than 2 points.
+
+    Example:
+        >>> axis(-1, 1, 5).tolist()
+        [-1.0, -0.5, 0.0, 0.5, 1.0]
+    """
+
+def dot(x: _Vector, y: _Vector) -> float:
+    """The inner product <x, y> = sum_i x_i y_i.
+
+    Args:
+        x: Shape (d,).
+        y: Shape (d,), of the same dtype.
+
+    Returns:
+        The sum, accumulated in float64.
+
+    Raises:
+        ValueError: The lengths or dtypes differ.
+
+    Example:
+        >>> dot(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+        11.0
+    """
+
+def norm(x: _Single | _Double) -> float:
+    """The Euclidean norm sqrt(<x, x>).
+
+    Args:
+        x: Shape (d,).
+
+    Returns:
+        The norm, accumulated in float64.
+
+    Raises:
+        ValueError: Not a vector.
+
+    Example:
+        >>> norm(np.array([3.0, 4.0]))
+        5.0
+    """
+
+def combine(vectors: Sequence[_Vector], coefficients: _Double) -> _Vector:
+    """The linear combination sum_i c_i v_i, summed in float64 and rounded once.
+
+    Args:
+        vectors: k arrays of shape (d,), of one dtype.
+        coefficients: Shape (k,).
+
+    Returns:
+        An array of shape (d,) and the vectors' dtype.
+
+    Raises:
+        ValueError: The lengths, dtypes or numbers differ, or there is no vector.
+
+    Example:
+        >>> combine([np.array([1.0, 2.0]), np.array([0.0, 1.0])], np.array([10.0, 1.0])).tolist()
+        [10.0, 21.0]
+    """
+
+def gram(vectors: Sequence[_Vector]) -> _Double:
+    """The Gram matrix G_ij = <v_i, v_j>, read from memory in one pass.
+
+    Args:
+        vectors: k arrays of shape (d,), of one dtype.
+
+    Returns:
+        An array of shape (k, k), symmetric bit for bit.
+
+    Raises:
+        ValueError: The lengths or dtypes differ.
+
+    Example:
+        >>> gram([np.array([1.0, 2.0]), np.array([0.0, 1.0])]).tolist()
+        [[5.0, 2.0], [2.0, 1.0]]
+    """
+
+def orthogonalise(x: _Vector, against: Sequence[_Vector]) -> _Vector:
+    """The part of x that is orthogonal to a span: x - A (A'A)^-1 A' x, with A = against.
+
+    The vectors of `against` may have any norms and angles, and may depend on each other. What is
+    left of an x inside their span is rounding noise; compare norms to notice.
+
+    Args:
+        x: Shape (d,).
+        against: Arrays of shape (d,), of the same dtype; none leaves x as it is.
+
+    Returns:
+        An array of shape (d,) and the same dtype; float64 arithmetic, rounded once.
+
+    Raises:
+        ValueError: The lengths or dtypes differ.
+
+    Reference:
+        Giraud, Langou, Rozloznik (2005), "The loss of orthogonality in the Gram-Schmidt
+        orthogonalization process": a second pass is enough.
+
+    Example:
+        >>> orthogonalise(np.array([3.0, 4.0]), [np.array([0.0, 2.0])]).tolist()
+        [3.0, 0.0]
+    """
+
 def normalise(
     direction: _Vector,
     reference: _Vector,
     tensors: NDArray[np.int64],
     kind: Literal["filter", "layer", "model"],
-) -> _Vector: ...
+) -> _Vector:
+    """The direction d with each part P scaled to the reference's norm: d_P ||r_P|| / ||d_P||.
+
+    A part is a filter, a tensor, or all listed tensors together. It becomes zero where either norm
+    is zero; entries that no tensor covers become zero.
+
+    Args:
+        direction: Shape (d,).
+        reference: Shape (d,), of the same dtype: the weights.
+        tensors: Shape (T, 5), rows (offset, blocks, outer, filters, inner). A tensor's entries
+            start at its offset, laid out [block][outer][filter][inner]; filter (b, f) is all its
+            (o, i) entries.
+        kind: "filter", "layer" or "model".
+
+    Returns:
+        An array of shape (d,) and the same dtype; one float64 factor a part, rounded once.
+
+    Raises:
+        ValueError: The lengths or dtypes differ, tensors overlap or reach outside the vector, or
+            the kind is none of the three.
+
+    Reference:
+        Li, Xu, Taylor, Studer, Goldstein (2018), "Visualizing the loss landscape of neural nets",
+        section 4.
+
+    Example:
+        >>> linear = np.array([[0, 1, 1, 2, 2]])
+        >>> direction, theta = np.array([3.0, 4.0, 0.0, 1.0]), np.array([0.0, 10.0, 2.0, 0.0])
+        >>> normalise(direction, theta, linear, "filter").tolist()
+        [6.0, 8.0, 0.0, 2.0]
+    """
+
 def grid(
     evaluate: Callable[[_Double], _Double],
     axes: Sequence[_Double],
@@ -43,4 +227,36 @@ def grid(
     chunk: int,
     start: int,
     tick: Callable[[int, _Double], object],
-) -> _Double: ...
+) -> _Double:
+    """The values of f on a product of m axes, n points, the first axis fastest, chunk by chunk.
+
+    Both functions are called on the caller's thread, and whatever they raise comes out as the same
+    object. NaN and infinite values are data. Signals are handled after every call, so Ctrl-C stops
+    a run with `KeyboardInterrupt`.
+
+    Args:
+        evaluate: Maps coordinates of shape (k, m) to values of shape (k, columns), float64.
+        axes: m arrays of coordinates.
+        columns: Values a point: the loss, then metrics.
+        chunk: Points that `evaluate` gets at a time; the last chunk may be smaller.
+        start: Points that are known already: a multiple of the chunk, or n.
+        tick: Called after each chunk with the number of points done, those before `start` included,
+            and the chunk's values, shape (k, columns).
+
+    Returns:
+        The values of the points from `start` on, shape (n - start, columns).
+
+    Raises:
+        ValueError: An axis is empty or not finite, `evaluate` returned another shape or dtype, or
+            `start` does not lie between two chunks.
+
+    Example:
+        >>> squares = lambda coords: (coords**2).sum(axis=1, keepdims=True)
+        >>> axes = [np.array([0.0, 1.0]), np.array([0.0, 10.0])]
+        >>> grid(squares, axes, columns=1, chunk=2, start=0, tick=print).tolist()
+        2 [[0.]
+         [1.]]
+        4 [[100.]
+         [101.]]
+        [[0.0], [1.0], [100.0], [101.0]]
+    """

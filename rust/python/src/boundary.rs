@@ -26,10 +26,10 @@ impl<'py> FromPyObject<'_, 'py> for Vector<'py> {
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let array = in_order(&object)?;
-        if array.cast::<PyArray1<f32>>().is_ok() {
-            return readable(&array, "").map(Self::F32);
+        match array.cast::<PyArray1<f32>>() {
+            Ok(singles) => Ok(Self::F32(singles.try_readonly()?)),
+            Err(_) => readable(&array, "a 1-D array of float32 or float64").map(Self::F64),
         }
-        readable(&array, "a 1-D array of float32 or float64").map(Self::F64)
     }
 }
 

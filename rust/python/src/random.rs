@@ -2,6 +2,7 @@
 
 use landscape_core::{Gaussian, Scalar};
 use numpy::Element;
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
 use crate::boundary::{Dtype, array};
@@ -29,8 +30,12 @@ fn beginning<S: Scalar + Element>(
     stream: Gaussian,
     size: usize,
 ) -> PyResult<Bound<'_, PyAny>> {
+    let mut numbers = Vec::new();
+    numbers.try_reserve_exact(size).map_err(|_| {
+        PyMemoryError::new_err(format!("{size} numbers do not fit into memory; ask for fewer"))
+    })?;
     let numbers = gate::enter(py, |_| {
-        let mut numbers = vec![S::default(); size];
+        numbers.resize(size, S::default());
         stream.fill(0, &mut numbers);
         Ok(numbers)
     })?;

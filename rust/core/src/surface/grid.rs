@@ -116,11 +116,13 @@ impl Grid {
         let Schedule { chunk, start } = schedule;
         self.require_fit(subspace, schedule)?;
         let columns = subspace.columns();
-        let mut values = vec![0.0; (self.len - start) * columns];
-        for (i, out) in values.chunks_mut(chunk * columns).enumerate() {
+        let mut values = Vec::new();
+        for first in (start..self.len).step_by(chunk) {
             cancel.check()?;
-            let first = start + i * chunk;
-            let done = self.len.min(first + chunk);
+            let done = self.len.min(first.saturating_add(chunk));
+            let known = values.len();
+            values.resize(known + (done - first) * columns, 0.0);
+            let out = &mut values[known..];
             subspace.evaluate(&self.coordinates(first..done), out, cancel)?;
             monitor.tick(Progress { done, total: self.len, values: out })?;
         }
