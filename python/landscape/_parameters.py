@@ -1,0 +1,269 @@
+"""How a model's parameters lie in one flat vector: names, shapes, offsets, filters.
+
+Depends on PyTorch and NumPy alone. Nothing here runs a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from landscape._filters import FilterGrid, filter_grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+__all__ = ["ParameterEntry", "ParameterLayout", "select_parameters"]
+
+_WRAPPER_PREFIXES = ("module.", "_orig_mod.")
+_SHOWN_DIFFERENCES = 5
+
+
+@dataclass(frozen=True)
+class ParameterEntry:
+    """One parameter tensor and its place in the flat vector."""
+
+    name: str
+    """The first name under which the model lists the tensor."""
+    aliases: tuple[str, ...]
+    """Every further name of the same tensor (tied weights)."""
+    shape: tuple[int, ...]
+    offset: int
+    dtype: str
+    """The dtype that the model stores, such as ``"float32"`` or ``"bfloat16"``."""
+    filters: FilterGrid | None
+    """How the tensor splits into filters; None for biases, scales and other 1-D tensors."""
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def span(self) -> slice:
+        """The entries' place in the flat vector."""
+        return slice(self.offset, self.offset + self.size)
+
+
+@dataclass(frozen=True)
+class ParameterLayout:
+    r"""The bijection between named parameter tensors and one flat vector theta in R^d.
+
+    Tensors follow each other in the order of ``model.named_parameters()``, each in C order; a
+    tensor with several names (tied weights) appears once. Two models can be joined by a line when
+    their layouts are equal: the same names and shapes in the same order.
+
+    Example:
+        >>> from torch import nn
+        >>> layout = ParameterLayout.of(nn.Linear(3, 2))
+        >>> layout.size, [entry.name for entry in layout.entries]
+        (8, ['weight', 'bias'])
+    """
+
+    entries: tuple[ParameterEntry, ...]
+
+    @classmethod
+    def of(cls, model: nn.Module, parameters: str | Iterable[str] | None = None) -> ParameterLayout:
+        """Read the layout of a model's trainable parameters.
+
+        Args:
+            model: The module to describe.
+            parameters: Names, module prefixes or shell patterns of the parameters to vary; all
+                trainable ones when None.
+
+        Returns:
+            The layout of the chosen parameters, in the model's own order.
+
+        Raises:
+            ValueError: A pattern matches no trainable parameter, or there is none at all.
+        """
+        chosen = select_parameters(model, parameters)
+        owners = {
+            id(parameter): (module, name)
+            for module in model.modules()
+            for name, parameter in module.named_parameters(recurse=False)
+        }
+        names: dict[int, list[str]] = {}
+        for name, parameter in model.named_parameters(remove_duplicate=False):
+            names.setdefault(id(parameter), []).append(name)
+        entries, offset = [], 0
+        for name in chosen:
+            parameter = model.get_parameter(name)
+            module, local_name = owners[id(parameter)]
+            entry = ParameterEntry(
+                name=name,
+                aliases=tuple(alias for alias in names[id(parameter)] if alias != name),
+                shape=tuple(parameter.shape),
+                offset=offset,
+                dtype=str(parameter.dtype).removeprefix("torch."),
+                filters=filter_grid(module, local_name, parameter.shape),
+            )
+            entries.append(entry)
+            offset += entry.size
+        return cls(tuple(entries))
+
+    @property
+    def size(self) -> int:
+        """The dimension d of the flat vector."""
+        return self.entries[-1].span.stop if self.entries else 0
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The flat vector's dtype: float64 where any tensor is float64, otherwise float32."""
+        wide = any(entry.dtype == "float64" for entry in self.entries)
+        return np.dtype(np.float64 if wide else np.float32)
+
+    def difference(self, other: ParameterLayout) -> str | None:
+        """Say in words how another layout differs, or None where the two can be joined."""
+        mine = {entry.name: entry.shape for entry in self.entries}
+        theirs = {entry.name: entry.shape for entry in other.entries}
+        lines = [
+            f"{name}: {_shape_or_missing(mine.get(name))} here, "
+            f"{_shape_or_missing(theirs.get(name))} there"
+            for name in dict.fromkeys((*mine, *theirs))
+            if mine.get(name) != theirs.get(name)
+        ]
+        if not lines:
+            return None if list(mine) == list(theirs) else "the same tensors in another order"
+        shown = "; ".join(lines[:_SHOWN_DIFFERENCES])
+        hidden = len(lines) - _SHOWN_DIFFERENCES
+        return f"{shown}; and {hidden} more" if hidden > 0 else shown
+
+    def flatten(self, source: nn.Module | Mapping[str, Any]) -> NDArray[Any]:
+        """Copy named tensors into one flat vector.
+
+        Args:
+            source: A module, or a mapping from names to tensors or arrays. Entries that the
+                layout does not list (buffers, held parameters) are left out; the prefixes of
+                ``DataParallel`` and ``torch.compile`` are understood.
+
+        Returns:
+            The vector theta, shape (d,), in the layout's dtype.
+
+        Raises:
+            ValueError: A tensor is missing or has another shape; every one that does is named.
+        """
+        tensors = _named_tensors(source)
+        problems, flat = [], np.empty(self.size, self.dtype)
+        for entry in self.entries:
+            found = next((tensors[n] for n in (entry.name, *entry.aliases) if n in tensors), None)
+            shape = None if found is None else tuple(found.shape)
+            if found is None or shape != entry.shape:
+                problems.append(
+                    f"{entry.name}: expected {entry.shape}, got {_shape_or_missing(shape)}"
+                )
+                continue
+            flat[entry.span] = _host_array(found).reshape(-1)
+        if problems:
+            shown = "; ".join(problems[:_SHOWN_DIFFERENCES])
+            raise ValueError(
+                f"the weights do not fit the model ({len(problems)} of {len(self.entries)} tensors "
+                f"differ): {shown}; pass weights of a model with the same layers"
+            )
+        return flat
+
+    def unflatten(self, theta: NDArray[Any] | Tensor) -> dict[str, Tensor]:
+        """Split a flat vector into named tensors: the inverse of :meth:`flatten`.
+
+        Args:
+            theta: The vector, shape (d,).
+
+        Returns:
+            New tensors by name, in the dtypes that the model stores, tied names included, so that
+            ``model.load_state_dict(..., strict=False)`` takes them.
+
+        Raises:
+            ValueError: The vector's length is not d.
+        """
+        flat = torch.as_tensor(theta)
+        if flat.shape != (self.size,):
+            raise ValueError(
+                f"got a vector of shape {tuple(flat.shape)}, expected ({self.size},): one number "
+                "for each parameter that varies"
+            )
+        state: dict[str, Tensor] = {}
+        for entry in self.entries:
+            piece = flat[entry.span].reshape(entry.shape)
+            tensor = piece.to(getattr(torch, entry.dtype), copy=True)
+            state.update(dict.fromkeys((entry.name, *entry.aliases), tensor))
+        return state
+
+    def filter_table(self, one_dimensional: str = "zero") -> NDArray[np.int64]:
+        """List where each tensor lies and how it splits into filters, for the core.
+
+        Args:
+            one_dimensional: ``"zero"`` leaves biases and normalisation scales out, ``"include"``
+                takes each as one filter.
+
+        Returns:
+            Rows (offset, blocks, outer, filters, inner), shape (tensors, 5).
+        """
+        rows = []
+        for entry in self.entries:
+            if entry.filters is not None:
+                rows.append((entry.offset, *entry.filters))
+            elif one_dimensional == "include":
+                rows.append((entry.offset, *FilterGrid(1, 1, 1, entry.size)))
+        return np.array(rows, dtype=np.int64).reshape(-1, 5)
+
+
+def select_parameters(model: nn.Module, parameters: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Name the trainable parameters that a user's names, prefixes or patterns choose."""
+    trainable = tuple(name for name, p in model.named_parameters() if p.requires_grad)
+    if not trainable:
+        raise ValueError(
+            "the model has no trainable parameter, so there is nothing to vary; call "
+            "model.requires_grad_(True) first, or pass a model with parameters"
+        )
+    if parameters is None:
+        return trainable
+    patterns = (parameters,) if isinstance(parameters, str) else tuple(parameters)
+    matched = {pattern: _matches(pattern, trainable) for pattern in patterns}
+    for pattern, names in matched.items():
+        if not names:
+            raise ValueError(
+                f"parameters={pattern!r} matches no trainable parameter; the model has "
+                f"{_listed(trainable)}"
+            )
+    chosen = set().union(*matched.values()) if matched else set()
+    if not chosen:
+        raise ValueError("parameters is empty, so there is nothing to vary; pass names or patterns")
+    return tuple(name for name in trainable if name in chosen)
+
+
+def _matches(pattern: str, names: Sequence[str]) -> set[str]:
+    return {name for name in names if fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")}
+
+
+def _listed(names: Sequence[str], limit: int = 40) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _shape_or_missing(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else str(shape)
+
+
+def _named_tensors(source: nn.Module | Mapping[str, Any]) -> Mapping[str, Any]:
+    named: Mapping[str, Any] = (
+        dict(source.named_parameters(remove_duplicate=False))
+        if isinstance(source, torch.nn.Module)
+        else source
+    )
+    for prefix in _WRAPPER_PREFIXES:
+        if named and all(name.startswith(prefix) for name in named):
+            named = {name.removeprefix(prefix): tensor for name, tensor in named.items()}
+    return named
+
+
+def _host_array(tensor: Any) -> NDArray[Any]:
+    if not isinstance(tensor, torch.Tensor):
+        return np.asarray(tensor)
+    host = tensor.detach().cpu()
+    return (host.float() if host.dtype in (torch.bfloat16, torch.float16) else host).numpy()
