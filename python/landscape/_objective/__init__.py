@@ -1,0 +1,12 @@
+"""The Objective: who supplies L(theta). The only place that runs the user's model.
+
+Depends on PyTorch, NumPy and the parameter layout; nothing here draws, saves or drives.
+"""
+
+from landscape._objective.criterion import BatchLoss, batch_loss
+from landscape._objective.metrics import MetricLike
+from landscape._objective.objective import Objective
+from landscape._objective.strategy import Strategy
+from landscape._objective.subspace import Subspace
+
+__all__ = ["BatchLoss", "MetricLike", "Objective", "Strategy", "Subspace", "batch_loss"]

@@ -1,0 +1,132 @@
+"""Putting an Objective together: data read, model probed, evaluator built, oddities noted.
+
+Depends on the other rooms of this folder; only the Objective depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from landscape._objective.batch_norm import BatchNormPolicy, BatchNorms
+from landscape._objective.evaluate import Evaluator, Measurement
+from landscape._objective.options import chosen_device, chosen_dtype
+from landscape._objective.points import Rows
+from landscape._objective.probe import check_data, probed_criterion
+from landscape._objective.reading import Placement, Reading, read_data
+from landscape._objective.stage import PointBuffer, Stage
+from landscape._parameters import ParameterLayout
+
+__all__ = ["assembled", "model_notes", "on_other_data", "total_weight"]
+
+
+def assembled(
+    model: nn.Module,
+    layout: ParameterLayout,
+    data: Any,
+    loss: Any,
+    *,
+    batch_norm: BatchNormPolicy,
+    dropout: str,
+    device: torch.device | str | None,
+    dtype: torch.dtype | str | None,
+    samples: int | Sequence[int] | None,
+    batch_size: int | None,
+    memory_budget: int,
+    seed: int,
+) -> tuple[Reading, Evaluator]:
+    """Read the data, look at the model once, and build the evaluator; see :class:`Objective`."""
+    place = chosen_device(device, model)
+    working, flat = chosen_dtype(dtype, layout)
+    theta = layout.flatten(model)
+    _check_finite(theta, layout)
+    placement = Placement(place, working, working or _input_dtype(model), memory_budget)
+    reading = read_data(data, placement, batch_size=batch_size, samples=samples, seed=seed)
+    stage = Stage(model, layout, device=place, dtype=working, seed=seed)
+    norms = BatchNorms(model)
+    here = PointBuffer(layout, stage.dtypes, dtype=flat, device=place)
+    here.fill(Rows(torch.from_numpy(theta)[None]), 0)
+    criterion = probed_criterion(stage, reading.batches, loss, here)
+    evaluator = Evaluator(
+        stage=stage,
+        layout=layout,
+        dtype=flat,
+        batches=reading.batches,
+        measurement=Measurement(criterion),
+        norms=norms,
+        statistics=reading.batches,
+        batch_norm=batch_norm,
+        dropout=dropout,
+    )
+    return reading, evaluator
+
+
+def on_other_data(
+    evaluator: Evaluator, data: Any, *, memory_budget: int, seed: int
+) -> tuple[Reading, Evaluator]:
+    """The same function of other data; its batch statistics still come from the first ones."""
+    stage = evaluator.stage
+    placement = Placement(
+        stage.device, stage.dtype, stage.dtype or _input_dtype(stage.model), memory_budget
+    )
+    reading = read_data(data, placement, batch_size=None, samples=None, seed=seed)
+    theta = evaluator.layout.flatten(stage.model)
+    here = evaluator.buffer()
+    here.fill(Rows(torch.from_numpy(theta)[None]), 0)
+    check_data(evaluator.measurement.criterion, stage, reading.batches, here)
+    return reading, replace(evaluator, batches=reading.batches)
+
+
+def total_weight(evaluator: Evaluator) -> float:
+    """The denominator of L.
+
+    Raises:
+        ValueError: It is zero, so that there is nothing to average.
+    """
+    weight = evaluator.measurement.weights(evaluator.batches)[0]
+    if not weight > 0:
+        raise ValueError(
+            f"the total weight of the data is {weight}: every target is ignored or its class has "
+            "weight 0; check ignore_index and the class weights"
+        )
+    return weight
+
+
+def model_notes(model: nn.Module, norms: BatchNorms) -> tuple[str, ...]:
+    """What the user should know about the model in every result."""
+    notes = []
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    if frozen:
+        notes.append(
+            f"{len(frozen)} parameters with requires_grad=False are held and not varied, "
+            f"{frozen[0]} among them"
+        )
+    if norms.always_batch:
+        notes.append(
+            f"{norms.always_batch} batch-norm layers without running statistics normalise by the "
+            "batch under every policy"
+        )
+    return tuple(notes)
+
+
+def _check_finite(theta: NDArray[Any], layout: ParameterLayout) -> None:
+    for entry in layout.entries:
+        piece = theta[entry.span]
+        if not np.isfinite(piece).all():
+            count = int((~np.isfinite(piece)).sum())
+            raise ValueError(
+                f"the model's {entry.name} has {count} of {entry.size} values that are NaN or "
+                "infinite; nothing can be measured around them: load finite weights"
+            )
+
+
+def _input_dtype(model: nn.Module) -> torch.dtype:
+    """The dtype that floating NumPy inputs take: the parameters' own."""
+    found = {p.dtype for p in model.parameters() if p.is_floating_point()}
+    return found.pop() if len(found) == 1 else torch.float32

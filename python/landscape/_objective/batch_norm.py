@@ -1,0 +1,88 @@
+"""What batch norm does away from the trained point: the three policies.
+
+Depends on PyTorch and the data's split. Runs inside a lent stage only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+if TYPE_CHECKING:
+    from landscape._objective.data import Batch, Batches
+
+__all__ = ["POLICIES", "BatchNormPolicy", "BatchNorms"]
+
+BatchNormPolicy = Literal["frozen", "recalibrated", "batch"]
+POLICIES: tuple[BatchNormPolicy, ...] = ("frozen", "recalibrated", "batch")
+
+
+class BatchNorms:
+    """The batch-normalisation layers of a model."""
+
+    def __init__(self, model: nn.Module) -> None:
+        layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+        self.layers = [layer for layer in layers if layer.running_mean is not None]
+        self.always_batch = len(layers) - len(self.layers)
+        """Layers without running statistics, which normalise by the batch under every policy."""
+
+    def __bool__(self) -> bool:
+        return bool(self.layers) or self.always_batch > 0
+
+    def use_batch_statistics(self) -> None:
+        """Normalise by the batch at hand (policy "batch").
+
+        Without running statistics PyTorch falls back on the batch, and there is nothing to update.
+        """
+        for layer in self.layers:
+            layer._buffers["running_mean"] = None
+            layer._buffers["running_var"] = None
+
+    def recalibrate(
+        self, run: Callable[[nn.Module, Any], Any], model: nn.Module, batches: Batches
+    ) -> None:
+        """Re-estimate the running statistics at the parameters now installed.
+
+        One pass over the fixed split in train mode; batch means and unbiased variances are
+        averaged with the batch sizes as weights, in float64.
+
+        Args:
+            run: Runs the model on a batch's content.
+            model: The lent model.
+            batches: The data.
+        """
+        sums = [(_zeros(layer.running_mean), _zeros(layer.running_var)) for layer in self.layers]
+        for batch in batches.split():
+            self._observe(run, model, batch, sums)
+        for layer, (mean, variance) in zip(self.layers, sums, strict=True):
+            layer.__dict__["training"] = False
+            dtype = layer.running_mean.dtype  # type: ignore[union-attr]
+            layer._buffers["running_mean"] = (mean / batches.samples).to(dtype)
+            layer._buffers["running_var"] = (variance / batches.samples).to(dtype)
+
+    def _observe(
+        self,
+        run: Callable[[nn.Module, Any], Any],
+        model: nn.Module,
+        batch: Batch,
+        sums: list[tuple[Tensor, Tensor]],
+    ) -> None:
+        for layer in self.layers:
+            # a momentum of None averages over the calls of this batch: one, or several where a
+            # layer is shared
+            layer.__dict__.update(training=True, momentum=None)
+            layer._buffers["running_mean"] = torch.zeros_like(layer.running_mean)  # type: ignore[arg-type]
+            layer._buffers["running_var"] = torch.zeros_like(layer.running_var)  # type: ignore[arg-type]
+            layer._buffers["num_batches_tracked"] = torch.zeros((), dtype=torch.long)
+        run(model, batch.content)
+        for layer, (mean, variance) in zip(self.layers, sums, strict=True):
+            mean.add_(layer.running_mean, alpha=batch.size)  # type: ignore[arg-type]
+            variance.add_(layer.running_var, alpha=batch.size)  # type: ignore[arg-type]
+
+
+def _zeros(buffer: Tensor | None) -> Tensor:
+    return torch.zeros_like(buffer, dtype=torch.float64)  # type: ignore[arg-type]

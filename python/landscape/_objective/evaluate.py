@@ -1,0 +1,242 @@
+"""Losses and metrics of many points: sums over all samples, one point at a time or in batches.
+
+Depends on the stage, the criterion, the data and the batch-norm policy. Knows nothing of
+gradients, and nothing of who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from landscape._objective.batch_norm import BatchNormPolicy, BatchNorms
+from landscape._objective.criterion import Criterion
+from landscape._objective.data import Batch, Batches, Resident, Streamed
+from landscape._objective.heads import Head
+from landscape._objective.metrics import Metric
+from landscape._objective.points import Points
+from landscape._objective.stage import PointBuffer, Stage
+from landscape._objective.strategy import Strategy
+from landscape._objective.tree import map_tensors
+from landscape._parameters import ParameterLayout
+
+__all__ = ["Evaluator", "Measurement"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is summed over the samples at a point: the loss, then the metrics, then its spread."""
+
+    criterion: Criterion
+    metrics: tuple[Metric, ...] = ()
+    spread: bool = False
+    """Also sum the squares that a standard error needs (recognised losses only)."""
+
+    @property
+    def columns(self) -> int:
+        """How many sums there are."""
+        return 1 + len(self.metrics) + 2 * self.spread
+
+    def totals(self, model: torch.nn.Module, batch: Batch) -> Tensor:
+        """The sums of one batch, float64, shape (columns,)."""
+        content, size = batch.content, batch.size
+        outputs = self.criterion.outputs(model, content)
+        sums = [self.criterion.total(outputs, content, size)]
+        if self.metrics:
+            targets, found = self._targets(content), getattr(outputs, "logits", outputs)
+            sums += [metric.total(found, targets, size) for metric in self.metrics]
+        if self.spread:
+            sums += self._squares(outputs, content)
+        return torch.stack(sums)
+
+    def weights(self, batches: Batches) -> list[float]:
+        """The denominators of the loss and of each metric, from one pass over the data."""
+        sums = [0.0] * (1 + len(self.metrics))
+        for batch in batches.blocks(None):
+            sums[0] += self.criterion.weight(batch.content, batch.size)
+            for column, metric in enumerate(self.metrics, start=1):
+                sums[column] += metric.weight(self._targets(batch.content), batch.size)
+        return sums
+
+    def sample_weights(self, batch: Batch) -> Tensor:
+        """What each sample adds to the denominator of L (recognised losses only)."""
+        return self._head.sample_weights(self._targets(batch.content))
+
+    @property
+    def _head(self) -> Head:
+        if self.criterion.head is None:
+            raise ValueError(f"{self.criterion.name!r} is known only by its batch means")
+        return self.criterion.head
+
+    def _targets(self, content: Any) -> Tensor:
+        targets = self.criterion.targets(content)
+        if targets is None:
+            raise ValueError(
+                "a metric needs targets, and the batches have none; pass (inputs, targets)"
+            )
+        return targets
+
+    def _squares(self, outputs: Any, content: Any) -> list[Tensor]:
+        losses = self._head.per_sample(outputs, self._targets(content))
+        weights = self._head.sample_weights(self._targets(content)).to(losses.device)
+        return [losses.square().sum(), (losses * weights).sum()]
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """The function that takes points to sums, for one model, one set of data and one policy."""
+
+    stage: Stage
+    layout: ParameterLayout
+    dtype: torch.dtype
+    """The flat vector's."""
+    batches: Batches
+    measurement: Measurement
+    norms: BatchNorms
+    statistics: Batches
+    """The data that batch statistics are re-estimated on: those of L, also for test data."""
+    batch_norm: BatchNormPolicy
+    dropout: str
+
+    def measuring(self, measurement: Measurement) -> Evaluator:
+        """The same evaluator with other sums."""
+        return replace(self, measurement=measurement)
+
+    @property
+    def cuttable(self) -> bool:
+        """Whether samples do not see each other, so that blocks may be of any size."""
+        return (
+            self.measurement.criterion.head is not None
+            and all(metric.separable for metric in self.measurement.metrics)
+            and self.batch_norm != "batch"
+            and not self.norms.always_batch
+            and self.dropout == "off"
+        )
+
+    def blocks(self, strategy: Strategy) -> Iterator[Batch]:
+        """The data in the blocks and the memory format in which they are evaluated."""
+        found = self.batches.blocks(strategy.block) if self.cuttable else self.batches.split()
+        if strategy.memory_format != "channels_last":
+            return found
+        return (
+            replace(batch, content=map_tensors(_channels_last, batch.content)) for batch in found
+        )
+
+    def buffer(self) -> PointBuffer:
+        """Room for one point: the only vector of size d that an evaluation allocates."""
+        return PointBuffer(
+            self.layout, self.stage.dtypes, dtype=self.dtype, device=self.stage.device
+        )
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Lend the model under this policy."""
+        with torch.inference_mode(mode=False), self.stage.lent(dropout=self.dropout):
+            if self.batch_norm == "batch":
+                self.norms.use_batch_statistics()
+            yield
+
+    @contextmanager
+    def without_graph(self) -> Iterator[None]:
+        """Record no graph, but let opaque losses differentiate with respect to their inputs."""
+        if self.measurement.criterion.head is None:
+            with torch.enable_grad():
+                yield
+        else:
+            with torch.inference_mode():
+                yield
+
+    def begin_point(self, tensors: Sequence[Tensor]) -> None:
+        """Install a point and bring the batch statistics up to it."""
+        self.stage.install(tensors)
+        self.stage.restart()
+        if self.batch_norm == "recalibrated" and self.norms:
+            with torch.no_grad():
+                self.norms.recalibrate(
+                    self.measurement.criterion.outputs, self.stage.model, self.statistics
+                )
+            self.stage.restart()
+
+    def sums(self, points: Points, strategy: Strategy) -> Tensor:
+        """Evaluate every point on all samples.
+
+        Args:
+            points: The parameter vectors.
+            strategy: How they are evaluated.
+
+        Returns:
+            The measurement's sums, float64, on the CPU, shape (points, columns).
+        """
+        with self.ready(), self.without_graph():
+            if strategy.kind == "vmap":
+                found = self._vectorised(points, strategy)
+            elif isinstance(self.batches, Streamed) and self.batch_norm != "recalibrated":
+                found = self._batch_by_batch(points, strategy)
+            else:
+                found = self._point_by_point(points, strategy)
+            return found.cpu()
+
+    def _point_by_point(self, points: Points, strategy: Strategy) -> Tensor:
+        buffer, model = self.buffer(), self.stage.model
+        blocks = self._repeatable(strategy)
+        found = self._zeros(len(points))
+        for index in range(len(points)):
+            buffer.fill(points, index)
+            self.begin_point(buffer.tensors)
+            for batch in self.blocks(strategy) if blocks is None else blocks:
+                found[index] += self.measurement.totals(model, batch).detach()
+        return found
+
+    def _batch_by_batch(self, points: Points, strategy: Strategy) -> Tensor:
+        """One pass over streamed data for all points, not one each."""
+        buffer, model = self.buffer(), self.stage.model
+        found = self._zeros(len(points))
+        for batch in self.blocks(strategy):
+            for index in range(len(points)):
+                buffer.fill(points, index)
+                self.begin_point(buffer.tensors)
+                found[index] += self.measurement.totals(model, batch).detach()
+        return found
+
+    def _vectorised(self, points: Points, strategy: Strategy) -> Tensor:
+        blocks = self._repeatable(strategy)
+        chunks = []
+        for start in range(0, len(points), strategy.points):
+            stack = points.stacked(start, min(start + strategy.points, len(points)))
+            tensors = [
+                stack[:, entry.span].view(-1, *entry.shape).to(dtype)
+                for entry, dtype in zip(self.layout.entries, self.stage.dtypes, strict=True)
+            ]
+            sums = self._zeros(len(stack))
+            for batch in self.blocks(strategy) if blocks is None else blocks:
+                sums += torch.vmap(self._on_stack(batch), randomness="same")(tensors)
+            chunks.append(sums)
+        return torch.cat(chunks) if chunks else self._zeros(0)
+
+    def _on_stack(self, batch: Batch) -> Any:
+        def totals(tensors: list[Tensor]) -> Tensor:
+            self.begin_point(tensors)
+            return self.measurement.totals(self.stage.model, batch)
+
+        return totals
+
+    def _repeatable(self, strategy: Strategy) -> Iterable[Batch] | None:
+        """The blocks as a list, where they are views that cost nothing to hold."""
+        resident = isinstance(self.batches, Resident) and self.batches.on_device
+        views = resident and strategy.memory_format == "contiguous" and self.cuttable
+        return list(self.blocks(strategy)) if views else None
+
+    def _zeros(self, count: int) -> Tensor:
+        shape = (count, self.measurement.columns)
+        return torch.zeros(shape, dtype=torch.float64, device=self.stage.device)
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    if tensor.ndim != 4 or not tensor.is_floating_point():
+        return tensor
+    return tensor.contiguous(memory_format=torch.channels_last)

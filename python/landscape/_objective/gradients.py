@@ -1,0 +1,146 @@
+"""Gradients and per-sample losses, point by point.
+
+Depends on the evaluator, whose stage, blocks and policy it shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from landscape._objective.data import Batch, Resident
+from landscape._objective.evaluate import Evaluator
+from landscape._objective.points import Points
+from landscape._objective.strategy import Strategy
+
+__all__ = ["gradients", "gradients_on", "refuse_recalibrated", "sample_losses"]
+
+
+def refuse_recalibrated(evaluator: Evaluator, what: str) -> None:
+    """Refuse derivatives of a function whose statistics are re-estimated at every point.
+
+    Raises:
+        ValueError: The policy is "recalibrated" and the model has batch norm.
+    """
+    if evaluator.batch_norm == "recalibrated" and evaluator.norms:
+        raise ValueError(
+            f"{what} are not defined under batch_norm='recalibrated', whose statistics are "
+            "constants that change with the point; use 'batch' (differentiates through them) or "
+            "'frozen'"
+        )
+
+
+def gradients(
+    evaluator: Evaluator, points: Points, strategy: Strategy, weight: float
+) -> tuple[Tensor, Tensor]:
+    """Losses and gradients of L at every point.
+
+    Args:
+        evaluator: The function.
+        points: The parameter vectors.
+        strategy: Its block and memory format are used.
+        weight: The denominator of L.
+
+    Returns:
+        Losses, float64, shape (k,), and gradients in the flat dtype, shape (k, d), on the CPU.
+    """
+    refuse_recalibrated(evaluator, "gradients")
+    losses = torch.empty(len(points), dtype=torch.float64)
+    found = torch.empty(len(points), evaluator.layout.size, dtype=evaluator.dtype)
+    buffer = evaluator.buffer()
+    with evaluator.ready():
+        for index in range(len(points)):
+            buffer.fill(points, index)
+            losses[index] = _gradient(
+                evaluator, buffer.leaves(), evaluator.blocks(strategy), weight, found[index]
+            )
+    return losses, found
+
+
+def gradients_on(
+    evaluator: Evaluator, points: Points, batches: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Losses and gradients of mini-batch means: point i on batch ``batches[i]`` of the split."""
+    refuse_recalibrated(evaluator, "gradients")
+    losses = torch.empty(len(points), dtype=torch.float64)
+    found = torch.empty(len(points), evaluator.layout.size, dtype=evaluator.dtype)
+    buffer = evaluator.buffer()
+    criterion = evaluator.measurement.criterion
+    with evaluator.ready():
+        for index, position in enumerate(batches):
+            buffer.fill(points, index)
+            batch = evaluator.batches.batch(position)
+            weight = criterion.weight(batch.content, batch.size)
+            losses[index] = _gradient(evaluator, buffer.leaves(), [batch], weight, found[index])
+    return losses, found
+
+
+def _gradient(
+    evaluator: Evaluator, leaves: list[Tensor], blocks: Iterable[Batch], weight: float, out: Tensor
+) -> float:
+    evaluator.begin_point(leaves)
+    out.zero_()
+    loss = 0.0
+    with torch.enable_grad():
+        for batch in blocks:
+            total = evaluator.measurement.totals(evaluator.stage.model, batch)[0] / weight
+            loss += float(total.detach())
+            if not total.requires_grad:  # no varied parameter reaches this batch's loss
+                continue
+            pieces = torch.autograd.grad(total, leaves, allow_unused=True)
+            for entry, piece in zip(evaluator.layout.entries, pieces, strict=True):
+                if piece is not None:
+                    out[entry.span] += piece.reshape(-1).to(out)
+    return loss
+
+
+def sample_losses(
+    evaluator: Evaluator, points: Points, strategy: Strategy, weight: float
+) -> Tensor:
+    """Every sample's share of L, times the number of samples, in the order of the data.
+
+    Args:
+        evaluator: The function; its loss must be a recognised one.
+        points: The parameter vectors.
+        strategy: Its block and memory format are used.
+        weight: The denominator of L.
+
+    Returns:
+        float64, shape (k, n), on the CPU; each row's mean is L.
+
+    Raises:
+        ValueError: The loss is opaque.
+    """
+    criterion = evaluator.measurement.criterion
+    head = criterion.head
+    if head is None:
+        raise ValueError(
+            f"per-sample losses need a recognised loss, and {criterion.name!r} is known only by "
+            "its batch means; pass a torch.nn loss"
+        )
+    samples = evaluator.batches.samples
+    found = torch.empty(len(points), samples, dtype=torch.float64)
+    buffer = evaluator.buffer()
+    with evaluator.ready(), evaluator.without_graph():
+        for index in range(len(points)):
+            buffer.fill(points, index)
+            evaluator.begin_point(buffer.tensors)
+            rows = [
+                head.per_sample(
+                    criterion.outputs(evaluator.stage.model, batch.content),
+                    criterion.targets(batch.content),  # type: ignore[arg-type]
+                ).cpu()
+                for batch in evaluator.blocks(strategy)
+            ]
+            found[index, _row_order(evaluator)] = torch.cat(rows)
+    return found * (samples / weight)
+
+
+def _row_order(evaluator: Evaluator) -> Tensor | slice:
+    batches = evaluator.batches
+    shuffled = not evaluator.cuttable and isinstance(batches, Resident)
+    if shuffled and isinstance(batches, Resident) and batches.order is not None:
+        return batches.order
+    return slice(None)

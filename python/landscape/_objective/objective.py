@@ -1,0 +1,408 @@
+"""The Objective: a model, data and a loss as one function L(theta) of a flat vector.
+
+Depends on the rooms of this folder. Everything that measures a model stands on this class.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from landscape._objective.admission import admitted
+from landscape._objective.assembly import assembled, model_notes, on_other_data, total_weight
+from landscape._objective.batch_norm import POLICIES, BatchNormPolicy
+from landscape._objective.evaluate import Measurement
+from landscape._objective.gradients import gradients, gradients_on, sample_losses
+from landscape._objective.metrics import MetricLike, choose_metrics
+from landscape._objective.options import check_option, chosen_engine
+from landscape._objective.points import Rows
+from landscape._objective.products import HessianAtPoint
+from landscape._objective.spread import Spread
+from landscape._objective.strategy import Strategy
+from landscape._objective.subspace import Subspace, as_vector
+from landscape._objective.tuning import measured_strategy, plain_strategy
+from landscape._objective.weight_decay import WeightDecay
+from landscape._parameters import ParameterLayout
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Objective"]
+
+_MEMORY_BUDGET = 2 << 30
+
+
+class Objective:
+    r"""L(theta): the mean loss over samples as a function of the model's parameters.
+
+    .. math:: L(\theta) = \frac{\sum_i w_i \ell(f_\theta(x_i), y_i)}{\sum_i w_i}
+              + \frac{\lambda}{2} \lVert\theta\rVert^2
+
+    The sums run over *all* samples, so L does not depend on how they are batched. Which function
+    L is (loss, batch-norm policy, dropout, subset) is fixed here and kept in every result. The
+    model is lent, never copied: it is bit-identical after every call, also after an exception.
+
+    Args:
+        model: The trained module. Data-parallel and compilation wrappers are looked through.
+        data: ``(inputs, targets)`` tensors or arrays, a Dataset, a DataLoader, or any re-iterable
+            of batches (tuples, mappings, or what a :func:`batch_loss` understands). Read once and
+            kept where it fits ``memory_budget``, else streamed.
+        loss: None infers it (integer targets: cross-entropy; float targets: mean squared error;
+            a model output with ``.loss``: that), a torch loss, ``f(outputs, targets)``, or
+            ``landscape.batch_loss(f)``. Losses PyTorch knows are exact means over samples, in
+            float64 from the outputs onward; others are weighted by batch size.
+        engine: ``"auto"`` or ``"torch"``; ``"native"`` is not built yet.
+        batch_norm: ``"frozen"`` (running statistics as stored), ``"recalibrated"`` (re-estimated
+            at every theta; losses only), ``"batch"`` (the batch's own), or None: frozen around one
+            model, recalibrated by functions that join several.
+        device: Where to evaluate; the parameters' own device when None.
+        dtype: The dtype to compute in, such as ``torch.float64``; the model's own when None.
+        parameters: Names, module prefixes or patterns of the parameters to vary; the rest is held.
+        samples: A count (a seeded random subset; losses then carry a standard error) or indices.
+        dropout: ``"off"``, or ``"seeded"``: the same random masks at every theta.
+        weight_decay: lambda, over the varied parameters.
+        seed: Seeds the subset, the split and the dropout masks, in separate streams.
+        batch_size: The split of data that come without batches (batch statistics, opaque losses,
+            mini-batch gradients), seeded; one batch of all when None.
+        memory_budget: Bytes that kept data, and separately a kept graph, may take.
+
+    Raises:
+        TypeError: The model, the data or the loss is of no known kind.
+        ValueError: The data are empty, targets do not fit, there is nothing to vary, or a
+            parameter is not finite.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> objective = Objective(nn.Linear(2, 1), (torch.ones(4, 2), torch.zeros(4, 1)))
+        >>> objective.dim, objective.samples
+        (3, 4)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Any,
+        loss: Any = None,
+        *,
+        engine: Literal["auto", "torch", "native"] = "auto",
+        batch_norm: BatchNormPolicy | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | str | None = None,
+        parameters: str | Iterable[str] | None = None,
+        samples: int | Sequence[int] | None = None,
+        dropout: Literal["off", "seeded"] = "off",
+        weight_decay: float = 0.0,
+        seed: int = 0,
+        batch_size: int | None = None,
+        memory_budget: int = _MEMORY_BUDGET,
+    ) -> None:
+        self.engine = chosen_engine(engine)
+        check_option("batch_norm", batch_norm, (None, *POLICIES))
+        check_option("dropout", dropout, ("off", "seeded"))
+        self.model = admitted(model)
+        """The module itself, without wrappers."""
+        self.layout = ParameterLayout.of(self.model, parameters)
+        self.batch_norm: BatchNormPolicy | None = batch_norm
+        self.seed = seed
+        self.memory_budget = memory_budget
+        reading, evaluator = assembled(
+            self.model,
+            self.layout,
+            data,
+            loss,
+            batch_norm=batch_norm or "frozen",
+            dropout=dropout,
+            device=device,
+            dtype=dtype,
+            samples=samples,
+            batch_size=batch_size,
+            memory_budget=memory_budget,
+            seed=seed,
+        )
+        self.notes: tuple[str, ...] = (*reading.notes, *model_notes(self.model, evaluator.norms))
+        self._evaluator = evaluator
+        self._population = reading.population if isinstance(samples, int) else None
+        self._weight = total_weight(evaluator)
+        self._decay = WeightDecay(float(weight_decay))
+
+    @property
+    def dim(self) -> int:
+        """The number d of parameters that vary."""
+        return self.layout.size
+
+    @property
+    def samples(self) -> int:
+        """The number of samples that L is a mean over."""
+        return self._evaluator.batches.samples
+
+    @property
+    def batches(self) -> int:
+        """The number of batches in the fixed split, for :meth:`gradients_on`."""
+        return len(self._evaluator.batches.sizes)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The flat vector's dtype, float32 or float64."""
+        return np.dtype(str(self._evaluator.dtype).removeprefix("torch."))
+
+    @property
+    def theta(self) -> NDArray[Any]:
+        """The model's parameters as they are now, shape (d,), a copy."""
+        return self.layout.flatten(self.model).astype(self.dtype, copy=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is evaluated."""
+        return self._evaluator.stage.device
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        """How many points are evaluated fastest here, measured at the first need and then kept."""
+        return measured_strategy(self._evaluator, torch.from_numpy(self.theta))
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """Which function L is, as plain data for the run record."""
+        evaluator = self._evaluator
+        criterion, norms = evaluator.measurement.criterion, evaluator.norms
+        return {
+            "loss": criterion.name,
+            "reduction": criterion.reduction,
+            "batch_norm": evaluator.batch_norm if norms else "none in the model",
+            "batches": f"{self.batches} of at most {max(evaluator.batches.sizes)} samples",
+            "dropout": evaluator.dropout,
+            "samples": self.samples,
+            "population": self._population or self.samples,
+            "data": f"crc32 {self._checksum:08x}",
+            "weight_decay": self._decay.weight,
+            "parameters": self.dim,
+            "dtype": str(evaluator.stage.dtype or evaluator.dtype).removeprefix("torch."),
+            "device": str(evaluator.stage.device),
+        }
+
+    @cached_property
+    def _checksum(self) -> int:
+        """Of all samples, so that a run is resumed on the same data only."""
+        return self._evaluator.batches.checksum()
+
+    def resolved(self, batch_norm: BatchNormPolicy) -> Objective:
+        """The same function with its batch-norm policy settled.
+
+        Args:
+            batch_norm: The policy where the user left it None.
+
+        Returns:
+            An Objective that shares model and data; this one where the user chose a policy.
+        """
+        if self.batch_norm is not None or batch_norm == self._evaluator.batch_norm:
+            return self
+        twin = copy.copy(self)
+        twin.__dict__.pop("strategy", None)
+        twin.batch_norm = batch_norm
+        twin._evaluator = dataclasses.replace(self._evaluator, batch_norm=batch_norm)
+        return twin
+
+    def on(self, data: Any) -> Objective:
+        """The same function of other data, such as a test set.
+
+        Under ``batch_norm="recalibrated"`` the statistics still come from the first data, as they
+        would for a model in use.
+
+        Args:
+            data: As for the Objective, or an Objective whose data are meant.
+
+        Returns:
+            An Objective that shares the model, the loss and the policy.
+        """
+        twin = copy.copy(self)
+        for name in ("strategy", "_checksum"):
+            twin.__dict__.pop(name, None)
+        if isinstance(data, Objective):
+            batches, notes = data._evaluator.batches, data.notes
+            twin._evaluator = dataclasses.replace(self._evaluator, batches=batches)
+        else:
+            reading, twin._evaluator = on_other_data(
+                self._evaluator, data, memory_budget=self.memory_budget, seed=self.seed
+            )
+            notes = reading.notes
+        twin.notes = (*notes, *model_notes(self.model, self._evaluator.norms))
+        twin._population = None
+        twin._weight = total_weight(twin._evaluator)
+        return twin
+
+    def loss(self, theta: ArrayLike | None = None) -> float:
+        """L at one point, shape (d,); at the model's own parameters when None."""
+        return float(self.losses(self._vector(theta)[None])[0])
+
+    def losses(self, points: ArrayLike) -> NDArray[np.float64]:
+        """L at each of several points, shape (k, d) to (k,)."""
+        rows = self._rows(points)
+        sums = self._evaluator.sums(rows, self._strategy_for(len(rows)))[:, 0].numpy()
+        return sums / self._weight + self._decay.penalties(rows, rows.rows[0])
+
+    def standard_error(self, theta: ArrayLike | None = None) -> float:
+        """The standard error of L at one point for a random subset (``samples=`` a count)."""
+        subspace = self.subspace(self._vector(theta), [np.zeros(self.dim, self.dtype)])
+        if subspace.spread is None:
+            raise ValueError(
+                "the standard error needs a random subset of the samples and a recognised loss; "
+                "pass samples= a count"
+            )
+        return float(subspace.evaluate([[0.0]])[0, -1])
+
+    def gradient(self, theta: ArrayLike | None = None) -> NDArray[Any]:
+        """The gradient of L at one point, shape (d,)."""
+        return self.gradients(self._vector(theta)[None])[1][0]
+
+    def gradients(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Losses, shape (k,), and gradients, shape (k, d), of L at several points."""
+        rows = self._rows(points)
+        return self._regularised(
+            rows, gradients(self._evaluator, rows, self._strategy_for(len(rows)), self._weight)
+        )
+
+    def gradients_on(
+        self, points: ArrayLike, batches: Sequence[int]
+    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Losses and gradients of mini-batch means: point i on batch ``batches[i]`` of the split.
+
+        Args:
+            points: Parameter vectors, shape (k, d).
+            batches: One index below :attr:`batches` for each point.
+
+        Returns:
+            Losses, shape (k,), and gradients, shape (k, d).
+
+        Raises:
+            ValueError: A batch index is out of range, or their number is not k.
+        """
+        rows = self._rows(points)
+        if len(batches) != len(rows) or not all(0 <= b < self.batches for b in batches):
+            raise ValueError(
+                f"got batches={list(batches)} for {len(rows)} points, expected one index from 0 "
+                f"to {self.batches - 1} for each point"
+            )
+        return self._regularised(rows, gradients_on(self._evaluator, rows, batches))
+
+    def hessian_product(self, vector: ArrayLike, theta: ArrayLike | None = None) -> NDArray[Any]:
+        """H v at one point, shape (d,) or (k, d); :meth:`hessian_at` is for many products."""
+        return self.hessian_at(theta)(vector)
+
+    def hessian_at(self, theta: ArrayLike | None = None) -> HessianAtPoint:
+        """The Hessian at one point, as an operator that keeps the gradient's graph."""
+        return HessianAtPoint(
+            self._evaluator,
+            self._rows(self._vector(theta)[None]),
+            self._strategy_for(1),
+            weight=self._weight,
+            weight_decay=self._decay,
+            budget=self.memory_budget,
+        )
+
+    def sample_losses(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Every sample's loss, shape (k, n), in the order of the data; each row's mean is L."""
+        rows = self._rows(points)
+        strategy = self._strategy_for(len(rows))
+        return sample_losses(self._evaluator, rows, strategy, self._weight).numpy()
+
+    def metrics(
+        self, metrics: Sequence[MetricLike] | MetricLike, theta: ArrayLike | None = None
+    ) -> dict[str, float]:
+        """Metrics at one point, by name; each is ``"accuracy"``, ``"error"`` or a function."""
+        origin = self._vector(theta)
+        subspace = self.subspace(origin, [np.zeros(self.dim, self.dtype)], metrics=metrics)
+        return {name: float(value[0]) for name, value in subspace.metrics([[0.0]]).items()}
+
+    def column_names(self, metrics: Sequence[MetricLike] | MetricLike = ()) -> tuple[str, ...]:
+        """What a subspace with these metrics evaluates at each point."""
+        names = [m.name for m in choose_metrics(metrics, self._evaluator.measurement.criterion)]
+        return ("loss", *names, *(("standard_error",) if self._samples_at_random else ()))
+
+    def subspace(
+        self,
+        origin: ArrayLike | None,
+        basis: Sequence[ArrayLike],
+        *,
+        metrics: Sequence[MetricLike] | MetricLike = (),
+        strategy: Strategy | None = None,
+    ) -> Subspace:
+        """Restrict L to theta = origin + sum_j c_j basis_j.
+
+        Args:
+            origin: Shape (d,); the model's own parameters when None.
+            basis: m vectors, shape (d,) each.
+            metrics: Evaluated beside the loss.
+            strategy: How points are evaluated; measured when None.
+
+        Returns:
+            The subspace, evaluated in batches of coordinates.
+
+        Raises:
+            ValueError: A vector has the wrong length, or a metric does not fit the loss.
+        """
+        evaluator = self._evaluator
+        criterion = evaluator.measurement.criterion
+        spread = self._spread()
+        measurement = Measurement(
+            criterion, tuple(choose_metrics(metrics, criterion)), spread is not None
+        )
+        device = evaluator.stage.device
+        vectors = tuple(
+            as_vector(vector, self.dim, evaluator.dtype, f"basis vector {index}").to(device)
+            for index, vector in enumerate(basis)
+        )
+        if not vectors:
+            raise ValueError("basis is empty, expected at least one vector of shape (d,)")
+        return Subspace(
+            evaluator=evaluator.measuring(measurement),
+            origin=torch.from_numpy(self._vector(origin)).to(device),
+            basis=vectors,
+            strategy=strategy or self.strategy,
+            weights=tuple(measurement.weights(evaluator.batches)),
+            weight_decay=self._decay,
+            spread=spread,
+        )
+
+    def _vector(self, theta: ArrayLike | None) -> NDArray[Any]:
+        if theta is None:
+            return self.theta
+        return as_vector(theta, self.dim, self._evaluator.dtype, "theta").numpy()
+
+    def _rows(self, points: ArrayLike) -> Rows:
+        rows = np.ascontiguousarray(points, dtype=self.dtype)
+        if rows.ndim != 2 or rows.shape[1] != self.dim:
+            raise ValueError(f"got points of shape {rows.shape}, expected (points, {self.dim})")
+        return Rows(torch.from_numpy(rows if rows.flags.writeable else rows.copy()))
+
+    @property
+    def _samples_at_random(self) -> bool:
+        recognised = self._evaluator.measurement.criterion.head is not None
+        return self._population is not None and recognised
+
+    def _spread(self) -> Spread | None:
+        if self._population is None or not self._samples_at_random:
+            return None
+        evaluator, squares = self._evaluator, 0.0
+        for batch in evaluator.batches.blocks(None):
+            weights = evaluator.measurement.sample_weights(batch)
+            squares += float(weights.square().sum())
+        return Spread(self.samples, self._population, squares)
+
+    def _strategy_for(self, points: int) -> Strategy:
+        measured = "strategy" in self.__dict__
+        return self.strategy if points > 1 or measured else plain_strategy(self._evaluator)
+
+    def _regularised(
+        self, rows: Rows, found: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        losses, slopes = found
+        self._decay.add_derivative(rows.rows, slopes)
+        return losses.numpy() + self._decay.penalties(rows, rows.rows[0]), slopes.numpy()

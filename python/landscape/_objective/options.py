@@ -1,0 +1,74 @@
+"""The Objective's options, checked and turned into what they mean.
+
+Depends on PyTorch and the parameter layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from landscape._parameters import ParameterLayout
+
+__all__ = ["check_option", "chosen_device", "chosen_dtype", "chosen_engine"]
+
+_ENGINES = ("auto", "torch", "native")
+
+
+def check_option(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    """Refuse a value that an option does not have.
+
+    Raises:
+        ValueError: The value is not among the allowed ones.
+    """
+    if value not in allowed:
+        listed = ", ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"{name}={value!r}, expected one of {listed}")
+
+
+def chosen_engine(engine: str) -> str:
+    """Name the engine that will evaluate.
+
+    Raises:
+        ValueError: The engine is unknown, or not built yet.
+    """
+    check_option("engine", engine, _ENGINES)
+    if engine == "native":
+        raise ValueError(
+            "engine='native' is not built yet; pass 'torch', or 'auto' to have the fastest there is"
+        )
+    return "torch"
+
+
+def chosen_device(device: torch.device | str | None, model: nn.Module) -> torch.device:
+    """The device to evaluate on: the parameters' own by default.
+
+    Raises:
+        ValueError: The parameters lie on several devices and none was named.
+    """
+    if device is not None:
+        return torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", or fails here
+    found = {parameter.device for parameter in model.parameters()}
+    if len(found) > 1:
+        listed = ", ".join(sorted(map(str, found)))
+        raise ValueError(f"the parameters lie on several devices ({listed}); pass device=")
+    return found.pop()
+
+
+def chosen_dtype(
+    dtype: torch.dtype | str | None, layout: ParameterLayout
+) -> tuple[torch.dtype | None, torch.dtype]:
+    """The dtype that the user fixed for the model, if any, and the flat vector's.
+
+    Raises:
+        ValueError: The dtype is no floating-point one.
+    """
+    working = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype is not None and not (isinstance(working, torch.dtype) and working.is_floating_point):
+        raise ValueError(f"dtype={dtype!r}, expected a floating-point dtype such as torch.float64")
+    if working is None:
+        return None, torch.float64 if layout.dtype == "float64" else torch.float32
+    return working, torch.float64 if working == torch.float64 else torch.float32

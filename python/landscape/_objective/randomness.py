@@ -1,0 +1,96 @@
+"""Random numbers drawn here leave no trace in the program's own streams.
+
+Depends on PyTorch and NumPy alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["isolated_randomness", "seeded_pass"]
+
+
+@dataclass(frozen=True)
+class _Streams:
+    """Where every global stream stands: Python's, NumPy's, PyTorch's."""
+
+    python: Any
+    numpy: Any
+    torch: Tensor
+    cuda: tuple[Tensor, ...]
+
+    @classmethod
+    def now(cls) -> _Streams:
+        cuda = torch.cuda.get_rng_state_all() if _cuda_is_used() else ()
+        return cls(random.getstate(), np.random.get_state(), torch.get_rng_state(), tuple(cuda))  # noqa: NPY002
+
+    def resume(self) -> None:
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)  # noqa: NPY002
+        torch.set_rng_state(self.torch)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(list(self.cuda))
+
+
+def _seed_all(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - datasets draw from it
+    torch.default_generator.manual_seed(seed)
+    if _cuda_is_used():
+        torch.cuda.manual_seed_all(seed)
+
+
+def _cuda_is_used() -> bool:
+    """Whether CUDA streams exist; asking for one where none does would start the driver."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def isolated_randomness(seed: int) -> Iterator[None]:
+    """Seed every global stream inside the block and put all of them back after it."""
+    before = _Streams.now()
+    try:
+        _seed_all(seed)
+        yield
+    finally:
+        before.resume()
+
+
+def seeded_pass(source: Iterable[Any], seed: int) -> Iterator[Any]:
+    """Iterate over a loader with streams of its own, which stand still between its items.
+
+    Every pass repeats the same shuffling and (without worker processes) the same augmentation,
+    whatever the consumer draws in between, and the user's streams stand where they stood.
+    """
+    generators = [
+        generator
+        for owner in (source, getattr(source, "sampler", None))
+        if isinstance(generator := getattr(owner, "generator", None), torch.Generator)
+    ]
+    own = [generator.get_state() for generator in generators]
+    with isolated_randomness(seed):
+        items = iter(source)
+        inside = _Streams.now()
+    try:
+        while True:
+            outside = _Streams.now()
+            try:
+                inside.resume()
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                inside = _Streams.now()
+                outside.resume()
+            yield item
+    finally:
+        for generator, state in zip(generators, own, strict=True):
+            generator.set_state(state)

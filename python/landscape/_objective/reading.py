@@ -1,0 +1,258 @@
+"""From what the user calls data to batches: read once, kept where it fits, refused where unfit.
+
+Depends on the batch forms in ``data``. The model is not needed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from landscape._objective.data import Batches, Kept, Resident, Streamed, checksum
+from landscape._objective.randomness import seeded_pass
+from landscape._objective.tree import joined, leading_size, map_tensors, stackable, tensors_of
+
+__all__ = ["Placement", "Reading", "read_data"]
+
+_READ_SIZE = 256
+_EMPTY = "data yielded 0 samples; pass a non-empty DataLoader, Dataset or (inputs, targets) pair"
+_FORMS = "(inputs, targets), a Dataset, a DataLoader or a list of batches"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where tensors go: the device, the dtype of floating ones, and how many bytes may stay."""
+
+    device: torch.device
+    dtype: torch.dtype | None
+    """Every floating tensor's dtype, where the user fixed one."""
+    array_dtype: torch.dtype
+    """The dtype of floating NumPy arrays, whose float64 is habit more than choice."""
+    budget: int
+    """Bytes of data that may be kept."""
+
+    def __call__(self, tree: Any) -> Any:
+        """Move a batch to the device."""
+        moved = map_tensors(self._placed, self.typed(tree))
+        return moved.to(self.device) if _moves_itself(moved) else moved
+
+    def typed(self, tree: Any) -> Any:
+        """Give the floating tensors of a batch their dtype."""
+        arrays = self.dtype or self.array_dtype
+        if isinstance(tree, np.ndarray):
+            return _typed(map_tensors(lambda tensor: tensor, tree), arrays)
+        if isinstance(tree, Mapping):
+            return {key: self.typed(value) for key, value in tree.items()}
+        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+            return type(tree)(*(self.typed(value) for value in tree))
+        if isinstance(tree, (tuple, list)):
+            return type(tree)(self.typed(value) for value in tree)
+        return _typed(tree, self.dtype)
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The batches, and what the user should know about how they were read."""
+
+    batches: Batches
+    population: int
+    """Samples before a subset was taken."""
+    notes: tuple[str, ...]
+
+
+def read_data(
+    data: Any,
+    placement: Placement,
+    *,
+    batch_size: int | None,
+    samples: int | Sequence[int] | None,
+    seed: int,
+) -> Reading:
+    """Read the data once and fix their split.
+
+    Args:
+        data: Tensors or arrays ``(inputs, targets)``, a Dataset, a DataLoader or any re-iterable
+            of batches.
+        placement: Where tensors go.
+        batch_size: The split of data that come without batches; one batch of all when None.
+        samples: A count (seeded subset) or the indices of the samples to use.
+        seed: Seeds the split, the subset and the pass over the data.
+
+    Returns:
+        The batches with the notes for the run record.
+
+    Raises:
+        TypeError: The data are none of these, or can be read only once.
+        ValueError: There are no samples, lengths differ, or a subset cannot be taken.
+    """
+    whole = _whole(data)
+    if whole is not None:
+        notes: tuple[str, ...] = ()
+        batches: Batches = _gathered([placement.typed(whole)], placement, as_one=True)
+    else:
+        batches, notes = _read_batches(data, placement, seed)
+    if batches.samples == 0:
+        raise ValueError(_EMPTY)
+    has_own_split = whole is None and not isinstance(data, Dataset)
+    if batch_size is not None and has_own_split and samples is None:
+        raise ValueError(
+            f"batch_size={batch_size} was given, but the data come in batches of their own; leave "
+            "batch_size out, or pass a Dataset or (inputs, targets)"
+        )
+    population = batches.samples
+    if samples is not None:
+        batches = _subset(batches, samples, seed)
+        notes += (f"{batches.samples} of {population} samples are used",)
+    if batch_size is not None:
+        batches = _resplit(batches, batch_size, seed)
+    return Reading(batches, population, notes)
+
+
+def _whole(data: Any) -> Any | None:
+    """Return data that are one tree of tensors already, as opposed to something that yields them.
+
+    A tuple or list of two arrays is (inputs, targets); inputs may themselves be a tuple or a dict.
+    """
+    if isinstance(data, TensorDataset):
+        return tuple(data.tensors)
+    if isinstance(data, (Tensor, np.ndarray, Mapping)):
+        return data
+    if isinstance(data, (tuple, list)) and len(data) == 2 and _is_array(data[1]):
+        inputs = data[0]
+        parts = inputs.values() if isinstance(inputs, Mapping) else inputs
+        if _is_array(inputs) or (
+            isinstance(inputs, (tuple, list, Mapping)) and all(map(_is_array, parts))
+        ):
+            return (inputs, data[1])
+    return None
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype != object)
+
+
+def _gathered(contents: list[Any], placement: Placement, *, as_one: bool) -> Batches:
+    sizes = tuple(leading_size(content) for content in contents)
+    if not stackable(contents):
+        return Kept(tuple(map_tensors(_usable, content) for content in contents), sizes, placement)
+    content = map_tensors(_usable, joined(contents))
+    fits = sum(tensor.nbytes for tensor in tensors_of(content)) <= placement.budget
+    if placement.device.type == "cpu" or fits:
+        content = placement(content)
+    total = sum(sizes)
+    return Resident(content, total, placement.device, (total,) if as_one else sizes)
+
+
+def _usable(tensor: Tensor) -> Tensor:
+    # inference tensors cannot enter a graph, and an input's history is none of ours
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
+
+
+def _read_batches(data: Any, placement: Placement, seed: int) -> tuple[Batches, tuple[str, ...]]:
+    as_one = isinstance(data, Dataset)
+    source = DataLoader(data, batch_size=_READ_SIZE) if isinstance(data, Dataset) else data
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset) and len(data) == 0:  # type: ignore[arg-type]
+        raise ValueError(_EMPTY)
+    _check_re_iterable(source)
+    contents, sizes, checksums, nbytes = [], [], [], 0
+    for raw in seeded_pass(source, seed):
+        batch = placement.typed(raw)
+        sizes.append(leading_size(map_tensors(lambda tensor: tensor, raw)))
+        checksums.append(checksum(raw))
+        nbytes += sum(tensor.nbytes for tensor in tensors_of(batch))
+        if nbytes <= placement.budget:
+            contents.append(batch)
+        else:
+            contents.clear()
+    notes = _dropped(source, sum(sizes))
+    if nbytes > placement.budget:
+        streamed = (
+            f"the data ({nbytes:,} bytes) exceed memory_budget ({placement.budget:,}) and are "
+            "streamed: every pass reads them anew and is compared with the first"
+        )
+        notes += (streamed,)
+        return Streamed(source, tuple(sizes), tuple(checksums), placement, seed), notes
+    if isinstance(source, DataLoader):
+        frozen = (
+            "the data were read once and kept: shuffling cannot change the loss, and random "
+            "augmentation is frozen as it was drawn"
+        )
+        notes += (frozen,)
+    if not contents:
+        raise ValueError(_EMPTY)
+    return _gathered(contents, placement, as_one=as_one), notes
+
+
+def _check_re_iterable(source: Any) -> None:
+    if isinstance(source, (str, bytes)) or not isinstance(source, Iterable):
+        raise TypeError(f"data is a {type(source).__name__}; pass {_FORMS}")
+    if iter(source) is source:
+        raise TypeError(
+            f"data is a {type(source).__name__} that can be read only once; pass {_FORMS} "
+            "(list(...) makes a list of its batches)"
+        )
+
+
+def _dropped(source: Any, read: int) -> tuple[str, ...]:
+    if not getattr(source, "drop_last", False):
+        return ()
+    sampler = getattr(source, "sampler", None)
+    try:
+        offered = len(sampler) if sampler is not None else len(source.dataset)
+    except TypeError:  # an iterable dataset need not know its length
+        return ("the loader drops its last incomplete batch (drop_last)",)
+    dropped = offered - read
+    return (f"the loader drops {dropped} of {offered} samples (drop_last)",) if dropped else ()
+
+
+def _subset(batches: Batches, samples: int | Sequence[int], seed: int) -> Resident:
+    if not isinstance(batches, Resident):
+        raise ValueError(
+            "samples= needs data whose samples can be picked one by one; pass a Dataset or "
+            "(inputs, targets)"
+        )
+    if isinstance(samples, int):
+        if not 1 <= samples <= batches.samples:
+            raise ValueError(f"samples={samples}, expected a count between 1 and {batches.samples}")
+        picked = np.random.default_rng(seed).permutation(batches.samples)[:samples]
+        rows = np.sort(picked)
+    else:
+        rows = np.asarray(samples, dtype=np.int64)
+        if rows.ndim != 1 or not rows.size or rows.min() < 0 or rows.max() >= batches.samples:
+            raise ValueError(
+                f"samples must be indices between 0 and {batches.samples - 1}, at least one"
+            )
+    index = torch.from_numpy(rows)
+    content = map_tensors(lambda tensor: tensor[index.to(tensor.device)], batches.content)
+    return Resident(content, len(rows), batches.device, (len(rows),))
+
+
+def _resplit(batches: Batches, batch_size: int, seed: int) -> Batches:
+    if not isinstance(batches, Resident):
+        raise ValueError("batch_size= needs data that can be cut; leave it out for ragged batches")
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}, expected at least 1")
+    total = batches.samples
+    sizes = tuple(min(batch_size, total - start) for start in range(0, total, batch_size))
+    # sorted data (all zeros first) would make batches that no training ever saw
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(total))
+    return batches.resplit(sizes, order if len(sizes) > 1 else None)
+
+
+def _typed(value: Any, dtype: torch.dtype | None) -> Any:
+    if dtype is not None and isinstance(value, Tensor) and value.is_floating_point():
+        return value.to(dtype)
+    return value
+
+
+def _moves_itself(value: Any) -> bool:
+    return not isinstance(value, (Tensor, Mapping, tuple, list)) and hasattr(value, "to")

@@ -1,0 +1,182 @@
+"""The model, lent for an evaluation: its tensors exchanged while a block lasts, then put back.
+
+Depends on the parameter layout. The only place that touches the user's module, which is neither
+copied nor moved: other tensors take the places of its parameters and buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from landscape._objective.points import Points
+from landscape._objective.randomness import isolated_randomness
+from landscape._parameters import ParameterLayout
+
+__all__ = ["PointBuffer", "Stage"]
+
+_CONTAINERS = ("_parameters", "_buffers", "_modules")
+
+
+class PointBuffer:
+    """One parameter vector theta, and the tensors by which the model reads it.
+
+    The tensors are views of the flat vector wherever the model computes in its dtype, so that
+    writing a point costs one pass over d numbers and no allocation.
+    """
+
+    def __init__(
+        self,
+        layout: ParameterLayout,
+        dtypes: Sequence[torch.dtype],
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.flat = torch.empty(layout.size, dtype=dtype, device=device)
+        pieces = [self.flat[entry.span].view(entry.shape) for entry in layout.entries]
+        self.tensors = [
+            piece if piece.dtype == wanted else torch.empty_like(piece, dtype=wanted)
+            for piece, wanted in zip(pieces, dtypes, strict=True)
+        ]
+        self._casts = [
+            (tensor, piece)
+            for tensor, piece in zip(self.tensors, pieces, strict=True)
+            if tensor is not piece
+        ]
+
+    def fill(self, points: Points, index: int) -> None:
+        """Take one of the points; tensors of other dtypes follow the flat vector."""
+        points.write(index, self.flat)
+        for tensor, piece in self._casts:
+            tensor.copy_(piece)
+
+    def leaves(self) -> list[Tensor]:
+        """The tensors as leaves of a new graph."""
+        return [tensor.detach().requires_grad_() for tensor in self.tensors]
+
+
+class Stage:
+    """The user's model and where other tensors are put into it."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layout: ParameterLayout,
+        *,
+        device: torch.device,
+        dtype: torch.dtype | None,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.device = device
+        self.dtype = dtype
+        self.seed = seed
+        self._working_buffers: list[tuple[dict[str, Any], str, Tensor, Tensor, int]] = []
+        self._modules = list(model.modules())
+        self._recurrent = [m for m in self._modules if isinstance(m, nn.RNNBase)]
+        places: dict[int, list[tuple[dict[str, Any], str]]] = {}
+        for module in self._modules:
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    places.setdefault(id(parameter), []).append((module._parameters, name))
+        varied = {id(model.get_parameter(entry.name)) for entry in layout.entries}
+        self._places = [places[id(model.get_parameter(e.name))] for e in layout.entries]
+        self._held = [spots for key, spots in places.items() if key not in varied]
+        self.dtypes = [
+            self._working(model.get_parameter(entry.name).dtype) for entry in layout.entries
+        ]
+
+    @contextmanager
+    def lent(self, *, dropout: str) -> Iterator[None]:
+        """Make the model ready inside the block and bit-identical to its old self after it.
+
+        Parameters that do not vary are detached, buffers are working copies, batch norm reads its
+        stored statistics, random streams are isolated, and autocast and attention's inference
+        fast path (whose kernels differ from those that gradients come from) are off.
+        """
+        originals = [
+            (m.__dict__, dict(m.__dict__), {c: dict(m.__dict__[c]) for c in _CONTAINERS})
+            for m in self._modules
+        ]
+        fast_path = torch.backends.mha.get_fastpath_enabled()
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(isolated_randomness(self.seed))
+                for kind in {"cpu", self.device.type}:
+                    stack.enter_context(torch.autocast(kind, enabled=False))
+                torch.backends.mha.set_fastpath_enabled(False)
+                self._set_flags(dropout)
+                self._exchange_fixed()
+                yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+            _restore(originals)
+
+    def install(self, tensors: Sequence[Tensor]) -> None:
+        """Put the varied parameters' tensors in their places; only inside :meth:`lent`."""
+        for spots, tensor in zip(self._places, tensors, strict=True):
+            for container, name in spots:
+                container[name] = tensor
+        for module in self._recurrent:  # these keep a second list of their weights
+            module.__dict__["_flat_weights"] = [
+                getattr(module, name, None) for name in module._flat_weights_names
+            ]
+
+    def restart(self) -> None:
+        """Begin a pass: stray random numbers are common to all points, buffers are as stored."""
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(self.seed)
+        torch.default_generator.manual_seed(self.seed)
+        for container, name, copy, original, version in self._working_buffers:
+            if container[name] is not copy or copy._version != version:
+                container[name] = copy.copy_(original)
+        self._working_buffers = [
+            (container, name, copy, original, copy._version)
+            for container, name, copy, original, _ in self._working_buffers
+        ]
+
+    def _set_flags(self, dropout: str) -> None:
+        for module in self._modules:
+            normalises = isinstance(module, _NormBase)
+            module.__dict__["training"] = dropout == "seeded" and not normalises
+
+    def _exchange_fixed(self) -> None:
+        for spots in self._held:
+            container, name = spots[0]
+            fixed = self._placed(container[name].detach())
+            for container, name in spots:
+                container[name] = fixed
+        self._working_buffers = []
+        for module in self._modules:
+            watched = not isinstance(module, _NormBase)  # those are set by the batch-norm policy
+            for name, buffer in module._buffers.items():
+                if buffer is None:
+                    continue
+                original = self._placed(buffer.detach())
+                copy = original.clone()
+                module._buffers[name] = copy
+                if watched:
+                    spot = (module._buffers, name, copy, original, copy._version)
+                    self._working_buffers.append(spot)
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        return tensor.to(device=self.device, dtype=self._working(tensor.dtype))
+
+    def _working(self, stored: torch.dtype) -> torch.dtype:
+        return self.dtype if self.dtype is not None and stored.is_floating_point else stored
+
+
+def _restore(originals: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]) -> None:
+    for attributes, before, containers in originals:
+        for name in attributes.keys() - before.keys():
+            del attributes[name]
+        attributes.update(before)
+        for name, contents in containers.items():
+            attributes[name].clear()
+            attributes[name].update(contents)

@@ -1,0 +1,113 @@
+"""How points are evaluated fastest here: chosen by a short measurement, never by belief.
+
+Depends on nothing but the clock: the evaluator hands in a function to time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+__all__ = ["Strategy", "choose_strategy"]
+
+_GAIN = 0.95  # a rival must be this much faster: the clock of a busy machine is worth no less
+_GIVE_UP = 1.5  # slower than this at its first try, a candidate is not tried again
+_SECONDS_PER_CALL = 0.25  # one call of the supplier: long enough to amortise, short for Ctrl-C
+_LARGEST_CALL = 4096
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One way to evaluate points; it decides the last bits of a loss and is therefore recorded."""
+
+    kind: Literal["loop", "vmap"] = "loop"
+    points: int = 1
+    """Points evaluated at once (vmap)."""
+    block: int | None = None
+    """Samples evaluated at once; None for all, or for the batches as they are."""
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    chunk: int = 1
+    """Points per call of the driver."""
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Strategy:
+        """Read a strategy back from a run record."""
+        return cls(**{name: record[name] for name in cls.__dataclass_fields__})
+
+    def record(self) -> dict[str, Any]:
+        """The strategy as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What may be tried for a model and its data."""
+
+    blocks: tuple[int | None, ...]
+    """Block sizes from the largest down."""
+    images: bool
+    """Whether a channels-last layout exists."""
+    stacks: tuple[int, ...]
+    """Numbers of points to evaluate at once under vmap."""
+
+
+def choose_strategy(
+    seconds_per_point: Callable[[Strategy, float], float], choices: Choices
+) -> Strategy:
+    """Pick the fastest strategy.
+
+    Args:
+        seconds_per_point: Times a strategy: the seconds that one point takes on all data, as the
+            minimum of several runs; gives up early above the seconds in its second argument.
+            Infinite where the model does not allow the strategy.
+        choices: What to try.
+
+    Returns:
+        The winner, with the driver's chunk set from its speed.
+    """
+    best = Strategy(block=choices.blocks[0])
+    seconds = seconds_per_point(best, float("inf"))
+    for rivals, patience in _rounds(choices):
+        misses = 0
+        for change in rivals:
+            rival = replace(best, **change)
+            found = seconds_per_point(rival, _GIVE_UP * seconds)
+            if found < _GAIN * seconds:
+                best, seconds, misses = rival, found, 0
+            else:
+                misses += 1
+            if misses > patience:  # the curve has turned
+                break
+    return replace(best, chunk=_chunk(best, seconds))
+
+
+def _rounds(choices: Choices) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    """What to vary in turn, and how many failures in a row to put up with."""
+    yield [{"block": block} for block in choices.blocks[1:]], 1
+    yield [{"memory_format": "channels_last"}] if choices.images else [], 0
+    yield [{"kind": "vmap", "points": points} for points in choices.stacks], 0
+
+
+def _chunk(strategy: Strategy, seconds: float) -> int:
+    wanted = min(max(int(_SECONDS_PER_CALL / max(seconds, 1e-9)), 1), _LARGEST_CALL)
+    return max(wanted // strategy.points, 1) * strategy.points
+
+
+def timed(run: Callable[[], object], limit: float, *, least: int = 3, budget: float = 0.2) -> float:
+    """The minimum seconds of a few runs; the first one warms up and may end the trial."""
+    start = time.perf_counter()
+    run()
+    first = time.perf_counter() - start
+    if first > 2 * limit:
+        return first
+    best, count, spent = float("inf"), 0, 0.0
+    while count < least or (spent < budget / 10 and count < 50):
+        start = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - start
+        best, count, spent = min(best, seconds), count + 1, spent + seconds
+        if seconds > limit or spent > budget:
+            break
+    return best

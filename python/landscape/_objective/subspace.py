@@ -1,0 +1,136 @@
+"""L on an affine subspace: theta = origin + sum_j c_j basis_j, by its coordinates alone.
+
+Depends on the evaluator. The vectors stay where the model lives; only coordinates and values
+cross to the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from landscape._objective.evaluate import Evaluator
+from landscape._objective.gradients import gradients, sample_losses
+from landscape._objective.points import Plane
+from landscape._objective.spread import Spread
+from landscape._objective.strategy import Strategy
+from landscape._objective.weight_decay import WeightDecay
+
+__all__ = ["Subspace"]
+
+
+@dataclass(frozen=True)
+class Subspace:
+    r"""The restriction of L to an affine subspace of dimension m.
+
+    Memory: the origin and the m basis vectors (borrowed from the caller's arrays on a CPU), and
+    one working point; under vmap, as many working points as are evaluated at once.
+    """
+
+    evaluator: Evaluator
+    origin: torch.Tensor
+    basis: tuple[torch.Tensor, ...]
+    strategy: Strategy
+    weights: tuple[float, ...]
+    """The denominators of the loss and of each metric."""
+    weight_decay: WeightDecay
+    spread: Spread | None
+    """How a standard error follows from sums of squares, where the data are a random subset."""
+
+    @property
+    def dim(self) -> int:
+        """The number m of coordinates."""
+        return len(self.basis)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What :meth:`evaluate` returns for each point."""
+        metrics = tuple(metric.name for metric in self.evaluator.measurement.metrics)
+        return ("loss", *metrics, *(("standard_error",) if self.spread else ()))
+
+    def evaluate(self, coordinates: ArrayLike) -> NDArray[np.float64]:
+        """Evaluate the loss, the metrics and the standard error together.
+
+        Args:
+            coordinates: Points, shape (k, m).
+
+        Returns:
+            One row per point, shape (k, len(columns)).
+        """
+        points = self._points(coordinates)
+        sums = self.evaluator.sums(points, self.strategy).numpy()
+        values = sums[:, : len(self.weights)] / self.weights
+        if self.spread:
+            errors = self.spread.standard_errors(values[:, 0], sums[:, -2:], self.weights[0])
+            values = np.column_stack([values, errors])
+        values[:, 0] += self.weight_decay.penalties(points, self.origin)
+        return values
+
+    def losses(self, coordinates: ArrayLike) -> NDArray[np.float64]:
+        """L at each point, shape (k,)."""
+        return self.evaluate(coordinates)[:, 0]
+
+    def metrics(self, coordinates: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """The metrics at each point, by name, shape (k,) each."""
+        values = self.evaluate(coordinates)
+        return {
+            metric.name: values[:, column]
+            for column, metric in enumerate(self.evaluator.measurement.metrics, start=1)
+        }
+
+    def gradients(self, coordinates: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Losses, shape (k,), and derivatives along the basis, dL/dc_j, shape (k, m)."""
+        coords = self._checked(coordinates)
+        losses, slopes = np.empty(len(coords)), np.empty((len(coords), self.dim))
+        for row, coord in enumerate(coords):  # one d-sized gradient at a time
+            points = self._points(coord[None])
+            loss, gradient = gradients(self.evaluator, points, self.strategy, self.weights[0])
+            self.weight_decay.add_derivative(points.stacked(0, 1)[0].cpu(), gradient[0])
+            losses[row] = float(loss[0]) + self.weight_decay.penalties(points, self.origin)[0]
+            slopes[row] = [
+                float(gradient[0].double() @ direction.cpu().double()) for direction in self.basis
+            ]
+        return losses, slopes
+
+    def sample_losses(self, coordinates: ArrayLike) -> NDArray[np.float64]:
+        """Every sample's loss at each point, shape (k, n), in the order of the data."""
+        points = self._points(coordinates)
+        return sample_losses(self.evaluator, points, self.strategy, self.weights[0]).numpy()
+
+    def _points(self, coordinates: ArrayLike) -> Plane:
+        coords = torch.from_numpy(self._checked(coordinates))
+        return Plane(self.origin, self.basis, coords)
+
+    def _checked(self, coordinates: ArrayLike) -> NDArray[np.float64]:
+        coords = np.array(coordinates, dtype=np.float64)
+        if coords.ndim != 2 or coords.shape[1] != self.dim:
+            raise ValueError(
+                f"got coordinates of shape {coords.shape}, expected (points, {self.dim})"
+            )
+        return coords
+
+
+def as_vector(
+    value: Sequence[float] | Any, dim: int, dtype: torch.dtype, name: str
+) -> torch.Tensor:
+    """Read a flat vector, borrowing the caller's memory where dtype and layout allow.
+
+    Raises:
+        ValueError: The vector is not one-dimensional, has another length, or is not finite.
+    """
+    tensor = value.detach() if isinstance(value, torch.Tensor) else _borrowed(np.asarray(value))
+    if tuple(tensor.shape) != (dim,):
+        raise ValueError(
+            f"{name} has shape {tuple(tensor.shape)}, expected ({dim},): one number for each "
+            "parameter that varies"
+        )
+    return tensor.to(dtype).contiguous()
+
+
+def _borrowed(array: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(array if array.flags.writeable else array.copy())

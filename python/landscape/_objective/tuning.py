@@ -1,0 +1,76 @@
+"""The short measurement that picks a strategy: what may be tried here, and how it is timed.
+
+Depends on the evaluator and the strategy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from landscape._objective.data import Resident, Streamed
+from landscape._objective.evaluate import Evaluator
+from landscape._objective.points import Rows
+from landscape._objective.strategy import Choices, Strategy, choose_strategy, timed
+
+__all__ = ["measured_strategy", "plain_strategy"]
+
+_SMALLEST_BLOCK = 64
+_LARGEST_BLOCK = {"cpu": 2048, "cuda": 32768}
+_STACKS = {"cpu": (8, 64), "cuda": (8, 64, 512)}
+_STACK_BYTES = 1 << 28
+
+
+def plain_strategy(evaluator: Evaluator) -> Strategy:
+    """The loop in blocks that surely fit: for a single point, which no measurement would repay."""
+    return Strategy(block=_choices(evaluator, 0).blocks[0])
+
+
+def measured_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
+    """Time a few ways to evaluate the model on a sample of its own data, and pick the fastest.
+
+    Args:
+        evaluator: The function to be evaluated many times.
+        theta: A point, shape (d,).
+
+    Returns:
+        The strategy. Streamed data are not read for a measurement: they take the plain loop.
+    """
+    batches = evaluator.batches
+    if isinstance(batches, Streamed):
+        return Strategy()
+    choices = _choices(evaluator, len(theta) * theta.element_size())
+    sample = batches
+    if isinstance(batches, Resident) and evaluator.cuttable:
+        sample = batches.head(choices.blocks[0] or batches.samples)
+    share = batches.samples / sample.samples
+    trial = replace(evaluator, batches=sample)
+
+    def seconds_per_point(strategy: Strategy, limit: float) -> float:
+        points = Rows(theta.expand(strategy.points, -1))
+        scale = share / strategy.points
+        try:
+            return scale * timed(lambda: trial.sums(points, strategy), limit / scale)
+        except (RuntimeError, NotImplementedError, ValueError, TypeError):
+            if strategy.kind == "loop":
+                raise  # the plain loop is the definition: its error is the user's
+            return float("inf")
+
+    return choose_strategy(seconds_per_point, choices)
+
+
+def _choices(evaluator: Evaluator, point_bytes: int) -> Choices:
+    device = "cpu" if evaluator.stage.device.type == "cpu" else "cuda"
+    samples = evaluator.batches.samples
+    blocks: list[int | None] = [None]
+    if evaluator.cuttable and isinstance(evaluator.batches, Resident):
+        largest = _LARGEST_BLOCK[device]
+        powers = [2**n for n in range(16, 5, -1)]
+        blocks = [] if samples > largest else [None]
+        blocks += [size for size in powers if _SMALLEST_BLOCK <= size <= min(samples - 1, largest)]
+    stackable = evaluator.batch_norm != "recalibrated" and evaluator.dropout == "off"
+    stacks = [n for n in _STACKS[device] if n * point_bytes <= _STACK_BYTES]
+    images = any(isinstance(m, nn.Conv2d) for m in evaluator.stage.model.modules())
+    return Choices(tuple(blocks), images, tuple(stacks) if stackable else ())
