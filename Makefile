@@ -1,0 +1,71 @@
+# `make demo` and `make test` need Python >= 3.11, a Rust toolchain and make, and set up the rest.
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+# The first interpreter that runs and is new enough.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON = $(or $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$python" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$python" && break; \
+	done),$(error no Python >= 3.11 found; install one, or say PYTHON=/path/to/python))
+
+# Whatever environment is active outside, this project's own is meant: by maturin, and by cargo.
+MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench build clean
+
+help:
+	@echo 'make demo   train a small network on digits and draw its loss surface'
+	@echo 'make test   everything that must hold: formats, lints, types, tests'
+	@echo 'make lint   the static part of it'
+	@echo 'make bench  compare the speed with a hand-written loop and other packages'
+	@echo 'make build  set up .venv with the dependencies and the extension'
+	@echo 'make clean  remove .venv and all build products'
+
+demo: build
+	$(BIN)/python examples/demo.py
+
+test: lint
+	cargo test
+	$(BIN)/python -m pytest
+
+lint: build
+	cargo fmt --check
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	cargo clippy --all-targets -- -D warnings
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest landscape._core
+
+bench: build $(VENV)/.baselines
+	$(BIN)/python benchmarks/surface.py $(BENCH)
+
+build: $(VENV)/.extension
+
+clean:
+	rm -rf $(VENV) target
+
+# The stamps lie in the environment that they speak of, so they vanish with it.
+
+$(VENV)/.environment:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install 'maturin>=1.9,<2'
+	touch $@
+
+$(VENV)/.dependencies: pyproject.toml $(VENV)/.environment
+	$(MATURIN) --extras dev
+	touch $@
+
+$(VENV)/.extension: $(RUST_SOURCES) $(VENV)/.dependencies
+	$(MATURIN) --skip-install
+	touch $@
+
+# One by one: a baseline that does not install is left out, and the benchmark says so.
+$(VENV)/.baselines: $(VENV)/.extension
+	for package in gradfield landscaper loss-landscapes; do \
+		$(BIN)/python -m pip install "$$package" || echo "$$package does not install here"; \
+	done
+	touch $@
