@@ -1,5 +1,70 @@
-"""The geometry of a neural network's loss, measured as an instrument would."""
+"""The geometry of a neural network's loss, measured as an instrument would.
+
+    landscape.plot_surface(model, data)                  # filter-normalised 2-D surface
+
+This table is the whole public interface. A name is imported where it is first used, so that
+``import landscape`` itself costs neither PyTorch nor matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from landscape._core import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from landscape import plot
+    from landscape._directions import pca, plane
+    from landscape._objective import Objective, batch_loss
+    from landscape._parameters import ParameterLayout
+    from landscape._results import Line, Recipe, Run, Surface, load
+    from landscape._surface import line, plot_surface, surface
+
+__all__ = [
+    "Line",
+    "Objective",
+    "ParameterLayout",
+    "Recipe",
+    "Run",
+    "Surface",
+    "__version__",
+    "batch_loss",
+    "line",
+    "load",
+    "pca",
+    "plane",
+    "plot",
+    "plot_surface",
+    "surface",
+]
+
+_HOMES = {
+    "Line": "_results",
+    "Objective": "_objective",
+    "ParameterLayout": "_parameters",
+    "Recipe": "_results",
+    "Run": "_results",
+    "Surface": "_results",
+    "batch_loss": "_objective",
+    "line": "_surface",
+    "load": "_results",
+    "pca": "_directions",
+    "plane": "_directions",
+    "plot_surface": "_surface",
+    "surface": "_surface",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return import_module("landscape.plot")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'landscape' has no attribute {name!r}")
+    value = getattr(import_module(f"landscape.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -106,12 +106,12 @@ class ClassHead(Head):
             per_sample = targets[0].numel() / targets.shape[1] if len(targets) else 0
             return torch.full((len(targets),), per_sample, dtype=torch.float64)
         counted = targets.long() != self.options["ignore_index"]
-        weight = self.options.get("weight")
+        weight: Tensor | None = self.options.get("weight")
         if weight is None:
             weights = counted.double()
         else:
             classes = torch.where(counted, targets.long(), 0)
-            weights = weight.double().to(targets.device)[classes] * counted
+            weights = weight.to(targets.device)[classes].double() * counted
         return weights.reshape(len(targets), -1).sum(dim=1)
 
     def check_shapes(self, outputs: Tensor, targets: Tensor) -> None:

@@ -260,7 +260,9 @@ class Objective:
 
     def gradient(self, theta: ArrayLike | None = None) -> NDArray[Any]:
         """The gradient of L at one point, shape (d,)."""
-        return self.gradients(self._vector(theta)[None])[1][0]
+        _, slopes = self.gradients(self._vector(theta)[None])
+        found: NDArray[Any] = slopes[0]
+        return found
 
     def gradients(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """Losses, shape (k,), and gradients, shape (k, d), of L at several points."""

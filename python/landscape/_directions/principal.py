@@ -1,0 +1,115 @@
+"""The plane in which a training run moved most: principal components of its checkpoints.
+
+Depends on the core and on what lends weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape import _core
+from landscape._directions.axes import Axes, box, recipe_of
+from landscape._directions.weights import flat_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from landscape._parameters import ParameterLayout
+
+__all__ = ["PrincipalComponents", "pca"]
+
+_FLAT = 1e-10  # of the first variance: below it the second component is rounding
+
+
+@dataclass(frozen=True)
+class PrincipalComponents:
+    """The two main directions of a list of checkpoints; see :func:`pca`."""
+
+    checkpoints: tuple[Any, ...]
+
+    def axes(self, theta: NDArray[Any], layout: ParameterLayout) -> Axes:
+        """Find the components from the Gram matrix of the displacements."""
+        steps = [
+            flat_weights(checkpoint, layout, theta.dtype, f"checkpoint {index}") - theta
+            for index, checkpoint in enumerate(self.checkpoints)
+        ]
+        gram = _core.gram(steps)
+        coefficients, explained = _components(gram)
+        basis = [_core.combine(steps, column) for column in coefficients.T]
+        trajectory = np.array([[_core.dot(step, axis) for axis in basis] for step in steps])
+        labels = [
+            f"principal component {index} ({share:.1%} of the variance, unit length)"
+            for index, share in enumerate(explained, start=1)
+        ]
+        recipe = recipe_of(
+            "pca",
+            theta,
+            basis,
+            labels,
+            explained_variance=explained,
+            trajectory=trajectory,
+        )
+        span = box(np.vstack([trajectory, np.zeros((1, 2))]))
+        return Axes(theta, tuple(basis), recipe, span, joins_models=True)
+
+
+def pca(checkpoints: Iterable[Any]) -> PrincipalComponents:
+    r"""The plane of a training trajectory, for ``surface(..., directions=)``.
+
+    The axes are the two leading unit eigenvectors of the checkpoints' covariance about their
+    mean; the picture's origin is the model itself, and every checkpoint is projected into it.
+
+    Args:
+        checkpoints: At least three modules, state dicts, ``.safetensors`` paths or flat vectors,
+            shape (d,), in the order of training.
+
+    Returns:
+        The plan of the axes. The surface's recipe holds the projected trajectory, shape
+        (checkpoints, 2), and the share of the variance that each axis explains.
+
+    Raises:
+        ValueError: Fewer than three checkpoints; when used: they do not fit, or lie on a line.
+
+    Reference:
+        Li, Xu, Taylor, Studer and Goldstein, "Visualizing the Loss Landscape of Neural Nets"
+        (2018), section 7.2.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> import landscape
+        >>> data = (torch.randn(64, 4), torch.randint(3, (64,)))
+        >>> run = [nn.Linear(4, 3) for _ in range(4)]
+        >>> surface = landscape.surface(run[-1], data, directions=landscape.pca(run), points=5)
+        >>> surface.recipe.trajectory.shape
+        (4, 2)
+    """
+    listed = tuple(checkpoints)
+    if len(listed) < 3:
+        raise ValueError(
+            f"got {len(listed)} checkpoints, expected at least 3 to span a plane; save more of "
+            "them while training"
+        )
+    return PrincipalComponents(listed)
+
+
+def _components(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Coefficients of the two leading unit components, shape (checkpoints, 2), and their shares."""
+    count = len(gram)
+    centring = np.eye(count) - 1 / count
+    values, vectors = np.linalg.eigh(centring @ gram @ centring)
+    values, vectors = values[::-1][:2], vectors[:, ::-1][:, :2]
+    total = float(np.trace(centring @ gram @ centring))
+    if not values[1] > _FLAT * values[0]:
+        raise ValueError(
+            "the checkpoints lie on a line or are all equal, so they span no plane; use "
+            "landscape.line(to=), or more varied checkpoints"
+        )
+    # an eigenvector's sign is arbitrary: let the run end on the positive side
+    signs = np.where(vectors[-1] < vectors[0], -1.0, 1.0)
+    shares = (float(values[0]) / total, float(values[1]) / total)
+    return vectors * signs / np.sqrt(values), shares

@@ -1,0 +1,94 @@
+"""Random directions, normalised so that pictures of different networks can be compared.
+
+Depends on the core, which draws and rescales them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from landscape import _core
+from landscape._directions.axes import NAMES, Axes, recipe_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from landscape._parameters import ParameterLayout
+
+__all__ = ["NORMALIZATIONS", "ONE_DIMENSIONAL", "Normalization", "RandomDirections", "unit_step"]
+
+Normalization = Literal["filter", "layer", "model"]
+NORMALIZATIONS: tuple[Normalization, ...] = ("filter", "layer", "model")
+ONE_DIMENSIONAL = ("zero", "include")
+
+_UNITS = {
+    "filter": "1 = each filter's own norm",
+    "layer": "1 = each layer's own norm",
+    "model": "1 = the norm of the parameters",
+}
+
+
+def unit_step(normalize: str | None, norm: float) -> str:
+    """Say what a unit step along a direction is."""
+    return _UNITS[normalize] if normalize else f"1 = {norm:.4g} in parameter space"
+
+
+@dataclass(frozen=True)
+class RandomDirections:
+    r"""Gaussian directions around the model, rescaled to its weights.
+
+    Under filter normalisation every filter of a direction takes the norm of the same filter of
+    theta, d_f <- d_f |theta_f| / |d_f|, which makes a picture blind to the rescaling of ReLU
+    layers. A second direction is made orthogonal to the first *before* both are normalised:
+    doing it afterwards would mix the filters' scales and destroy that invariance. The cosine that
+    normalising leaves is in the recipe.
+
+    Reference:
+        Li, Xu, Taylor, Studer and Goldstein, "Visualizing the Loss Landscape of Neural Nets"
+        (2018), section 4.
+    """
+
+    count: int
+    seed: int
+    normalize: Normalization | None
+    one_dimensional: Literal["zero", "include"]
+
+    def axes(self, theta: NDArray[Any], layout: ParameterLayout) -> Axes:
+        """Draw the directions and normalise them."""
+        dtype: Any = theta.dtype.name
+        table = layout.filter_table(self.one_dimensional)
+        basis: list[NDArray[Any]] = []
+        for stream in range(self.count):
+            drawn = _core.gaussian(theta.size, seed=self.seed, stream=stream, dtype=dtype)
+            if self.normalize:
+                self._zero_unlisted(drawn, layout)
+            basis.append(_core.orthogonalise(drawn, basis) if basis else drawn)
+        if self.normalize:
+            for index in range(self.count):
+                basis[index] = _core.normalise(basis[index], theta, table, self.normalize)
+        recipe = recipe_of(
+            "random",
+            theta,
+            basis,
+            [
+                f"{name} ({unit_step(self.normalize, _core.norm(vector))})"
+                for name, vector in zip(NAMES, basis, strict=False)
+            ],
+            normalize=self.normalize,
+            one_dimensional=self.one_dimensional if self.normalize else "include",
+            seed=self.seed,
+        )
+        if not all(recipe.norms):
+            raise ValueError(
+                "every direction is zero after normalisation: no varied tensor has two dimensions, "
+                "or all weights are zero; pass one_dimensional='include' or normalize=None"
+            )
+        return Axes(theta, tuple(basis), recipe, ((-1.0, 1.0),) * self.count)
+
+    def _zero_unlisted(self, direction: NDArray[Any], layout: ParameterLayout) -> None:
+        """Stand still along biases and scales, so that orthogonality counts what moves."""
+        if self.one_dimensional == "zero":
+            for entry in layout.entries:
+                if entry.filters is None:
+                    direction[entry.span] = 0

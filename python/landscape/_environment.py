@@ -1,0 +1,46 @@
+"""Where a run was made: what decides the last bits of its numbers.
+
+Depends on PyTorch and NumPy alone.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+
+import numpy as np
+import torch
+
+__all__ = ["environment", "thread_count", "versions"]
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result records."""
+    return {
+        "landscape": metadata.version("landscape-geometry"),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """What PyTorch's kernels depend on besides the thread count."""
+    cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
+    return {"torch": str(torch.__version__), "cpu": cpu, "gpu": gpu}
+
+
+@contextmanager
+def thread_count(count: int) -> Iterator[None]:
+    """Let PyTorch use as many threads as a resumed run began with."""
+    before = torch.get_num_threads()
+    try:
+        if count != before:
+            torch.set_num_threads(count)
+        yield
+    finally:
+        if count != before:
+            torch.set_num_threads(before)

@@ -1,0 +1,344 @@
+"""Surfaces and lines: from a model and data to the loss on a plane or a line, and to a picture.
+
+Depends on the directions, the sampling and the results.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from landscape import _store
+from landscape._directions import (
+    NORMALIZATIONS,
+    ONE_DIMENSIONAL,
+    GivenDirections,
+    LineBetween,
+    PlaneThrough,
+    PrincipalComponents,
+    RandomDirections,
+)
+from landscape._results import Line, Surface
+from landscape._sampling import (
+    ObjectiveOptions,
+    Sample,
+    coordinates,
+    objectives,
+    result_fields,
+    sample,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from landscape._directions import Axes, Plan
+    from landscape._objective import MetricLike, Objective
+    from landscape._progress import Choice
+
+__all__ = ["line", "plot_surface", "surface"]
+
+Normalize = Literal["auto", "filter", "layer", "model"] | None
+OneDimensional = Literal["zero", "include"]
+
+
+def surface(
+    model: nn.Module | Objective,
+    data: Any = None,
+    loss: Any = None,
+    *,
+    directions: Any = "random",
+    normalize: Normalize = "auto",
+    one_dimensional: OneDimensional = "zero",
+    span: float | Sequence[Sequence[float]] | None = None,
+    points: int | tuple[int, int] = 51,
+    test: Any = None,
+    seed: int = 0,
+    metrics: Sequence[MetricLike] | MetricLike = (),
+    resume: str | os.PathLike[str] | None = None,
+    progress: Choice = None,
+    **options: Unpack[ObjectiveOptions],
+) -> Surface:
+    r"""The loss on a plane through parameter space.
+
+    .. math:: f(\alpha, \beta) = L(\theta + \alpha u + \beta v)
+
+    Args:
+        model: The trained module, or an Objective in place of model, data and loss.
+        data: ``(inputs, targets)``, a Dataset, a DataLoader or any re-iterable of batches.
+        loss: None (inferred), a torch loss, ``f(outputs, targets)`` or ``batch_loss(f)``.
+        directions: ``"random"``, :func:`landscape.pca` of checkpoints, :func:`landscape.plane`
+            through two more models, or a pair of flat vectors, shape (d,), or state dicts.
+        normalize: ``"auto"`` (filter for random directions, none for all others), ``"filter"``,
+            ``"layer"``, ``"model"`` or None.
+        one_dimensional: Under normalisation, ``"zero"`` leaves biases and normalisation scales
+            where they are, ``"include"`` moves each tensor of them like one filter.
+        span: Half-width, or ``((a0, a1), (b0, b1))``, in unit steps of the directions. None is
+            1.0, or the box around the models that a plane or a trajectory passes through.
+        points: Grid points along each axis, or ``(n_alpha, n_beta)``; at least 2.
+        test: Further data for the same plane; their surface is the result's ``.test``.
+        seed: Of the directions, the sample subset, the batch split and the dropout masks.
+        metrics: ``"accuracy"``, ``"error"`` or functions ``metric(outputs, targets)``.
+        resume: A file that keeps the run: created when absent, continued when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, total).
+        options: Those of :class:`landscape.Objective`.
+
+    Returns:
+        The surface; ``losses[i_beta, i_alpha]`` are mean losses over samples. NaN and infinities
+        are kept as they came.
+
+    Raises:
+        ValueError: An option or the data do not fit; the text says what was expected.
+        OSError: ``resume`` cannot be written.
+
+    Reference:
+        Li, Xu, Taylor, Studer and Goldstein, "Visualizing the Loss Landscape of Neural Nets"
+        (2018), equation (1) and section 4.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> import landscape
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+        >>> data = (torch.randn(64, 4), torch.randint(3, (64,)))
+        >>> landscape.surface(model, data, points=5).losses.shape
+        (5, 5)
+    """
+    plan = _surface_plan(directions, normalize, one_dimensional, seed)
+    objective, tested = objectives(model, data, loss, test=test, seed=seed, options=options)
+    axes, objective, tested = _prepared(plan, objective, tested)
+    alpha, beta = coordinates(axes, span, points)
+    found = sample(
+        objective,
+        tested,
+        axes,
+        (alpha, beta),
+        label="surface",
+        metrics=metrics,
+        resume=resume,
+        progress=progress,
+    )
+    test_surface = None
+    if found.test is not None and found.test_run is not None:
+        fields = result_fields(found.test)
+        test_surface = Surface(alpha, beta, **fields, recipe=axes.recipe, run=found.test_run)
+    return Surface(
+        alpha,
+        beta,
+        **result_fields(found.train),
+        test=test_surface,
+        recipe=axes.recipe,
+        run=found.run,
+    )
+
+
+def line(
+    model: nn.Module | Objective,
+    data: Any = None,
+    loss: Any = None,
+    *,
+    to: Any = None,
+    direction: Any = "random",
+    normalize: Normalize = "auto",
+    one_dimensional: OneDimensional = "zero",
+    span: float | Sequence[float] | None = None,
+    points: int = 101,
+    test: Any = None,
+    seed: int = 0,
+    metrics: Sequence[MetricLike] | MetricLike = (),
+    resume: str | os.PathLike[str] | None = None,
+    progress: Choice = None,
+    **options: Unpack[ObjectiveOptions],
+) -> Line:
+    r"""The loss along a line through parameter space, or from one model to another.
+
+    .. math:: f(t) = L(\theta + t u), \quad u = \theta_B - \theta \text{ when } to = B
+
+    Args:
+        model: The trained module, or an Objective in place of model, data and loss.
+        data: As for :func:`surface`.
+        loss: As for :func:`surface`.
+        to: Another model (module, state dict, ``.safetensors`` path or flat vector): t = 0 is the
+            first model and t = 1 is this one. Batch statistics are then re-estimated at every
+            point, unless ``batch_norm=`` says otherwise.
+        direction: Without ``to``: ``"random"``, a flat vector, shape (d,), or a state dict.
+        normalize: As for :func:`surface`.
+        one_dimensional: As for :func:`surface`.
+        span: Half-width, or ``(low, high)``; None is 1.0, or (-0.5, 1.5) between two models.
+        points: Points on the line, at least 2.
+        test: Further data for the same line; their line is the result's ``.test``.
+        seed: As for :func:`surface`.
+        metrics: As for :func:`surface`.
+        resume: As for :func:`surface`.
+        progress: As for :func:`surface`.
+        options: Those of :class:`landscape.Objective`.
+
+    Returns:
+        The line.
+
+    Raises:
+        ValueError: An option or the data do not fit; the text says what was expected.
+        OSError: ``resume`` cannot be written.
+
+    Reference:
+        Goodfellow, Vinyals and Saxe, "Qualitatively Characterizing Neural Network Optimization
+        Problems" (2015), section 3.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> import landscape
+        >>> data = (torch.randn(64, 4), torch.randint(3, (64,)))
+        >>> a, b = nn.Linear(4, 3), nn.Linear(4, 3)
+        >>> landscape.line(a, data, to=b, points=11).positions[0]
+        np.float64(-0.5)
+    """
+    plan = _line_plan(to, direction, normalize, one_dimensional, seed)
+    objective, tested = objectives(model, data, loss, test=test, seed=seed, options=options)
+    axes, objective, tested = _prepared(plan, objective, tested)
+    (positions,) = coordinates(axes, span, points)
+    found: Sample = sample(
+        objective,
+        tested,
+        axes,
+        (positions,),
+        label="line",
+        metrics=metrics,
+        resume=resume,
+        progress=progress,
+    )
+    test_line = None
+    if found.test is not None and found.test_run is not None:
+        fields = result_fields(found.test)
+        test_line = Line(positions, **fields, recipe=axes.recipe, run=found.test_run)
+    return Line(
+        positions,
+        **result_fields(found.train),
+        test=test_line,
+        recipe=axes.recipe,
+        run=found.run,
+    )
+
+
+def plot_surface(
+    model: nn.Module | Objective,
+    data: Any = None,
+    loss: Any = None,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    kind: Literal["both", "filled", "contour", "3d"] = "both",
+    **surface_options: Any,
+) -> Surface:
+    """Compute a surface and draw it: from a model to a picture in one call.
+
+    Args:
+        model: As for :func:`surface`.
+        data: As for :func:`surface`.
+        loss: As for :func:`surface`.
+        path: The picture's file; its suffix is the format. None draws without saving.
+        kind: ``"both"`` (filled contours beside the 3-D surface), ``"filled"``, ``"contour"`` or
+            ``"3d"``.
+        surface_options: Those of :func:`surface`.
+
+    Returns:
+        The surface, with the figure at ``.figure``.
+
+    Raises:
+        ValueError: The picture's format or kind is unknown.
+        OSError: ``path`` cannot be written; found out before the computation.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> import landscape
+        >>> data = (torch.randn(64, 4), torch.randint(3, (64,)))
+        >>> surface = landscape.plot_surface(nn.Linear(4, 3), data, points=5)
+        >>> len(surface.figure.axes) > 1
+        True
+    """
+    from landscape import plot  # noqa: PLC0415 - matplotlib takes a while to import
+
+    plot.check_picture(kind, path)
+    if path is not None:
+        _store.check_writable(path)
+    found = surface(model, data, loss, **surface_options)
+    figure = plot.draw(found, kind)
+    if path is not None:
+        figure.savefig(Path(path))
+    return replace(found, figure=figure)
+
+
+def _prepared(
+    plan: Plan, objective: Objective, tested: Objective | None
+) -> tuple[Axes, Objective, Objective | None]:
+    """Make the axes, and settle the batch-norm policy that they ask for."""
+    axes = plan.axes(objective.theta, objective.layout)
+    policy: Literal["frozen", "recalibrated"] = "recalibrated" if axes.joins_models else "frozen"
+    return axes, objective.resolved(policy), tested.resolved(policy) if tested else None
+
+
+def _surface_plan(
+    directions: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
+) -> Plan:
+    _check_normalization(normalize, one_dimensional)
+    if isinstance(directions, str):
+        return _named_plan(directions, 2, normalize, one_dimensional, seed)
+    if isinstance(directions, (PlaneThrough, PrincipalComponents)):
+        _refuse_normalization(normalize, "a plane through models")
+        return directions
+    try:
+        pair = tuple(directions)
+    except TypeError:
+        pair = ()
+    if len(pair) != 2 or isinstance(directions, dict):
+        raise ValueError(
+            f"directions is a {type(directions).__name__}, expected 'random', landscape.pca(...), "
+            "landscape.plane(...) or a pair of flat vectors or state dicts"
+        )
+    return GivenDirections(pair, None if normalize == "auto" else normalize, one_dimensional)
+
+
+def _line_plan(
+    to: Any, direction: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
+) -> Plan:
+    _check_normalization(normalize, one_dimensional)
+    if to is not None:
+        if not (isinstance(direction, str) and direction == "random"):
+            raise ValueError("pass either to= (another model) or direction=, not both")
+        _refuse_normalization(normalize, "a line between models")
+        return LineBetween(to)
+    if isinstance(direction, str):
+        return _named_plan(direction, 1, normalize, one_dimensional, seed)
+    chosen = None if normalize == "auto" else normalize
+    return GivenDirections((direction,), chosen, one_dimensional)
+
+
+def _named_plan(
+    name: str, count: int, normalize: Normalize, one_dimensional: OneDimensional, seed: int
+) -> Plan:
+    if name == "eigen":
+        raise ValueError(
+            "directions='eigen' is not built yet; compute eigenvectors elsewhere and pass a pair "
+            "of flat vectors"
+        )
+    if name != "random":
+        raise ValueError(f"direction {name!r} is unknown, expected 'random' or vectors")
+    return RandomDirections(
+        count, seed, "filter" if normalize == "auto" else normalize, one_dimensional
+    )
+
+
+def _check_normalization(normalize: Normalize, one_dimensional: OneDimensional) -> None:
+    if normalize not in ("auto", None, *NORMALIZATIONS):
+        raise ValueError(
+            f"normalize={normalize!r}, expected 'auto', 'filter', 'layer', 'model' or None"
+        )
+    if one_dimensional not in ONE_DIMENSIONAL:
+        raise ValueError(f"one_dimensional={one_dimensional!r}, expected 'zero' or 'include'")
+
+
+def _refuse_normalization(normalize: Normalize, what: str) -> None:
+    if normalize not in ("auto", None):
+        raise ValueError(f"normalize={normalize!r} would move the models off {what}; leave it out")
