@@ -108,7 +108,7 @@ class ClassHead(Head):
         counted = targets.long() != self.options["ignore_index"]
         weight: Tensor | None = self.options.get("weight")
         if weight is None:
-            weights = counted.double()
+            weights: Tensor = counted.double()
         else:
             classes = torch.where(counted, targets.long(), 0)
             weights = weight.to(targets.device)[classes].double() * counted
