@@ -91,7 +91,7 @@ def coordinates(
         ValueError: A span is not positive or not finite, or an axis has fewer than two points.
     """
     count = len(axes.basis)
-    sizes = [points] * count if isinstance(points, (int, np.integer)) else list(points)
+    sizes = list(points) if isinstance(points, Sequence) else [points] * count
     if len(sizes) != count or not all(isinstance(n, (int, np.integer)) and n >= 2 for n in sizes):
         expected = "a number from 2 up" + (", or two of them" if count == 2 else "")
         raise ValueError(f"points={points!r}, expected {expected}")

@@ -259,8 +259,9 @@ def plot_surface(
         True
     """
     from landscape import plot  # noqa: PLC0415 - matplotlib takes a while to import
+    from landscape.plot._request import check_picture  # noqa: PLC0415
 
-    plot.check_picture(kind, path)
+    check_picture(kind, path)
     if path is not None:
         _store.check_writable(path)
     found = surface(model, data, loss, **surface_options)
