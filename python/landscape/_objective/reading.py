@@ -5,7 +5,7 @@ Depends on the batch forms in ``data``. The model is not needed here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,7 +195,8 @@ def _read_batches(data: Any, placement: Placement, seed: int) -> tuple[Batches, 
 def _check_re_iterable(source: Any) -> None:
     if isinstance(source, (str, bytes)) or not isinstance(source, Iterable):
         raise TypeError(f"data is a {type(source).__name__}; pass {_FORMS}")
-    if iter(source) is source:
+    # an iterator is its own iterator; asking a loader would draw random numbers or start workers
+    if isinstance(source, Iterator):
         raise TypeError(
             f"data is a {type(source).__name__} that can be read only once; pass {_FORMS} "
             "(list(...) makes a list of its batches)"
