@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from landscape._directions import pca, plane
     from landscape._objective import Objective, batch_loss
     from landscape._parameters import ParameterLayout
+    from landscape._picture import plot_surface
     from landscape._results import Line, Recipe, Run, Surface, load
-    from landscape._surface import line, plot_surface, surface
+    from landscape._surface import line, surface
 
 __all__ = [
     "Line",
@@ -51,7 +52,7 @@ _HOMES = {
     "load": "_results",
     "pca": "_directions",
     "plane": "_directions",
-    "plot_surface": "_surface",
+    "plot_surface": "_picture",
     "surface": "_surface",
 }
 

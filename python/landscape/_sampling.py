@@ -6,7 +6,6 @@ Depends on the Objective, the directions and the grid run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
@@ -16,7 +15,7 @@ from landscape import _core
 from landscape._environment import environment, thread_count, versions
 from landscape._grid_run import GridRun, Start, begin, execute, other_environment
 from landscape._objective import Objective, Strategy
-from landscape._results import Run
+from landscape._results import Recipe, Run
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from landscape._objective import MetricLike, Subspace
     from landscape._progress import Choice
 
-__all__ = ["ObjectiveOptions", "Sample", "coordinates", "objectives", "result_fields", "sample"]
+__all__ = ["ObjectiveOptions", "coordinates", "objectives", "sample"]
 
 
 _PARTS = ("train", "test")
@@ -46,16 +45,6 @@ class ObjectiveOptions(TypedDict, total=False):
     weight_decay: float
     batch_size: int | None
     memory_budget: int
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Values by name, in the shape of a result, and how they were made."""
-
-    train: Mapping[str, NDArray[np.float64]]
-    test: Mapping[str, NDArray[np.float64]] | None
-    run: Run
-    test_run: Run | None
 
 
 def objectives(
@@ -133,7 +122,7 @@ def sample(
     metrics: Sequence[MetricLike] | MetricLike,
     resume: str | os.PathLike[str] | None,
     progress: Choice,
-) -> Sample:
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Evaluate loss and metrics at every point of the axes' product.
 
     Args:
@@ -147,7 +136,8 @@ def sample(
         progress: How it is shown.
 
     Returns:
-        The values, shaped (len(beta), len(alpha)) or (len(positions),).
+        The fields of a result, arrays shaped (len(beta), len(alpha)) or (len(positions),); and
+        those of the test data's result.
     """
     functions = [objective] if tested is None else [objective, tested]
     run = GridRun(
@@ -189,26 +179,22 @@ def sample(
             progress=progress,
         )
     shape = tuple(len(axis) for axis in reversed(ticks))
-    grids = [np.ascontiguousarray(column).reshape(shape) for column in found.values.T]
-    names = [part.columns for part in subspaces]
-    records = [
-        _record(
-            function,
-            plan,
-            index,
-            evaluations=run.size,
-            seconds=found.seconds,
-            notes=notes,
+    columns = iter(found.values.T)
+    fields = [
+        _fields(
+            {name: next(columns).reshape(shape) for name in part.columns},
+            axes.recipe,
+            _record(
+                function,
+                {**plan, "strategy": part.strategy.record()},
+                evaluations=run.size,
+                seconds=found.seconds,
+                notes=notes,
+            ),
         )
-        for index, function in enumerate(functions)
+        for function, part in zip(functions, subspaces, strict=True)
     ]
-    split = len(names[0])
-    return Sample(
-        train=dict(zip(names[0], grids[:split], strict=True)),
-        test=dict(zip(names[1], grids[split:], strict=True)) if tested else None,
-        run=records[0],
-        test_run=records[1] if tested else None,
-    )
+    return fields[0], fields[1] if tested else None
 
 
 def _plan(functions: Sequence[Objective], start: Start) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -231,7 +217,6 @@ def _side_by_side(subspaces: Sequence[Subspace]) -> Any:
 def _record(
     function: Objective,
     plan: Mapping[str, Any],
-    index: int,
     *,
     evaluations: int,
     seconds: float,
@@ -239,29 +224,22 @@ def _record(
 ) -> Run:
     return Run(
         engine=function.engine,
-        strategy={
-            **plan["strategies"][index],
-            "threads": plan["threads"],
-            **plan["environment"],
-        },
+        strategy={**plan["strategy"], "threads": plan["threads"], **plan["environment"]},
         policy=function.policy,
         evaluations=evaluations,
         seconds=seconds,
         seed=function.seed,
-        status="complete" if not notes else f"complete; {notes[0]}",
+        status="; ".join(["complete", *notes]),
         versions=versions(),
         notes=(*function.notes, *notes),
     )
 
 
-def result_fields(values: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """Sort evaluated columns into the fields of a result."""
-    rest = {name: value for name, value in values.items() if name not in _OWN_FIELDS}
+def _fields(values: dict[str, NDArray[np.float64]], recipe: Recipe, run: Run) -> dict[str, Any]:
     return {
-        "losses": values["loss"],
-        "metrics": rest,
-        "standard_error": values.get("standard_error"),
+        "losses": values.pop("loss"),
+        "standard_error": values.pop("standard_error", None),
+        "metrics": values,
+        "recipe": recipe,
+        "run": run,
     }
-
-
-_OWN_FIELDS = ("loss", "standard_error")

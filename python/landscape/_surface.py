@@ -1,35 +1,17 @@
-"""Surfaces and lines: from a model and data to the loss on a plane or a line, and to a picture.
+"""Surfaces and lines: from a model and data to the loss on a plane or along a line.
 
-Depends on the directions, the sampling and the results.
+Depends on the plans of directions, the sampling and the results.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from landscape import _store
-from landscape._directions import (
-    NORMALIZATIONS,
-    ONE_DIMENSIONAL,
-    GivenDirections,
-    LineBetween,
-    PlaneThrough,
-    PrincipalComponents,
-    RandomDirections,
-)
+from landscape._plans import Normalize, OneDimensional, line_plan, surface_plan
 from landscape._results import Line, Surface
-from landscape._sampling import (
-    ObjectiveOptions,
-    Sample,
-    coordinates,
-    objectives,
-    result_fields,
-    sample,
-)
+from landscape._sampling import ObjectiveOptions, coordinates, objectives, sample
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,10 +20,7 @@ if TYPE_CHECKING:
     from landscape._objective import MetricLike, Objective
     from landscape._progress import Choice
 
-__all__ = ["line", "plot_surface", "surface"]
-
-Normalize = Literal["auto", "filter", "layer", "model"] | None
-OneDimensional = Literal["zero", "include"]
+__all__ = ["line", "surface"]
 
 
 def surface(
@@ -106,11 +85,11 @@ def surface(
         >>> landscape.surface(model, data, points=5).losses.shape
         (5, 5)
     """
-    plan = _surface_plan(directions, normalize, one_dimensional, seed)
+    plan = surface_plan(directions, normalize, one_dimensional, seed)
     objective, tested = objectives(model, data, loss, test=test, seed=seed, options=options)
     axes, objective, tested = _prepared(plan, objective, tested)
     alpha, beta = coordinates(axes, span, points)
-    found = sample(
+    fields, test_fields = sample(
         objective,
         tested,
         axes,
@@ -120,18 +99,8 @@ def surface(
         resume=resume,
         progress=progress,
     )
-    test_surface = None
-    if found.test is not None and found.test_run is not None:
-        fields = result_fields(found.test)
-        test_surface = Surface(alpha, beta, **fields, recipe=axes.recipe, run=found.test_run)
-    return Surface(
-        alpha,
-        beta,
-        **result_fields(found.train),
-        test=test_surface,
-        recipe=axes.recipe,
-        run=found.run,
-    )
+    tested_surface = Surface(alpha, beta, **test_fields) if test_fields else None
+    return Surface(alpha, beta, **fields, test=tested_surface)
 
 
 def line(
@@ -195,11 +164,11 @@ def line(
         >>> landscape.line(a, data, to=b, points=11).positions[0]
         np.float64(-0.5)
     """
-    plan = _line_plan(to, direction, normalize, one_dimensional, seed)
+    plan = line_plan(to, direction, normalize, one_dimensional, seed)
     objective, tested = objectives(model, data, loss, test=test, seed=seed, options=options)
     axes, objective, tested = _prepared(plan, objective, tested)
     (positions,) = coordinates(axes, span, points)
-    found: Sample = sample(
+    fields, test_fields = sample(
         objective,
         tested,
         axes,
@@ -209,66 +178,8 @@ def line(
         resume=resume,
         progress=progress,
     )
-    test_line = None
-    if found.test is not None and found.test_run is not None:
-        fields = result_fields(found.test)
-        test_line = Line(positions, **fields, recipe=axes.recipe, run=found.test_run)
-    return Line(
-        positions,
-        **result_fields(found.train),
-        test=test_line,
-        recipe=axes.recipe,
-        run=found.run,
-    )
-
-
-def plot_surface(
-    model: nn.Module | Objective,
-    data: Any = None,
-    loss: Any = None,
-    *,
-    path: str | os.PathLike[str] | None = None,
-    kind: Literal["both", "filled", "contour", "3d"] = "both",
-    **surface_options: Any,
-) -> Surface:
-    """Compute a surface and draw it: from a model to a picture in one call.
-
-    Args:
-        model: As for :func:`surface`.
-        data: As for :func:`surface`.
-        loss: As for :func:`surface`.
-        path: The picture's file; its suffix is the format. None draws without saving.
-        kind: ``"both"`` (filled contours beside the 3-D surface), ``"filled"``, ``"contour"`` or
-            ``"3d"``.
-        surface_options: Those of :func:`surface`.
-
-    Returns:
-        The surface, with the figure at ``.figure``.
-
-    Raises:
-        ValueError: The picture's format or kind is unknown.
-        OSError: ``path`` cannot be written; found out before the computation.
-
-    Example:
-        >>> import torch
-        >>> from torch import nn
-        >>> import landscape
-        >>> data = (torch.randn(64, 4), torch.randint(3, (64,)))
-        >>> surface = landscape.plot_surface(nn.Linear(4, 3), data, points=5)
-        >>> len(surface.figure.axes) > 1
-        True
-    """
-    from landscape import plot  # noqa: PLC0415 - matplotlib takes a while to import
-    from landscape.plot._request import check_picture  # noqa: PLC0415
-
-    check_picture(kind, path)
-    if path is not None:
-        _store.check_writable(path)
-    found = surface(model, data, loss, **surface_options)
-    figure = plot.draw(found, kind)
-    if path is not None:
-        figure.savefig(Path(path))
-    return replace(found, figure=figure)
+    tested_line = Line(positions, **test_fields) if test_fields else None
+    return Line(positions, **fields, test=tested_line)
 
 
 def _prepared(
@@ -278,68 +189,3 @@ def _prepared(
     axes = plan.axes(objective.theta, objective.layout)
     policy: Literal["frozen", "recalibrated"] = "recalibrated" if axes.joins_models else "frozen"
     return axes, objective.resolved(policy), tested.resolved(policy) if tested else None
-
-
-def _surface_plan(
-    directions: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
-) -> Plan:
-    _check_normalization(normalize, one_dimensional)
-    if isinstance(directions, str):
-        return _named_plan(directions, 2, normalize, one_dimensional, seed)
-    if isinstance(directions, (PlaneThrough, PrincipalComponents)):
-        _refuse_normalization(normalize, "a plane through models")
-        return directions
-    try:
-        pair = tuple(directions)
-    except TypeError:
-        pair = ()
-    if len(pair) != 2 or isinstance(directions, dict):
-        raise ValueError(
-            f"directions is a {type(directions).__name__}, expected 'random', landscape.pca(...), "
-            "landscape.plane(...) or a pair of flat vectors or state dicts"
-        )
-    return GivenDirections(pair, None if normalize == "auto" else normalize, one_dimensional)
-
-
-def _line_plan(
-    to: Any, direction: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
-) -> Plan:
-    _check_normalization(normalize, one_dimensional)
-    if to is not None:
-        if not (isinstance(direction, str) and direction == "random"):
-            raise ValueError("pass either to= (another model) or direction=, not both")
-        _refuse_normalization(normalize, "a line between models")
-        return LineBetween(to)
-    if isinstance(direction, str):
-        return _named_plan(direction, 1, normalize, one_dimensional, seed)
-    chosen = None if normalize == "auto" else normalize
-    return GivenDirections((direction,), chosen, one_dimensional)
-
-
-def _named_plan(
-    name: str, count: int, normalize: Normalize, one_dimensional: OneDimensional, seed: int
-) -> Plan:
-    if name == "eigen":
-        raise ValueError(
-            "directions='eigen' is not built yet; compute eigenvectors elsewhere and pass a pair "
-            "of flat vectors"
-        )
-    if name != "random":
-        raise ValueError(f"direction {name!r} is unknown, expected 'random' or vectors")
-    return RandomDirections(
-        count, seed, "filter" if normalize == "auto" else normalize, one_dimensional
-    )
-
-
-def _check_normalization(normalize: Normalize, one_dimensional: OneDimensional) -> None:
-    if normalize not in ("auto", None, *NORMALIZATIONS):
-        raise ValueError(
-            f"normalize={normalize!r}, expected 'auto', 'filter', 'layer', 'model' or None"
-        )
-    if one_dimensional not in ONE_DIMENSIONAL:
-        raise ValueError(f"one_dimensional={one_dimensional!r}, expected 'zero' or 'include'")
-
-
-def _refuse_normalization(normalize: Normalize, what: str) -> None:
-    if normalize not in ("auto", None):
-        raise ValueError(f"normalize={normalize!r} would move the models off {what}; leave it out")
