@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from landscape import _store
 from landscape._results import Line, Recipe, Run, Surface, load
 
@@ -146,7 +147,7 @@ def test_a_run_without_nan_equals_itself_after_a_round_trip(tmp_path: Path) -> N
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_any_losses_survive(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    shape = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    shape = data.draw(st.tuples(st.integers(2, 5), st.integers(2, 5)))
     losses = data.draw(hnp.arrays(np.float64, shape, elements=st.floats()))
     axes = [np.arange(float(n)) for n in shape]
     made = make_surface(alpha=axes[1], beta=axes[0], losses=losses)
@@ -224,6 +225,7 @@ def test_results_pickle_and_copy() -> None:
         ({"alpha": ALPHA[::-1]}, r"alpha is .*strictly increasing"),
         ({"beta": [0.0, NAN, 1.0]}, r"beta is .*expected finite"),
         ({"beta": BETA[:, None]}, r"beta has shape \(3, 1\); expected one dimension"),
+        ({"beta": [0.0]}, r"beta has shape \(1,\); expected one dimension, 2 or more points"),
         ({"recipe": make_recipe(1)}, r"1 axis labels; expected 2, for alpha and beta"),
         ({"test": make_surface(alpha=ALPHA + 1)}, "another alpha axis"),
     ],

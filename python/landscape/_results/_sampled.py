@@ -104,7 +104,13 @@ class Sampled:
     @property
     def minimum(self) -> tuple[float, ...]:
         """The coordinates of the smallest finite loss, then the loss; NaN where none is finite."""
-        return smallest(self.axes, self.losses)
+        finite = np.isfinite(self.losses)
+        if not finite.any():
+            return (math.nan,) * (len(self.axes) + 1)
+        flat = int(np.argmin(np.where(finite, self.losses, np.inf)))
+        index = np.unravel_index(flat, self.losses.shape)
+        places = zip(self.axes.values(), reversed(index), strict=True)
+        return (*(float(axis[i]) for axis, i in places), float(self.losses[index]))
 
     def equals(self, other: object) -> bool:
         """Whether two results are equal bit for bit: NaN equals NaN, and -0.0 differs from 0.0.
@@ -152,16 +158,6 @@ class Sampled:
     def _repr_png_(self) -> Any:
         """The figure where a plot_* call made one; notebooks show it in place of the table."""
         return None if self.figure is None else self.figure._repr_png_()
-
-
-def smallest(axes: Mapping[str, Floats], values: Floats) -> tuple[float, ...]:
-    """Coordinates, fastest axis first, of the smallest finite value, then that value."""
-    finite = np.isfinite(values)
-    if not finite.any():
-        return (math.nan,) * (len(axes) + 1)
-    index = np.unravel_index(int(np.argmin(np.where(finite, values, np.inf))), values.shape)
-    coordinates = zip(axes.values(), reversed(index), strict=True)
-    return (*(float(axis[i]) for axis, i in coordinates), float(values[index]))
 
 
 def _check_test(train: Sampled, test: Sampled) -> None:

@@ -56,10 +56,12 @@ def frozen_array(value: Any, name: str, shape: tuple[int, ...] | None) -> NDArra
 
 
 def frozen_axis(value: Any, name: str) -> NDArray[np.float64]:
-    """A read-only axis: one-dimensional, finite and strictly increasing."""
+    """A read-only axis: two or more coordinates, finite and strictly increasing."""
     array = frozen_array(value, name, None)
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"{name} has shape {array.shape}; expected one dimension with a point")
+    if array.ndim != 1 or array.size < 2:
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected one dimension, 2 or more points"
+        )
     if not (np.isfinite(array).all() and (np.diff(array) > 0).all()):
         raise ValueError(f"{name} is {array}; expected finite, strictly increasing coordinates")
     return array

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from landscape._results._sampled import Sampled
+from landscape._results.directions import Recipe
+from landscape._results.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
-    from landscape._results.directions import Recipe
-    from landscape._results.run import Run
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from landscape._results._values import frozen_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from landscape._store import Json
+from landscape._store import Json
 
 
 @dataclass(frozen=True)
