@@ -6,6 +6,7 @@ import io
 import sys
 
 import pytest
+
 from landscape import _progress
 from landscape._progress import reporter
 
