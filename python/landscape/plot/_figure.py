@@ -1,0 +1,89 @@
+"""Figures and axes of our own, made without pyplot and shown by notebooks, and how they look."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from landscape._results import Recipe
+
+DPI = 200
+INK, FRAME = "0.15", "0.3"  # greys
+LABEL, SMALL = 9.0, 8.0  # points
+COLOURS = "viridis"
+"""Even steps of brightness: the same order for colour-blind eyes and in print without colour."""
+
+
+class Picture(Figure):
+    """A figure outside pyplot's list, so that nothing global is touched and nothing leaks.
+
+    It is saved with its edges around what is drawn, so that no label is ever cut off. A notebook
+    shows what offers `_repr_png_`; for plain figures it relies on pyplot.
+    """
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save as `matplotlib.figure.Figure.savefig` does, with bbox_inches="tight"."""
+        super().savefig(fname, **{"bbox_inches": "tight", "pad_inches": 0.06, **options})
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        data = buffer.getvalue()
+        width, height = struct.unpack(">II", data[16:24])  # where every PNG says it
+        return data, {"width": width * 100 // DPI, "height": height * 100 // DPI}
+
+
+class Flat(Axes):
+    """Axes that a notebook shows as their picture."""
+
+    def _repr_png_(self) -> Any:
+        return _png(self)
+
+
+class Relief(Axes3D):  # type: ignore[misc]
+    """The same in three dimensions."""
+
+    def _repr_png_(self) -> Any:
+        return _png(self)
+
+
+def _png(ax: Axes) -> Any:
+    figure = ax.get_figure(root=True)
+    return figure._repr_png_() if isinstance(figure, Picture) else None
+
+
+def picture(width: float, height: float) -> Picture:
+    """A new figure; sizes in inches."""
+    return Picture(figsize=(width, height), dpi=DPI, facecolor="white")
+
+
+def panel(figure: Figure, left: float, low: float, width: float, height: float) -> Axes:
+    """Axes of that size at that place of a figure, in inches.
+
+    Their size is final, other than a layout engine's, so labels know the room they have.
+    """
+    w, h = figure.get_size_inches()
+    return figure.add_axes((left / w, low / h, width / w, height / h), axes_class=Flat)
+
+
+def dress(ax: Axes) -> None:
+    """Thin frames, small ticks, quiet greys."""
+    ax.tick_params(labelsize=SMALL, length=3, width=0.6, color=FRAME, labelcolor=INK)
+    for spine in ax.spines.values():
+        spine.set_linewidth(0.6)
+        spine.set_edgecolor(FRAME)
+
+
+def axis_label(recipe: Recipe, index: int) -> str:
+    """What a unit step is, with Greek letters set as such, and the explained variance if known."""
+    label = re.sub(r"\b(alpha|beta|theta|lambda)\b", r"$\\\1$", recipe.labels[index])
+    if recipe.explained_variance is not None and "%" not in label:
+        label += f"\n{100 * recipe.explained_variance[index]:.3g}% of the variance"
+    return label

@@ -1,0 +1,237 @@
+"""A surface in three dimensions, shaded, above its contours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
+
+from landscape.plot import _contours
+from landscape.plot._figure import COLOURS, FRAME, INK, LABEL, SMALL, Relief, axis_label, picture
+from landscape.plot._hatch import STYLE, count, key, uncoloured
+from landscape.plot._plane import scale_of, value_name, values_of
+from landscape.plot._points import PLATE, Point, points_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
+    from numpy.typing import NDArray
+
+    from landscape._results import Surface
+    from landscape.plot._scale import Scale
+
+_ELEVATION, _AZIMUTH = 36.0, -58.0  # high enough to look into the valley
+_TALL = 0.62  # of the box, over its longer side
+_FLOOR = -0.28  # in heights, which lie in [0, 1]
+_FEWEST, _MOST = 60, 150  # cells along an axis: for a smooth play of light; in bearable time
+_LIGHT = np.array([-0.45, -0.35, 0.82])  # towards the lamp: left, front, above
+
+
+def surface_3d(
+    surface: Surface,
+    ax: Axes3D | None = None,
+    *,
+    values: str = "loss",
+    scale: str = "auto",
+    levels: int | Sequence[float] | None = None,
+    **options: Any,
+) -> Axes3D:
+    """The graph of L over the plane, shaded, above its contours.
+
+    On a logarithmic scale equal heights are equal factors. What is not finite is left open and
+    hatched on the floor; values beyond the levels are drawn at their edge, the data never changed.
+
+    Args:
+        surface: what to draw.
+        ax: axes in three dimensions; None makes a figure of its own, outside pyplot.
+        values: "loss" or the name of a metric.
+        scale: as for `filled_contour`.
+        levels: as for `filled_contour`; their ends are the ends of the colours and heights.
+        options: for `mpl_toolkits.mplot3d.axes3d.Axes3D.plot_surface`, and `cmap`.
+
+    Returns:
+        The Axes; `view_init(elev, azim)` turns them.
+
+    Raises:
+        TypeError: axes in two dimensions.
+        ValueError: as for `filled_contour`.
+
+    Example:
+        >>> ax = landscape.plot.surface_3d(surface)
+        >>> ax.view_init(elev=45, azim=-30)
+        >>> ax.figure.savefig("surface.pdf")
+    """
+    numbers = values_of(surface, values)
+    chosen = scale_of(numbers, values, scale, levels)
+    if ax is None:
+        ax = picture(5.0, 4.2).add_axes((0.0, 0.0, 1.0, 1.0), axes_class=Relief)
+    if ax.name != "3d":
+        raise TypeError(
+            f"ax is {type(ax).__name__}; expected axes in three dimensions, such as those of "
+            'figure.add_subplot(projection="3d")'
+        )
+    relief(ax, surface, numbers, chosen, value_name(surface, values), **options)
+    if not np.isfinite(numbers).all():
+        key(ax, Patch(label=count(numbers), **STYLE))
+    return ax
+
+
+def relief(
+    ax: Axes3D,
+    surface: Surface,
+    numbers: NDArray[np.float64],
+    scale: Scale,
+    name: str,
+    **options: Any,
+) -> None:
+    """The surface above its contours; heights are the scale's, so decades are even steps."""
+    ax.computed_zorder = False  # what hides what is known: floor, surface, marks
+    box = _box(surface)
+    floor(ax, surface, numbers, scale)
+    if _contours.drawable(numbers):
+        x, y, heights = _finer(surface, scale.height(numbers))
+        colours = colormaps[options.pop("cmap", COLOURS)](_middles(heights))
+        colours[..., :3] *= _light(heights, box)[..., None]
+        colours[~np.isfinite(_middles(heights))] = 0.0  # transparent
+        ax.plot_surface(
+            *np.meshgrid(x, y),
+            heights,
+            rcount=min(len(y), _MOST),
+            ccount=min(len(x), _MOST),
+            facecolors=np.pad(colours.clip(0.0, 1.0), ((0, 1), (0, 1), (0, 0))),
+            shade=False,
+            **{"linewidth": 0.25, "zorder": 2, **options},  # a line's width closes the seams
+        )
+    marks(ax, surface, numbers, scale)
+    furnish(ax, surface, scale, name, box)
+
+
+def floor(ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Scale) -> None:
+    """The contours, and what is not finite hatched, below the surface."""
+    if _contours.drawable(numbers):
+        _contours.lines(
+            ax, surface, numbers, scale, linewidths=0.7, zdir="z", offset=_FLOOR, zorder=1.0
+        )
+    bad = ~np.isfinite(numbers)
+    if bad.any():
+        outlines = map(np.asarray, uncoloured(surface.alpha, surface.beta, bad).to_polygons())
+        sides = [np.column_stack([p, np.full(len(p), _FLOOR)]) for p in outlines]
+        ax.add_collection3d(Poly3DCollection(sides, zorder=1, **STYLE))
+
+
+def marks(ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Scale) -> None:
+    """The named points and the minimum, each on a stem from the floor."""
+    for point in _joined(surface, points_of(surface, numbers, scale)):
+        j = int(np.argmin(np.abs(surface.beta - point.y)))
+        i = int(np.argmin(np.abs(surface.alpha - point.x)))
+        z = float(np.nan_to_num(scale.height(numbers[j, i]), nan=_FLOOR))
+        ax.plot(*[[a, a] for a in point[:2]], [_FLOOR, z], color="white", linewidth=0.8, zorder=3)
+        ax.scatter(
+            point.x,
+            point.y,
+            z,
+            c="white",
+            edgecolors="black",
+            linewidths=0.7,
+            depthshade=False,
+            marker="*" if point.star else "o",
+            s=100 if point.star else 20,
+            zorder=4,
+        )
+        if point.text:
+            label = ax.text(point.x, point.y, z + 0.07, point.text, fontsize=SMALL, color=INK)
+            label.set(bbox=PLATE, ha="left", va="bottom", zorder=5)
+
+
+def furnish(
+    ax: Axes3D, surface: Surface, scale: Scale, name: str, box: tuple[float, float, float]
+) -> None:
+    """Labels, light walls, and a box of the plane's shape."""
+    ax.set_xlim(surface.alpha[0], surface.alpha[-1])
+    ax.set_ylim(surface.beta[0], surface.beta[-1])
+    ax.set_zlim(_FLOOR, 1.0)
+    ax.xaxis.set_major_locator(_ticks(box[0]))
+    ax.yaxis.set_major_locator(_ticks(box[1]))
+    ticks = [scale.text(tick) for tick in scale.ticks]
+    ax.set_zticks(scale.height(scale.ticks), labels=ticks)
+    labels = (axis_label(surface.recipe, 0), axis_label(surface.recipe, 1), name)
+    for axis, text in zip((ax.xaxis, ax.yaxis, ax.zaxis), labels, strict=True):
+        axis.set_label_text(text, fontsize=LABEL, color=INK)
+        axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
+        axis.line.set_color(FRAME)
+        axis.line.set_linewidth(0.6)
+        axis._axinfo["grid"].update(color="0.88", linewidth=0.5)  # there is no other way
+        axis._axinfo["tick"].update(inward_factor=0.0, outward_factor=0.15)
+        axis.set_tick_params(labelsize=SMALL, labelcolor=INK, pad=0)
+    longest = max((len(tick.strip("$")) for tick in ticks), default=1)
+    ax.zaxis.set_tick_params(pad=1 + 0.8 * longest)
+    ax.zaxis.labelpad = 2.0 + 1.8 * longest
+    ax.view_init(elev=_ELEVATION, azim=_AZIMUTH)
+    ax.set_box_aspect(box, zoom=0.95)
+
+
+def _joined(surface: Surface, points: list[Point]) -> list[Point]:
+    """The same points, those close to each other with one label for all of them."""
+    width, height = np.ptp(surface.alpha), np.ptp(surface.beta)
+    joined: list[Point] = []
+    for point in reversed(points):  # the minimum first
+        for k, other in enumerate(joined):
+            if abs(point.x - other.x) < 0.08 * width and abs(point.y - other.y) < 0.08 * height:
+                joined[k] = other._replace(text=f"{point.text}, {other.text}")
+                point = point._replace(text="")  # noqa: PLW2901
+        joined.append(point)
+    return joined
+
+
+def _box(surface: Surface) -> tuple[float, float, float]:
+    ratio = _contours.shape(surface) or 1.0
+    longer = max(1.0, ratio)
+    return 1.0 / longer, ratio / longer, _TALL
+
+
+def _ticks(length: float) -> MaxNLocator:
+    """Few, and none at the ends, where two axes would write over each other."""
+    return MaxNLocator(4 if length > 0.6 else 3, steps=[1, 2, 5, 10], prune="both")
+
+
+def _finer(
+    surface: Surface, heights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Straight lines between the points of a coarse grid, so that colours change evenly on them."""
+    grids = []
+    for axis, at in ((0, surface.beta), (1, surface.alpha)):
+        parts = max(1, round(_FEWEST / (len(at) - 1)))
+        where = np.linspace(0.0, len(at) - 1, parts * (len(at) - 1) + 1)
+        left = np.minimum(where.astype(int), len(at) - 2)
+        share = where - left
+        grids.append(at[left] * (1 - share) + at[left + 1] * share)
+        share = share[:, None] if axis == 0 else share
+        first, second = heights.take(left, axis), heights.take(left + 1, axis)
+        mixed = first * (1 - share) + second * share
+        heights = np.where(share == 0, first, np.where(share == 1, second, mixed))  # 0 NaN is NaN
+    return grids[1], grids[0], heights
+
+
+def _middles(heights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One value a cell, from its corners."""
+    return (heights[:-1, :-1] + heights[:-1, 1:] + heights[1:, :-1] + heights[1:, 1:]) / 4
+
+
+def _light(heights: NDArray[np.float64], box: tuple[float, float, float]) -> NDArray[np.float64]:
+    """How bright each cell is: Lambert's cosine law, softly, for colours have a meaning."""
+    rows, columns = heights.shape
+    tall = heights * box[2] / (1 - _FLOOR)
+    slope_x = np.diff(tall, axis=1) * (columns - 1) / box[0]
+    slope_y = np.diff(tall, axis=0) * (rows - 1) / box[1]
+    slope_x = (slope_x[:-1] + slope_x[1:]) / 2
+    slope_y = (slope_y[:, :-1] + slope_y[:, 1:]) / 2
+    x, y, z = _LIGHT / np.linalg.norm(_LIGHT)
+    cosine: NDArray[np.float64] = (z - x * slope_x - y * slope_y) / np.sqrt(
+        1 + slope_x**2 + slope_y**2
+    )
+    return 0.72 + 0.36 * np.clip(cosine, 0.0, 1.0)

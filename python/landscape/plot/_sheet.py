@@ -1,0 +1,151 @@
+"""Whole figures: surfaces side by side on one colour scale, and the picture of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.plot import _contours
+from landscape.plot._figure import INK, LABEL, Relief, panel, picture
+from landscape.plot._plane import (
+    contour,
+    fill,
+    filled_contour,
+    scale_of,
+    trajectory,
+    value_name,
+    values_of,
+)
+from landscape.plot._relief import relief, surface_3d
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from landscape._results import Surface
+
+KINDS = ("both", "filled", "contour", "3d")
+
+
+def compare(
+    surfaces: Mapping[str, Surface] | Sequence[Surface],
+    axes: Sequence[Axes] | None = None,
+    *,
+    values: str = "loss",
+    scale: str = "auto",
+    levels: int | Sequence[float] | None = None,
+    **options: Any,
+) -> tuple[Axes, ...]:
+    """Filled contours of several surfaces side by side, one colour for one loss in all of them.
+
+    Args:
+        surfaces: title -> surface, or surfaces without titles: several models, or the training and
+            the test data of one.
+        axes: one for each surface; None makes a figure of its own, outside pyplot.
+        values: "loss" or the name of a metric.
+        scale: as for `filled_contour`, chosen from the values of all surfaces.
+        levels: as for `filled_contour`.
+        options: for `matplotlib.axes.Axes.contourf`, such as `cmap`.
+
+    Returns:
+        One Axes for each surface; the last carries the colour bar.
+
+    Raises:
+        ValueError: no surfaces, or another number of axes; or as for `filled_contour`.
+
+    Example:
+        >>> axes = landscape.plot.compare({"train": surface, "test": surface.test})
+        >>> axes[0].figure.savefig("train-and-test.pdf")
+    """
+    named = surfaces.items() if isinstance(surfaces, Mapping) else (("", s) for s in surfaces)
+    shown = [(title, surface, values_of(surface, values)) for title, surface in named]
+    if not shown:
+        raise ValueError("no surfaces to compare; expected at least one")
+    if axes is not None and len(axes) != len(shown):
+        raise ValueError(f"{len(axes)} axes for {len(shown)} surfaces; expected one each")
+    together = np.concatenate([numbers.ravel() for *_, numbers in shown])
+    chosen = scale_of(together, values, scale, levels)
+    places = _row([surface for _, surface, _ in shown]) if axes is None else tuple(axes)
+    coloured = None
+    for ax, (title, surface, numbers) in zip(places, shown, strict=True):
+        coloured = fill(ax, surface, numbers, chosen, **options) or coloured
+        ax.set_title(title, fontsize=LABEL, color=INK, loc="left")
+        if axes is None and ax is not places[0] and _same_beta(surface, shown[0][1]):
+            ax.set_ylabel("")
+            ax.tick_params(labelleft=False)
+    _contours.colour_bar(places[-1], coloured, chosen, value_name(shown[0][1], values))
+    return places
+
+
+def draw(surface: Surface, kind: str = "both", **options: Any) -> Figure:
+    """The picture of a run, in a figure outside pyplot.
+
+    Args:
+        surface: what to draw.
+        kind: "both" (filled contours beside the surface in three dimensions, on one scale),
+            "filled", "contour" or "3d". A surface with a trajectory shows it on filled contours.
+        options: those of `filled_contour`, `contour` or `surface_3d`.
+
+    Returns:
+        The figure; `.savefig(path)` saves it, and a notebook shows it.
+
+    Raises:
+        ValueError: another kind; or as for `filled_contour`.
+
+    Example:
+        >>> landscape.plot.draw(surface).savefig("surface.png")
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r}; expected one of {', '.join(map(repr, KINDS))}")
+    if kind == "both":
+        return _both(surface, **options)
+    plane = filled_contour if surface.recipe.trajectory is None else trajectory
+    drawn: Axes = {"filled": plane, "contour": contour, "3d": surface_3d}[kind](surface, **options)
+    figure: Figure = drawn.get_figure(root=True)  # type: ignore[assignment]
+    return figure
+
+
+def _both(
+    surface: Surface,
+    *,
+    values: str = "loss",
+    scale: str = "auto",
+    levels: int | Sequence[float] | None = None,
+    **options: Any,
+) -> Figure:
+    numbers, name = values_of(surface, values), value_name(surface, values)
+    chosen = scale_of(numbers, values, scale, levels)
+    figure = picture(10.0, 4.3)
+    ratio = _contours.shape(surface) or 0.85
+    width, height = 3.4 / max(1.0, ratio), 3.4 * min(1.0, ratio)
+    left = panel(figure, 0.7, 0.55 + (3.4 - height) / 2, width, height)
+    bands = fill(left, surface, numbers, chosen, path={}, **options)
+    _contours.colour_bar(left, bands, chosen, name)
+    right = figure.add_axes((0.5, 0.0, 0.47, 1.0), axes_class=Relief)
+    relief(right, surface, numbers, chosen, name, **options)
+    return figure
+
+
+def _row(surfaces: Sequence[Surface]) -> tuple[Axes, ...]:
+    """Axes of one height side by side, as wide as their planes ask for, strips excepted."""
+    height = 2.6
+    left = 0.7
+    lefts: list[float] = []
+    widths: list[float] = []
+    for surface in surfaces:
+        if lefts:
+            left += 0.35 if _same_beta(surface, surfaces[0]) else 0.85
+        widths.append(height * min(1 / (_contours.shape(surface) or 1.0), 1.5))
+        lefts.append(left)
+        left += widths[-1]
+    figure = picture(left + 0.8, height + 1.0)
+    places = zip(lefts, widths, strict=True)
+    return tuple(panel(figure, x, 0.55, width, height) for x, width in places)
+
+
+def _same_beta(a: Surface, b: Surface) -> bool:
+    return np.array_equal(a.beta, b.beta) and a.recipe.labels[1] == b.recipe.labels[1]
