@@ -2,9 +2,12 @@
 
 import ast
 import doctest
+import operator
 import os
 import signal
+import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,7 +123,7 @@ class TestArguments:
 
     def test_no_array(self) -> None:
         numbers: Any = [1.0, 2.0]
-        with pytest.raises(TypeError, match="got list; pass a numpy array"):
+        with pytest.raises(TypeError, match="got list where a numpy array is needed"):
             _core.norm(numbers)
 
     def test_mixed_dtypes(self) -> None:
@@ -134,6 +137,11 @@ class TestArguments:
     def test_wrong_number_of_coefficients(self) -> None:
         with pytest.raises(ValueError, match="got 2 coefficients for 1 vectors"):
             _core.combine([np.ones(2)], np.ones(2))
+
+    def test_no_vectors(self) -> None:
+        with pytest.raises(ValueError, match="got no vectors to combine"):
+            _core.combine([], np.ones(0))
+        assert _core.gram([]).shape == (0, 0)
 
     @pytest.mark.parametrize("points", [0, 1])
     def test_short_axis(self, points: int) -> None:
@@ -244,9 +252,12 @@ class TestGrid:
     @pytest.mark.parametrize(
         ("returned", "message"),
         [
-            (np.ones((6, 2)), r"returned an array of shape \[6, 2\]; return one of \[6, 1\]"),
-            (np.ones(6), r"got float64 of shape \[6\]; pass a 2-D array of float64"),
-            (np.ones((6, 1), np.float32), "pass a 2-D array of float64"),
+            (
+                np.ones((6, 2)),
+                r"returned float64 of shape \[6, 2\]; return float64 of shape \[6, 1\]",
+            ),
+            (np.ones(6), r"returned float64 of shape \[6\]; return float64"),
+            (np.ones((6, 1), np.float32), "returned float32 of shape"),
         ],
     )
     def test_values_of_another_shape(self, returned: Any, message: str) -> None:
@@ -331,19 +342,36 @@ class TestInterruption:
         finally:
             signal.signal(signal.SIGINT, previous)
 
-    def test_another_thread_runs_while_the_core_works(self) -> None:
-        ran, wait = threading.Event(), threading.Event()
+    def test_a_signal_between_functions_that_run_no_bytecode(self) -> None:
+        endless = [np.arange(1e5), np.arange(1e5)]
+        interrupt = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            _core.grid(np.positive, endless, columns=2, chunk=1, start=0, tick=operator.is_)
+        interrupt.join()
 
-        def elsewhere() -> None:
-            wait.wait()
-            ran.set()
 
-        thread = threading.Thread(target=elsewhere)
+def test_another_thread_runs_while_the_core_works() -> None:
+    turns: list[None] = []
+    finished = threading.Event()
+
+    def elsewhere() -> None:
+        while not finished.is_set():
+            turns.append(None)
+            time.sleep(0)
+
+    thread = threading.Thread(target=elsewhere)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # the other thread gets its turn only where the core lets go
+    try:
         thread.start()
-        wait.set()
-        _core.gaussian(3_000_000, seed=0, stream=0, dtype="float64")
+        before = len(turns)
+        _core.gaussian(1_000_000, seed=0, stream=0, dtype="float64")
+        assert len(turns) > before
+    finally:
+        sys.setswitchinterval(interval)
+        finished.set()
         thread.join()
-        assert ran.is_set()
 
 
 def test_the_version_is_the_distribution_s() -> None:

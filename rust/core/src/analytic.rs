@@ -2,9 +2,10 @@
 
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
-use crate::objective::{HostSubspace, Objective, Subspace};
+use crate::objective::{Objective, Subspace};
 use crate::operator::{Dense, LinearOperator};
 use crate::scalar::Scalar;
+use crate::subspace::HostSubspace;
 
 /// A function with closed forms for its value, gradient and Hessian, in f64.
 ///
@@ -47,7 +48,7 @@ impl<S: Scalar, F: ClosedForm> Objective<S> for F {
         let dim = ClosedForm::dim(self);
         for (point, row) in points.chunks(dim).zip(gradients.chunks_mut(dim)) {
             for (entry, slope) in row.iter_mut().zip(self.gradient(&wide(point))) {
-                *entry = S::round(slope);
+                *entry = S::narrow(slope);
             }
         }
         Ok(())

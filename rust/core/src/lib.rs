@@ -6,31 +6,37 @@
 //! |---|---|
 //! | `error` | what can go wrong |
 //! | `scalar` | storage types: f32 and f64, with arithmetic in f64 |
-//! | `vector` | sums, combinations and projections of long vectors |
+//! | `vector` | sums and combinations of long vectors |
+//! | `projection` | what of a vector is orthogonal to others |
 //! | `random` | seeded normals |
 //! | `monitor` | how a computation is watched and stopped |
 //! | `operator` | symmetric linear operators |
 //! | `objective` | the interface at which suppliers and drivers meet |
+//! | `subspace` | planes through an objective in host memory |
 //! | `analytic` | suppliers with known answers |
 //! | `surface` | directions and grids |
 
 mod error;
 mod scalar;
 
+mod projection;
 mod random;
 mod vector;
 
 mod monitor;
 mod objective;
 mod operator;
+mod subspace;
 
 pub mod analytic;
 pub mod surface;
 
 pub use error::Error;
 pub use monitor::{Cancel, Monitor, Progress, Unwatched};
-pub use objective::{HostSubspace, Objective, Subspace};
+pub use objective::{Objective, Subspace};
 pub use operator::{Dense, LinearOperator, Shifted};
+pub use projection::orthogonalise;
 pub use random::Gaussian;
 pub use scalar::Scalar;
-pub use vector::{combine, dot, gram, norm, orthogonalise};
+pub use subspace::HostSubspace;
+pub use vector::{combine, dot, gram, norm};

@@ -27,8 +27,9 @@ impl Dense {
     /// The matrix with these entries, row-major (dim, dim).
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless the entries are dim² in number and symmetric bit for bit.
+    /// [`Error::Invalid`] unless the entries are dim² > 0 in number and symmetric bit for bit.
     pub fn new(entries: Vec<f64>, dim: usize) -> Result<Self, Error> {
+        require!(dim > 0, "got a matrix of 0 rows; pass at least one");
         require!(
             entries.len() == dim * dim,
             "got {} entries for a matrix of {dim} rows; pass {}",
@@ -73,7 +74,7 @@ impl<S: Scalar> LinearOperator<S> for Dense {
             cancel.check()?;
             let wide: Vec<f64> = vector.iter().map(|value| value.widen()).collect();
             for (entry, product) in image.iter_mut().zip(self.product(&wide)) {
-                *entry = S::round(product);
+                *entry = S::narrow(product);
             }
         }
         Ok(())
@@ -102,7 +103,7 @@ impl<S: Scalar> LinearOperator<S> for Shifted<'_, S> {
     fn apply(&self, block: &[S], out: &mut [S], cancel: &Cancel) -> Result<(), Error> {
         self.operator.apply(block, out, cancel)?;
         for (image, value) in out.iter_mut().zip(block) {
-            *image = S::round(image.widen() + self.shift * value.widen());
+            *image = S::narrow(image.widen() + self.shift * value.widen());
         }
         Ok(())
     }

@@ -51,14 +51,14 @@ impl Gaussian {
         // A position is half of a pair: an odd start first finishes the pair that it cuts.
         let (start, rest) = out.split_at_mut(out.len().min((first % 2) as usize));
         if let [second_half] = start {
-            *second_half = S::round(self.pair(first / 2)[1]);
+            *second_half = S::narrow(self.pair(first / 2)[1]);
         }
         let first_pair = first.div_ceil(2);
         rest.par_chunks_mut(2 * PAIRS_PER_TASK).enumerate().for_each(|(task, values)| {
             let task_pair = first_pair + (task * PAIRS_PER_TASK) as u64;
             for (pair, halves) in (task_pair..).zip(values.chunks_mut(2)) {
                 for (half, normal) in halves.iter_mut().zip(self.pair(pair)) {
-                    *half = S::round(normal);
+                    *half = S::narrow(normal);
                 }
             }
         });

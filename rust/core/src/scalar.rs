@@ -17,7 +17,7 @@ pub trait Scalar:
     fn widen(self) -> f64;
 
     /// The nearest storable value, ties to even.
-    fn round(value: f64) -> Self;
+    fn narrow(value: f64) -> Self;
 }
 
 impl Scalar for f32 {
@@ -26,7 +26,7 @@ impl Scalar for f32 {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "rounding to nearest is the purpose")]
-    fn round(value: f64) -> Self {
+    fn narrow(value: f64) -> Self {
         value as Self
     }
 }
@@ -36,7 +36,7 @@ impl Scalar for f64 {
         self
     }
 
-    fn round(value: f64) -> Self {
+    fn narrow(value: f64) -> Self {
         value
     }
 }

@@ -93,17 +93,6 @@ impl FromPyObject<'_, '_> for Doubles {
     }
 }
 
-/// A 2-D array of float64, row-major.
-pub struct Rows<'py>(pub PyReadonlyArray2<'py, f64>);
-
-impl<'py> FromPyObject<'_, 'py> for Rows<'py> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        readable(&in_order(&object)?, "a 2-D array of float64").map(Self)
-    }
-}
-
 /// The tensors of a model: rows (offset, blocks, outer, filters, inner) of int64.
 pub struct Tensors(pub Vec<TensorLayout>);
 
@@ -179,11 +168,29 @@ pub fn table(
     PyArray1::from_vec(py, values).reshape([rows, columns])
 }
 
+/// What a callback returned, which must be float64 of this shape.
+pub fn returned<'py>(
+    object: &Bound<'py, PyAny>,
+    shape: [usize; 2],
+) -> PyResult<PyReadonlyArray2<'py, f64>> {
+    let array = in_order(object)?;
+    match array.cast::<PyArray2<f64>>() {
+        Ok(values) if values.shape() == shape => Ok(values.try_readonly()?),
+        _ => Err(PyValueError::new_err(format!(
+            "the function returned {} of shape {:?}; return float64 of shape {shape:?}",
+            array.dtype(),
+            array.shape()
+        ))),
+    }
+}
+
 /// The array itself where it is C-contiguous and aligned, else a copy that is.
 fn in_order<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
     let Ok(array) = object.cast::<PyUntypedArray>() else {
         let given = object.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("got {given}; pass a numpy array")));
+        return Err(PyTypeError::new_err(format!(
+            "got {given} where a numpy array is needed; convert it with numpy.asarray"
+        )));
     };
     if array.is_c_contiguous() && array.is_aligned() {
         return Ok(array.clone());

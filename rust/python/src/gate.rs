@@ -1,15 +1,15 @@
 //! The gate through which every long call passes: the GIL, signals and errors.
 
-use landscape_core::{Cancel, Error};
+use landscape_core::Error;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 /// Runs `work` with the GIL released, and turns its error into a Python exception.
 pub fn enter<T: Send>(
     py: Python<'_>,
-    work: impl FnOnce(&Cancel) -> Result<T, Error> + Send,
+    work: impl FnOnce() -> Result<T, Error> + Send,
 ) -> PyResult<T> {
-    py.detach(|| work(&Cancel::new())).map_err(exception)
+    py.detach(work).map_err(exception)
 }
 
 /// Takes the GIL for a call back into Python, whose exception will leave the gate as the same object.

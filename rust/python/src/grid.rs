@@ -2,11 +2,10 @@
 
 use landscape_core::surface::{Grid, Schedule};
 use landscape_core::{Cancel, Error, Monitor, Progress, Subspace};
-use numpy::{PyArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::PyValueError;
+use numpy::PyArray2;
 use pyo3::prelude::*;
 
-use crate::boundary::{Doubles, Rows, table};
+use crate::boundary::{Doubles, returned, table};
 use crate::gate;
 
 /// The values of `evaluate` on a grid, chunk by chunk.
@@ -21,14 +20,15 @@ pub fn grid(
     start: usize,
     tick: Py<PyAny>,
 ) -> PyResult<Bound<'_, PyArray2<f64>>> {
-    let values = gate::enter(py, |cancel| {
+    let values = gate::enter(py, || {
         let supplier = Callback { evaluate, dim: axes.len(), columns };
         let mut watcher = Watcher { tick, columns };
         Grid::new(axes.into_iter().map(|axis| axis.0).collect())?.evaluate(
             &supplier,
             Schedule { chunk, start },
             &mut watcher,
-            cancel,
+            // Ctrl-C comes through the callbacks, as an exception: nobody else asks to stop.
+            &Cancel::new(),
         )
     })?;
     table(py, values, columns)
@@ -52,16 +52,9 @@ impl Subspace for Callback {
 
     fn evaluate(&self, coords: &[f64], out: &mut [f64], _: &Cancel) -> Result<(), Error> {
         gate::reenter(|py| {
-            let returned =
-                self.evaluate.bind(py).call1((table(py, coords.to_vec(), self.dim)?,))?;
-            let Rows(values) = returned.extract()?;
-            let expected = [out.len() / self.columns, self.columns];
-            if values.shape() != expected {
-                return Err(PyValueError::new_err(format!(
-                    "evaluate returned an array of shape {:?}; return one of {expected:?}",
-                    values.shape()
-                )));
-            }
+            let coords = table(py, coords.to_vec(), self.dim)?;
+            let values = self.evaluate.bind(py).call1((coords,))?;
+            let values = returned(&values, [out.len() / self.columns, self.columns])?;
             out.copy_from_slice(values.as_slice()?);
             Ok(())
         })

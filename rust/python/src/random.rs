@@ -34,7 +34,7 @@ fn beginning<S: Scalar + Element>(
     numbers.try_reserve_exact(size).map_err(|_| {
         PyMemoryError::new_err(format!("{size} numbers do not fit into memory; ask for fewer"))
     })?;
-    let numbers = gate::enter(py, |_| {
+    let numbers = gate::enter(py, || {
         numbers.resize(size, S::default());
         stream.fill(0, &mut numbers);
         Ok(numbers)

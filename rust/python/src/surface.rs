@@ -16,7 +16,7 @@ pub fn axis(
     high: f64,
     points: usize,
 ) -> PyResult<Bound<'_, PyArray1<f64>>> {
-    let coordinates = gate::enter(py, |_| core::axis(low, high, points))?;
+    let coordinates = gate::enter(py, || core::axis(low, high, points))?;
     Ok(PyArray1::from_vec(py, coordinates))
 }
 
@@ -31,7 +31,7 @@ pub fn normalise<'py>(
     kind: Kind,
 ) -> PyResult<Bound<'py, PyAny>> {
     with_slices!(Vectors::of([direction, reference])?, |pair| {
-        let scaled = gate::enter(py, |_| core::normalise(pair[0], pair[1], &tensors.0, kind.0))?;
+        let scaled = gate::enter(py, || core::normalise(pair[0], pair[1], &tensors.0, kind.0))?;
         Ok(array(py, scaled))
     })
 }

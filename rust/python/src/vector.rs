@@ -11,14 +11,14 @@ use crate::gate;
 #[pyfunction]
 #[pyo3(signature = (x, y))]
 pub fn dot(py: Python<'_>, x: Vector<'_>, y: Vector<'_>) -> PyResult<f64> {
-    with_slices!(Vectors::of([x, y])?, |pair| gate::enter(py, |_| core::dot(pair[0], pair[1])))
+    with_slices!(Vectors::of([x, y])?, |pair| gate::enter(py, || core::dot(pair[0], pair[1])))
 }
 
 /// The Euclidean norm, accumulated in float64.
 #[pyfunction]
 #[pyo3(signature = (x))]
 pub fn norm(py: Python<'_>, x: Vector<'_>) -> PyResult<f64> {
-    with_slices!(Vectors::of([x])?, |single| gate::enter(py, |_| Ok(core::norm(single[0]))))
+    with_slices!(Vectors::of([x])?, |single| gate::enter(py, || Ok(core::norm(single[0]))))
 }
 
 /// The linear combination of vectors, summed in float64 and rounded once.
@@ -30,7 +30,7 @@ pub fn combine<'py>(
     coefficients: Doubles,
 ) -> PyResult<Bound<'py, PyAny>> {
     with_slices!(Vectors::of(vectors)?, |vectors| {
-        let combination = gate::enter(py, |_| core::combine(&vectors, &coefficients.0))?;
+        let combination = gate::enter(py, || core::combine(&vectors, &coefficients.0))?;
         Ok(array(py, combination))
     })
 }
@@ -44,7 +44,7 @@ pub fn gram<'py>(
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let count = vectors.len();
     with_slices!(Vectors::of(vectors)?, |vectors| {
-        table(py, gate::enter(py, |_| core::gram(&vectors))?, count)
+        table(py, gate::enter(py, || core::gram(&vectors))?, count)
     })
 }
 
@@ -58,6 +58,6 @@ pub fn orthogonalise<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let family = [x].into_iter().chain(against);
     with_slices!(Vectors::of(family)?, |family| {
-        Ok(array(py, gate::enter(py, |_| core::orthogonalise(family[0], &family[1..]))?))
+        Ok(array(py, gate::enter(py, || core::orthogonalise(family[0], &family[1..]))?))
     })
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, require};
 use crate::scalar::Scalar;
-use crate::vector::{BLOCK, inner_product, tree_sum};
+use crate::vector::{BLOCK, inner_product, require_one_length, tree_sum};
 
 /// What of a direction is scaled to the norm of the same part of the reference θ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,36 +100,24 @@ pub fn normalise<S: Scalar>(
     tensors: &[TensorLayout],
     kind: Normalisation,
 ) -> Result<Vec<S>, Error> {
-    require!(
-        direction.len() == reference.len(),
-        "got a direction of {} entries for a reference of {}; pass vectors of one length",
-        direction.len(),
-        reference.len()
-    );
-    require_disjoint(tensors, direction.len())?;
-    let squares = |tensor: &TensorLayout| filter_squares(tensor, direction, reference);
-    let mut scaled = vec![S::default(); direction.len()];
-    let mut scale = |tensor: &TensorLayout, factors: &[f64]| {
-        scale_filters(tensor, factors, direction, &mut scaled);
+    let length = require_one_length(&[direction, reference])?;
+    require_disjoint(tensors, length)?;
+    let tensors: Vec<_> = match kind {
+        Normalisation::Filter => tensors.to_vec(),
+        Normalisation::Layer | Normalisation::Model => {
+            tensors.iter().map(TensorLayout::undivided).collect()
+        }
     };
-    match kind {
-        Normalisation::Filter => {
-            for tensor in tensors {
-                scale(tensor, &factors(&squares(tensor)));
-            }
-        }
-        Normalisation::Layer => {
-            for tensor in tensors.iter().map(TensorLayout::undivided) {
-                scale(&tensor, &factors(&squares(&tensor)));
-            }
-        }
-        Normalisation::Model => {
-            let whole: Vec<_> = tensors.iter().map(TensorLayout::undivided).collect();
-            let total = whole.iter().flat_map(squares).fold(Squares::default(), Squares::add);
-            for tensor in &whole {
-                scale(tensor, &[total.factor()]);
-            }
-        }
+    let mut squares: Vec<Vec<Squares>> =
+        tensors.iter().map(|tensor| filter_squares(tensor, direction, reference)).collect();
+    if kind == Normalisation::Model {
+        let total = squares.concat().into_iter().fold(Squares::default(), Squares::add);
+        squares.fill(vec![total]);
+    }
+    let mut scaled = vec![S::default(); length];
+    for (tensor, squares) in tensors.iter().zip(squares) {
+        let factors: Vec<_> = squares.into_iter().map(Squares::factor).collect();
+        scale_filters(tensor, &factors, direction, &mut scaled);
     }
     Ok(scaled)
 }
@@ -149,6 +137,7 @@ impl Squares {
         }
     }
 
+    /// What brings the direction to the reference's norm.
     fn factor(self) -> f64 {
         if self.direction == 0.0 { 0.0 } else { self.reference.sqrt() / self.direction.sqrt() }
     }
@@ -163,10 +152,6 @@ impl Add for Squares {
             reference: self.reference + other.reference,
         }
     }
-}
-
-fn factors(squares: &[Squares]) -> Vec<f64> {
-    squares.iter().map(|filter| filter.factor()).collect()
 }
 
 /// The squared norms of every filter, block by block.
@@ -220,7 +205,7 @@ fn scale_filters<S: Scalar>(
             let rest_of_run = position..end.min((run + 1) * tensor.inner);
             position = rest_of_run.end;
             for (entry, value) in source[rest_of_run].iter().zip(&mut out) {
-                *value = S::round(factor * entry.widen());
+                *value = S::narrow(factor * entry.widen());
             }
         }
     });

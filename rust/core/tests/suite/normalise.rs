@@ -170,7 +170,7 @@ fn layouts_that_do_not_fit_are_refused() {
         let result = normalise(&x, reference, tensors, Normalisation::Filter);
         result.expect_err("a bad layout").to_string()
     };
-    assert!(refusal(&[], &[1.0; 7]).starts_with("got a direction of 8 entries"));
+    assert!(refusal(&[], &[1.0; 7]).starts_with("got vectors of 8 and of 7 entries"));
     assert!(refusal(&[tensor(1, [1, 1, 2, 4])], &x).contains("outside the vector of 8"));
     assert!(refusal(&[tensor(0, [usize::MAX, 2, 1, 1])], &x).contains("outside"));
     let overlapping = [tensor(4, [1, 1, 1, 4]), tensor(0, [1, 1, 1, 5])];

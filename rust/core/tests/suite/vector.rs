@@ -43,6 +43,7 @@ fn vectors_of_two_lengths_are_refused() {
 fn a_combination_needs_one_coefficient_a_vector() {
     let error = combine(&[&[1.0][..]], &[1.0, 2.0]).expect_err("two coefficients");
     assert!(error.to_string().starts_with("got 2 coefficients for 1 vectors"), "{error}");
+    assert!(combine::<f64>(&[], &[]).is_err());
 }
 
 #[test]
@@ -80,6 +81,12 @@ fn dependent_and_zero_vectors_are_left_out() {
     let once = orthogonalise(&x, &[&a]).expect("one length");
     let thrice = orthogonalise(&x, &[&vec![0.0; 999], &a, &double]).expect("one length");
     assert_close(&thrice, &once, 1e-14);
+}
+
+#[test]
+fn what_is_not_a_number_is_not_left_out() {
+    let left = orthogonalise(&[1.0, 2.0], &[&[f64::NAN, 0.0]]).expect("one length");
+    assert!(left.iter().all(|value| value.is_nan()), "{left:?}");
 }
 
 #[test]
