@@ -152,8 +152,11 @@ class ClassHead(Head):
             )
 
 
-_CLASS_FUNCTIONS = {F.cross_entropy: "cross-entropy", F.nll_loss: "NLL"}
-_ELEMENT_FUNCTIONS = {
+_CLASS_FUNCTIONS: dict[Callable[..., Tensor], str] = {
+    F.cross_entropy: "cross-entropy",
+    F.nll_loss: "NLL",
+}
+_ELEMENT_FUNCTIONS: dict[Callable[..., Tensor], str] = {
     F.mse_loss: "MSE",
     F.l1_loss: "L1",
     F.huber_loss: "Huber",
@@ -167,15 +170,18 @@ def recognise(loss: Any) -> Head | None:
     Raises:
         ValueError: A known or unknown torch loss does not take the mean.
     """
-    if isinstance(loss, nn.modules.loss._Loss) and loss.reduction != "mean":
+    # KLDivLoss calls the mean over samples "batchmean", and is known only by its value
+    if isinstance(loss, nn.modules.loss._Loss) and loss.reduction not in {"mean", "batchmean"}:
         raise ValueError(
             f"{type(loss).__name__}(reduction={loss.reduction!r}) is not a mean over samples; "
             "pass the loss with reduction='mean', and the surface is independent of batch size"
         )
-    if loss in _CLASS_FUNCTIONS:
-        return ClassHead(_CLASS_FUNCTIONS[loss], loss, {"ignore_index": -100})
-    if loss in _ELEMENT_FUNCTIONS:
-        return ElementHead(_ELEMENT_FUNCTIONS[loss], loss)
+    for function, name in _CLASS_FUNCTIONS.items():  # by identity: a loss need not have a hash
+        if loss is function:
+            return ClassHead(name, function, {"ignore_index": -100})
+    for function, name in _ELEMENT_FUNCTIONS.items():
+        if loss is function:
+            return ElementHead(name, function)
     recogniser = _MODULES.get(type(loss))
     return recogniser(loss) if recogniser else None
 
