@@ -6,7 +6,7 @@ gradients, and nothing of who asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -151,16 +151,18 @@ class Evaluator:
             with torch.inference_mode():
                 yield
 
-    def begin_point(self, tensors: Sequence[Tensor]) -> None:
-        """Install a point and bring the batch statistics up to it."""
-        self.stage.install(tensors)
-        self.stage.restart()
+    def passes(self, blocks: Iterable[Batch]) -> Iterator[Batch]:
+        """Go through the data at the installed point, after its batch statistics are made."""
+        self.stage.reset_buffers()
         if self.batch_norm == "recalibrated" and self.norms:
             with torch.no_grad():
                 self.norms.recalibrate(
                     self.measurement.criterion.outputs, self.stage.model, self.statistics
                 )
-            self.stage.restart()
+            self.stage.reset_buffers()
+        for index, batch in enumerate(blocks):
+            self.stage.seed_batch(index)
+            yield batch
 
     def sums(self, points: Points, strategy: Strategy) -> Tensor:
         """Evaluate every point on all samples.
@@ -183,23 +185,25 @@ class Evaluator:
 
     def _point_by_point(self, points: Points, strategy: Strategy) -> Tensor:
         buffer, model = self.buffer(), self.stage.model
+        self.stage.install(buffer.tensors)
         blocks = self._repeatable(strategy)
         found = self._zeros(len(points))
         for index in range(len(points)):
             buffer.fill(points, index)
-            self.begin_point(buffer.tensors)
-            for batch in self.blocks(strategy) if blocks is None else blocks:
+            for batch in self.passes(self.blocks(strategy) if blocks is None else blocks):
                 found[index] += self.measurement.totals(model, batch).detach()
         return found
 
     def _batch_by_batch(self, points: Points, strategy: Strategy) -> Tensor:
         """One pass over streamed data for all points, not one each."""
         buffer, model = self.buffer(), self.stage.model
+        self.stage.install(buffer.tensors)
         found = self._zeros(len(points))
-        for batch in self.blocks(strategy):
+        for position, batch in enumerate(self.blocks(strategy)):
             for index in range(len(points)):
                 buffer.fill(points, index)
-                self.begin_point(buffer.tensors)
+                self.stage.reset_buffers()
+                self.stage.seed_batch(position)
                 found[index] += self.measurement.totals(model, batch).detach()
         return found
 
@@ -213,14 +217,14 @@ class Evaluator:
                 for entry, dtype in zip(self.layout.entries, self.stage.dtypes, strict=True)
             ]
             sums = self._zeros(len(stack))
-            for batch in self.blocks(strategy) if blocks is None else blocks:
+            for batch in self.passes(self.blocks(strategy) if blocks is None else blocks):
                 sums += torch.vmap(self._on_stack(batch), randomness="same")(tensors)
             chunks.append(sums)
         return torch.cat(chunks) if chunks else self._zeros(0)
 
     def _on_stack(self, batch: Batch) -> Any:
         def totals(tensors: list[Tensor]) -> Tensor:
-            self.begin_point(tensors)
+            self.stage.install(tensors)
             return self.measurement.totals(self.stage.model, batch)
 
         return totals

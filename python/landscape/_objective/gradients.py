@@ -80,11 +80,11 @@ def gradients_on(
 def _gradient(
     evaluator: Evaluator, leaves: list[Tensor], blocks: Iterable[Batch], weight: float, out: Tensor
 ) -> float:
-    evaluator.begin_point(leaves)
+    evaluator.stage.install(leaves)
     out.zero_()
     loss = 0.0
     with torch.enable_grad():
-        for batch in blocks:
+        for batch in evaluator.passes(blocks):
             total = evaluator.measurement.totals(evaluator.stage.model, batch)[0] / weight
             loss += float(total.detach())
             if not total.requires_grad:  # no varied parameter reaches this batch's loss
@@ -124,15 +124,15 @@ def sample_losses(
     found = torch.empty(len(points), samples, dtype=torch.float64)
     buffer = evaluator.buffer()
     with evaluator.ready(), evaluator.without_graph():
+        evaluator.stage.install(buffer.tensors)
         for index in range(len(points)):
             buffer.fill(points, index)
-            evaluator.begin_point(buffer.tensors)
             rows = [
                 head.per_sample(
                     criterion.outputs(evaluator.stage.model, batch.content),
                     criterion.targets(batch.content),  # type: ignore[arg-type]
                 ).cpu()
-                for batch in evaluator.blocks(strategy)
+                for batch in evaluator.passes(evaluator.blocks(strategy))
             ]
             found[index, _row_order(evaluator)] = torch.cat(rows)
     return found * (samples / weight)

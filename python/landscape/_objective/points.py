@@ -53,7 +53,7 @@ class Plane:
 
     origin: Tensor
     basis: Sequence[Tensor]
-    coordinates: Tensor
+    coordinates: Sequence[Sequence[float]]
 
     def __len__(self) -> int:
         """How many there are."""
@@ -61,7 +61,7 @@ class Plane:
 
     def write(self, index: int, out: Tensor) -> None:
         """Write one point into a flat vector, without any other vector of that size."""
-        steps = self.coordinates[index].tolist()
+        steps = self.coordinates[index]
         torch.add(self.origin, self.basis[0], alpha=steps[0], out=out)
         for step, direction in zip(steps[1:], self.basis[1:], strict=True):
             out.add_(direction, alpha=step)
@@ -69,7 +69,7 @@ class Plane:
     def stacked(self, start: int, stop: int) -> Tensor:
         """Several points at once, by rank-one updates of the repeated origin."""
         rows = self.origin.repeat(stop - start, 1)
-        steps = self.coordinates[start:stop].to(self.origin)
+        steps = self.origin.new_tensor(self.coordinates[start:stop])
         for j, direction in enumerate(self.basis):
             rows.addr_(steps[:, j], direction)
         return rows

@@ -80,8 +80,8 @@ def _first(batches: Batches) -> Batch:
 def _prepared(stage: Stage, point: PointBuffer) -> Iterator[None]:
     with torch.inference_mode(mode=False), stage.lent(dropout="off"):
         stage.install(point.tensors)
-        stage.restart()
-        yield
+        with stage.watching_draws():
+            yield
 
 
 def _check_targets(

@@ -133,8 +133,7 @@ class HessianAtPoint:
 
     def _gradients(self) -> Iterator[Sequence[Tensor | None]]:
         evaluator = self._evaluator
-        evaluator.begin_point(self._leaves)
-        for batch in evaluator.blocks(self._strategy):
+        for batch in evaluator.passes(evaluator.blocks(self._strategy)):
             yield self._gradient(batch)
 
     def _gradient(self, batch: Batch) -> Sequence[Tensor | None]:

@@ -77,6 +77,9 @@ class Stage:
         self.device = device
         self.dtype = dtype
         self.seed = seed
+        self._dropping = False
+        self.stochastic = True
+        """Whether the model draws random numbers of its own; true until it was watched."""
         self._working_buffers: list[tuple[dict[str, Any], str, Tensor, Tensor, int]] = []
         self._modules = list(model.modules())
         self._recurrent = [m for m in self._modules if isinstance(m, nn.RNNBase)]
@@ -128,11 +131,23 @@ class Stage:
                 getattr(module, name, None) for name in module._flat_weights_names
             ]
 
-    def restart(self) -> None:
-        """Begin a pass: stray random numbers are common to all points, buffers are as stored."""
+    @contextmanager
+    def watching_draws(self) -> Iterator[None]:
+        """Learn inside the block whether the model draws random numbers by itself."""
+        before = self._stream()
+        yield
+        self.stochastic = not torch.equal(before, self._stream())
+
+    def seed_batch(self, index: int) -> None:
+        """Make the random numbers of a batch the same at every point."""
+        if not (self.stochastic or self._dropping):  # seeding costs more than a small layer
+            return
         if self.device.type == "cuda":
-            torch.cuda.manual_seed(self.seed)
-        torch.default_generator.manual_seed(self.seed)
+            torch.cuda.manual_seed(self.seed + index)
+        torch.default_generator.manual_seed(self.seed + index)
+
+    def reset_buffers(self) -> None:
+        """Undo what the last pass did to buffers, so that L depends on theta alone."""
         for container, name, copy, original, version in self._working_buffers:
             if container[name] is not copy or copy._version != version:
                 container[name] = copy.copy_(original)
@@ -141,10 +156,16 @@ class Stage:
             for container, name, copy, original, _ in self._working_buffers
         ]
 
+    def _stream(self) -> Tensor:
+        if self.device.type == "cuda":
+            return torch.cuda.get_rng_state(self.device)
+        return torch.get_rng_state()
+
     def _set_flags(self, dropout: str) -> None:
+        self._dropping = dropout == "seeded"
         for module in self._modules:
             normalises = isinstance(module, _NormBase)
-            module.__dict__["training"] = dropout == "seeded" and not normalises
+            module.__dict__["training"] = self._dropping and not normalises
 
     def _exchange_fixed(self) -> None:
         for spots in self._held:

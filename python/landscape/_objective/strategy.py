@@ -16,6 +16,7 @@ _GAIN = 0.95  # a rival must be this much faster: the clock of a busy machine is
 _GIVE_UP = 1.5  # slower than this at its first try, a candidate is not tried again
 _SECONDS_PER_CALL = 0.25  # one call of the supplier: long enough to amortise, short for Ctrl-C
 _LARGEST_CALL = 4096
+_TRIAL_SECONDS, _TRIAL_POINTS = 1.0, 20  # a choice may take the larger of the two
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ def choose_strategy(
     Returns:
         The winner, with the driver's chunk set from its speed.
     """
+    begun = time.perf_counter()
     best = Strategy(block=choices.blocks[0])
     seconds = seconds_per_point(best, float("inf"))
+    end = begun + max(_TRIAL_SECONDS, _TRIAL_POINTS * seconds)
     for rivals, patience in _rounds(choices):
         misses = 0
         for change in rivals:
@@ -78,7 +81,7 @@ def choose_strategy(
                 best, seconds, misses = rival, found, 0
             else:
                 misses += 1
-            if misses > patience:  # the curve has turned
+            if misses > patience or time.perf_counter() > end:  # the curve has turned
                 break
     return replace(best, chunk=_chunk(best, seconds))
 
@@ -87,7 +90,7 @@ def _rounds(choices: Choices) -> Iterator[tuple[list[dict[str, Any]], int]]:
     """What to vary in turn, and how many failures in a row to put up with."""
     yield [{"block": block} for block in choices.blocks[1:]], 1
     yield [{"memory_format": "channels_last"}] if choices.images else [], 0
-    yield [{"kind": "vmap", "points": points} for points in choices.stacks], 0
+    yield [{"kind": "vmap", "points": points} for points in choices.stacks], 1
 
 
 def _chunk(strategy: Strategy, seconds: float) -> int:

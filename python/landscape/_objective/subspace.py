@@ -103,8 +103,7 @@ class Subspace:
         return sample_losses(self.evaluator, points, self.strategy, self.weights[0]).numpy()
 
     def _points(self, coordinates: ArrayLike) -> Plane:
-        coords = torch.from_numpy(self._checked(coordinates))
-        return Plane(self.origin, self.basis, coords)
+        return Plane(self.origin, self.basis, self._checked(coordinates).tolist())
 
     def _checked(self, coordinates: ArrayLike) -> NDArray[np.float64]:
         coords = np.array(coordinates, dtype=np.float64)

@@ -19,7 +19,7 @@ __all__ = ["measured_strategy", "plain_strategy"]
 
 _SMALLEST_BLOCK = 64
 _LARGEST_BLOCK = {"cpu": 2048, "cuda": 32768}
-_STACKS = {"cpu": (8, 64), "cuda": (8, 64, 512)}
+_STACKS = {"cpu": (8, 16, 64), "cuda": (8, 64, 512)}
 _STACK_BYTES = 1 << 28
 
 
