@@ -70,11 +70,7 @@ def seeded_pass(source: Iterable[Any], seed: int) -> Iterator[Any]:
     Every pass repeats the same shuffling and (without worker processes) the same augmentation,
     whatever the consumer draws in between, and the user's streams stand where they stood.
     """
-    generators = [
-        generator
-        for owner in (source, getattr(source, "sampler", None))
-        if isinstance(generator := getattr(owner, "generator", None), torch.Generator)
-    ]
+    generators = _generators(source)
     own = [generator.get_state() for generator in generators]
     with isolated_randomness(seed):
         items = iter(source)
@@ -94,3 +90,11 @@ def seeded_pass(source: Iterable[Any], seed: int) -> Iterator[Any]:
     finally:
         for generator, state in zip(generators, own, strict=True):
             generator.set_state(state)
+
+
+def _generators(source: Any) -> list[torch.Generator]:
+    """The generators that a loader was given, by itself or in its samplers."""
+    batch_sampler = getattr(source, "batch_sampler", None)
+    samplers = (getattr(source, "sampler", None), getattr(batch_sampler, "sampler", None))
+    found = (getattr(owner, "generator", None) for owner in (source, batch_sampler, *samplers))
+    return [generator for generator in found if isinstance(generator, torch.Generator)]

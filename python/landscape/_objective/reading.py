@@ -204,9 +204,11 @@ def _check_re_iterable(source: Any) -> None:
 
 
 def _dropped(source: Any, read: int) -> tuple[str, ...]:
-    if not getattr(source, "drop_last", False):
+    batch_sampler = getattr(source, "batch_sampler", None)
+    cutter = source if batch_sampler is None else batch_sampler
+    if not getattr(cutter, "drop_last", False):
         return ()
-    sampler = getattr(source, "sampler", None)
+    sampler = getattr(cutter, "sampler", None)
     try:
         offered = len(sampler) if sampler is not None else len(source.dataset)
     except TypeError:  # an iterable dataset need not know its length
