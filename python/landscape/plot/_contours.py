@@ -97,18 +97,20 @@ def label(ax: Axes, room: Room, drawn: QuadContourSet | None, scale: Scale, *ink
     """
     if drawn is None:
         return
+    places: list[tuple[float, float]] = []
     for level, path in zip(drawn.levels, drawn.get_paths(), strict=True):
         pieces = np.count_nonzero(path.codes == Path.MOVETO) if len(path) else 0
         if level not in scale.ticks or not 1 <= pieces <= _PIECES:
             continue
         half = 0.3 * _LABEL * letters(scale.text(level))
         place = _roomiest(room, path, half)
-        if place is None:
-            continue
-        data, (x, y) = place
-        room.take(Box(x - half, y - _LABEL / 2, x + half, y + _LABEL / 2))
-        ink = inks[-1] if scale.height(level) > 0.5 else inks[0]
-        ax.clabel(drawn, [level], manual=[data], fmt=scale.text, fontsize=_LABEL, colors=[ink])
+        if place is not None:
+            data, (x, y) = place
+            room.take(Box(x - half, y - _LABEL / 2, x + half, y + _LABEL / 2))
+            places.append(data)
+    if places:
+        colours = [inks[-1] if scale.height(level) > 0.5 else inks[0] for level in drawn.levels]
+        ax.clabel(drawn, manual=places, fmt=scale.text, fontsize=_LABEL, colors=colours)
 
 
 def colour_bar(ax: Axes, coloured: QuadContourSet | None, scale: Scale, name: str) -> None:

@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
@@ -54,8 +54,14 @@ class Relief(Axes3D):  # type: ignore[misc]
         return _png(self)
 
 
+def root_figure(ax: Axes) -> Figure | None:
+    """The whole figure, also where the axes lie in a part of one."""
+    figure = ax.figure
+    return figure.figure if isinstance(figure, SubFigure) else figure
+
+
 def _png(ax: Axes) -> Any:
-    figure = ax.get_figure(root=True)
+    figure = root_figure(ax)
     return figure._repr_png_() if isinstance(figure, Picture) else None
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from landscape.plot._figure import root_figure
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -30,7 +32,7 @@ class Room:
         ax.apply_aspect()
         self._ax = ax
         self._taken: list[Box] = []
-        figure = ax.get_figure(root=True)
+        figure = root_figure(ax)
         points = 72.0 / (100.0 if figure is None else figure.dpi)
         self.width, self.height = ax.bbox.width * points, ax.bbox.height * points
 

@@ -155,10 +155,13 @@ def _ratio(a: float, b: float) -> float:
 
 
 def _threshold(finite: NDArray[np.float64]) -> float:
-    """Where a symmetric-logarithmic scale begins to be logarithmic: a round number."""
+    """Where a symmetric-logarithmic scale begins to be logarithmic: a round number.
+
+    At most twelve decades below the largest value, where zeros go with the noise of rounding.
+    """
     sizes = np.abs(finite)
     size = max(-float(finite[0]), float(np.quantile(sizes, 0.1))) or float(sizes[sizes > 0].min())
-    return _levels.round_up(size)
+    return _levels.round_up(max(size, 1e-12 * float(sizes.max())))
 
 
 def _top(finite: NDArray[np.float64]) -> float:

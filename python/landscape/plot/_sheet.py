@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plot import _contours
-from landscape.plot._figure import INK, LABEL, Relief, panel, picture
+from landscape.plot._figure import INK, LABEL, Relief, panel, picture, root_figure
 from landscape.plot._plane import (
     contour,
     fill,
@@ -105,7 +105,9 @@ def draw(surface: Surface, kind: str = "both", **options: Any) -> Figure:
         return _both(surface, **options)
     plane = filled_contour if surface.recipe.trajectory is None else trajectory
     drawn: Axes = {"filled": plane, "contour": contour, "3d": surface_3d}[kind](surface, **options)
-    figure: Figure = drawn.get_figure(root=True)  # type: ignore[assignment]
+    figure = root_figure(drawn)
+    if figure is None:
+        raise ValueError("ax was removed from its figure; expected axes of a figure")
     return figure
 
 
