@@ -317,11 +317,11 @@ class TestInterruption:
         assert len(calls) == 2
 
     def test_a_signal_from_outside(self) -> None:
-        endless = [np.arange(1e5), np.arange(1e5)]
+        long = [np.arange(1500.0), np.arange(1500.0)]  # seconds, where 0.2 are given
         interrupt = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
         interrupt.start()
         with pytest.raises(KeyboardInterrupt):
-            _core.grid(echo, endless, columns=2, chunk=1, start=0, tick=no_tick)
+            _core.grid(echo, long, columns=2, chunk=1, start=0, tick=no_tick)
         interrupt.join()
 
     def test_a_handler_of_the_user(self) -> None:
@@ -343,11 +343,11 @@ class TestInterruption:
             signal.signal(signal.SIGINT, previous)
 
     def test_a_signal_between_functions_that_run_no_bytecode(self) -> None:
-        endless = [np.arange(1e5), np.arange(1e5)]
+        long = [np.arange(1500.0), np.arange(1500.0)]  # seconds, where 0.2 are given
         interrupt = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
         interrupt.start()
         with pytest.raises(KeyboardInterrupt):
-            _core.grid(np.positive, endless, columns=2, chunk=1, start=0, tick=operator.is_)
+            _core.grid(np.positive, long, columns=2, chunk=1, start=0, tick=operator.is_)
         interrupt.join()
 
 
