@@ -7,6 +7,7 @@ import json
 import math
 import pickle
 import sys
+import zipfile
 from dataclasses import FrozenInstanceError, replace
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,8 @@ def test_every_field_survives_with_its_type(tmp_path: Path) -> None:
     assert found.test is not None
     np.testing.assert_array_equal(found.test.losses, LOSSES + 1)
     np.testing.assert_array_equal(found.metrics["../top 5/ä.npy"], LOSSES**2)
+    with zipfile.ZipFile(tmp_path / "result.npz") as archive:
+        assert all("/" not in name and name.isascii() for name in archive.namelist())
 
 
 def test_a_run_without_nan_equals_itself_after_a_round_trip(tmp_path: Path) -> None:
@@ -251,6 +254,9 @@ def test_wrong_types_are_refused() -> None:
 def test_summaries() -> None:
     surface = make_surface(losses=np.array(LOSSES))
     assert surface.minimum == (0.5, 2.0, 0.0)
+    assert make_surface(losses=np.where(LOSSES == 3.0, -7.0, LOSSES)).minimum == (-1, -2, -7)
+    assert make_surface(losses=np.where(LOSSES == 0.5, -7.0, LOSSES)).minimum == (0, 0, -7)
+    assert make_surface(losses=np.where(LOSSES == 4.0, -7.0, LOSSES)).minimum == (1, -2, -7)
     assert surface.centre_loss == 0.5
     assert surface.range == (-0.0, 9.0)
     assert surface.non_finite == 3
