@@ -52,7 +52,7 @@ def assembled(
     norms = BatchNorms(model)
     here = PointBuffer(layout, stage.dtypes, dtype=flat, device=place)
     here.fill(Rows(torch.from_numpy(theta)[None]), 0)
-    criterion = probed_criterion(stage, reading.batches, loss, here)
+    criterion = probed_criterion(stage, reading.batches, loss, here, dropout=dropout)
     evaluator = Evaluator(
         stage=stage,
         layout=layout,
@@ -79,7 +79,9 @@ def on_other_data(
     theta = evaluator.layout.flatten(stage.model)
     here = evaluator.buffer()
     here.fill(Rows(torch.from_numpy(theta)[None]), 0)
-    check_data(evaluator.measurement.criterion, stage, reading.batches, here)
+    check_data(
+        evaluator.measurement.criterion, stage, reading.batches, here, dropout=evaluator.dropout
+    )
     return reading, replace(evaluator, batches=reading.batches)
 
 

@@ -5,7 +5,7 @@ Depends on PyTorch and the data's split. Runs inside a lent stage only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 if TYPE_CHECKING:
-    from landscape._objective.data import Batch, Batches
+    from landscape._objective.data import Batch
 
 __all__ = ["POLICIES", "BatchNormPolicy", "BatchNorms"]
 
@@ -43,7 +43,7 @@ class BatchNorms:
             layer._buffers["running_var"] = None
 
     def recalibrate(
-        self, run: Callable[[nn.Module, Any], Any], model: nn.Module, batches: Batches
+        self, run: Callable[[nn.Module, Any], Any], model: nn.Module, batches: Iterable[Batch]
     ) -> None:
         """Re-estimate the running statistics at the parameters now installed.
 
@@ -53,16 +53,18 @@ class BatchNorms:
         Args:
             run: Runs the model on a batch's content.
             model: The lent model.
-            batches: The data.
+            batches: One pass over the fixed split.
         """
         sums = [(_zeros(layer.running_mean), _zeros(layer.running_var)) for layer in self.layers]
-        for batch in batches.split():
+        samples = 0
+        for batch in batches:
             self._observe(run, model, batch, sums)
+            samples += batch.size
         for layer, (mean, variance) in zip(self.layers, sums, strict=True):
             layer.__dict__["training"] = False
             dtype = layer.running_mean.dtype  # type: ignore[union-attr]
-            layer._buffers["running_mean"] = (mean / batches.samples).to(dtype)
-            layer._buffers["running_var"] = (variance / batches.samples).to(dtype)
+            layer._buffers["running_mean"] = (mean / samples).to(dtype)
+            layer._buffers["running_var"] = (variance / samples).to(dtype)
 
     def _observe(
         self,

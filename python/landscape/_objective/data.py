@@ -26,6 +26,10 @@ class Batch:
     content: Any
     size: int
 
+    def copied(self) -> Batch:
+        """The same samples in memory of their own."""
+        return Batch(map_tensors(torch.clone, self.content), self.size)
+
 
 class Batches(Protocol):
     """The data, cut into a split that never changes.

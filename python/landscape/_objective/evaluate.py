@@ -143,8 +143,8 @@ class Evaluator:
 
     @contextmanager
     def without_graph(self) -> Iterator[None]:
-        """Record no graph, but let opaque losses differentiate with respect to their inputs."""
-        if self.measurement.criterion.head is None:
+        """Record no graph, but let models and losses differentiate by themselves."""
+        if self.stage.behaviour.differentiates:
             with torch.enable_grad():
                 yield
         else:
@@ -153,16 +153,25 @@ class Evaluator:
 
     def passes(self, blocks: Iterable[Batch]) -> Iterator[Batch]:
         """Go through the data at the installed point, after its batch statistics are made."""
-        self.stage.reset_buffers()
+        self.stage.reset()
         if self.batch_norm == "recalibrated" and self.norms:
-            with torch.no_grad():
-                self.norms.recalibrate(
-                    self.measurement.criterion.outputs, self.stage.model, self.statistics
-                )
-            self.stage.reset_buffers()
+            self.norms.recalibrate(
+                self.measurement.criterion.outputs,
+                self.stage.model,
+                self._seeded(self.statistics.split()),
+            )
+            self.stage.reset()
+        yield from self._seeded(blocks)
+
+    def _seeded(self, blocks: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches for one pass, with the same random numbers in every one."""
         for index, batch in enumerate(blocks):
             self.stage.seed_batch(index)
-            yield batch
+            yield self._handed(batch)
+
+    def _handed(self, batch: Batch) -> Batch:
+        """The batch as the model may have it: a copy, where it would be written into."""
+        return batch.copied() if self.stage.behaviour.overwrites else batch
 
     def sums(self, points: Points, strategy: Strategy) -> Tensor:
         """Evaluate every point on all samples.
@@ -177,11 +186,16 @@ class Evaluator:
         with self.ready(), self.without_graph():
             if strategy.kind == "vmap":
                 found = self._vectorised(points, strategy)
-            elif isinstance(self.batches, Streamed) and self.batch_norm != "recalibrated":
+            elif isinstance(self.batches, Streamed) and self._forgetful:
                 found = self._batch_by_batch(points, strategy)
             else:
                 found = self._point_by_point(points, strategy)
             return found.cpu()
+
+    @property
+    def _forgetful(self) -> bool:
+        """Whether a batch's losses do not depend on the batches before it."""
+        return self.batch_norm != "recalibrated" and not self.stage.behaviour.remembers
 
     def _point_by_point(self, points: Points, strategy: Strategy) -> Tensor:
         buffer, model = self.buffer(), self.stage.model
@@ -202,9 +216,9 @@ class Evaluator:
         for position, batch in enumerate(self.blocks(strategy)):
             for index in range(len(points)):
                 buffer.fill(points, index)
-                self.stage.reset_buffers()
+                self.stage.reset()
                 self.stage.seed_batch(position)
-                found[index] += self.measurement.totals(model, batch).detach()
+                found[index] += self.measurement.totals(model, self._handed(batch)).detach()
         return found
 
     def _vectorised(self, points: Points, strategy: Strategy) -> Tensor:
@@ -218,7 +232,7 @@ class Evaluator:
             ]
             sums = self._zeros(len(stack))
             for batch in self.passes(self.blocks(strategy) if blocks is None else blocks):
-                sums += torch.vmap(self._on_stack(batch), randomness="same")(tensors)
+                sums += torch.vmap(self._on_stack(batch), randomness="same")(tensors).detach()
             chunks.append(sums)
         return torch.cat(chunks) if chunks else self._zeros(0)
 

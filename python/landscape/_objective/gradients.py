@@ -131,7 +131,9 @@ def sample_losses(
                 head.per_sample(
                     criterion.outputs(evaluator.stage.model, batch.content),
                     criterion.targets(batch.content),  # type: ignore[arg-type]
-                ).cpu()
+                )
+                .detach()
+                .cpu()
                 for batch in evaluator.passes(evaluator.blocks(strategy))
             ]
             found[index, _row_order(evaluator)] = torch.cat(rows)

@@ -6,27 +6,31 @@ Depends on the stage, the criterion and the data.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 
+from landscape._objective.behaviour import Behaviour
 from landscape._objective.criterion import (
     Criterion,
-    Opaque,
     Recognised,
     call_model,
     choose_criterion,
 )
-from landscape._objective.data import Batch, Batches
+from landscape._objective.data import Batch, Batches, checksum
+from landscape._objective.randomness import stream_positions
 from landscape._objective.stage import PointBuffer, Stage
+from landscape._objective.tree import tensors_of
 
 __all__ = ["check_data", "probed_criterion"]
 
 _PROBE_SAMPLES = 64
 
 
-def probed_criterion(stage: Stage, batches: Batches, loss: Any, point: PointBuffer) -> Criterion:
+def probed_criterion(
+    stage: Stage, batches: Batches, loss: Any, point: PointBuffer, *, dropout: str
+) -> Criterion:
     """Evaluate a few samples at the model's own parameters to learn what its loss is.
 
     Args:
@@ -34,6 +38,7 @@ def probed_criterion(stage: Stage, batches: Batches, loss: Any, point: PointBuff
         batches: The data.
         loss: The user's loss, or None.
         point: The model's own parameters.
+        dropout: Whether dropout is off or seeded.
 
     Returns:
         The criterion, its weights on the device.
@@ -44,32 +49,60 @@ def probed_criterion(stage: Stage, batches: Batches, loss: Any, point: PointBuff
     batch = _first(batches)
 
     def outputs() -> Any:
-        with torch.no_grad():
-            return call_model(stage.model, batch.content)
+        with torch.enable_grad():
+            return call_model(stage.model, batch.copied().content)
 
-    with _prepared(stage, point):
+    with _prepared(stage, point, dropout):
         criterion = choose_criterion(loss, outputs, batch.content)
     if isinstance(criterion, Recognised):
         criterion = Recognised(criterion.head.on(stage.device))
-    check_data(criterion, stage, batches, point)
+    check_data(criterion, stage, batches, point, dropout=dropout)
     return criterion
 
 
-def check_data(criterion: Criterion, stage: Stage, batches: Batches, point: PointBuffer) -> None:
+def check_data(
+    criterion: Criterion, stage: Stage, batches: Batches, point: PointBuffer, *, dropout: str
+) -> None:
     """Run the criterion on a few samples, and compare all targets with what came out.
+
+    The stage learns what else the model does.
 
     Raises:
         ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
     """
     batch = _first(batches)
-    with (
-        _prepared(stage, point),
-        torch.enable_grad() if isinstance(criterion, Opaque) else torch.no_grad(),
-    ):
-        outputs = criterion.outputs(stage.model, batch.content)
+    with _prepared(stage, point, dropout):
+        attributes, streams, given = stage.attributes(), stream_positions(), batch.copied()
+        outputs, differentiates = _outputs(criterion, stage, given)
         if isinstance(criterion, Recognised):
             _check_targets(criterion, outputs, batch, batches)
-        criterion.total(outputs, batch.content, batch.size)
+        with torch.enable_grad():
+            criterion.total(outputs, given.content, given.size)
+        marked = any(tensor.requires_grad for tensor in tensors_of(given.content))
+        stage.behaviour = Behaviour(
+            draws=streams != stream_positions(),
+            remembers=attributes.changed() or stage.buffers_changed(),
+            overwrites=marked or checksum(given.content) != checksum(batch.content),
+            differentiates=differentiates,
+        )
+
+
+def _outputs(criterion: Criterion, stage: Stage, batch: Batch) -> tuple[Any, bool]:
+    """Run the model without a graph, or with one where it cannot do without."""
+
+    def outputs() -> Any:
+        return criterion.outputs(stage.model, batch.content)
+
+    if isinstance(criterion, Recognised):
+        try:
+            with torch.inference_mode():
+                return outputs(), False
+        except RuntimeError:
+            with torch.enable_grad(), suppress(Exception):
+                return outputs(), True
+            raise
+    with torch.enable_grad():
+        return outputs(), True
 
 
 def _first(batches: Batches) -> Batch:
@@ -77,11 +110,10 @@ def _first(batches: Batches) -> Batch:
 
 
 @contextmanager
-def _prepared(stage: Stage, point: PointBuffer) -> Iterator[None]:
-    with torch.inference_mode(mode=False), stage.lent(dropout="off"):
+def _prepared(stage: Stage, point: PointBuffer, dropout: str) -> Iterator[None]:
+    with torch.inference_mode(mode=False), stage.lent(dropout=dropout):
         stage.install(point.tensors)
-        with stage.watching_draws():
-            yield
+        yield
 
 
 def _check_targets(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["isolated_randomness", "seeded_pass"]
+__all__ = ["isolated_randomness", "seed_streams", "seeded_pass", "stream_positions"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,15 @@ class _Streams:
             torch.cuda.set_rng_state_all(list(self.cuda))
 
 
-def _seed_all(seed: int) -> None:
+def stream_positions() -> tuple[Any, ...]:
+    """Where every global stream stands, to be compared with where it stands later."""
+    now = _Streams.now()
+    drawn = [state.numpy().tobytes() for state in (now.torch, *now.cuda)]
+    return (now.python, repr(now.numpy), *drawn)
+
+
+def seed_streams(seed: int) -> None:
+    """Seed every global stream."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - datasets draw from it
     torch.default_generator.manual_seed(seed)
@@ -58,7 +66,7 @@ def isolated_randomness(seed: int) -> Iterator[None]:
     """Seed every global stream inside the block and put all of them back after it."""
     before = _Streams.now()
     try:
-        _seed_all(seed)
+        seed_streams(seed)
         yield
     finally:
         before.resume()

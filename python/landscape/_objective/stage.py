@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from landscape._objective.behaviour import Attributes, Behaviour
 from landscape._objective.points import Points
-from landscape._objective.randomness import isolated_randomness
+from landscape._objective.randomness import isolated_randomness, seed_streams
 from landscape._parameters import ParameterLayout
 
 __all__ = ["PointBuffer", "Stage"]
 
-_CONTAINERS = ("_parameters", "_buffers", "_modules")
+# what the stage itself exchanges while the model is lent
+_EXCHANGED = ("_parameters", "_buffers", "_flat_weights", "_flat_weight_refs")
 
 
 class PointBuffer:
@@ -77,9 +79,9 @@ class Stage:
         self.device = device
         self.dtype = dtype
         self.seed = seed
+        self.behaviour = Behaviour()
         self._dropping = False
-        self.stochastic = True
-        """Whether the model draws random numbers of its own; true until it was watched."""
+        self._attributes = Attributes(())
         self._working_buffers: list[tuple[dict[str, Any], str, Tensor, Tensor, int]] = []
         self._modules = list(model.modules())
         self._recurrent = [m for m in self._modules if isinstance(m, nn.RNNBase)]
@@ -103,10 +105,7 @@ class Stage:
         stored statistics, random streams are isolated, and autocast and attention's inference
         fast path (whose kernels differ from those that gradients come from) are off.
         """
-        originals = [
-            (m.__dict__, dict(m.__dict__), {c: dict(m.__dict__[c]) for c in _CONTAINERS})
-            for m in self._modules
-        ]
+        originals = Attributes(self._modules)
         fast_path = torch.backends.mha.get_fastpath_enabled()
         try:
             with ExitStack() as stack:
@@ -116,10 +115,12 @@ class Stage:
                 torch.backends.mha.set_fastpath_enabled(False)
                 self._set_flags(dropout)
                 self._exchange_fixed()
+                self._attributes = self.attributes() if self.behaviour.remembers else Attributes(())
                 yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
-            _restore(originals)
+            self._attributes = Attributes(())
+            originals.restore()
 
     def install(self, tensors: Sequence[Tensor]) -> None:
         """Put the varied parameters' tensors in their places; only inside :meth:`lent`."""
@@ -131,23 +132,25 @@ class Stage:
                 getattr(module, name, None) for name in module._flat_weights_names
             ]
 
-    @contextmanager
-    def watching_draws(self) -> Iterator[None]:
-        """Learn inside the block whether the model draws random numbers by itself."""
-        before = self._stream()
-        yield
-        self.stochastic = not torch.equal(before, self._stream())
+    def attributes(self) -> Attributes:
+        """The lent model's attributes, without the tensors that are exchanged."""
+        return Attributes(self._modules, _EXCHANGED)
+
+    def buffers_changed(self) -> bool:
+        """Whether the model wrote into its working buffers since they were last reset."""
+        return any(
+            container[name] is not copy or copy._version != version
+            for container, name, copy, _, version in self._working_buffers
+        )
 
     def seed_batch(self, index: int) -> None:
         """Make the random numbers of a batch the same at every point."""
-        if not (self.stochastic or self._dropping):  # seeding costs more than a small layer
-            return
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(self.seed + index)
-        torch.default_generator.manual_seed(self.seed + index)
+        if self.behaviour.draws or self._dropping:  # seeding costs more than a small layer
+            seed_streams(self.seed + index)
 
-    def reset_buffers(self) -> None:
-        """Undo what the last pass did to buffers, so that L depends on theta alone."""
+    def reset(self) -> None:
+        """Undo what the last pass did to buffers and attributes: L depends on theta alone."""
+        self._attributes.restore()
         for container, name, copy, original, version in self._working_buffers:
             if container[name] is not copy or copy._version != version:
                 container[name] = copy.copy_(original)
@@ -155,11 +158,6 @@ class Stage:
             (container, name, copy, original, copy._version)
             for container, name, copy, original, _ in self._working_buffers
         ]
-
-    def _stream(self) -> Tensor:
-        if self.device.type == "cuda":
-            return torch.cuda.get_rng_state(self.device)
-        return torch.get_rng_state()
 
     def _set_flags(self, dropout: str) -> None:
         self._dropping = dropout == "seeded"
@@ -191,13 +189,3 @@ class Stage:
 
     def _working(self, stored: torch.dtype) -> torch.dtype:
         return self.dtype if self.dtype is not None and stored.is_floating_point else stored
-
-
-def _restore(originals: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]) -> None:
-    for attributes, before, containers in originals:
-        for name in attributes.keys() - before.keys():
-            del attributes[name]
-        attributes.update(before)
-        for name, contents in containers.items():
-            attributes[name].clear()
-            attributes[name].update(contents)

@@ -70,7 +70,16 @@ def _choices(evaluator: Evaluator, point_bytes: int) -> Choices:
         powers = [2**n for n in range(16, 5, -1)]
         blocks = [] if samples > largest else [None]
         blocks += [size for size in powers if _SMALLEST_BLOCK <= size <= min(samples - 1, largest)]
-    stackable = evaluator.batch_norm != "recalibrated" and evaluator.dropout == "off"
+    behaviour = evaluator.stage.behaviour
+    if behaviour.draws:  # how samples are cut decides which numbers they meet, so no clock may
+        blocks = blocks[:1]
+    stackable = (
+        evaluator.batch_norm != "recalibrated"
+        and evaluator.dropout == "off"
+        and not behaviour.remembers
+    )
     stacks = [n for n in _STACKS[device] if n * point_bytes <= _STACK_BYTES]
-    images = any(isinstance(m, nn.Conv2d) for m in evaluator.stage.model.modules())
-    return Choices(tuple(blocks), images, tuple(stacks) if stackable else ())
+    convolves = any(isinstance(m, nn.Conv2d) for m in evaluator.stage.model.modules())
+    return Choices(
+        tuple(blocks), convolves and not behaviour.draws, tuple(stacks) if stackable else ()
+    )
