@@ -17,17 +17,18 @@ def admitted(model: object) -> nn.Module:
     """Return the module to evaluate, without data-parallel and compilation wrappers.
 
     Raises:
-        TypeError: Not a module, or a ScriptModule.
+        TypeError: Not a module, or one that is or holds a ScriptModule.
         ValueError: Lazy, meta or complex parameters, or cached parametrisations.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
     model = _unwrapped(model)
-    if isinstance(model, torch.jit.ScriptModule):
-        raise TypeError(
-            "model is a ScriptModule, whose parameters cannot be exchanged; pass the module that "
-            "was scripted"
-        )
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise TypeError(
+                f"{name or 'model'} is a ScriptModule, whose parameters cannot be exchanged; pass "
+                "the module that was scripted"
+            )
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if nn_parameter.is_lazy(tensor):
             raise ValueError(
