@@ -129,7 +129,7 @@ class Objective:
         )
         self.notes: tuple[str, ...] = (*reading.notes, *model_notes(self.model, evaluator.norms))
         self._evaluator = evaluator
-        self._population = reading.population if isinstance(samples, int) else None
+        self._population = reading.population if isinstance(samples, (int, np.integer)) else None
         self._weight = total_weight(evaluator)
         self._decay = WeightDecay(float(weight_decay))
 
@@ -250,7 +250,7 @@ class Objective:
 
     def standard_error(self, theta: ArrayLike | None = None) -> float:
         """The standard error of L at one point for a random subset (``samples=`` a count)."""
-        subspace = self.subspace(self._vector(theta), [np.zeros(self.dim, self.dtype)])
+        subspace = self._at(theta)
         if subspace.spread is None:
             raise ValueError(
                 "the standard error needs a random subset of the samples and a recognised loss; "
@@ -319,8 +319,7 @@ class Objective:
         self, metrics: Sequence[MetricLike] | MetricLike, theta: ArrayLike | None = None
     ) -> dict[str, float]:
         """Metrics at one point, by name; each is ``"accuracy"``, ``"error"`` or a function."""
-        origin = self._vector(theta)
-        subspace = self.subspace(origin, [np.zeros(self.dim, self.dtype)], metrics=metrics)
+        subspace = self._at(theta, metrics)
         return {name: float(value[0]) for name, value in subspace.metrics([[0.0]]).items()}
 
     def column_names(self, metrics: Sequence[MetricLike] | MetricLike = ()) -> tuple[str, ...]:
@@ -372,6 +371,13 @@ class Objective:
             weight_decay=self._decay,
             spread=spread,
         )
+
+    def _at(
+        self, theta: ArrayLike | None, metrics: Sequence[MetricLike] | MetricLike = ()
+    ) -> Subspace:
+        """A subspace for its origin alone, which no measurement of strategies would repay."""
+        nowhere = np.zeros(self.dim, self.dtype)
+        return self.subspace(theta, [nowhere], metrics=metrics, strategy=self._strategy_for(1))
 
     def _vector(self, theta: ArrayLike | None) -> NDArray[Any]:
         if theta is None:

@@ -223,25 +223,30 @@ def _subset(batches: Batches, samples: int | Sequence[int], seed: int) -> Reside
             "samples= needs data whose samples can be picked one by one; pass a Dataset or "
             "(inputs, targets)"
         )
-    if isinstance(samples, int):
+    if isinstance(samples, (int, np.integer)) and not isinstance(samples, bool):
         if not 1 <= samples <= batches.samples:
             raise ValueError(f"samples={samples}, expected a count between 1 and {batches.samples}")
-        picked = np.random.default_rng(seed).permutation(batches.samples)[:samples]
+        picked = np.random.default_rng(seed).permutation(batches.samples)[: int(samples)]
         rows = np.sort(picked)
     else:
-        rows = np.asarray(samples, dtype=np.int64)
-        if rows.ndim != 1 or not rows.size or rows.min() < 0 or rows.max() >= batches.samples:
+        rows = np.asarray(samples)
+        integers = rows.ndim == 1 and rows.size > 0 and rows.dtype.kind in "iu"
+        if not integers or rows.min() < 0 or rows.max() >= batches.samples:
             raise ValueError(
-                f"samples must be indices between 0 and {batches.samples - 1}, at least one"
+                f"samples must be a count or integer indices between 0 and {batches.samples - 1}, "
+                "at least one; for a mask, pass numpy.flatnonzero(mask)"
             )
-    index = torch.from_numpy(rows)
+    index = torch.from_numpy(rows.astype(np.int64))
     content = map_tensors(lambda tensor: tensor[index.to(tensor.device)], batches.content)
     return Resident(content, len(rows), batches.device, (len(rows),))
 
 
 def _resplit(batches: Batches, batch_size: int, seed: int) -> Batches:
     if not isinstance(batches, Resident):
-        raise ValueError("batch_size= needs data that can be cut; leave it out for ragged batches")
+        raise ValueError(
+            f"batch_size={batch_size} needs data that can be cut, and these are ragged or "
+            "streamed; leave it out, or pass a DataLoader with that batch size"
+        )
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}, expected at least 1")
     total = batches.samples
