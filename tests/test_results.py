@@ -280,6 +280,8 @@ def test_repr_is_a_small_table() -> None:
     assert "(0.5, 2)" in text
     assert "3 samples dropped by the loader" in text
     assert "seed 7" in text
+    assert "torch, cpu, float32" in text
+    assert "centre" not in repr(make_surface(alpha=ALPHA + 0.25))
     assert max(map(len, lines)) <= 100
     assert len(lines) < 20
 

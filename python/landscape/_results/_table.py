@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from landscape._results._values import finite_range
@@ -18,9 +19,10 @@ def table(result: Sampled) -> str:
     """A heading, the numbers on each data set side by side, then how they were made."""
     sides = [result] if result.test is None else [result, result.test]
     size = " x ".join(str(len(axis)) for axis in result.axes.values())
+    centre = ("centre", *(_number(side.centre_loss) for side in sides))
     rows: list[tuple[str, ...]] = [
         (f"{type(result).__name__} {size}", *(["loss", "test loss"][: len(sides)])),
-        ("centre", *(_number(side.centre_loss) for side in sides)),
+        *([] if math.isnan(result.centre_loss) else [centre]),
         ("minimum", *(_number(side.minimum[-1]) for side in sides)),
         ("  at", *(_point(side.minimum[:-1]) for side in sides)),
         ("range", *(_span(side.range) for side in sides)),
@@ -78,5 +80,6 @@ def _directions(recipe: Recipe) -> str:
 
 
 def _engine(run: Run) -> str:
-    details = (run.strategy.get(name) for name in ("device", "dtype"))
+    known = {**run.policy, **run.strategy}
+    details = (known.get(name) for name in ("device", "dtype"))
     return ", ".join([run.engine, *(str(detail) for detail in details if detail is not None)])
