@@ -245,6 +245,25 @@ def test_axes_say_what_a_unit_step_is_and_keep_lengths() -> None:
     assert plot.contour(surface(bowl, recipe=recipe(norms=(1.0, 9.0)))).get_aspect() == "auto"
 
 
+def test_a_label_longer_than_its_axis_breaks_before_its_explanation() -> None:
+    long = "principal component 2 (9.4% of the variance, unit length)"
+    ax = plot.filled_contour(surface(bowl, recipe=recipe(norms=(3.0, 1.0), labels=("a", long))))
+    assert ax.get_ylabel() == long.replace(" (", "\n(")
+    assert ax.get_xlabel() == "a"
+
+
+def test_names_of_close_points_stand_apart() -> None:
+    close = recipe(markers={"A": (-0.1, 0.0), "B": (0.1, 0.0)})
+    ax = plot.filled_contour(surface(lambda x, y: 1 + x**2 + y**2, recipe=close))
+    save(ax.figure)
+    boxes = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    assert boxes["A"].x1 < ax.transData.transform((-0.1, 0.0))[0]
+    assert boxes["B"].x0 > ax.transData.transform((0.1, 0.0))[0]
+    names = [boxes[name] for name in ("A", "B", "min 1")]
+    assert not any(a.overlaps(b) for a in names for b in names if a is not b)
+    assert all(ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 for box in names)
+
+
 def test_the_colour_bar_reads_in_plain_decimals() -> None:
     (bar,) = bars(plot.filled_contour(ODD["bowl"]))
     assert bar.get_ylabel() == "loss (cross-entropy)"

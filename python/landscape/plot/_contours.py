@@ -12,7 +12,7 @@ from landscape.plot import _scale
 from landscape.plot._figure import COLOURS, FRAME, INK, LABEL, SMALL, axis_label, dress
 from landscape.plot._hatch import hatch
 from landscape.plot._levels import letters
-from landscape.plot._room import Box
+from landscape.plot._room import Box, Room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landscape._results import Surface
-    from landscape.plot._room import Room
     from landscape.plot._scale import Scale
 
 _LABEL = 0.9 * SMALL
@@ -28,15 +27,21 @@ _ROOM = 12.0  # points that a level's label keeps from everything else
 _PIECES = 12  # a line in more pieces is noise, and stays without a label
 
 
-def frame(ax: Axes, surface: Surface) -> None:
-    """Limits, labels, and equal distances on the page for equal distances between parameters."""
+def frame(ax: Axes, surface: Surface) -> Room:
+    """Limits, labels, and equal distances on the page for equal distances between parameters.
+
+    Returns:
+        The room on the axes, all of it free.
+    """
     dress(ax)
     ax.set_xlim(surface.alpha[0], surface.alpha[-1])
     ax.set_ylim(surface.beta[0], surface.beta[-1])
-    ax.set_xlabel(axis_label(surface.recipe, 0), fontsize=LABEL, color=INK)
-    ax.set_ylabel(axis_label(surface.recipe, 1), fontsize=LABEL, color=INK)
     ratio = shape(surface)
     ax.set_aspect("auto" if ratio is None else ratio * _extent(surface)[0] / _extent(surface)[1])
+    room = Room(ax)
+    ax.set_xlabel(axis_label(surface.recipe, 0, room.width), fontsize=LABEL, color=INK)
+    ax.set_ylabel(axis_label(surface.recipe, 1, room.height), fontsize=LABEL, color=INK)
+    return room
 
 
 def shape(surface: Surface) -> float | None:

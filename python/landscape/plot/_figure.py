@@ -87,9 +87,16 @@ def dress(ax: Axes) -> None:
         spine.set_edgecolor(FRAME)
 
 
-def axis_label(recipe: Recipe, index: int) -> str:
-    """What a unit step is, with Greek letters set as such, and the explained variance if known."""
+def axis_label(recipe: Recipe, index: int, length: float) -> str:
+    """What a unit step is, with Greek letters set as such, and the explained variance if known.
+
+    Args:
+        recipe: of the axes.
+        index: which of them.
+        length: of the axis, in points; a label that is longer breaks before its explanation.
+    """
     label = re.sub(r"\b(alpha|beta|theta|lambda)\b", r"$\\\1$", recipe.labels[index])
     if recipe.explained_variance is not None and "%" not in label:
         label += f"\n{100 * recipe.explained_variance[index]:.3g}% of the variance"
-    return label
+    longest = max(len(part) for part in re.sub(r"\$.*?\$", "x", label).split("\n"))
+    return label.replace(" (", "\n(", 1) if 0.52 * LABEL * longest > length else label

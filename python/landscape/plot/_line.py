@@ -11,6 +11,7 @@ from landscape.plot import _scale
 from landscape.plot._figure import FRAME, INK, LABEL, SMALL, axis_label, dress, panel, picture
 from landscape.plot._hatch import STYLE, count
 from landscape.plot._plane import value_name, values_of
+from landscape.plot._room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +134,7 @@ def vertical(ax: Axes, line: Line, scale: _scale.Scale) -> None:
 def horizontal(ax: Axes, line: Line) -> None:
     """What a unit step is, and the named points along the line."""
     ax.set_xlim(line.positions[0], line.positions[-1])
-    ax.set_xlabel(axis_label(line.recipe, 0), fontsize=LABEL, color=INK)
+    ax.set_xlabel(axis_label(line.recipe, 0, Room(ax).width), fontsize=LABEL, color=INK)
     for name, (position,) in line.recipe.markers.items():
         if line.positions[0] <= position <= line.positions[-1]:
             ax.axvline(position, color=FRAME, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)

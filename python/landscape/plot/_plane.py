@@ -12,7 +12,7 @@ from landscape.plot import _contours, _scale
 from landscape.plot._figure import COLOURS, INK, SMALL, panel, picture
 from landscape.plot._hatch import hatch
 from landscape.plot._points import PLATE, Point, draw_points, points_of
-from landscape.plot._room import Box, Room
+from landscape.plot._room import Box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landscape._results import Line, Surface
+    from landscape.plot._room import Room
     from landscape.plot._scale import Scale
 
 
@@ -102,9 +103,9 @@ def contour(
     numbers = values_of(surface, values)
     chosen = scale_of(numbers, values, scale, levels)
     ax = axes_for(surface, ax, bar=0.0)
-    _contours.frame(ax, surface)
+    room = _contours.frame(ax, surface)
     hatch(ax, surface.alpha, surface.beta, numbers)
-    room = mark(ax, surface, numbers, chosen)
+    mark(ax, room, surface, numbers, chosen)
     dark = ListedColormap(colormaps[COLOURS](np.linspace(0.0, 0.85, 256)))  # no yellow on white
     style = {"cmap": dark} if "colors" not in options else {}
     drawn = _contours.lines(ax, surface, numbers, chosen, **{"linewidths": 0.9, **style, **options})
@@ -172,9 +173,9 @@ def fill(
         path: the style of the trajectory; None leaves it out.
         options: for contourf.
     """
-    _contours.frame(ax, surface)
+    room = _contours.frame(ax, surface)
     bands = _contours.bands(ax, surface, numbers, scale, **options)
-    room = mark(ax, surface, numbers, scale, path)
+    mark(ax, room, surface, numbers, scale, path=path)
     drawn = _contours.lines(ax, surface, numbers, scale, colors=[(1, 1, 1, 0.6)], linewidths=0.45)
     _contours.label(ax, room, drawn, scale, "white", INK)
     return bands
@@ -182,13 +183,14 @@ def fill(
 
 def mark(
     ax: Axes,
+    room: Room,
     surface: Surface,
     numbers: NDArray[np.float64],
     scale: Scale,
+    *,
     path: dict[str, Any] | None = None,
-) -> Room:
-    """The named points, the minimum and, with a style for it, the trajectory; what room is left."""
-    room = Room(ax)
+) -> None:
+    """The named points, the minimum and, with a style for it, the trajectory."""
     ends: list[Point] = []
     steps = surface.recipe.trajectory
     if steps is not None and path is not None:
@@ -204,7 +206,6 @@ def mark(
             0.5, 0.03, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=SMALL,
             color=INK, bbox=PLATE, zorder=8,
         )  # fmt: skip
-    return room
 
 
 def draw_path(ax: Axes, steps: NDArray[np.float64], style: dict[str, Any]) -> None:

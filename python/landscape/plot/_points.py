@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from landscape.plot._scale import Scale
 
 PLATE = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": "none", "alpha": 0.78}
-_RADIUS, _WIDTH = 5.0, 0.56  # points; width of a letter over its size
+_RADIUS, _GAP, _CLOSE = 5.0, 7.0, 40.0  # points
+_WIDTH = 0.56  # of a letter, over its size
+_SIDES = ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1))
 
 
 class Point(NamedTuple):
@@ -55,7 +57,7 @@ def draw_points(ax: Axes, room: Room, points: list[Point]) -> None:
     places = room.at(np.array([point[:2] for point in points]))
     for x, y in places:
         room.take(Box(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS))
-    for point, (x, y) in zip(points, places, strict=True):
+    for point, place in zip(points, places, strict=True):
         ax.scatter(
             point.x,
             point.y,
@@ -67,32 +69,43 @@ def draw_points(ax: Axes, room: Room, points: list[Point]) -> None:
             marker="*" if point.star else "o",
             s=120.0 if point.star else 24.0,
         )
-        name(ax, room, point, x, y)
+        name(ax, room, point, place, places)
 
 
-def name(ax: Axes, room: Room, point: Point, x: float, y: float) -> None:
-    """The name beside its point, which lies at (x, y) points on the axes."""
+def name(
+    ax: Axes,
+    room: Room,
+    point: Point,
+    place: NDArray[np.float64],
+    others: NDArray[np.float64],
+) -> None:
+    """The name at the side of its point where it hides least and no close neighbour stands."""
     width = _WIDTH * SMALL * letters(point.text)
-    boxes = {
-        (dx, dy): Box(
-            x + (7 if dx > 0 else -7 - width),
-            y + (5 if dy > 0 else -5 - SMALL),
-            x + (7 + width if dx > 0 else -7),
-            y + (5 + SMALL if dy > 0 else -5),
-        )
-        for dx, dy in ((1, 1), (-1, 1), (1, -1), (-1, -1))
-    }
-    dx, dy = min(boxes, key=lambda side: room.crowding(boxes[side]))
-    room.take(boxes[dx, dy])
+    away = place - others
+    away = np.sum(away[np.hypot(*away.T) < _CLOSE], axis=0)
+
+    def cost(side: tuple[int, int]) -> float:
+        return room.crowding(_box(place, width, side)) - 0.02 * float(np.dot(np.sign(away), side))
+
+    side = min(_SIDES, key=cost)
+    room.take(_box(place, width, side))
     ax.annotate(
         point.text,
         (point.x, point.y),
-        xytext=(7 * dx, 5 * dy),
+        xytext=(_GAP * side[0], 0.75 * _GAP * side[1]),
         textcoords="offset points",
-        ha="left" if dx > 0 else "right",
-        va="bottom" if dy > 0 else "top",
+        ha={-1: "right", 0: "center", 1: "left"}[side[0]],
+        va="bottom" if side[1] > 0 else "top",
         fontsize=SMALL,
         color=INK,
         bbox=PLATE,
         zorder=8,
     )
+
+
+def _box(place: NDArray[np.float64], width: float, side: tuple[int, int]) -> Box:
+    """The room that a name takes on one side of its point."""
+    x, y = place
+    left = x + {-1: -_GAP - width, 0: -width / 2, 1: _GAP}[side[0]]
+    low = y + (0.75 * _GAP if side[1] > 0 else -0.75 * _GAP - SMALL)
+    return Box(left, low, left + width, low + SMALL)

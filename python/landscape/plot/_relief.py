@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 _ELEVATION, _AZIMUTH = 36.0, -58.0  # high enough to look into the valley
 _TALL = 0.62  # of the box, over its longer side
+_SIDE = 160.0  # points, about the length of an axis on the page
 _FLOOR = -0.28  # in heights, which lie in [0, 1]
-_FEWEST, _MOST = 60, 150  # cells along an axis: for a smooth play of light; in bearable time
+_FEWEST, _MOST = 80, 150  # cells along an axis: for a smooth play of light; in bearable time
 _LIGHT = np.array([-0.45, -0.35, 0.82])  # towards the lamp: left, front, above
 
 
@@ -159,7 +160,7 @@ def furnish(
     ax.yaxis.set_major_locator(_ticks(box[1]))
     ticks = [scale.text(tick) for tick in scale.ticks]
     ax.set_zticks(scale.height(scale.ticks), labels=ticks)
-    labels = (axis_label(surface.recipe, 0), axis_label(surface.recipe, 1), name)
+    labels = (*(axis_label(surface.recipe, index, _SIDE * box[index]) for index in (0, 1)), name)
     for axis, text in zip((ax.xaxis, ax.yaxis, ax.zaxis), labels, strict=True):
         axis.set_label_text(text, fontsize=LABEL, color=INK)
         axis.set_pane_color((1.0, 1.0, 1.0, 0.0))

@@ -46,10 +46,10 @@ class Room:
         self._taken.append(box)
 
     def crowding(self, box: Box) -> float:
-        """How badly a box fits, 0 where it lies inside the axes and over nothing."""
-        outside = max(-box.left, box.right - self.width, 0.0)
-        outside += max(-box.low, box.top - self.height, 0.0)
-        return outside + 100.0 * sum(_overlap(box, other) for other in self._taken)
+        """How badly a box fits: the shares of it outside the axes and over what is taken."""
+        all_of_it = (box.right - box.left) * (box.top - box.low)
+        outside = all_of_it - _shared(box, Box(0.0, 0.0, self.width, self.height))
+        return (outside + sum(_shared(box, other) for other in self._taken)) / all_of_it
 
     def clearance(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
         """The distance of (n, 2) places on the axes from the edges and from all that is taken."""
@@ -62,5 +62,8 @@ class Room:
         return distance
 
 
-def _overlap(a: Box, b: Box) -> bool:
-    return a.left < b.right and b.left < a.right and a.low < b.top and b.low < a.top
+def _shared(a: Box, b: Box) -> float:
+    """The area that two boxes share."""
+    width = min(a.right, b.right) - max(a.left, b.left)
+    height = min(a.top, b.top) - max(a.low, b.low)
+    return max(width, 0.0) * max(height, 0.0)
