@@ -23,7 +23,7 @@ from landscape._objective.reading import Placement, Reading, read_data
 from landscape._objective.stage import PointBuffer, Stage
 from landscape._parameters import ParameterLayout
 
-__all__ = ["assembled", "model_notes", "on_other_data", "total_weight"]
+__all__ = ["assembled", "on_other_data"]
 
 
 def assembled(
@@ -83,38 +83,6 @@ def on_other_data(
         evaluator.measurement.criterion, stage, reading.batches, here, dropout=evaluator.dropout
     )
     return reading, replace(evaluator, batches=reading.batches)
-
-
-def total_weight(evaluator: Evaluator) -> float:
-    """The denominator of L.
-
-    Raises:
-        ValueError: It is zero, so that there is nothing to average.
-    """
-    weight = evaluator.measurement.weights(evaluator.batches)[0]
-    if not weight > 0:
-        raise ValueError(
-            f"the total weight of the data is {weight}: every target is ignored or its class has "
-            "weight 0; check ignore_index and the class weights"
-        )
-    return weight
-
-
-def model_notes(model: nn.Module, norms: BatchNorms) -> tuple[str, ...]:
-    """What the user should know about the model in every result."""
-    notes = []
-    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
-    if frozen:
-        notes.append(
-            f"{len(frozen)} parameters with requires_grad=False are held and not varied, "
-            f"{frozen[0]} among them"
-        )
-    if norms.always_batch:
-        notes.append(
-            f"{norms.always_batch} batch-norm layers without running statistics normalise by the "
-            "batch under every policy"
-        )
-    return tuple(notes)
 
 
 def _check_finite(theta: NDArray[Any], layout: ParameterLayout) -> None:

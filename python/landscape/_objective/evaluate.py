@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ class Measurement:
 
     criterion: Criterion
     metrics: tuple[Metric, ...] = ()
+    _: KW_ONLY
     spread: bool = False
     """Also sum the squares that a standard error needs (recognised losses only)."""
 

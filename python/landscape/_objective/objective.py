@@ -16,15 +16,15 @@ import torch
 from torch import nn
 
 from landscape._objective.admission import admitted
-from landscape._objective.assembly import assembled, model_notes, on_other_data, total_weight
+from landscape._objective.assembly import assembled, on_other_data
 from landscape._objective.batch_norm import POLICIES, BatchNormPolicy
 from landscape._objective.evaluate import Measurement
+from landscape._objective.facts import policy_record, sample_facts
 from landscape._objective.gradients import gradients, gradients_on, sample_losses
 from landscape._objective.metrics import MetricLike, choose_metrics
 from landscape._objective.options import check_option, chosen_engine
 from landscape._objective.points import Rows
 from landscape._objective.products import HessianAtPoint
-from landscape._objective.spread import Spread
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace, as_vector
 from landscape._objective.tuning import measured_strategy, plain_strategy
@@ -127,10 +127,9 @@ class Objective:
             memory_budget=memory_budget,
             seed=seed,
         )
-        self.notes: tuple[str, ...] = (*reading.notes, *model_notes(self.model, evaluator.norms))
         self._evaluator = evaluator
-        self._population = reading.population if isinstance(samples, (int, np.integer)) else None
-        self._weight = total_weight(evaluator)
+        at_random = isinstance(samples, (int, np.integer))
+        self._facts = sample_facts(evaluator, reading, at_random=at_random)
         self._decay = WeightDecay(float(weight_decay))
 
     @property
@@ -169,29 +168,14 @@ class Objective:
         return measured_strategy(self._evaluator, torch.from_numpy(self.theta))
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: dropped samples, frozen augmentation, held parameters."""
+        return self._facts.notes
+
+    @property
     def policy(self) -> dict[str, Any]:
         """Which function L is, as plain data for the run record."""
-        evaluator = self._evaluator
-        criterion, norms = evaluator.measurement.criterion, evaluator.norms
-        return {
-            "loss": criterion.name,
-            "reduction": criterion.reduction,
-            "batch_norm": evaluator.batch_norm if norms else "none in the model",
-            "batches": f"{self.batches} of at most {max(evaluator.batches.sizes)} samples",
-            "dropout": evaluator.dropout,
-            "samples": self.samples,
-            "population": self._population or self.samples,
-            "data": f"crc32 {self._checksum:08x}",
-            "weight_decay": self._decay.weight,
-            "parameters": self.dim,
-            "dtype": str(evaluator.stage.dtype or evaluator.dtype).removeprefix("torch."),
-            "device": str(evaluator.stage.device),
-        }
-
-    @cached_property
-    def _checksum(self) -> int:
-        """Of all samples, so that a run is resumed on the same data only."""
-        return self._evaluator.batches.checksum()
+        return policy_record(self._evaluator, self._facts, self._decay.weight)
 
     def resolved(self, batch_norm: BatchNormPolicy) -> Objective:
         """The same function with its batch-norm policy settled.
@@ -223,19 +207,15 @@ class Objective:
             An Objective that shares the model, the loss and the policy.
         """
         twin = copy.copy(self)
-        for name in ("strategy", "_checksum"):
-            twin.__dict__.pop(name, None)
+        twin.__dict__.pop("strategy", None)
         if isinstance(data, Objective):
-            batches, notes = data._evaluator.batches, data.notes
-            twin._evaluator = dataclasses.replace(self._evaluator, batches=batches)
+            twin._evaluator = dataclasses.replace(self._evaluator, batches=data._evaluator.batches)
+            twin._facts = data._facts
         else:
             reading, twin._evaluator = on_other_data(
                 self._evaluator, data, memory_budget=self.memory_budget, seed=self.seed
             )
-            notes = reading.notes
-        twin.notes = (*notes, *model_notes(self.model, self._evaluator.norms))
-        twin._population = None
-        twin._weight = total_weight(twin._evaluator)
+            twin._facts = sample_facts(twin._evaluator, reading, at_random=False)
         return twin
 
     def loss(self, theta: ArrayLike | None = None) -> float:
@@ -246,7 +226,7 @@ class Objective:
         """L at each of several points, shape (k, d) to (k,)."""
         rows = self._rows(points)
         sums = self._evaluator.sums(rows, self._strategy_for(len(rows)))[:, 0].numpy()
-        return sums / self._weight + self._decay.penalties(rows, rows.rows[0])
+        return sums / self._facts.weight + self._decay.penalties(rows, rows.rows[0])
 
     def standard_error(self, theta: ArrayLike | None = None) -> float:
         """The standard error of L at one point for a random subset (``samples=`` a count)."""
@@ -268,7 +248,8 @@ class Objective:
         """Losses, shape (k,), and gradients, shape (k, d), of L at several points."""
         rows = self._rows(points)
         return self._regularised(
-            rows, gradients(self._evaluator, rows, self._strategy_for(len(rows)), self._weight)
+            rows,
+            gradients(self._evaluator, rows, self._strategy_for(len(rows)), self._facts.weight),
         )
 
     def gradients_on(
@@ -304,7 +285,7 @@ class Objective:
             self._evaluator,
             self._rows(self._vector(theta)[None]),
             self._strategy_for(1),
-            weight=self._weight,
+            weight=self._facts.weight,
             weight_decay=self._decay,
             budget=self.memory_budget,
         )
@@ -313,7 +294,7 @@ class Objective:
         """Every sample's loss, shape (k, n), in the order of the data; each row's mean is L."""
         rows = self._rows(points)
         strategy = self._strategy_for(len(rows))
-        return sample_losses(self._evaluator, rows, strategy, self._weight).numpy()
+        return sample_losses(self._evaluator, rows, strategy, self._facts.weight).numpy()
 
     def metrics(
         self, metrics: Sequence[MetricLike] | MetricLike, theta: ArrayLike | None = None
@@ -325,7 +306,7 @@ class Objective:
     def column_names(self, metrics: Sequence[MetricLike] | MetricLike = ()) -> tuple[str, ...]:
         """What a subspace with these metrics evaluates at each point."""
         names = [m.name for m in choose_metrics(metrics, self._evaluator.measurement.criterion)]
-        return ("loss", *names, *(("standard_error",) if self._samples_at_random else ()))
+        return ("loss", *names, *(("standard_error",) if self._facts.spread else ()))
 
     def subspace(
         self,
@@ -351,10 +332,8 @@ class Objective:
         """
         evaluator = self._evaluator
         criterion = evaluator.measurement.criterion
-        spread = self._spread()
-        measurement = Measurement(
-            criterion, tuple(choose_metrics(metrics, criterion)), spread is not None
-        )
+        chosen = tuple(choose_metrics(metrics, criterion))
+        measurement = Measurement(criterion, chosen, spread=self._facts.spread is not None)
         device = evaluator.stage.device
         vectors = tuple(
             as_vector(vector, self.dim, evaluator.dtype, f"basis vector {index}").to(device)
@@ -369,7 +348,7 @@ class Objective:
             strategy=strategy or self.strategy,
             weights=tuple(measurement.weights(evaluator.batches)),
             weight_decay=self._decay,
-            spread=spread,
+            spread=self._facts.spread,
         )
 
     def _at(
@@ -389,20 +368,6 @@ class Objective:
         if rows.ndim != 2 or rows.shape[1] != self.dim:
             raise ValueError(f"got points of shape {rows.shape}, expected (points, {self.dim})")
         return Rows(torch.from_numpy(rows if rows.flags.writeable else rows.copy()))
-
-    @property
-    def _samples_at_random(self) -> bool:
-        recognised = self._evaluator.measurement.criterion.head is not None
-        return self._population is not None and recognised
-
-    def _spread(self) -> Spread | None:
-        if self._population is None or not self._samples_at_random:
-            return None
-        evaluator, squares = self._evaluator, 0.0
-        for batch in evaluator.batches.blocks(None):
-            weights = evaluator.measurement.sample_weights(batch)
-            squares += float(weights.square().sum())
-        return Spread(self.samples, self._population, squares)
 
     def _strategy_for(self, points: int) -> Strategy:
         measured = "strategy" in self.__dict__
