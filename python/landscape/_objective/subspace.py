@@ -29,7 +29,8 @@ class Subspace:
     r"""The restriction of L to an affine subspace of dimension m.
 
     Memory: the origin and the m basis vectors (borrowed from the caller's arrays on a CPU), and
-    one working point; under vmap, as many working points as are evaluated at once.
+    one working point while points are evaluated: m + 2 vectors of length d. Under vmap there are
+    as many working points as are evaluated at once.
     """
 
     evaluator: Evaluator
