@@ -1,4 +1,4 @@
-"""How many vectors of the model's size a surface holds at once, measured in a process of its own."""
+"""How many vectors of the model's size a surface holds at once, measured in its own process."""
 
 from __future__ import annotations
 
