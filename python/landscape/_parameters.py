@@ -149,7 +149,7 @@ class ParameterLayout:
         Raises:
             ValueError: A tensor is missing or has another shape; every one that does is named.
         """
-        tensors = _named_tensors(source)
+        tensors = _named_tensors(source, self)
         problems, flat = [], np.empty(self.size, self.dtype)
         for entry in self.entries:
             found = next((tensors[n] for n in (entry.name, *entry.aliases) if n in tensors), None)
@@ -216,6 +216,12 @@ class ParameterLayout:
 def select_parameters(model: nn.Module, parameters: str | Iterable[str] | None) -> tuple[str, ...]:
     """Name the trainable parameters that a user's names, prefixes or patterns choose."""
     trainable = tuple(name for name, p in model.named_parameters() if p.requires_grad)
+    first_names = {id(p): name for name, p in model.named_parameters()}
+    known = {  # a tied parameter may be chosen by any of its names
+        name: first_names[id(p)]
+        for name, p in model.named_parameters(remove_duplicate=False)
+        if p.requires_grad
+    }
     if not trainable:
         raise ValueError(
             "the model has no trainable parameter, so there is nothing to vary; call "
@@ -224,7 +230,7 @@ def select_parameters(model: nn.Module, parameters: str | Iterable[str] | None) 
     if parameters is None:
         return trainable
     patterns = (parameters,) if isinstance(parameters, str) else tuple(parameters)
-    matched = {pattern: _matches(pattern, trainable) for pattern in patterns}
+    matched = {pattern: {known[name] for name in _matches(pattern, known)} for pattern in patterns}
     for pattern, names in matched.items():
         if not names:
             raise ValueError(
@@ -237,7 +243,7 @@ def select_parameters(model: nn.Module, parameters: str | Iterable[str] | None) 
     return tuple(name for name in trainable if name in chosen)
 
 
-def _matches(pattern: str, names: Sequence[str]) -> set[str]:
+def _matches(pattern: str, names: Iterable[str]) -> set[str]:
     return {name for name in names if fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")}
 
 
@@ -250,13 +256,17 @@ def _shape_or_missing(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else str(shape)
 
 
-def _named_tensors(source: nn.Module | Mapping[str, Any]) -> Mapping[str, Any]:
+def _named_tensors(
+    source: nn.Module | Mapping[str, Any], layout: ParameterLayout
+) -> Mapping[str, Any]:
     named: Mapping[str, Any] = (
         dict(source.named_parameters(remove_duplicate=False))
         if isinstance(source, torch.nn.Module)
         else source
     )
     for prefix in _WRAPPER_PREFIXES:
+        if any(entry.name in named for entry in layout.entries):
+            break  # a model may itself hold all of its layers in a child called "module"
         if named and all(name.startswith(prefix) for name in named):
             named = {name.removeprefix(prefix): tensor for name, tensor in named.items()}
     return named
