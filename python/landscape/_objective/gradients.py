@@ -32,6 +32,7 @@ def refuse_recalibrated(evaluator: Evaluator, what: str) -> None:
         )
 
 
+@torch.inference_mode(mode=False)
 def gradients(
     evaluator: Evaluator, points: Points, strategy: Strategy, weight: float
 ) -> tuple[Tensor, Tensor]:
@@ -59,6 +60,7 @@ def gradients(
     return losses, found
 
 
+@torch.inference_mode(mode=False)
 def gradients_on(
     evaluator: Evaluator, points: Points, batches: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
@@ -96,6 +98,7 @@ def _gradient(
     return loss
 
 
+@torch.inference_mode(mode=False)
 def sample_losses(
     evaluator: Evaluator, points: Points, strategy: Strategy, weight: float
 ) -> Tensor:

@@ -36,6 +36,7 @@ class HessianAtPoint:
     times fewer seconds per product), and rebuilt block by block in every product otherwise.
     """
 
+    @torch.inference_mode(mode=False)
     def __init__(
         self,
         evaluator: Evaluator,
@@ -61,6 +62,7 @@ class HessianAtPoint:
         """Whether the gradient's graph is kept between products."""
         return self._retained is not None
 
+    @torch.inference_mode(mode=False)
     def __call__(self, vectors: ArrayLike) -> NDArray[Any]:
         """Multiply one vector, shape (d,), or several that share the graph, shape (k, d).
 

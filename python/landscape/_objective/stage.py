@@ -164,6 +164,7 @@ class Stage:
         for module in self._modules:
             normalises = isinstance(module, _NormBase)
             module.__dict__["training"] = self._dropping and not normalises
+            module.__dict__["_compiled_call_impl"] = None  # compiled in place: run as written
 
     def _exchange_fixed(self) -> None:
         for spots in self._held:
@@ -185,6 +186,7 @@ class Stage:
                     self._working_buffers.append(spot)
 
     def _placed(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.clone() if tensor.is_inference() else tensor
         return tensor.to(device=self.device, dtype=self._working(tensor.dtype))
 
     def _working(self, stored: torch.dtype) -> torch.dtype:
