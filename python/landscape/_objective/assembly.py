@@ -23,9 +23,10 @@ from landscape._objective.reading import Placement, Reading, read_data
 from landscape._objective.stage import PointBuffer, Stage
 from landscape._parameters import ParameterLayout
 
-__all__ = ["assembled", "on_other_data"]
+__all__ = ["assembled", "on_other_data", "read_other_data"]
 
 
+@torch.inference_mode(mode=False)  # what is made here enters graphs later, wherever it is called
 def assembled(
     model: nn.Module,
     layout: ParameterLayout,
@@ -67,22 +68,27 @@ def assembled(
     return reading, evaluator
 
 
-def on_other_data(
-    evaluator: Evaluator, data: Any, *, memory_budget: int, seed: int
-) -> tuple[Reading, Evaluator]:
-    """The same function of other data; its batch statistics still come from the first ones."""
+@torch.inference_mode(mode=False)
+def read_other_data(evaluator: Evaluator, data: Any, *, memory_budget: int, seed: int) -> Reading:
+    """Read further data as the first ones were read."""
     stage = evaluator.stage
     placement = Placement(
         stage.device, stage.dtype, stage.dtype or _input_dtype(stage.model), memory_budget
     )
-    reading = read_data(data, placement, batch_size=None, samples=None, seed=seed)
+    return read_data(data, placement, batch_size=None, samples=None, seed=seed)
+
+
+@torch.inference_mode(mode=False)
+def on_other_data(evaluator: Evaluator, reading: Reading) -> Evaluator:
+    """The same function of other data; its batch statistics still come from the first ones."""
+    stage = evaluator.stage
     theta = evaluator.layout.flatten(stage.model)
     here = evaluator.buffer()
     here.fill(Rows(torch.from_numpy(theta)[None]), 0)
     check_data(
         evaluator.measurement.criterion, stage, reading.batches, here, dropout=evaluator.dropout
     )
-    return reading, replace(evaluator, batches=reading.batches)
+    return replace(evaluator, batches=reading.batches)
 
 
 def _check_finite(theta: NDArray[Any], layout: ParameterLayout) -> None:

@@ -217,7 +217,7 @@ def call_model(model: nn.Module, content: Any) -> Any:
     if isinstance(content, Mapping):
         return model(**content)
     if isinstance(content, (tuple, list)):
-        inputs = content[:-1]
+        inputs = content[:-1] or content  # inputs alone, where a loss needs no targets
         if len(inputs) == 1:
             only = inputs[0]
             if isinstance(only, Mapping):

@@ -34,13 +34,12 @@ class SampleFacts:
     """What the user should know."""
 
 
-def sample_facts(evaluator: Evaluator, reading: Reading, *, at_random: bool) -> SampleFacts:
+def sample_facts(evaluator: Evaluator, reading: Reading) -> SampleFacts:
     """Go through the targets once.
 
     Args:
         evaluator: The function.
         reading: How its data were read.
-        at_random: Whether the samples are a random subset.
 
     Raises:
         ValueError: The total weight is zero, so that there is nothing to average.
@@ -52,7 +51,7 @@ def sample_facts(evaluator: Evaluator, reading: Reading, *, at_random: bool) -> 
             "weight 0; check ignore_index and the class weights"
         )
     recognised = evaluator.measurement.criterion.head is not None
-    spread = _spread(evaluator, reading.population) if at_random and recognised else None
+    spread = _spread(evaluator, reading.population) if reading.at_random and recognised else None
     notes = (*reading.notes, *_model_notes(evaluator.stage.model, evaluator.norms))
     return SampleFacts(weight, reading.population, spread, evaluator.batches.checksum(), notes)
 

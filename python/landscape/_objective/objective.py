@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from landscape._objective.admission import admitted
-from landscape._objective.assembly import assembled, on_other_data
+from landscape._objective.assembly import assembled, on_other_data, read_other_data
 from landscape._objective.batch_norm import POLICIES, BatchNormPolicy
 from landscape._objective.evaluate import Measurement
 from landscape._objective.facts import policy_record, sample_facts
@@ -128,8 +128,8 @@ class Objective:
             seed=seed,
         )
         self._evaluator = evaluator
-        at_random = isinstance(samples, (int, np.integer))
-        self._facts = sample_facts(evaluator, reading, at_random=at_random)
+        self._reading = reading
+        self._facts = sample_facts(evaluator, reading)
         self._decay = WeightDecay(float(weight_decay))
 
     @property
@@ -208,14 +208,15 @@ class Objective:
         """
         twin = copy.copy(self)
         twin.__dict__.pop("strategy", None)
-        if isinstance(data, Objective):
-            twin._evaluator = dataclasses.replace(self._evaluator, batches=data._evaluator.batches)
-            twin._facts = data._facts
-        else:
-            reading, twin._evaluator = on_other_data(
+        twin._reading = (
+            data._reading
+            if isinstance(data, Objective)
+            else read_other_data(
                 self._evaluator, data, memory_budget=self.memory_budget, seed=self.seed
             )
-            twin._facts = sample_facts(twin._evaluator, reading, at_random=False)
+        )
+        twin._evaluator = on_other_data(self._evaluator, twin._reading)
+        twin._facts = sample_facts(twin._evaluator, twin._reading)
         return twin
 
     def loss(self, theta: ArrayLike | None = None) -> float:
@@ -226,7 +227,7 @@ class Objective:
         """L at each of several points, shape (k, d) to (k,)."""
         rows = self._rows(points)
         sums = self._evaluator.sums(rows, self._strategy_for(len(rows)))[:, 0].numpy()
-        return sums / self._facts.weight + self._decay.penalties(rows, rows.rows[0])
+        return sums / self._facts.weight + self._decay.penalties(rows, rows.rows)
 
     def standard_error(self, theta: ArrayLike | None = None) -> float:
         """The standard error of L at one point for a random subset (``samples=`` a count)."""
@@ -378,4 +379,4 @@ class Objective:
     ) -> tuple[NDArray[np.float64], NDArray[Any]]:
         losses, slopes = found
         self._decay.add_derivative(rows.rows, slopes)
-        return losses.numpy() + self._decay.penalties(rows, rows.rows[0]), slopes.numpy()
+        return losses.numpy() + self._decay.penalties(rows, rows.rows), slopes.numpy()

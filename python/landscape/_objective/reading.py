@@ -67,6 +67,8 @@ class Reading:
     population: int
     """Samples before a subset was taken."""
     notes: tuple[str, ...]
+    at_random: bool = False
+    """Whether the samples are a random subset of the population."""
 
 
 def read_data(
@@ -96,6 +98,7 @@ def read_data(
     """
     whole = _whole(data)
     if whole is not None:
+        _check_lengths(whole)
         notes: tuple[str, ...] = ()
         batches: Batches = _gathered([placement.typed(whole)], placement, as_one=True)
     else:
@@ -114,7 +117,8 @@ def read_data(
         notes += (f"{batches.samples} of {population} samples are used",)
     if batch_size is not None:
         batches = _resplit(batches, batch_size, seed)
-    return Reading(batches, population, notes)
+    at_random = isinstance(samples, (int, np.integer))
+    return Reading(batches, population, notes, at_random)
 
 
 def _whole(data: Any) -> Any | None:
@@ -134,6 +138,16 @@ def _whole(data: Any) -> Any | None:
         ):
             return (inputs, data[1])
     return None
+
+
+def _check_lengths(whole: Any) -> None:
+    if not isinstance(whole, tuple) or len(whole) != 2:
+        return
+    inputs, targets = (leading_size(map_tensors(lambda tensor: tensor, part)) for part in whole)
+    if inputs != targets:
+        raise ValueError(
+            f"data has {inputs} inputs and {targets} targets; expected one target for each sample"
+        )
 
 
 def _is_array(value: Any) -> bool:

@@ -24,10 +24,10 @@ class WeightDecay:
     weight: float
 
     def penalties(self, points: Points, like: Tensor) -> NDArray[np.float64]:
-        """(lambda / 2) |theta|^2 of each point, shape (k,); ``like`` gives dtype and device."""
+        """(lambda / 2) |theta|^2 of each point, shape (k,); ``like``, (..., d), gives the dtype."""
         found = np.zeros(len(points))
         if self.weight:
-            buffer = torch.empty_like(like)
+            buffer = like.new_empty(like.shape[-1])
             for index in range(len(points)):
                 points.write(index, buffer)
                 norm = float(torch.linalg.vector_norm(buffer, dtype=torch.float64))
