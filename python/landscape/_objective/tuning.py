@@ -71,7 +71,8 @@ def _choices(evaluator: Evaluator, point_bytes: int) -> Choices:
         blocks = [] if samples > largest else [None]
         blocks += [size for size in powers if _SMALLEST_BLOCK <= size <= min(samples - 1, largest)]
     behaviour = evaluator.stage.behaviour
-    if behaviour.draws:  # how samples are cut decides which numbers they meet, so no clock may
+    if behaviour.draws or behaviour.remembers:
+        # how samples are cut decides which random numbers and states they meet: no clock may
         blocks = blocks[:1]
     stackable = (
         evaluator.batch_norm != "recalibrated"
