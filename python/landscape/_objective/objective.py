@@ -346,7 +346,7 @@ class Objective:
             evaluator=evaluator.measuring(measurement),
             origin=torch.from_numpy(self._vector(origin)).to(device),
             basis=vectors,
-            strategy=strategy or self.strategy,
+            strategy=strategy or self._strategy_of(measurement),
             weights=tuple(measurement.weights(evaluator.batches)),
             weight_decay=self._decay,
             spread=self._facts.spread,
@@ -369,6 +369,13 @@ class Objective:
         if rows.ndim != 2 or rows.shape[1] != self.dim:
             raise ValueError(f"got points of shape {rows.shape}, expected (points, {self.dim})")
         return Rows(torch.from_numpy(rows if rows.flags.writeable else rows.copy()))
+
+    def _strategy_of(self, measurement: Measurement) -> Strategy:
+        if all(metric.separable for metric in measurement.metrics):
+            return self.strategy
+        # a user's function needs the batches as they are, and may not run under vmap
+        evaluator = self._evaluator.measuring(measurement)
+        return measured_strategy(evaluator, torch.from_numpy(self.theta))
 
     def _strategy_for(self, points: int) -> Strategy:
         measured = "strategy" in self.__dict__
