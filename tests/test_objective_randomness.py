@@ -128,16 +128,6 @@ def test_noise_is_the_same_at_every_point(draw: str, batches: tuple[int, ...]) -
     assert abs(objective.loss() - quiet) > 1e-3
 
 
-@pytest.mark.parametrize("make", [lambda: Noise(DRAWS["torch"]), Stateful])
-def test_measuring_a_strategy_changes_nothing(make: Callable[[], nn.Module]) -> None:
-    """3,000 samples may be cut in many ways; noise and state must not depend on the clock."""
-    x, y = classes(3000)
-    objective = Objective(make(), (x, y))
-    before = objective.loss()
-    objective.strategy  # noqa: B018 - measured here
-    assert objective.loss() == pytest.approx(before, rel=1e-9)
-
-
 class Stateful(nn.Module):
     """What a pass leaves behind must not be found by the next."""
 
@@ -165,6 +155,16 @@ class Stateful(nn.Module):
         self.history.append(self.memory)
         self.cache[len(self.cache)] = self.memory
         return outputs
+
+
+@pytest.mark.parametrize("make", [lambda: Noise(DRAWS["torch"]), Stateful])
+def test_measuring_a_strategy_changes_nothing(make: Callable[[], nn.Module]) -> None:
+    """3,000 samples may be cut in many ways; noise and state must not depend on the clock."""
+    x, y = classes(3000)
+    objective = Objective(make(), (x, y))
+    before = objective.loss()
+    objective.strategy  # noqa: B018 - measured here
+    assert objective.loss() == pytest.approx(before, rel=1e-9)
 
 
 def opaque(outputs: Tensor, targets: Tensor) -> Tensor:
