@@ -118,6 +118,10 @@ def largest(outputs: Tensor, targets: Tensor) -> float:
     return float(outputs.max() + targets.max())
 
 
+def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    return outputs.mean()
+
+
 class Margin:
     """A metric that is an object, and returns a tensor."""
 
@@ -170,6 +174,7 @@ def test_metrics_on_a_plane_stand_beside_the_loss() -> None:
 REFUSED: dict[str, tuple[Any, Any, str]] = {
     "unknown": ("precision", None, r"'precision' is unknown; expected 'accuracy', 'error'"),
     "twice": ([largest, largest], None, "two metrics are called 'largest'"),
+    "a column's name": (loss, None, "a metric is called 'loss', as a column of every result"),
     "no classes": ("accuracy", nn.MultiMarginLoss(), r"not defined for the loss 'MultiMarginLoss'"),
     "vector": (lambda outputs, targets: outputs, None, r"returned shape \(40, 3\)"),
 }
@@ -177,9 +182,9 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name: str) -> None:
-    metrics, loss, text = REFUSED[name]
+    metrics, criterion, text = REFUSED[name]
     with pytest.raises(ValueError, match=text):
-        Objective(mlp(), DATA, loss).metrics(metrics)
+        Objective(mlp(), DATA, criterion).metrics(metrics)
 
 
 def test_regression_has_no_accuracy() -> None:

@@ -17,6 +17,8 @@ from landscape._objective.heads import ClassHead
 
 __all__ = ["Metric", "MetricLike", "choose_metrics"]
 
+_COLUMNS = frozenset({"loss", "standard_error"})
+
 MetricLike = str | Callable[[Any, Any], Any]
 
 
@@ -47,11 +49,17 @@ def choose_metrics(
         The metrics, in order.
 
     Raises:
-        ValueError: A name is unknown, appears twice, or does not fit the loss.
+        ValueError: A name is unknown, taken, appears twice, or does not fit the loss.
     """
     listed = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
     chosen = [_choose(metric, criterion) for metric in listed]
     names = [metric.name for metric in chosen]
+    taken = _COLUMNS.intersection(names)
+    if taken:
+        raise ValueError(
+            f"a metric is called {taken.pop()!r}, as a column of every result is; give it another "
+            "__name__"
+        )
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise ValueError(f"two metrics are called {repeated.pop()!r}; give each its own __name__")
