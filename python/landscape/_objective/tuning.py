@@ -5,6 +5,7 @@ Depends on the evaluator and the strategy.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import torch
@@ -51,11 +52,17 @@ def measured_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
     def seconds_per_point(strategy: Strategy, limit: float) -> float:
         points = Rows(theta.expand(strategy.points, -1))
         scale = share / strategy.points
-        try:
+
+        def seconds() -> float:
             return scale * timed(lambda: trial.sums(points, strategy), limit / scale)
-        except (RuntimeError, NotImplementedError, ValueError, TypeError):
-            if strategy.kind == "loop":
-                raise  # the plain loop is the definition: its error is the user's
+
+        if strategy.kind == "loop" and strategy.memory_format == "contiguous":
+            return seconds()  # the plain loop is the definition: its error is the user's
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of a fallback that vmap would have to take
+                return seconds()
+        except Exception:  # a rival that fails in whatever way has lost
             return float("inf")
 
     return choose_strategy(seconds_per_point, choices)
