@@ -54,10 +54,10 @@ def choose_metrics(
     listed = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
     chosen = [_choose(metric, criterion) for metric in listed]
     names = [metric.name for metric in chosen]
-    taken = _COLUMNS.intersection(names)
+    taken = sorted(_COLUMNS.intersection(names))
     if taken:
         raise ValueError(
-            f"a metric is called {taken.pop()!r}, as a column of every result is; give it another "
+            f"a metric is called {taken[0]!r}, as a column of every result is; give it another "
             "__name__"
         )
     repeated = {name for name in names if names.count(name) > 1}
