@@ -16,10 +16,11 @@ from torch import nn
 
 from landscape._objective.batch_norm import BatchNormPolicy, BatchNorms
 from landscape._objective.evaluate import Evaluator, Measurement
+from landscape._objective.heads import recognise
 from landscape._objective.options import chosen_device, chosen_dtype
 from landscape._objective.points import Rows
-from landscape._objective.probe import check_data, probed_criterion
-from landscape._objective.reading import Placement, Reading, read_data
+from landscape._objective.probe import checked, probed
+from landscape._objective.reading import Placement, Reading, has_own_split, read_data
 from landscape._objective.stage import PointBuffer, Stage
 from landscape._parameters import ParameterLayout
 
@@ -47,13 +48,19 @@ def assembled(
     working, flat = chosen_dtype(dtype, layout)
     theta = layout.flatten(model)
     _check_finite(theta, layout)
-    placement = Placement(place, working, working or _input_dtype(model), memory_budget)
+    placement = Placement(
+        place,
+        working,
+        working or _input_dtype(model),
+        memory_budget,
+        exact_targets=loss is None or recognise(loss) is not None,
+    )
     reading = read_data(data, placement, batch_size=batch_size, samples=samples, seed=seed)
     stage = Stage(model, layout, device=place, dtype=working, seed=seed)
     norms = BatchNorms(model)
     here = PointBuffer(layout, stage.dtypes, dtype=flat, device=place)
     here.fill(Rows(torch.from_numpy(theta)[None]), 0)
-    criterion = probed_criterion(stage, reading.batches, loss, here, dropout=dropout)
+    criterion, stage.behaviour = probed(stage, reading.batches, loss, here, dropout=dropout)
     evaluator = Evaluator(
         stage=stage,
         layout=layout,
@@ -69,13 +76,20 @@ def assembled(
 
 
 @torch.inference_mode(mode=False)
-def read_other_data(evaluator: Evaluator, data: Any, *, memory_budget: int, seed: int) -> Reading:
-    """Read further data as the first ones were read."""
+def read_other_data(
+    evaluator: Evaluator, data: Any, *, batch_size: int | None, memory_budget: int, seed: int
+) -> Reading:
+    """Read further data as the first ones were read, in batches of their own if they have any."""
     stage = evaluator.stage
     placement = Placement(
-        stage.device, stage.dtype, stage.dtype or _input_dtype(stage.model), memory_budget
+        stage.device,
+        stage.dtype,
+        stage.dtype or _input_dtype(stage.model),
+        memory_budget,
+        exact_targets=evaluator.measurement.criterion.head is not None,
     )
-    return read_data(data, placement, batch_size=None, samples=None, seed=seed)
+    size = None if has_own_split(data) else batch_size
+    return read_data(data, placement, batch_size=size, samples=None, seed=seed)
 
 
 @torch.inference_mode(mode=False)
@@ -85,9 +99,9 @@ def on_other_data(evaluator: Evaluator, reading: Reading) -> Evaluator:
     theta = evaluator.layout.flatten(stage.model)
     here = evaluator.buffer()
     here.fill(Rows(torch.from_numpy(theta)[None]), 0)
-    check_data(
-        evaluator.measurement.criterion, stage, reading.batches, here, dropout=evaluator.dropout
-    )
+    criterion = evaluator.measurement.criterion
+    found = checked(criterion, stage, reading.batches, here, dropout=evaluator.dropout)
+    stage.behaviour = stage.behaviour.joined(found)
     return replace(evaluator, batches=reading.batches)
 
 

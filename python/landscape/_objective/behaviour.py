@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from torch import nn
@@ -30,6 +30,12 @@ class Behaviour:
     """Writes into its inputs: it is handed copies."""
     differentiates: bool = True
     """Takes derivatives itself, as of an energy: a graph is recorded wherever it runs."""
+    mixes: bool = True
+    """Lets the samples of a batch see each other: batches are never cut."""
+
+    def joined(self, other: Behaviour) -> Behaviour:
+        """What either of two looks has shown."""
+        return Behaviour(*(a or b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 class Attributes:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape._objective.heads import ClassHead, ElementHead, Head, recognise
+from landscape._objective.identity import identity
 
 __all__ = [
     "BatchLoss",
@@ -70,6 +71,10 @@ class Criterion(Protocol):
         """How batches are put together, in words."""
 
     @property
+    def options(self) -> dict[str, Any] | str:
+        """What else decides the loss, as plain data."""
+
+    @property
     def head(self) -> Head | None:
         """The recognised head; None where the loss is opaque and samples cannot be told apart."""
 
@@ -103,6 +108,14 @@ class Recognised:
         unit = "elements" if isinstance(self.head, ElementHead) else "target weights"
         return f"sum over all data / sum of {unit}, in float64"
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The head's options, weights as lists."""
+        return {
+            name: value.tolist() if isinstance(value, Tensor) else value
+            for name, value in self.head.options.items()
+        }
+
     def outputs(self, model: nn.Module, content: Any) -> Tensor:
         """Run the model on a batch's inputs."""
         return _tensor_output(call_model(model, content))
@@ -125,6 +138,8 @@ class Opaque:
     """A loss known only by its value: a batch's mean, weighted by the batch's size."""
 
     name: str
+    options: str
+    """The function's identity."""
     run: Callable[[nn.Module, Any], Any]
     value: Callable[[Any, Any], Any]
     reduction: str = "mean over batches, weighted by their sizes (the loss is opaque)"
@@ -173,7 +188,7 @@ def choose_criterion(loss: Any, probe: Callable[[], Any], content: Any) -> Crite
         return _inferred(probe(), content)
     if isinstance(loss, BatchLoss):
         name = getattr(loss.function, "__name__", type(loss.function).__name__)
-        return Opaque(name, loss.function, lambda value, _: value)
+        return Opaque(name, identity(loss.function), loss.function, lambda value, _: value)
     if not callable(loss):
         raise TypeError(
             f"loss is a {type(loss).__name__}; pass None, a torch loss, f(outputs, targets) or "
@@ -188,12 +203,15 @@ def choose_criterion(loss: Any, probe: Callable[[], Any], content: Any) -> Crite
     if head is not None:
         return Recognised(head)
     name = getattr(loss, "__name__", type(loss).__name__)
-    return Opaque(name, call_model, lambda outputs, batch: loss(outputs, targets_of(batch)))
+    return Opaque(
+        name, identity(loss), call_model, lambda outputs, batch: loss(outputs, targets_of(batch))
+    )
 
 
 def _inferred(outputs: Any, content: Any) -> Criterion:
     if _loss_of(outputs) is not None:
-        return Opaque("the model's own .loss", call_model, lambda found, _: _loss_of(found))
+        name = "the model's own .loss"
+        return Opaque(name, name, call_model, lambda found, _: _loss_of(found))
     if not _has_targets(content):
         raise ValueError(
             "the loss cannot be inferred from batches without targets; pass loss=, or "

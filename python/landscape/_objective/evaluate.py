@@ -116,7 +116,17 @@ class Evaluator:
             and all(metric.separable for metric in self.measurement.metrics)
             and self.batch_norm != "batch"
             and not self.norms.always_batch
+            and not self.stage.behaviour.mixes
             and self.dropout == "off"
+        )
+
+    @property
+    def stackable(self) -> bool:
+        """Whether several points may share a pass: nothing in it may belong to one point."""
+        return (
+            self.batch_norm != "recalibrated"
+            and self.dropout == "off"
+            and not self.stage.behaviour.remembers
         )
 
     def blocks(self, strategy: Strategy) -> Iterator[Batch]:
@@ -152,8 +162,13 @@ class Evaluator:
             with torch.inference_mode():
                 yield
 
-    def passes(self, blocks: Iterable[Batch]) -> Iterator[Batch]:
-        """Go through the data at the installed point, after its batch statistics are made."""
+    def passes(self, blocks: Iterable[Batch], first: int = 0) -> Iterator[Batch]:
+        """Go through the data at the installed point, after its batch statistics are made.
+
+        Args:
+            blocks: All the data, or a part of the split.
+            first: The part's place in the split, which its random numbers belong to.
+        """
         self.stage.reset()
         if self.batch_norm == "recalibrated" and self.norms:
             self.norms.recalibrate(
@@ -162,12 +177,12 @@ class Evaluator:
                 self._seeded(self.statistics.split()),
             )
             self.stage.reset()
-        yield from self._seeded(blocks)
+        yield from self._seeded(blocks, first)
 
-    def _seeded(self, blocks: Iterable[Batch]) -> Iterator[Batch]:
+    def _seeded(self, blocks: Iterable[Batch], first: int = 0) -> Iterator[Batch]:
         """The batches for one pass, with the same random numbers in every one."""
-        for index, batch in enumerate(blocks):
-            self.stage.seed_batch(index)
+        for index, batch in enumerate(blocks, start=first):
+            self.stage.begin_batch(index)
             yield self._handed(batch)
 
     def _handed(self, batch: Batch) -> Batch:
@@ -186,15 +201,20 @@ class Evaluator:
         """
         with self.ready(), self.without_graph():
             if strategy.kind == "vmap":
+                if not self.stackable:
+                    raise ValueError(
+                        "a vmap strategy cannot evaluate recalibrated batch norm, seeded dropout "
+                        "or a model that remembers; use the loop"
+                    )
                 found = self._vectorised(points, strategy)
-            elif isinstance(self.batches, Streamed) and self._forgetful:
+            elif isinstance(self.batches, Streamed) and self.forgetful:
                 found = self._batch_by_batch(points, strategy)
             else:
                 found = self._point_by_point(points, strategy)
             return found.cpu()
 
     @property
-    def _forgetful(self) -> bool:
+    def forgetful(self) -> bool:
         """Whether a batch's losses do not depend on the batches before it."""
         return self.batch_norm != "recalibrated" and not self.stage.behaviour.remembers
 
@@ -218,7 +238,7 @@ class Evaluator:
             for index in range(len(points)):
                 buffer.fill(points, index)
                 self.stage.reset()
-                self.stage.seed_batch(position)
+                self.stage.begin_batch(position)
                 found[index] += self.measurement.totals(model, self._handed(batch)).detach()
         return found
 
@@ -226,7 +246,8 @@ class Evaluator:
         blocks = self._repeatable(strategy)
         chunks = []
         for start in range(0, len(points), strategy.points):
-            stack = points.stacked(start, min(start + strategy.points, len(points)))
+            stop = min(start + strategy.points, len(points))
+            stack = points.stacked(start, stop).to(self.stage.device)
             tensors = [
                 stack[:, entry.span].view(-1, *entry.shape).to(dtype)
                 for entry, dtype in zip(self.layout.entries, self.stage.dtypes, strict=True)

@@ -52,7 +52,12 @@ def sample_facts(evaluator: Evaluator, reading: Reading) -> SampleFacts:
         )
     recognised = evaluator.measurement.criterion.head is not None
     spread = _spread(evaluator, reading.population) if reading.at_random and recognised else None
-    notes = (*reading.notes, *_model_notes(evaluator.stage.model, evaluator.norms))
+    notes = (
+        *reading.notes,
+        *_model_notes(
+            evaluator.stage.model, evaluator.norms, mixes=evaluator.stage.behaviour.mixes
+        ),
+    )
     return SampleFacts(weight, reading.population, spread, evaluator.batches.checksum(), notes)
 
 
@@ -61,6 +66,7 @@ def policy_record(evaluator: Evaluator, facts: SampleFacts, weight_decay: float)
     criterion, stage, batches = evaluator.measurement.criterion, evaluator.stage, evaluator.batches
     return {
         "loss": criterion.name,
+        "loss_options": criterion.options,
         "reduction": criterion.reduction,
         "batch_norm": evaluator.batch_norm if evaluator.norms else "none in the model",
         "batches": f"{len(batches.sizes)} of at most {max(batches.sizes)} samples",
@@ -68,7 +74,9 @@ def policy_record(evaluator: Evaluator, facts: SampleFacts, weight_decay: float)
         "samples": batches.samples,
         "population": facts.population,
         "data": f"crc32 {facts.checksum:08x}",
+        "seed": stage.seed,
         "weight_decay": weight_decay,
+        "held": f"crc32 {stage.held_checksum():08x}",
         "parameters": evaluator.layout.size,
         "dtype": str(stage.dtype or evaluator.dtype).removeprefix("torch."),
         "device": str(stage.device),
@@ -82,7 +90,7 @@ def _spread(evaluator: Evaluator, population: int) -> Spread:
     return Spread(evaluator.batches.samples, population, squares)
 
 
-def _model_notes(model: nn.Module, norms: BatchNorms) -> tuple[str, ...]:
+def _model_notes(model: nn.Module, norms: BatchNorms, *, mixes: bool) -> tuple[str, ...]:
     notes = []
     frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
     if frozen:
@@ -95,4 +103,6 @@ def _model_notes(model: nn.Module, norms: BatchNorms) -> tuple[str, ...]:
             f"{norms.always_batch} batch-norm layers without running statistics normalise by the "
             "batch under every policy"
         )
+    if mixes:
+        notes.append("the samples of a batch see each other: batches are evaluated as they are")
     return tuple(notes)

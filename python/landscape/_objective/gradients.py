@@ -75,18 +75,26 @@ def gradients_on(
             buffer.fill(points, index)
             batch = evaluator.batches.batch(position)
             weight = criterion.weight(batch.content, batch.size)
-            losses[index] = _gradient(evaluator, buffer.leaves(), [batch], weight, found[index])
+            losses[index] = _gradient(
+                evaluator, buffer.leaves(), [batch], weight, found[index], first=position
+            )
     return losses, found
 
 
 def _gradient(
-    evaluator: Evaluator, leaves: list[Tensor], blocks: Iterable[Batch], weight: float, out: Tensor
+    evaluator: Evaluator,
+    leaves: list[Tensor],
+    blocks: Iterable[Batch],
+    weight: float,
+    out: Tensor,
+    *,
+    first: int = 0,
 ) -> float:
     evaluator.stage.install(leaves)
     out.zero_()
     loss = 0.0
     with torch.enable_grad():
-        for batch in evaluator.passes(blocks):
+        for batch in evaluator.passes(blocks, first):
             total = evaluator.measurement.totals(evaluator.stage.model, batch)[0] / weight
             loss += float(total.detach())
             if not total.requires_grad:  # no varied parameter reaches this batch's loss

@@ -22,7 +22,7 @@ from landscape._objective.evaluate import Measurement
 from landscape._objective.facts import policy_record, sample_facts
 from landscape._objective.gradients import gradients, gradients_on, sample_losses
 from landscape._objective.metrics import MetricLike, choose_metrics
-from landscape._objective.options import check_option, chosen_engine
+from landscape._objective.options import check_numbers, check_option, chosen_engine
 from landscape._objective.points import Rows
 from landscape._objective.products import HessianAtPoint
 from landscape._objective.strategy import Strategy
@@ -107,12 +107,14 @@ class Objective:
         self.engine = chosen_engine(engine)
         check_option("batch_norm", batch_norm, (None, *POLICIES))
         check_option("dropout", dropout, ("off", "seeded"))
+        check_numbers(weight_decay=weight_decay, seed=seed, memory_budget=memory_budget)
         self.model = admitted(model)
         """The module itself, without wrappers."""
         self.layout = ParameterLayout.of(self.model, parameters)
         self.batch_norm: BatchNormPolicy | None = batch_norm
         self.seed = seed
         self.memory_budget = memory_budget
+        self._batch_size = batch_size
         reading, evaluator = assembled(
             self.model,
             self.layout,
@@ -206,15 +208,25 @@ class Objective:
         Returns:
             An Objective that shares the model, the loss and the policy.
         """
+        if isinstance(data, Objective):
+            ours, theirs = ((o.device, o.policy["dtype"]) for o in (self, data))
+            if ours != theirs:
+                raise ValueError(
+                    f"the other Objective's data lie on {theirs[0]} for {theirs[1]}, expected "
+                    f"{ours[0]} and {ours[1]}; pass the data themselves"
+                )
+            reading = data._reading
+        else:
+            reading = read_other_data(
+                self._evaluator,
+                data,
+                batch_size=self._batch_size,
+                memory_budget=self.memory_budget,
+                seed=self.seed,
+            )
         twin = copy.copy(self)
         twin.__dict__.pop("strategy", None)
-        twin._reading = (
-            data._reading
-            if isinstance(data, Objective)
-            else read_other_data(
-                self._evaluator, data, memory_budget=self.memory_budget, seed=self.seed
-            )
-        )
+        twin._reading = reading
         twin._evaluator = on_other_data(self._evaluator, twin._reading)
         twin._facts = sample_facts(twin._evaluator, twin._reading)
         return twin
@@ -292,7 +304,10 @@ class Objective:
         )
 
     def sample_losses(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Every sample's loss, shape (k, n), in the order of the data; each row's mean is L."""
+        """Every sample's loss, shape (k, n), in the order of the data.
+
+        Each row's mean is L without its weight decay.
+        """
         rows = self._rows(points)
         strategy = self._strategy_for(len(rows))
         return sample_losses(self._evaluator, rows, strategy, self._facts.weight).numpy()
@@ -362,7 +377,7 @@ class Objective:
     def _vector(self, theta: ArrayLike | None) -> NDArray[Any]:
         if theta is None:
             return self.theta
-        return as_vector(theta, self.dim, self._evaluator.dtype, "theta").numpy()
+        return as_vector(theta, self.dim, self._evaluator.dtype, "theta").cpu().numpy()
 
     def _rows(self, points: ArrayLike) -> Rows:
         rows = np.ascontiguousarray(points, dtype=self.dtype)
@@ -378,8 +393,7 @@ class Objective:
         return measured_strategy(evaluator, torch.from_numpy(self.theta))
 
     def _strategy_for(self, points: int) -> Strategy:
-        measured = "strategy" in self.__dict__
-        return self.strategy if points > 1 or measured else plain_strategy(self._evaluator)
+        return self.strategy if points > 1 else plain_strategy(self._evaluator)
 
     def _regularised(
         self, rows: Rows, found: tuple[torch.Tensor, torch.Tensor]

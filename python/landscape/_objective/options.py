@@ -5,15 +5,17 @@ Depends on PyTorch and the parameter layout.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from landscape._parameters import ParameterLayout
 
-__all__ = ["check_option", "chosen_device", "chosen_dtype", "chosen_engine"]
+__all__ = ["check_numbers", "check_option", "chosen_device", "chosen_dtype", "chosen_engine"]
 
 _ENGINES = ("auto", "torch", "native")
 
@@ -27,6 +29,20 @@ def check_option(name: str, value: Any, allowed: Sequence[Any]) -> None:
     if value not in allowed:
         listed = ", ".join(repr(choice) for choice in allowed)
         raise ValueError(f"{name}={value!r}, expected one of {listed}")
+
+
+def check_numbers(*, weight_decay: float, seed: int, memory_budget: int) -> None:
+    """Refuse numbers that mean nothing.
+
+    Raises:
+        ValueError: A number is negative, not finite, or not whole where it must be.
+    """
+    if not (math.isfinite(weight_decay) and weight_decay >= 0):
+        raise ValueError(f"weight_decay={weight_decay!r}, expected a finite number from 0 up")
+    if not (isinstance(seed, (int, np.integer)) and 0 <= seed < 2**63):
+        raise ValueError(f"seed={seed!r}, expected a whole number from 0 to 2**63 - 1")
+    if not memory_budget >= 0:
+        raise ValueError(f"memory_budget={memory_budget!r}, expected a number of bytes from 0 up")
 
 
 def chosen_engine(engine: str) -> str:

@@ -44,7 +44,7 @@ class Rows:
 
     def stacked(self, start: int, stop: int) -> Tensor:
         """Several points at once."""
-        return self.rows[start:stop].to(device=self.rows.device, copy=True)
+        return self.rows[start:stop].clone()
 
 
 @dataclass(frozen=True)

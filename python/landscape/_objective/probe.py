@@ -5,9 +5,9 @@ Depends on the stage, the criterion and the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,16 +21,17 @@ from landscape._objective.criterion import (
 from landscape._objective.data import Batch, Batches, checksum
 from landscape._objective.randomness import stream_positions
 from landscape._objective.stage import PointBuffer, Stage
-from landscape._objective.tree import tensors_of
+from landscape._objective.tree import map_tensors, tensors_of
 
-__all__ = ["check_data", "probed_criterion"]
+__all__ = ["checked", "probed"]
 
+T = TypeVar("T")
 _PROBE_SAMPLES = 64
 
 
-def probed_criterion(
+def probed(
     stage: Stage, batches: Batches, loss: Any, point: PointBuffer, *, dropout: str
-) -> Criterion:
+) -> tuple[Criterion, Behaviour]:
     """Evaluate a few samples at the model's own parameters to learn what its loss is.
 
     Args:
@@ -41,50 +42,91 @@ def probed_criterion(
         dropout: Whether dropout is off or seeded.
 
     Returns:
-        The criterion, its weights on the device.
+        The criterion, its weights on the device; and what else the model does.
 
     Raises:
         ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
     """
-    batch = _first(batches)
 
-    def outputs() -> Any:
-        with torch.enable_grad():
-            return call_model(stage.model, batch.copied().content)
+    def look(batch: Batch) -> tuple[Criterion, Behaviour]:
+        def outputs() -> Any:
+            with torch.enable_grad():
+                return call_model(stage.model, batch.copied().content)
 
-    with _prepared(stage, point, dropout):
-        criterion = choose_criterion(loss, outputs, batch.content)
-    if isinstance(criterion, Recognised):
-        criterion = Recognised(criterion.head.on(stage.device))
-    check_data(criterion, stage, batches, point, dropout=dropout)
-    return criterion
-
-
-def check_data(
-    criterion: Criterion, stage: Stage, batches: Batches, point: PointBuffer, *, dropout: str
-) -> None:
-    """Run the criterion on a few samples, and compare all targets with what came out.
-
-    The stage learns what else the model does.
-
-    Raises:
-        ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
-    """
-    batch = _first(batches)
-    with _prepared(stage, point, dropout):
-        attributes, streams, given = stage.attributes(), stream_positions(), batch.copied()
-        outputs, differentiates = _outputs(criterion, stage, given)
+        with _prepared(stage, point, dropout):
+            criterion = choose_criterion(loss, outputs, batch.content)
         if isinstance(criterion, Recognised):
-            _check_targets(criterion, outputs, batch, batches)
-        with torch.enable_grad():
-            criterion.total(outputs, given.content, given.size)
-        marked = any(tensor.requires_grad for tensor in tensors_of(given.content))
-        stage.behaviour = Behaviour(
-            draws=streams != stream_positions(),
-            remembers=attributes.changed() or stage.buffers_changed(),
-            overwrites=marked or checksum(given.content) != checksum(batch.content),
-            differentiates=differentiates,
-        )
+            criterion = Recognised(criterion.head.on(stage.device))
+        with _prepared(stage, point, dropout):
+            return criterion, _behaviour(criterion, stage, batch, batches)
+
+    return _on_a_few(look, batches)
+
+
+def checked(
+    criterion: Criterion, stage: Stage, batches: Batches, point: PointBuffer, *, dropout: str
+) -> Behaviour:
+    """Run a known criterion on a few samples of other data, and compare all their targets.
+
+    Returns:
+        What the model did besides.
+
+    Raises:
+        ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
+    """
+
+    def look(batch: Batch) -> Behaviour:
+        with _prepared(stage, point, dropout):
+            return _behaviour(criterion, stage, batch, batches)
+
+    return _on_a_few(look, batches)
+
+
+def _on_a_few(look: Callable[[Batch], T], batches: Batches) -> T:
+    """Look at a few samples; at a whole batch of the split where a part of one will not do."""
+    few = next(iter(batches.blocks(_PROBE_SAMPLES)))
+    try:
+        return look(few)
+    except Exception:
+        if few.size >= batches.sizes[0]:
+            raise
+    return look(batches.batch(0))
+
+
+def _behaviour(criterion: Criterion, stage: Stage, batch: Batch, batches: Batches) -> Behaviour:
+    attributes, streams, given = stage.attributes(), stream_positions(), batch.copied()
+    outputs, differentiates = _outputs(criterion, stage, given)
+    if isinstance(criterion, Recognised):
+        _check_targets(criterion, outputs, batch, batches)
+    with torch.enable_grad():
+        criterion.total(outputs, given.content, given.size)
+    marked = any(tensor.requires_grad for tensor in tensors_of(given.content))
+    draws = streams != stream_positions()
+    return Behaviour(
+        draws=draws,
+        remembers=attributes.changed() or stage.buffers_changed(),
+        overwrites=marked or checksum(given.content) != checksum(batch.content),
+        differentiates=differentiates,
+        mixes=not draws and _mixes(criterion, stage, batch, outputs),
+    )
+
+
+def _mixes(criterion: Criterion, stage: Stage, batch: Batch, outputs: Any) -> bool:
+    """Whether the first half of a batch gives other outputs alone than in company."""
+    half = batch.size // 2
+    if not isinstance(criterion, Recognised) or half == 0:
+        return False
+    content = map_tensors(lambda tensor: tensor[:half], batch.copied().content)
+    try:
+        alone, _ = _outputs(criterion, stage, Batch(content, half))
+    except Exception:
+        return True
+    if alone.shape[1:] != outputs.shape[1:]:
+        return True
+    together = outputs[:half].double()
+    # far above what another summation order does, far below what company does
+    tolerance = torch.finfo(outputs.dtype).eps ** 0.5 * float(together.abs().max())
+    return not torch.allclose(alone.double(), together, rtol=0, atol=tolerance, equal_nan=True)
 
 
 def _outputs(criterion: Criterion, stage: Stage, batch: Batch) -> tuple[Any, bool]:
@@ -103,10 +145,6 @@ def _outputs(criterion: Criterion, stage: Stage, batch: Batch) -> tuple[Any, boo
             raise
     with torch.enable_grad():
         return outputs(), True
-
-
-def _first(batches: Batches) -> Batch:
-    return next(iter(batches.blocks(_PROBE_SAMPLES)))
 
 
 @contextmanager

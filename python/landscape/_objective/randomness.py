@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape._objective.interruption import Deferral
+
 __all__ = ["isolated_randomness", "seed_streams", "seeded_pass", "stream_positions"]
 
 
@@ -80,20 +82,21 @@ def seeded_pass(source: Iterable[Any], seed: int) -> Iterator[Any]:
     """
     generators = _generators(source)
     own = [generator.get_state() for generator in generators]
-    with isolated_randomness(seed):
+    with Deferral(), isolated_randomness(seed):
         items = iter(source)
         inside = _Streams.now()
     try:
         while True:
-            outside = _Streams.now()
-            try:
-                inside.resume()
-                item = next(items)
-            except StopIteration:
-                return
-            finally:
-                inside = _Streams.now()
-                outside.resume()
+            with Deferral():
+                outside = _Streams.now()
+                try:
+                    inside.resume()
+                    item = next(items)
+                except StopIteration:
+                    return
+                finally:
+                    inside = _Streams.now()
+                    outside.resume()
             yield item
     finally:
         for generator, state in zip(generators, own, strict=True):

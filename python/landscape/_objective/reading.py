@@ -18,9 +18,10 @@ from landscape._objective.data import Batches, Kept, Resident, Streamed, checksu
 from landscape._objective.randomness import seeded_pass
 from landscape._objective.tree import joined, leading_size, map_tensors, stackable, tensors_of
 
-__all__ = ["Placement", "Reading", "read_data"]
+__all__ = ["Placement", "Reading", "has_own_split", "read_data"]
 
 _READ_SIZE = 256
+_SUBSET, _SPLIT = 1, 2  # streams of the seed
 _EMPTY = "data yielded 0 samples; pass a non-empty DataLoader, Dataset or (inputs, targets) pair"
 _FORMS = "(inputs, targets), a Dataset, a DataLoader or a list of batches"
 
@@ -36,6 +37,8 @@ class Placement:
     """The dtype of floating NumPy arrays, whose float64 is habit more than choice."""
     budget: int
     """Bytes of data that may be kept."""
+    exact_targets: bool
+    """Whether targets keep their dtype: a recognised loss takes them in float64."""
 
     def __call__(self, tree: Any) -> Any:
         """Move a batch to the device."""
@@ -44,15 +47,21 @@ class Placement:
 
     def typed(self, tree: Any) -> Any:
         """Give the floating tensors of a batch their dtype."""
+        if self.exact_targets and isinstance(tree, (tuple, list)) and len(tree) > 1:
+            parts = [*map(self._typed, tree[:-1]), map_tensors(lambda tensor: tensor, tree[-1])]
+            return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+        return self._typed(tree)
+
+    def _typed(self, tree: Any) -> Any:
         arrays = self.dtype or self.array_dtype
         if isinstance(tree, np.ndarray):
             return _typed(map_tensors(lambda tensor: tensor, tree), arrays)
         if isinstance(tree, Mapping):
-            return {key: self.typed(value) for key, value in tree.items()}
+            return {key: self._typed(value) for key, value in tree.items()}
         if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return type(tree)(*(self.typed(value) for value in tree))
+            return type(tree)(*(self._typed(value) for value in tree))
         if isinstance(tree, (tuple, list)):
-            return type(tree)(self.typed(value) for value in tree)
+            return type(tree)(self._typed(value) for value in tree)
         return _typed(tree, self.dtype)
 
     def _placed(self, tensor: Tensor) -> Tensor:
@@ -105,8 +114,7 @@ def read_data(
         batches, notes = _read_batches(data, placement, seed)
     if batches.samples == 0:
         raise ValueError(_EMPTY)
-    has_own_split = whole is None and not isinstance(data, Dataset)
-    if batch_size is not None and has_own_split and samples is None:
+    if batch_size is not None and has_own_split(data) and samples is None:
         raise ValueError(
             f"batch_size={batch_size} was given, but the data come in batches of their own; leave "
             "batch_size out, or pass a Dataset or (inputs, targets)"
@@ -121,15 +129,23 @@ def read_data(
     return Reading(batches, population, notes, at_random)
 
 
+def has_own_split(data: Any) -> bool:
+    """Whether data come in batches, as opposed to one tree of tensors or a Dataset."""
+    return _whole(data) is None and not isinstance(data, Dataset)
+
+
 def _whole(data: Any) -> Any | None:
     """Return data that are one tree of tensors already, as opposed to something that yields them.
 
     A tuple or list of two arrays is (inputs, targets); inputs may themselves be a tuple or a dict.
+    A longer tuple of arrays is several inputs and the targets.
     """
     if isinstance(data, TensorDataset):
         return tuple(data.tensors)
     if isinstance(data, (Tensor, np.ndarray, Mapping)):
         return data
+    if isinstance(data, tuple) and len(data) > 2 and all(map(_is_array, data)):
+        return (tuple(data[:-1]), data[-1])
     if isinstance(data, (tuple, list)) and len(data) == 2 and _is_array(data[1]):
         inputs = data[0]
         parts = inputs.values() if isinstance(inputs, Mapping) else inputs
@@ -240,7 +256,7 @@ def _subset(batches: Batches, samples: int | Sequence[int], seed: int) -> Reside
     if isinstance(samples, (int, np.integer)) and not isinstance(samples, bool):
         if not 1 <= samples <= batches.samples:
             raise ValueError(f"samples={samples}, expected a count between 1 and {batches.samples}")
-        picked = np.random.default_rng(seed).permutation(batches.samples)[: int(samples)]
+        picked = np.random.default_rng([seed, _SUBSET]).permutation(batches.samples)[: int(samples)]
         rows = np.sort(picked)
     else:
         rows = np.asarray(samples)
@@ -266,7 +282,7 @@ def _resplit(batches: Batches, batch_size: int, seed: int) -> Batches:
     total = batches.samples
     sizes = tuple(min(batch_size, total - start) for start in range(0, total, batch_size))
     # sorted data (all zeros first) would make batches that no training ever saw
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(total))
+    order = torch.from_numpy(np.random.default_rng([seed, _SPLIT]).permutation(total))
     return batches.resplit(sizes, order if len(sizes) > 1 else None)
 
 

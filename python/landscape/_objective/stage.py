@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from landscape._objective.behaviour import Attributes, Behaviour
+from landscape._objective.data import checksum
+from landscape._objective.interruption import Deferral
 from landscape._objective.points import Points
 from landscape._objective.randomness import isolated_randomness, seed_streams
 from landscape._parameters import ParameterLayout
@@ -80,6 +82,7 @@ class Stage:
         self.dtype = dtype
         self.seed = seed
         self.behaviour = Behaviour()
+        self._interrupts = Deferral()
         self._dropping = False
         self._attributes = Attributes(())
         self._working_buffers: list[tuple[dict[str, Any], str, Tensor, Tensor, int]] = []
@@ -105,6 +108,10 @@ class Stage:
         stored statistics, random streams are isolated, and autocast and attention's inference
         fast path (whose kernels differ from those that gradients come from) are off.
         """
+        with self._interrupts:
+            yield from self._lent(dropout)
+
+    def _lent(self, dropout: str) -> Iterator[None]:
         originals = Attributes(self._modules)
         fast_path = torch.backends.mha.get_fastpath_enabled()
         try:
@@ -132,6 +139,11 @@ class Stage:
                 getattr(module, name, None) for name in module._flat_weights_names
             ]
 
+    def held_checksum(self) -> int:
+        """A CRC-32 of what L depends on besides theta: parameters that are held, and buffers."""
+        held = [spots[0][0][spots[0][1]] for spots in self._held]
+        return checksum([*held, *self.model.buffers()])
+
     def attributes(self) -> Attributes:
         """The lent model's attributes, without the tensors that are exchanged."""
         return Attributes(self._modules, _EXCHANGED)
@@ -143,8 +155,9 @@ class Stage:
             for container, name, copy, _, version in self._working_buffers
         )
 
-    def seed_batch(self, index: int) -> None:
-        """Make the random numbers of a batch the same at every point."""
+    def begin_batch(self, index: int) -> None:
+        """Obey a Ctrl-C, and make the random numbers of a batch the same at every point."""
+        self._interrupts.check()
         if self.behaviour.draws or self._dropping:  # seeding costs more than a small layer
             seed_streams(self.seed + index)
 

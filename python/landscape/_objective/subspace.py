@@ -121,7 +121,7 @@ def as_vector(
     """Read a flat vector, borrowing the caller's memory where dtype and layout allow.
 
     Raises:
-        ValueError: The vector is not one-dimensional, has another length, or is not finite.
+        ValueError: The vector is not one-dimensional, or has another length.
     """
     tensor = value.detach() if isinstance(value, torch.Tensor) else _borrowed(np.asarray(value))
     if tuple(tensor.shape) != (dim,):
