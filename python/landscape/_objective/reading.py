@@ -65,7 +65,7 @@ class Placement:
         return _typed(tree, self.dtype)
 
     def _placed(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.device)
+        return _usable(tensor).to(self.device)
 
 
 @dataclass(frozen=True)
