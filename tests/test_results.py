@@ -300,7 +300,7 @@ def test_a_changed_file_is_a_clear_error(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="does not hold a whole surface"):
             load(path)
     _store.write(path, "partial", {}, {})
-    with pytest.raises(ValueError, match="an unfinished run; finish it by passing resume="):
+    with pytest.raises(ValueError, match="holds a run that resume= keeps, not a result"):
         load(path)
 
 

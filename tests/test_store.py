@@ -175,7 +175,7 @@ def test_a_newer_schema_asks_for_an_upgrade(path: Path) -> None:
 
 
 def test_another_kind_is_named(path: Path) -> None:
-    with pytest.raises(ValueError, match=r"unfinished run; finish it by passing resume="):
+    with pytest.raises(ValueError, match=r"holds a run that resume= keeps, not a result"):
         _store.read(path, "surface", "line")
     _store.write(path, "line", {}, {})
     with pytest.raises(ValueError, match=r"holds a line; expected a surface"):

@@ -30,7 +30,8 @@ def environment(device: torch.device) -> dict[str, str]:
     """What PyTorch's kernels depend on besides the thread count."""
     cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
-    return {"torch": str(torch.__version__), "cpu": cpu, "gpu": gpu}
+    precision = torch.get_float32_matmul_precision()
+    return {"torch": str(torch.__version__), "cpu": cpu, "gpu": gpu, "matmul": precision}
 
 
 @contextmanager

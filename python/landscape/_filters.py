@@ -50,9 +50,9 @@ def filter_grid(module: nn.Module, name: str, shape: Sequence[int]) -> FilterGri
     Returns:
         The split, or None for a one-dimensional parameter (bias or normalisation scale).
     """
-    if len(shape) <= 1 or isinstance(module, _NORMALISATIONS):
-        return None
     size = prod(shape)
+    if len(shape) <= 1 or isinstance(module, _NORMALISATIONS) or _is_weight_norm(name, shape, size):
+        return None
     if isinstance(module, _ConvTransposeNd) and name == "weight":
         inputs, outputs = shape[0], shape[1]
         groups = module.groups
@@ -66,6 +66,11 @@ def filter_grid(module: nn.Module, name: str, shape: Sequence[int]) -> FilterGri
     if _is_transposed_linear(module) and name == "weight":
         return FilterGrid(1, shape[0], shape[1], 1)
     return FilterGrid(1, 1, shape[0], size // shape[0] if shape[0] else 0)
+
+
+def _is_weight_norm(name: str, shape: Sequence[int], size: int) -> bool:
+    """Recognise the magnitudes that weight normalisation splits off: scales, one a filter."""
+    return (name == "original0" or name.endswith("_g")) and size == shape[0]
 
 
 def _is_transposed_linear(module: nn.Module) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-__all__ = ["ParameterEntry", "ParameterLayout", "select_parameters"]
+__all__ = ["ParameterEntry", "ParameterLayout", "host_array", "select_parameters"]
 
 _WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 _SHOWN_DIFFERENCES = 5
@@ -67,6 +67,8 @@ class ParameterLayout:
     """
 
     entries: tuple[ParameterEntry, ...]
+    held: tuple[str, ...] = ()
+    """The names of the model's parameters that do not vary."""
 
     @classmethod
     def of(cls, model: nn.Module, parameters: str | Iterable[str] | None = None) -> ParameterLayout:
@@ -84,11 +86,10 @@ class ParameterLayout:
             ValueError: A pattern matches no trainable parameter, or there is none at all.
         """
         chosen = select_parameters(model, parameters)
-        owners = {
-            id(parameter): (module, name)
-            for module in model.modules()
-            for name, parameter in module.named_parameters(recurse=False)
-        }
+        owners: dict[int, tuple[nn.Module, str]] = {}
+        for module in model.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                owners.setdefault(id(parameter), (module, name))
         names: dict[int, list[str]] = {}
         for name, parameter in model.named_parameters(remove_duplicate=False):
             names.setdefault(id(parameter), []).append(name)
@@ -106,7 +107,9 @@ class ParameterLayout:
             )
             entries.append(entry)
             offset += entry.size
-        return cls(tuple(entries))
+        varied = {name for entry in entries for name in (entry.name, *entry.aliases)}
+        every = (name for name, _ in model.named_parameters(remove_duplicate=False))
+        return cls(tuple(entries), tuple(name for name in every if name not in varied))
 
     @property
     def size(self) -> int:
@@ -150,7 +153,7 @@ class ParameterLayout:
             ValueError: A tensor is missing or has another shape; every one that does is named.
         """
         tensors = _named_tensors(source, self)
-        problems, flat = [], np.empty(self.size, self.dtype)
+        problems, flat = self._foreign(source, tensors), np.empty(self.size, self.dtype)
         for entry in self.entries:
             found = next((tensors[n] for n in (entry.name, *entry.aliases) if n in tensors), None)
             shape = None if found is None else tuple(found.shape)
@@ -159,7 +162,7 @@ class ParameterLayout:
                     f"{entry.name}: expected {entry.shape}, got {_shape_or_missing(shape)}"
                 )
                 continue
-            flat[entry.span] = _host_array(found).reshape(-1)
+            flat[entry.span] = host_array(found).reshape(-1)
         if problems:
             shown = "; ".join(problems[:_SHOWN_DIFFERENCES])
             raise ValueError(
@@ -167,6 +170,14 @@ class ParameterLayout:
                 f"differ): {shown}; pass weights of a model with the same layers"
             )
         return flat
+
+    def _foreign(self, source: Any, tensors: Mapping[str, Any]) -> list[str]:
+        """Parameters of another module that this layout's model has not."""
+        if not isinstance(source, torch.nn.Module):
+            return []  # a state dict also lists buffers, of which the layout knows nothing
+        own = {name for entry in self.entries for name in (entry.name, *entry.aliases)}
+        own.update(self.held)
+        return [f"{name}: expected none, got one" for name in tensors if name not in own]
 
     def unflatten(self, theta: NDArray[Any] | Tensor) -> dict[str, Tensor]:
         """Split a flat vector into named tensors: the inverse of :meth:`flatten`.
@@ -272,7 +283,8 @@ def _named_tensors(
     return named
 
 
-def _host_array(tensor: Any) -> NDArray[Any]:
+def host_array(tensor: Any) -> NDArray[Any]:
+    """A tensor's or array's values on the host; half precision, which NumPy lacks, as float32."""
     if not isinstance(tensor, torch.Tensor):
         return np.asarray(tensor)
     host = tensor.detach().cpu()

@@ -14,7 +14,7 @@ import torch
 from landscape import _core
 from landscape._environment import environment, thread_count, versions
 from landscape._grid_run import GridRun, Start, begin, execute, other_environment
-from landscape._objective import Objective, Strategy
+from landscape._objective import Objective, Strategy, identity
 from landscape._results import Recipe, Run
 
 if TYPE_CHECKING:
@@ -140,17 +140,19 @@ def sample(
         those of the test data's result.
     """
     functions = [objective] if tested is None else [objective, tested]
+    measured = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
     run = GridRun(
         label=label,
         axes=ticks,
         columns=tuple(
             f"{part} {name}"
             for part, function in zip(_PARTS, functions, strict=False)
-            for name in function.column_names(metrics)
+            for name in function.column_names(measured)
         ),
         inputs={
             "axes": [[float(axis[0]), float(axis[-1]), len(axis)] for axis in ticks],
             "directions": axes.recipe.fingerprint,
+            "metrics": [m if isinstance(m, str) else identity(m) for m in measured],
             "policy": {
                 part: function.policy for part, function in zip(_PARTS, functions, strict=False)
             },
@@ -163,18 +165,19 @@ def sample(
             function.subspace(
                 axes.origin,
                 axes.basis,
-                metrics=metrics,
+                metrics=measured,
                 strategy=Strategy.from_record(record) if record else None,
             )
             for function, record in zip(functions, plan["strategies"], strict=True)
         ]
         plan = {**plan, "strategies": [part.strategy.record() for part in subspaces]}
+        chunk = subspaces[0].strategy.chunk
         found = execute(
             run,
             start,
             plan,
             _side_by_side(subspaces),
-            chunk=subspaces[0].strategy.chunk,
+            chunk=chunk,
             resume=resume,
             progress=progress,
         )
@@ -186,7 +189,7 @@ def sample(
             axes.recipe,
             _record(
                 function,
-                {**plan, "strategy": part.strategy.record()},
+                {**plan, "strategy": {**part.strategy.record(), "chunk": chunk}},
                 evaluations=run.size,
                 seconds=found.seconds,
                 notes=notes,

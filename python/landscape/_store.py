@@ -330,5 +330,8 @@ def _decoded(mapping: dict[str, Any]) -> Any:
 
 def _wrong_kind(name: str, found: str, kinds: tuple[str, ...]) -> str:
     if found == "partial":
-        return f"{name} holds an unfinished run; finish it by passing resume={name!r} to its call"
+        return (
+            f"{name} holds a run that resume= keeps, not a result; pass resume={name!r} to its "
+            "call again, which finishes or reads it, and save what that returns"
+        )
     return f"{name} holds a {found}; expected a {' or a '.join(kinds)}. Pass another file"

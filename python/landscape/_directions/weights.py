@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from landscape._parameters import host_array
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -47,7 +49,7 @@ def flat_weights(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     elif isinstance(source, (np.ndarray, torch.Tensor)):
-        flat = source.detach().cpu().numpy() if isinstance(source, torch.Tensor) else source
+        flat = host_array(source)
         if flat.shape != (layout.size,):
             raise ValueError(
                 f"{name} has shape {flat.shape}, expected ({layout.size},): one number for each "

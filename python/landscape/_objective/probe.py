@@ -123,10 +123,10 @@ def _mixes(criterion: Criterion, stage: Stage, batch: Batch, outputs: Any) -> bo
         return True
     if alone.shape[1:] != outputs.shape[1:]:
         return True
-    together = outputs[:half].double()
+    together = outputs[:half].detach().double()
     # far above what another summation order does, far below what company does
     tolerance = torch.finfo(outputs.dtype).eps ** 0.5 * float(together.abs().max())
-    return not torch.allclose(alone.double(), together, rtol=0, atol=tolerance, equal_nan=True)
+    return not torch.allclose(alone.detach().double(), together, rtol=0, atol=tolerance, equal_nan=True)
 
 
 def _outputs(criterion: Criterion, stage: Stage, batch: Batch) -> tuple[Any, bool]:

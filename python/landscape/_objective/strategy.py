@@ -79,7 +79,7 @@ def choose_strategy(
             found = seconds_per_point(rival, _GIVE_UP * seconds)
             if found < _GAIN * seconds:
                 best, seconds, misses = rival, found, 0
-            else:
+            elif seconds < float("inf"):  # nothing is a failure while nothing has fitted
                 misses += 1
             if misses > patience or time.perf_counter() > end:  # the curve has turned
                 break

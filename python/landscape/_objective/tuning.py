@@ -15,6 +15,7 @@ from landscape._objective.data import Resident, Streamed
 from landscape._objective.evaluate import Evaluator
 from landscape._objective.points import Rows
 from landscape._objective.strategy import Choices, Strategy, choose_strategy, timed
+from landscape._objective.tree import tensors_of
 
 __all__ = ["measured_strategy", "plain_strategy"]
 
@@ -22,6 +23,9 @@ _SMALLEST_BLOCK = 64
 _LARGEST_BLOCK = {"cpu": 2048, "cuda": 32768}
 _STACKS = {"cpu": (8, 16, 64), "cuda": (8, 64, 512)}
 _STACK_BYTES = 1 << 28
+_BLOCK_BYTES = {"cpu": 1 << 26, "cuda": 1 << 30}  # of inputs: activations take many times more
+_STREAMED_POINTS = 32
+_AGREEMENT = 1e-3  # relative, between two strategies; a wrong kernel is off by far more
 
 
 def plain_strategy(evaluator: Evaluator) -> Strategy:
@@ -38,10 +42,13 @@ def measured_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
 
     Returns:
         The strategy. Streamed data are not read for a measurement: they take the plain loop.
+
+    Raises:
+        RuntimeError: Even the smallest block does not fit the memory.
     """
     batches = evaluator.batches
-    if isinstance(batches, Streamed):
-        return Strategy()
+    if isinstance(batches, Streamed):  # one pass serves several points, where it can
+        return Strategy(chunk=_STREAMED_POINTS if evaluator.forgetful else 1)
     choices = _choices(evaluator, len(theta) * theta.element_size())
     sample = batches
     if isinstance(batches, Resident) and evaluator.cuttable:
@@ -49,23 +56,42 @@ def measured_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
     share = batches.samples / sample.samples
     trial = replace(evaluator, batches=sample)
 
+    expected: list[torch.Tensor] = []
+    failures: list[Exception] = []
+
     def seconds_per_point(strategy: Strategy, limit: float) -> float:
         points = Rows(theta.expand(strategy.points, -1))
         scale = share / strategy.points
 
         def seconds() -> float:
+            sums = trial.sums(points, strategy)
+            expected.append(sums[0])
+            if not torch.allclose(sums, expected[0], rtol=_AGREEMENT, equal_nan=True):
+                return float("inf")
             return scale * timed(lambda: trial.sums(points, strategy), limit / scale)
 
-        if strategy.kind == "loop" and strategy.memory_format == "contiguous":
-            return seconds()  # the plain loop is the definition: its error is the user's
+        plain = strategy.kind == "loop" and strategy.memory_format == "contiguous"
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # of a fallback that vmap would have to take
+                if not plain:
+                    warnings.simplefilter("error")  # of a fallback that vmap would have to take
                 return seconds()
-        except Exception:  # a rival that fails in whatever way has lost
+        except Exception as error:  # a rival that fails in whatever way has lost
+            if plain and not _out_of_memory(error):
+                raise  # the plain loop is the definition: its error is the user's
+            failures.append(error)
             return float("inf")
 
-    return choose_strategy(seconds_per_point, choices)
+    strategy = choose_strategy(seconds_per_point, choices)
+    if not expected:
+        raise failures[0]
+    return strategy
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        "not enough memory" in str(error)
+    )
 
 
 def _choices(evaluator: Evaluator, point_bytes: int) -> Choices:
@@ -73,21 +99,20 @@ def _choices(evaluator: Evaluator, point_bytes: int) -> Choices:
     samples = evaluator.batches.samples
     blocks: list[int | None] = [None]
     if evaluator.cuttable and isinstance(evaluator.batches, Resident):
-        largest = _LARGEST_BLOCK[device]
+        per_sample = sum(t.nbytes for t in tensors_of(evaluator.batches.content)) // samples + 1
+        largest = min(_LARGEST_BLOCK[device], max(_BLOCK_BYTES[device] // per_sample, 1))
         powers = [2**n for n in range(16, 5, -1)]
         blocks = [] if samples > largest else [None]
         blocks += [size for size in powers if _SMALLEST_BLOCK <= size <= min(samples - 1, largest)]
+        blocks = blocks or [largest]
     behaviour = evaluator.stage.behaviour
     if behaviour.draws or behaviour.remembers:
         # how samples are cut decides which random numbers and states they meet: no clock may
         blocks = blocks[:1]
-    stackable = (
-        evaluator.batch_norm != "recalibrated"
-        and evaluator.dropout == "off"
-        and not behaviour.remembers
-    )
     stacks = [n for n in _STACKS[device] if n * point_bytes <= _STACK_BYTES]
     convolves = any(isinstance(m, nn.Conv2d) for m in evaluator.stage.model.modules())
     return Choices(
-        tuple(blocks), convolves and not behaviour.draws, tuple(stacks) if stackable else ()
+        tuple(blocks),
+        convolves and not behaviour.draws,
+        tuple(stacks) if evaluator.stackable else (),
     )

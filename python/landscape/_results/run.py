@@ -19,7 +19,7 @@ class Run:
         policy: which function the loss is: name, reduction, batch norm, dropout, samples, ...
         evaluations: the number of points evaluated, each a full pass over the data.
         seconds: wall-clock time.
-        seed: of every random number in the run.
+        seed: of the sample subset, the split and the dropout; that of directions is in the recipe.
         status: how it ended, as a sentence; "complete" where nothing is left to say.
         versions: of landscape, torch, numpy and python.
         notes: what the user should know: dropped samples, frozen augmentation, held parameters.
