@@ -181,3 +181,31 @@ def test_progress_is_saved_while_the_run_lasts(
 
     landscape.surface(objective, points=5, resume=path, progress=look)
     assert np.array_equal(kept, np.zeros(5))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loss": nn.CrossEntropyLoss(label_smoothing=0.5)},
+        {"loss": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0]))},
+        {"metrics": lambda outputs, targets: outputs.mean()},
+        {"dropout": "seeded"},
+    ],
+    ids=["smoothing", "class weights", "metric's code", "dropout"],
+)
+def test_a_run_goes_on_only_with_the_same_function(change: dict[str, Any], tmp_path: Path) -> None:
+    _, data = problem()
+    model = nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3)).eval()
+    options: dict[str, Any] = {
+        "loss": nn.CrossEntropyLoss(),
+        "metrics": lambda outputs, targets: outputs.max(),
+        "points": 3,
+        "resume": tmp_path / "run.npz",
+    }
+    landscape.surface(model, data, **options)
+    landscape.surface(model, data, **options)
+    with pytest.raises(ValueError, match="holds another computation"):
+        landscape.surface(model, data, **{**options, **change})
+    model[1].running_mean.add_(1)  # type: ignore[operator]
+    with pytest.raises(ValueError, match=r"policy\.train\.held"):
+        landscape.surface(model, data, **options)
