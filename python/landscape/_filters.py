@@ -50,27 +50,28 @@ def filter_grid(module: nn.Module, name: str, shape: Sequence[int]) -> FilterGri
     Returns:
         The split, or None for a one-dimensional parameter (bias or normalisation scale).
     """
-    size = prod(shape)
-    if len(shape) <= 1 or isinstance(module, _NORMALISATIONS) or _is_weight_norm(name, shape, size):
+    if len(shape) <= 1 or isinstance(module, _NORMALISATIONS) or _is_weight_norm(name, shape):
         return None
-    if isinstance(module, _ConvTransposeNd) and name == "weight":
+    size = prod(shape)
+    tensor = name.removesuffix("_orig").removesuffix("_v")  # as the hooks of old norms call it
+    if isinstance(module, _ConvTransposeNd) and tensor == "weight":
         inputs, outputs = shape[0], shape[1]
         groups = module.groups
         return FilterGrid(groups, inputs // groups, outputs, prod(shape[2:]))
     if isinstance(module, nn.MultiheadAttention):
         if name in {"bias_k", "bias_v"}:
             return None
-        if name in _PACKED_HEADS:
-            heads = _PACKED_HEADS[name] * module.num_heads
+        if tensor in _PACKED_HEADS:
+            heads = _PACKED_HEADS[tensor] * module.num_heads
             return FilterGrid(1, 1, heads, size // heads)
-    if _is_transposed_linear(module) and name == "weight":
+    if _is_transposed_linear(module) and tensor == "weight":
         return FilterGrid(1, shape[0], shape[1], 1)
     return FilterGrid(1, 1, shape[0], size // shape[0] if shape[0] else 0)
 
 
-def _is_weight_norm(name: str, shape: Sequence[int], size: int) -> bool:
+def _is_weight_norm(name: str, shape: Sequence[int]) -> bool:
     """Recognise the magnitudes that weight normalisation splits off: scales, one a filter."""
-    return (name == "original0" or name.endswith("_g")) and size == shape[0]
+    return (name == "original0" or name.endswith("_g")) and prod(shape) == max(shape)
 
 
 def _is_transposed_linear(module: nn.Module) -> bool:

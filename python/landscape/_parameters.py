@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.utils import parametrize
 
 from landscape._filters import FilterGrid, filter_grid
 
@@ -86,10 +87,7 @@ class ParameterLayout:
             ValueError: A pattern matches no trainable parameter, or there is none at all.
         """
         chosen = select_parameters(model, parameters)
-        owners: dict[int, tuple[nn.Module, str]] = {}
-        for module in model.modules():
-            for name, parameter in module.named_parameters(recurse=False):
-                owners.setdefault(id(parameter), (module, name))
+        owners = _owners(model)
         names: dict[int, list[str]] = {}
         for name, parameter in model.named_parameters(remove_duplicate=False):
             names.setdefault(id(parameter), []).append(name)
@@ -254,6 +252,21 @@ def select_parameters(model: nn.Module, parameters: str | Iterable[str] | None) 
     return tuple(name for name in trainable if name in chosen)
 
 
+def _owners(model: nn.Module) -> dict[int, tuple[nn.Module, str]]:
+    """The layer that each parameter belongs to, and its name there: the first, where it is tied."""
+    found: dict[int, tuple[nn.Module, str]] = {}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            found.setdefault(id(parameter), (module, name))
+        if not parametrize.is_parametrized(module):
+            continue
+        for tensor, parts in module.parametrizations.items():  # type: ignore[operator, union-attr]
+            for part, parameter in parts.named_parameters(recurse=False):
+                if part != "original0":  # what a layer's tensor is made of is split as it is
+                    found.setdefault(id(parameter), (module, tensor))
+    return found
+
+
 def _matches(pattern: str, names: Iterable[str]) -> set[str]:
     return {name for name in names if fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")}
 
@@ -275,11 +288,13 @@ def _named_tensors(
         if isinstance(source, torch.nn.Module)
         else source
     )
-    for prefix in _WRAPPER_PREFIXES:
-        if any(entry.name in named for entry in layout.entries):
-            break  # a model may itself hold all of its layers in a child called "module"
-        if named and all(name.startswith(prefix) for name in named):
-            named = {name.removeprefix(prefix): tensor for name, tensor in named.items()}
+    # a model may itself hold all of its layers in a child called "module"
+    while named and not any(entry.name in named for entry in layout.entries):
+        prefixes = (p for p in _WRAPPER_PREFIXES if all(name.startswith(p) for name in named))
+        prefix = next(prefixes, None)
+        if prefix is None:
+            break
+        named = {name.removeprefix(prefix): tensor for name, tensor in named.items()}
     return named
 
 
