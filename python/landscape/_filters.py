@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.utils import parametrize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FilterGrid", "filter_grid"]
+__all__ = ["FilterGrid", "filter_grid", "parameter_owners"]
 
 _NORMALISATIONS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _PACKED_HEADS = {"in_proj_weight": 3, "q_proj_weight": 1, "k_proj_weight": 1, "v_proj_weight": 1}
@@ -67,6 +68,21 @@ def filter_grid(module: nn.Module, name: str, shape: Sequence[int]) -> FilterGri
     if _is_transposed_linear(module) and tensor == "weight":
         return FilterGrid(1, shape[0], shape[1], 1)
     return FilterGrid(1, 1, shape[0], size // shape[0] if shape[0] else 0)
+
+
+def parameter_owners(model: nn.Module) -> dict[int, tuple[nn.Module, str]]:
+    """The layer that each parameter belongs to, and its name there: the first, where it is tied."""
+    found: dict[int, tuple[nn.Module, str]] = {}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            found.setdefault(id(parameter), (module, name))
+        if not parametrize.is_parametrized(module):
+            continue
+        for tensor, parts in module.parametrizations.items():  # type: ignore[operator, union-attr]
+            for part, parameter in parts.named_parameters(recurse=False):
+                if part != "original0":  # what a layer's tensor is made of is split as it is
+                    found.setdefault(id(parameter), (module, tensor))
+    return found
 
 
 def _is_weight_norm(name: str, shape: Sequence[int]) -> bool:

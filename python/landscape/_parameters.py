@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn.utils import parametrize
 
-from landscape._filters import FilterGrid, filter_grid
+from landscape._filters import FilterGrid, filter_grid, parameter_owners
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,7 +86,7 @@ class ParameterLayout:
             ValueError: A pattern matches no trainable parameter, or there is none at all.
         """
         chosen = select_parameters(model, parameters)
-        owners = _owners(model)
+        owners = parameter_owners(model)
         names: dict[int, list[str]] = {}
         for name, parameter in model.named_parameters(remove_duplicate=False):
             names.setdefault(id(parameter), []).append(name)
@@ -250,21 +249,6 @@ def select_parameters(model: nn.Module, parameters: str | Iterable[str] | None) 
     if not chosen:
         raise ValueError("parameters is empty, so there is nothing to vary; pass names or patterns")
     return tuple(name for name in trainable if name in chosen)
-
-
-def _owners(model: nn.Module) -> dict[int, tuple[nn.Module, str]]:
-    """The layer that each parameter belongs to, and its name there: the first, where it is tied."""
-    found: dict[int, tuple[nn.Module, str]] = {}
-    for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            found.setdefault(id(parameter), (module, name))
-        if not parametrize.is_parametrized(module):
-            continue
-        for tensor, parts in module.parametrizations.items():  # type: ignore[operator, union-attr]
-            for part, parameter in parts.named_parameters(recurse=False):
-                if part != "original0":  # what a layer's tensor is made of is split as it is
-                    found.setdefault(id(parameter), (module, tensor))
-    return found
 
 
 def _matches(pattern: str, names: Iterable[str]) -> set[str]:
