@@ -24,6 +24,7 @@ _LARGEST_BLOCK = {"cpu": 2048, "cuda": 32768}
 _STACKS = {"cpu": (8, 16, 64), "cuda": (8, 64, 512)}
 _STACK_BYTES = 1 << 28
 _BLOCK_BYTES = {"cpu": 1 << 26, "cuda": 1 << 30}  # of inputs: activations take many times more
+_STACK_INPUT_BYTES = {"cpu": 1 << 23, "cuda": 1 << 30}  # of inputs, times the points
 _STREAMED_POINTS = 32
 _AGREEMENT = 1e-3  # relative, between two strategies; a wrong kernel is off by far more
 
@@ -95,24 +96,42 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def _choices(evaluator: Evaluator, point_bytes: int) -> Choices:
-    device = "cpu" if evaluator.stage.device.type == "cpu" else "cuda"
-    samples = evaluator.batches.samples
-    blocks: list[int | None] = [None]
-    if evaluator.cuttable and isinstance(evaluator.batches, Resident):
-        per_sample = sum(t.nbytes for t in tensors_of(evaluator.batches.content)) // samples + 1
-        largest = min(_LARGEST_BLOCK[device], max(_BLOCK_BYTES[device] // per_sample, 1))
-        powers = [2**n for n in range(16, 5, -1)]
-        blocks = [] if samples > largest else [None]
-        blocks += [size for size in powers if _SMALLEST_BLOCK <= size <= min(samples - 1, largest)]
-        blocks = blocks or [largest]
     behaviour = evaluator.stage.behaviour
+    blocks = _blocks(evaluator)
     if behaviour.draws or behaviour.remembers:
         # how samples are cut decides which random numbers and states they meet: no clock may
         blocks = blocks[:1]
-    stacks = [n for n in _STACKS[device] if n * point_bytes <= _STACK_BYTES]
     convolves = any(isinstance(m, nn.Conv2d) for m in evaluator.stage.model.modules())
-    return Choices(
-        tuple(blocks),
-        convolves and not behaviour.draws,
-        tuple(stacks) if evaluator.stackable else (),
+    stacks = _stacks(evaluator, blocks[0], point_bytes) if evaluator.stackable else ()
+    return Choices(blocks, convolves and not behaviour.draws, stacks)
+
+
+def _blocks(evaluator: Evaluator) -> tuple[int | None, ...]:
+    """Numbers of samples to evaluate at once, from the most that surely fit down."""
+    batches, device = evaluator.batches, _kind(evaluator)
+    if not (evaluator.cuttable and isinstance(batches, Resident)):
+        return (None,)
+    largest = min(_LARGEST_BLOCK[device], max(_BLOCK_BYTES[device] // _sample_bytes(batches), 1))
+    powers = [2**n for n in range(16, 5, -1) if 2**n < batches.samples]
+    whole = [None] if batches.samples <= largest else []
+    return (*whole, *(n for n in powers if _SMALLEST_BLOCK <= n <= largest)) or (largest,)
+
+
+def _stacks(evaluator: Evaluator, block: int | None, point_bytes: int) -> tuple[int, ...]:
+    """Numbers of points to evaluate at once, as far as their parameters and inputs fit."""
+    batches, device = evaluator.batches, _kind(evaluator)
+    samples = block or batches.samples
+    inputs = samples * _sample_bytes(batches) if isinstance(batches, Resident) else 0
+    return tuple(
+        n
+        for n in _STACKS[device]
+        if n * point_bytes <= _STACK_BYTES and n * inputs <= _STACK_INPUT_BYTES[device]
     )
+
+
+def _sample_bytes(batches: Resident) -> int:
+    return sum(tensor.nbytes for tensor in tensors_of(batches.content)) // batches.samples + 1
+
+
+def _kind(evaluator: Evaluator) -> str:
+    return "cpu" if evaluator.stage.device.type == "cpu" else "cuda"
