@@ -205,10 +205,7 @@ class Recurrent(nn.Module):
 def cut(data: Pair, sizes: Iterable[int]) -> list[Pair]:
     """The same samples in batches of these sizes."""
     stops = list(accumulate(sizes, initial=0))
-    return [
-        (data[0][start:stop], data[1][start:stop])
-        for start, stop in pairwise(stops)
-    ]
+    return [(data[0][start:stop], data[1][start:stop]) for start, stop in pairwise(stops)]
 
 
 def classes(samples: int = 20, seed: int = 1, dtype: torch.dtype = torch.float32) -> Pair:
