@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import landscape
 
@@ -78,3 +83,42 @@ def test_the_demo_asks_for_the_grid_that_it_shows() -> None:
 def test_an_example_is_short(name: str) -> None:
     limit = {"demo": 120, "digits": 120}.get(name, 40)
     assert len((FOLDER / f"{name}.py").read_text().splitlines()) <= limit
+
+
+def readme_programs() -> list[str]:
+    """The Python blocks of README.md."""
+    text = (FOLDER.parent / "README.md").read_text()
+    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_readme_shows_three_short_examples() -> None:
+    programs = readme_programs()
+    assert len(programs) == 3
+    assert all(len(program.splitlines()) <= 10 for program in programs)
+
+
+def test_the_examples_of_the_readme_run() -> None:
+    """On models and data so small that the grids need not be."""
+    torch.manual_seed(0)
+    models = [nn.Linear(4, 3) for _ in range(4)]
+    inputs, targets = torch.randn(32, 4), torch.randint(3, (32,))
+    loader = DataLoader(TensorDataset(inputs, targets), batch_size=10, shuffle=True)
+    given: dict[str, Any] = {
+        "model": models[-1],
+        "inputs": inputs,
+        "targets": targets,
+        "model_a": models[0],
+        "model_b": models[1],
+        "train_loader": loader,
+        "test_loader": loader,
+        "checkpoints": models,
+    }
+    for program in readme_programs():
+        exec(program, given)
+    for picture in ("surface.png", "line.png", "run.png"):
+        assert Path(picture).stat().st_size > 0
+
+
+def test_the_picture_of_the_readme_is_small() -> None:
+    picture = FOLDER.parent / "docs" / "images" / "surface.png"
+    assert 10_000 < picture.stat().st_size < 300_000
