@@ -23,6 +23,7 @@ from models import (
     sequences,
 )
 from torch import Tensor, nn
+from untouched import untouched
 
 from landscape import Objective, batch_loss
 
@@ -166,6 +167,24 @@ def test_physics_informed_loss(chunk: int | None) -> None:
     np.testing.assert_allclose(
         objective.hessian_product(probe), (after - before) / (2 * step), rtol=1e-5, atol=1e-7
     )
+
+
+def test_adversarial_loss_that_calls_backward() -> None:
+    """Gradients that the loss accumulates on its way stay out of the user's parameters."""
+
+    def attacked(net: nn.Module, batch: Any) -> Tensor:
+        inputs = batch[0].requires_grad_()
+        torch.autograd.backward(F.cross_entropy(net(inputs), batch[1]))
+        assert inputs.grad is not None
+        return F.cross_entropy(net(inputs.detach() + 0.1 * inputs.grad.sign()), batch[1])
+
+    model, (x, y) = mlp(), classes()
+    expected = attacked(mlp(), (x.clone(), y)).item()
+    with untouched(model):
+        objective = Objective(model, (x, y), batch_loss(attacked), parameters="2")
+        for _ in range(2):
+            assert objective.loss() == pytest.approx(expected, rel=1e-6)
+            assert np.isfinite(objective.gradient()).all()
 
 
 def test_model_that_differentiates_its_own_output() -> None:
