@@ -13,9 +13,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import _cases
 import _loops
@@ -26,10 +25,9 @@ from _cases import Case
 from _measure import Pairs, in_fresh_process, interleaved, peak_growth, timed
 
 import landscape
+from landscape._objective import Strategy
 
-if TYPE_CHECKING:
-    from landscape._objective import Strategy
-
+PROGRAMS = ("whole", "alike", "ours", "chosen")  # whose memory is measured
 PATIENCE = 60.0  # seconds for what is not the main comparison; three pairs then do
 TOLERANCE = 1e-5  # relative, between landscape's losses and the loop's
 
@@ -41,14 +39,16 @@ class Memory:
     whole: float
     """One evaluation by hand, all samples at once."""
     alike: float
-    """One evaluation by hand, in the blocks and layout that landscape chose."""
+    """One evaluation by hand under the strategy that landscape chose."""
     ours: float
-    """A surface with all that belongs to it, the choice of a strategy too."""
+    """Nine points by landscape under that strategy."""
+    chosen: float
+    """A surface of nine points with the choice of the strategy before it."""
 
     def __str__(self) -> str:
         return (
-            f"{self.ours:.0f} MB for a surface; one evaluation by hand takes {self.whole:.0f} MB, "
-            f"in the same blocks {self.alike:.0f} MB"
+            f"{self.ours:.0f} MB, {self.chosen:.0f} MB with the choice; by hand {self.alike:.0f} "
+            f"MB in the same way, {self.whole:.0f} MB with all samples at once"
         )
 
 
@@ -58,12 +58,16 @@ class Row:
 
     case: Case
     points: int
-    strategy: str
+    strategy: Strategy
     choosing: float
     """Seconds that the choice of the strategy took, before all else and not counted in it."""
-    per_point: float
-    memory: Memory | None
     against: dict[str, Pairs] = field(default_factory=dict)
+    memory: Memory | None = None
+
+    @property
+    def milliseconds(self) -> float:
+        """Of a point, by landscape."""
+        return 1000 * float(np.median(self.against["loop"].wall[:, 0])) / self.points**2
 
 
 def main() -> None:
@@ -86,48 +90,44 @@ def main() -> None:
 def measured(case: Case, arguments: argparse.Namespace, peers: dict[str, _peers.Peer]) -> Row:
     """Compare landscape with everything else on one network."""
     u, v = directions(case)
+    points = arguments.points or case.points
     objective = landscape.Objective(case.model, case.data)
     choosing, _ = timed(lambda: objective.strategy)
-    tuned, vmapped = _loops.tuned(case, u, v), _loops.tuned_vmap(case, u, v)
-    loop = _loops.Loop(case, u, v)
-    points = arguments.points or case.points
-    strategy = objective.strategy
-    row = Row(
-        case=case,
-        points=points,
-        strategy=described(strategy),
-        choosing=choosing,
-        per_point=float("nan"),
-        memory=memory(case, strategy, arguments),
-    )
+    row = Row(case, points, objective.strategy, choosing)
     print(f"{case.name}: {case.parameters:,} parameters, {len(case.inputs):,} samples, "
           f"{points} x {points} points")  # fmt: skip
-    print(f"  strategy: {row.strategy}, chosen in {choosing:.2f} s")
-    if row.memory:
-        print(f"  memory: {row.memory}")
+    print(f"  strategy: {described(row.strategy)}, chosen in {choosing:.2f} s", flush=True)
 
     def ours() -> landscape.Surface:
         return landscape.surface(objective, directions=(u, v), points=points, progress="off")
 
     surface = ours()
     grid = [(float(a), float(b)) for b in surface.beta for a in surface.alpha]
-    contestants: dict[str, Callable[[], object]] = {}
-    for name, other in {
-        "loop": loop,
-        f"tuned loop ({tuned.name})": tuned,
-        f"vmap loop ({vmapped.name})": vmapped,
-    }.items():
-        np.testing.assert_allclose(surface.losses.ravel(), other(grid), rtol=TOLERANCE)
-        contestants[name] = lambda other=other: other(grid)
+
+    def compare(name: str, other: Callable[[], object], patience: float) -> None:
+        row.against[name] = interleaved(ours, other, arguments.pairs, patience)
+        print(f"  time ours / {name}: {row.against[name]}", flush=True)
+
+    for name, loop in loops(case, u, v):
+        np.testing.assert_allclose(surface.losses.ravel(), loop(grid), rtol=TOLERANCE)
+        compare(name, lambda loop=loop: loop(grid), PATIENCE if "vmap" in name else float("inf"))
     for name, peer in peers.items():
-        contestants[name] = _peers.silent(peer(case, u, v, points))
-    for name, other in contestants.items():
-        patience = float("inf") if "loop" in name and "vmap" not in name else PATIENCE
-        found = row.against[name] = interleaved(ours, other, arguments.pairs, patience)
-        print(f"  time ours / {name}: {found}", flush=True)
-    row.per_point = float(np.median(row.against["loop"].wall[:, 0])) / points**2
-    print(f"  {1000 * row.per_point:.3g} ms a point\n", flush=True)
+        compare(name, _peers.silent(peer(case, u, v, points)), PATIENCE)
+    print(f"  {row.milliseconds:.3g} ms a point")
+    row.memory = memory(case, row.strategy, arguments)
+    print(f"  memory: {row.memory or 'not measured on this system'}\n", flush=True)
     return row
+
+
+def loops(
+    case: Case, u: torch.Tensor, v: torch.Tensor
+) -> Iterator[tuple[str, _loops.Loop | _loops.VmapLoop]]:
+    """What is written by hand, tuned just before its turn."""
+    yield "loop", _loops.Loop(case, u, v)
+    tuned = _loops.tuned(case, u, v)
+    yield f"tuned loop ({tuned.name})", tuned
+    stacked = _loops.tuned_vmap(case, u, v)
+    yield f"vmap loop ({stacked.name})", stacked
 
 
 def directions(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
@@ -146,7 +146,7 @@ def memory(case: Case, strategy: Strategy, arguments: argparse.Namespace) -> Mem
         options += ["--cifar", str(arguments.cifar)]
     sizes = {
         program: in_fresh_process("surface.py", *options, "--program", program)
-        for program in ("whole", "alike", "ours")
+        for program in PROGRAMS
     }
     if None in sizes.values():
         return None
@@ -158,17 +158,20 @@ def memory_here(arguments: argparse.Namespace) -> int | None:
     torch.set_num_threads(arguments.threads)
     case = next(c for c in (make() for make in cases(arguments)) if c.name == arguments.memory_of)
     u, v = directions(case)
-    if arguments.program == "ours":
+    strategy = json.loads(arguments.strategy)
+    if arguments.program in ("ours", "chosen"):
         objective = landscape.Objective(case.model, case.data)
-        return peak_growth(
-            lambda: landscape.surface(objective, directions=(u, v), points=3, progress="off")
-        )
-    loop: _loops.Loop | _loops.VmapLoop = _loops.Loop(case, u, v)
-    count = 1
-    if arguments.program == "alike":
-        strategy = json.loads(arguments.strategy)
-        loop, count = _loops.like(case, u, v, strategy), strategy["points"]
-    return peak_growth(lambda: loop([(0.1, -0.1)] * count))
+        if arguments.program == "chosen":
+            return peak_growth(
+                lambda: landscape.surface(objective, directions=(u, v), points=3, progress="off")
+            )
+        plane = objective.subspace(None, (u, v), strategy=Strategy.from_record(strategy))
+        return peak_growth(lambda: plane.losses([(0.1, -0.1)] * 9))
+    if arguments.program == "whole":
+        loop = _loops.Loop(case, u, v)
+        return peak_growth(lambda: loop([(0.1, -0.1)]))
+    alike = _loops.like(case, u, v, strategy)
+    return peak_growth(lambda: alike([(0.1, -0.1)] * strategy["points"]))
 
 
 def cases(arguments: argparse.Namespace) -> Iterator[Callable[[], Case]]:
@@ -216,17 +219,20 @@ def markdown(rows: list[Row]) -> str:
         cells = [str(found.get(kind, "")) for kind in kinds]
         lines.append(
             f"| {row.case.name}, {row.case.parameters:,} | {row.points} x {row.points} "
-            f"| {row.strategy} ({row.choosing:.2f} s) | {1000 * row.per_point:.3g} "
+            f"| {described(row.strategy)} ({row.choosing:.2f} s) | {row.milliseconds:.3g} "
             f"| {' | '.join(cells)} |"
         )
     lines += [
         "",
-        "| network | one evaluation by hand | the same in landscape's blocks | a surface |",
-        "|---|---|---|---|",
+        (
+            "| network | one evaluation by hand | under the same strategy | landscape "
+            "| with the choice |"
+        ),
+        "|---|---|---|---|---|",
     ]
     for row in rows:
         if row.memory:
-            sizes = (row.memory.whole, row.memory.alike, row.memory.ours)
+            sizes = astuple(row.memory)
             lines.append(f"| {row.case.name} | {' | '.join(f'{mb:.0f} MB' for mb in sizes)} |")
     return "\n".join(lines)
 
@@ -242,7 +248,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--only", help="part of the name of the one network to measure")
     parser.add_argument("--markdown", action="store_true", help="print the tables of README.md too")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
-    parser.add_argument("--program", choices=("whole", "alike", "ours"), help=argparse.SUPPRESS)
+    parser.add_argument("--program", choices=PROGRAMS, help=argparse.SUPPRESS)
     parser.add_argument("--strategy", help=argparse.SUPPRESS)
     return parser.parse_args()
 
