@@ -32,9 +32,6 @@ def public() -> Iterator[tuple[str, Any]]:
 CALLABLES = {name: value for name, value in public() if callable(value)}
 WITH_EXAMPLES = sorted(name for name in CALLABLES if name.removeprefix("landscape.") not in RECORDS)
 
-BROKEN = {"landscape.plot.line": "draws an accuracy that its line was not asked for"}
-"""Examples that wait for a correction."""
-
 
 def in_a_new_process(program: str) -> str:
     """What a program prints."""
@@ -120,15 +117,7 @@ def workplace() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=BROKEN[name], strict=False))
-        if name in BROKEN
-        else name
-        for name in WITH_EXAMPLES
-    ],
-)
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_the_example_of_a_public_name_runs(
     name: str, workplace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,7 +56,8 @@ def line(
         ValueError: no such metric or scale, or a logarithm asked for losses that are not positive.
 
     Example:
-        >>> ax = landscape.plot.line(landscape.line(model_a, data, to=model_b), metrics="accuracy")
+        >>> line = landscape.line(model_a, data, to=model_b, metrics="accuracy")
+        >>> ax = landscape.plot.line(line, metrics="accuracy")
         >>> ax.figure.savefig("line.pdf")
     """
     if isinstance(metrics, str):
