@@ -157,14 +157,18 @@ def test_a_model_that_needs_contiguous_activations() -> None:
     class View(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.conv = nn.Conv2d(1, 4, 3)
+            self.conv = nn.Conv2d(3, 4, 3)
             self.head = nn.Linear(64, 3)
 
         def forward(self, x: Tensor) -> Tensor:
             found: Tensor = self.head(self.conv(x).view(len(x), -1))
             return found
 
-    objective = Objective(seeded(View), images())
+    x, y = images()
+    objective = Objective(seeded(View), (x.repeat(1, 3, 1, 1), y))
+    rival = Strategy(memory_format="channels_last")
+    with pytest.raises(RuntimeError, match="view size is not compatible"):
+        objective.subspace(None, axes(objective), strategy=rival).losses(COORDINATES)
     assert objective.strategy.memory_format == "contiguous"
     found = objective.subspace(None, axes(objective)).losses([[0.0, 0.0]])[0]
     assert found == pytest.approx(objective.loss(), rel=1e-6)
