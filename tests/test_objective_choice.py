@@ -215,6 +215,12 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "sum": (nn.CrossEntropyLoss(reduction="sum"), ValueError, "reduction='mean'"),
     "none": (nn.MSELoss(reduction="none"), ValueError, r"MSELoss\(reduction='none'\)"),
     "sum of an unknown": (nn.SoftMarginLoss(reduction="sum"), ValueError, "SoftMarginLoss"),
+    "bound sum": (
+        functools.partial(F.cross_entropy, reduction="sum"),
+        ValueError,
+        r"cross_entropy\(reduction='sum'\) is not a mean",
+    ),
+    "own sum": (OwnCrossEntropy(reduction="sum"), ValueError, "OwnCrossEntropy"),
     "vector": (
         lambda outputs, targets: F.cross_entropy(outputs, targets, reduction="none"),
         ValueError,

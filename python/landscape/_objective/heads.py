@@ -6,6 +6,7 @@ ragged, classes are weighted or targets are ignored; sums and weights are.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,10 +171,10 @@ def recognise(loss: Any) -> Head | None:
     Raises:
         ValueError: A known or unknown torch loss does not take the mean.
     """
-    # KLDivLoss calls the mean over samples "batchmean", and is known only by its value
-    if isinstance(loss, nn.modules.loss._Loss) and loss.reduction not in {"mean", "batchmean"}:
+    if (reduction := _reduction(loss)) in ("sum", "none"):
+        name = getattr(getattr(loss, "func", type(loss)), "__name__", "the loss")
         raise ValueError(
-            f"{type(loss).__name__}(reduction={loss.reduction!r}) is not a mean over samples; "
+            f"{name}(reduction={reduction!r}) is not a mean over samples; "
             "pass the loss with reduction='mean', and the surface is independent of batch size"
         )
     for function, name in _CLASS_FUNCTIONS.items():  # by identity: a loss need not have a hash
@@ -184,6 +185,12 @@ def recognise(loss: Any) -> Head | None:
             return ElementHead(name, function)
     recogniser = _MODULES.get(type(loss))
     return recogniser(loss) if recogniser else None
+
+
+def _reduction(loss: Any) -> Any:
+    """What a loss module, or a function with its options bound, says of itself."""
+    bound = loss.keywords if isinstance(loss, functools.partial) else {}
+    return bound.get("reduction", getattr(loss, "reduction", None))
 
 
 def _cross_entropy(loss: Any) -> Head:
