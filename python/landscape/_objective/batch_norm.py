@@ -6,7 +6,7 @@ Depends on PyTorch and the data's split. Runs inside a lent stage only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,14 +55,14 @@ class BatchNorms:
             model: The lent model.
             batches: One pass over the fixed split.
         """
-        sums = [(_zeros(layer.running_mean), _zeros(layer.running_var)) for layer in self.layers]
+        sums = [_zeros(layer, torch.float64) for layer in self.layers]
         samples = 0
         for batch in batches:
             self._observe(run, model, batch, sums)
             samples += batch.size
         for layer, (mean, variance) in zip(self.layers, sums, strict=True):
             layer.__dict__["training"] = False
-            dtype = layer.running_mean.dtype  # type: ignore[union-attr]
+            dtype = _statistics(layer)[0].dtype
             layer._buffers["running_mean"] = (mean / samples).to(dtype)
             layer._buffers["running_var"] = (variance / samples).to(dtype)
 
@@ -77,14 +77,20 @@ class BatchNorms:
             # a momentum of None averages over the calls of this batch: one, or several where a
             # layer is shared
             layer.__dict__.update(training=True, momentum=None)
-            layer._buffers["running_mean"] = torch.zeros_like(layer.running_mean)  # type: ignore[arg-type]
-            layer._buffers["running_var"] = torch.zeros_like(layer.running_var)  # type: ignore[arg-type]
+            layer._buffers["running_mean"], layer._buffers["running_var"] = _zeros(layer)
             layer._buffers["num_batches_tracked"] = torch.zeros((), dtype=torch.long)
         run(model, batch.content)
         for layer, (mean, variance) in zip(self.layers, sums, strict=True):
-            mean.add_(layer.running_mean, alpha=batch.size)  # type: ignore[arg-type]
-            variance.add_(layer.running_var, alpha=batch.size)  # type: ignore[arg-type]
+            seen_mean, seen_variance = _statistics(layer)
+            mean.add_(seen_mean, alpha=batch.size)
+            variance.add_(seen_variance, alpha=batch.size)
 
 
-def _zeros(buffer: Tensor | None) -> Tensor:
-    return torch.zeros_like(buffer, dtype=torch.float64)  # type: ignore[arg-type]
+def _statistics(layer: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """The running mean and variance of a layer that has them."""
+    return cast("tuple[Tensor, Tensor]", (layer.running_mean, layer.running_var))
+
+
+def _zeros(layer: _BatchNorm, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+    mean, variance = _statistics(layer)
+    return torch.zeros_like(mean, dtype=dtype), torch.zeros_like(variance, dtype=dtype)
