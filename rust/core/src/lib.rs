@@ -15,6 +15,7 @@
 //! | `subspace` | planes through an objective in host memory |
 //! | `analytic` | suppliers with known answers |
 //! | `surface` | directions and grids |
+//! | `network` | a supplier of its own: exported networks |
 
 mod error;
 mod scalar;
@@ -29,6 +30,7 @@ mod operator;
 mod subspace;
 
 pub mod analytic;
+pub mod network;
 pub mod surface;
 
 pub use error::Error;

@@ -1,0 +1,1 @@
+//! Losses of network outputs, in f64 from the outputs onward.

@@ -1,0 +1,1 @@
+//! What the hot loops are made of.
