@@ -1,1 +1,33 @@
-//! What the hot loops are made of.
+//! What the hot loops are made of: matrix products and element-wise functions on panels of samples.
+//!
+//! A panel is [`Real::LANES`] samples side by side. A value of C channels and P positions lies in it
+//! as `[channel][position][lane]`, contiguous, so that a vector register holds the same number of
+//! several samples, and no kernel ever mixes samples.
+//!
+//! A module may use those above it in this table, never those below:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `real` | f32 and f64 as networks compute with them |
+//! | `isa` | the instruction set, found at run time |
+//! | `packing` | the order of weights in memory |
+//! | `taps` | which position of the input feeds which of the output |
+//! | `product` | weights times a panel |
+//! | `reduce` | the gradient of that product by its weights |
+//! | `math` | element-wise functions |
+
+mod isa;
+mod math;
+mod packing;
+mod product;
+mod real;
+mod reduce;
+mod taps;
+
+pub use isa::Isa;
+pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};
+pub use packing::Packing;
+pub use product::{Finish, Rectify, product};
+pub use real::Real;
+pub use reduce::{Panels, reduce};
+pub use taps::Taps;

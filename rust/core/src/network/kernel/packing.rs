@@ -1,0 +1,141 @@
+//! The order of weights in memory.
+
+use std::ops::Range;
+
+/// Rows that are computed together: as many as registers can hold beside two vectors of inputs.
+pub(super) const GROUP: usize = 6;
+
+/// Where the weights of a product lie: `rows` × (`taps` · `inner`) of them, by groups of rows, and
+/// within a group as `[tap][inner][row of the group]`.
+///
+/// Groups hold six rows, and the last two share what remains: a group of one or two would leave
+/// the arithmetic units idle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packing {
+    rows: usize,
+    taps: usize,
+    inner: usize,
+}
+
+impl Packing {
+    /// The order of `rows` × (`taps` · `inner`) weights.
+    #[must_use]
+    pub fn new(rows: usize, taps: usize, inner: usize) -> Self {
+        Self { rows, taps, inner }
+    }
+
+    /// How many weights there are.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it is a number of weights, not a collection")]
+    pub fn len(&self) -> usize {
+        self.rows * self.taps * self.inner
+    }
+
+    /// How many numbers a product makes at a position.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many positions a product reads.
+    #[must_use]
+    pub fn taps(&self) -> usize {
+        self.taps
+    }
+
+    /// How many channels it reads at each.
+    #[must_use]
+    pub fn inner(&self) -> usize {
+        self.inner
+    }
+
+    /// Where a weight lies.
+    #[must_use]
+    pub fn index(&self, row: usize, tap: usize, inner: usize) -> usize {
+        let group = self.group_of(row);
+        let depth = tap * self.inner + inner;
+        group.start * self.taps * self.inner + depth * group.len() + row - group.start
+    }
+
+    /// The groups, in order.
+    #[cfg_attr(not(test), expect(dead_code))]
+    pub(super) fn groups(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let group = (start < self.rows).then(|| self.group_of(start));
+            start = group.as_ref().map_or(start, |group| group.end);
+            group
+        })
+    }
+
+    /// The group of a row.
+    fn group_of(&self, row: usize) -> Range<usize> {
+        let (full, shared) = match self.rows % GROUP {
+            0 => (self.rows, 0),
+            rest @ 1..=3 if self.rows > GROUP => (self.rows - rest - GROUP, rest + GROUP),
+            rest => (self.rows - rest, rest),
+        };
+        if row < full {
+            let start = row - row % GROUP;
+            return start..start + GROUP;
+        }
+        let first = if shared > GROUP { full + shared.div_ceil(2) } else { self.rows };
+        if row < first { full..first } else { first..self.rows }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Packing;
+
+    #[test]
+    fn the_last_groups_share_what_remains() {
+        let sizes = |rows| Packing::new(rows, 1, 1).groups().map(|group| group.len()).collect();
+        let cases: [(usize, &[usize]); 13] = [
+            (0, &[]),
+            (1, &[1]),
+            (2, &[2]),
+            (5, &[5]),
+            (6, &[6]),
+            (7, &[4, 3]),
+            (8, &[4, 4]),
+            (9, &[5, 4]),
+            (10, &[6, 4]),
+            (12, &[6, 6]),
+            (13, &[6, 4, 3]),
+            (16, &[6, 6, 4]),
+            (20, &[6, 6, 4, 4]),
+        ];
+        for (rows, expected) in cases {
+            let sizes: Vec<usize> = sizes(rows);
+            assert_eq!(sizes, expected);
+        }
+    }
+
+    #[test]
+    fn every_weight_has_a_place_of_its_own() {
+        for rows in 0..=25 {
+            let packing = Packing::new(rows, 3, 5);
+            let mut taken = vec![false; packing.len()];
+            for row in 0..rows {
+                for (tap, inner) in (0..3).flat_map(|tap| (0..5).map(move |inner| (tap, inner))) {
+                    let place = &mut taken[packing.index(row, tap, inner)];
+                    assert!(!*place);
+                    *place = true;
+                }
+            }
+            assert!(taken.into_iter().all(|place| place));
+        }
+    }
+
+    #[test]
+    fn a_group_reads_its_weights_in_order() {
+        let packing = Packing::new(10, 2, 3);
+        assert_eq!(packing.index(0, 0, 0), 0);
+        assert_eq!(packing.index(5, 0, 0), 5);
+        assert_eq!(packing.index(0, 0, 1), 6);
+        assert_eq!(packing.index(0, 1, 0), 18);
+        assert_eq!(packing.index(6, 0, 0), 36);
+        assert_eq!(packing.index(9, 1, 2), 59);
+    }
+}

@@ -1,0 +1,135 @@
+//! Which position of the input feeds which of the output.
+
+use crate::error::{Error, require};
+
+/// The source of every output position through every tap of a kernel; none where it reads padding.
+///
+/// A convolution's taps are the entries of its kernel's window. A linear layer has one position and
+/// one tap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taps {
+    positions: usize,
+    count: usize,
+    source_positions: usize,
+    /// `[position][tap]`.
+    sources: Vec<Option<usize>>,
+}
+
+impl Taps {
+    /// The taps with these sources, `[position][tap]`, among so many positions of the input.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless the sources are a positive multiple of the positions in number, and
+    /// lie among the positions of the input, no two of one tap at the same.
+    pub fn new(
+        positions: usize,
+        sources: Vec<Option<usize>>,
+        source_positions: usize,
+    ) -> Result<Self, Error> {
+        require!(positions > 0, "got no output positions; pass at least one");
+        require!(
+            !sources.is_empty() && sources.len().is_multiple_of(positions),
+            "got {} sources for {positions} positions; pass one for each position and tap",
+            sources.len()
+        );
+        let count = sources.len() / positions;
+        let mut reader = vec![None; source_positions * count];
+        for (entry, source) in sources.iter().enumerate() {
+            let Some(source) = *source else { continue };
+            require!(
+                source < source_positions,
+                "got the source {source}; the input has {source_positions} positions"
+            );
+            let (position, tap) = (entry / count, entry % count);
+            if let Some(other) = reader[source * count + tap].replace(position) {
+                return Err(Error::Invalid(format!(
+                    "positions {other} and {position} read {source} through tap {tap}; \
+                     pass another tap for one of them"
+                )));
+            }
+        }
+        Ok(Self { positions, count, source_positions, sources })
+    }
+
+    /// One position and one tap: a linear layer.
+    #[must_use]
+    pub fn identity() -> Self {
+        Self { positions: 1, count: 1, source_positions: 1, sources: vec![Some(0)] }
+    }
+
+    /// The taps of the transposed product: what fed a position is fed by it, through the same tap.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        let mut sources = vec![None; self.source_positions * self.count];
+        for position in 0..self.positions {
+            for tap in 0..self.count {
+                if let Some(source) = self.source(position, tap) {
+                    sources[source * self.count + tap] = Some(position);
+                }
+            }
+        }
+        Self {
+            positions: self.source_positions,
+            count: self.count,
+            source_positions: self.positions,
+            sources,
+        }
+    }
+
+    /// How many positions the output has.
+    #[must_use]
+    pub fn positions(&self) -> usize {
+        self.positions
+    }
+
+    /// How many taps feed each.
+    #[must_use]
+    pub fn taps(&self) -> usize {
+        self.count
+    }
+
+    /// How many positions the input has.
+    #[must_use]
+    pub fn source_positions(&self) -> usize {
+        self.source_positions
+    }
+
+    /// Which position of the input feeds this one through this tap.
+    #[must_use]
+    pub fn source(&self, position: usize, tap: usize) -> Option<usize> {
+        self.sources(position)[tap]
+    }
+
+    /// The sources of a position, by tap.
+    pub(super) fn sources(&self, position: usize) -> &[Option<usize>] {
+        &self.sources[position * self.count..][..self.count]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Taps;
+
+    #[test]
+    fn sources_that_cannot_be_are_refused() {
+        let message = |taps: Result<Taps, crate::Error>| taps.unwrap_err().to_string();
+        assert!(message(Taps::new(0, vec![Some(0)], 1)).contains("no output positions"));
+        assert!(message(Taps::new(2, vec![Some(0)], 1)).contains("1 sources for 2 positions"));
+        assert!(message(Taps::new(1, vec![], 1)).contains("0 sources"));
+        assert!(message(Taps::new(1, vec![Some(1)], 1)).contains("the source 1"));
+        let twice = vec![Some(0), None, Some(0), None];
+        assert!(message(Taps::new(2, twice, 1)).contains("positions 0 and 1 read 0 through tap 0"));
+    }
+
+    #[test]
+    fn reversing_twice_changes_nothing() {
+        let taps = Taps::new(2, vec![None, Some(0), Some(2), Some(1)], 3).unwrap();
+        let reversed = taps.reversed();
+        assert_eq!((reversed.positions(), reversed.source_positions()), (3, 2));
+        assert_eq!(reversed.source(0, 1), Some(0));
+        assert_eq!(reversed.source(2, 0), Some(1));
+        assert_eq!(reversed.source(0, 0), None);
+        assert_eq!(reversed.reversed(), taps);
+        assert_eq!(Taps::identity().reversed(), Taps::identity());
+    }
+}
