@@ -1,0 +1,84 @@
+//! Samples as kernels want them: side by side in panels.
+
+use crate::error::{Error, require};
+use crate::network::kernel::Real;
+use crate::network::shape::Shape;
+
+/// The inputs of some samples, in panels.
+pub(crate) struct Data<T> {
+    /// Which samples, in the order of their lanes.
+    pub order: Vec<usize>,
+    /// (panels, features, lanes); lanes past the last sample repeat it, so that whatever they hold
+    /// is as finite as a sample is.
+    pub values: Vec<T>,
+    /// Numbers of a panel.
+    pub panel: usize,
+}
+
+impl<T: Real> Data<T> {
+    /// Puts the samples of these rows of `inputs`, shape (n, features), side by side.
+    pub fn arranged(inputs: &[T], shape: Shape, order: Vec<usize>) -> Self {
+        let features = shape.features();
+        let panel = features * T::LANES;
+        let mut values = vec![T::ZERO; order.len().div_ceil(T::LANES) * panel];
+        for (values, samples) in values.chunks_exact_mut(panel).zip(order.chunks(T::LANES)) {
+            for lane in 0..T::LANES {
+                let sample = samples[lane.min(samples.len() - 1)];
+                let row = &inputs[sample * features..][..features];
+                for (feature, &value) in row.iter().enumerate() {
+                    values[feature * T::LANES + lane] = value;
+                }
+            }
+        }
+        Self { order, values, panel }
+    }
+
+    /// The number of panels.
+    pub fn panels(&self) -> usize {
+        self.order.len().div_ceil(T::LANES)
+    }
+
+    /// Blocks of at most `panels` panels.
+    pub fn blocks(&self, panels: usize) -> impl Iterator<Item = Block<'_, T>> {
+        let samples = panels.max(1) * T::LANES;
+        let inputs = self.values.chunks(panels.max(1) * self.panel);
+        self.order.chunks(samples).zip(inputs).enumerate().map(move |(index, (order, inputs))| {
+            Block { samples: order, inputs, first: index * panels }
+        })
+    }
+}
+
+/// Some panels of samples.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a, T> {
+    /// Which samples, in the order of their lanes.
+    pub samples: &'a [usize],
+    /// Their inputs.
+    pub inputs: &'a [T],
+    /// The first panel's place among all.
+    pub first: usize,
+}
+
+impl<T: Real> Block<'_, T> {
+    /// The number of panels.
+    pub fn panels(&self) -> usize {
+        self.samples.len().div_ceil(T::LANES)
+    }
+}
+
+/// # Errors
+/// [`Error::Invalid`] unless the batches hold every sample once, and each holds some.
+pub(crate) fn check_split(split: &[Vec<usize>], samples: usize) -> Result<(), Error> {
+    let mut seen = vec![false; samples];
+    for batch in split {
+        require!(!batch.is_empty(), "got an empty batch; pass batches of at least one sample");
+        for &sample in batch {
+            require!(sample < samples, "got sample {sample} in a batch; there are {samples}");
+            require!(!seen[sample], "got sample {sample} in two batches; pass it once");
+            seen[sample] = true;
+        }
+    }
+    let complete = split.is_empty() || seen.into_iter().all(|seen| seen);
+    require!(complete, "got batches that leave out samples; pass each once");
+    Ok(())
+}

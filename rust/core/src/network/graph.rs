@@ -1,0 +1,220 @@
+//! A network as it is read: layers in order of evaluation, every shape checked.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Error, require};
+use crate::network::kernel::Real;
+use crate::network::layer::Layer;
+use crate::network::layers::{Built, Plan, builder};
+use crate::network::parameters::{Gather, Tensor};
+use crate::network::shape::Shape;
+
+/// The one version of the format.
+const VERSION: u32 = 1;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GraphText {
+    version: u32,
+    input: Vec<usize>,
+    parameters: Vec<TensorText>,
+    nodes: Vec<NodeText>,
+    output: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TensorText {
+    shape: Vec<usize>,
+    offset: usize,
+    held: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodeText {
+    kind: String,
+    inputs: Vec<usize>,
+    #[serde(default)]
+    parameters: Vec<Option<usize>>,
+    #[serde(default)]
+    options: Value,
+    shape: Vec<usize>,
+}
+
+/// A layer in its place.
+pub(crate) struct Node<T> {
+    /// Where its inputs are kept.
+    pub inputs: Vec<usize>,
+    /// What it computes.
+    pub layer: Box<dyn Layer<T>>,
+}
+
+/// A network: room 0 keeps the input, room i + 1 what node i makes.
+pub struct Network<T> {
+    pub(crate) nodes: Vec<Node<T>>,
+    /// The shape of each room's value.
+    pub(crate) shapes: Vec<Shape>,
+    /// Whether a room's value moves with θ, or with the batch that it is normalised in.
+    pub(crate) active: Vec<bool>,
+    pub(crate) output: usize,
+    pub(crate) forward: Gather,
+    pub(crate) backward: Gather,
+    pub(crate) held: Vec<T>,
+    dim: usize,
+    output_shape: Shape,
+}
+
+/// A value of the graph: a room, seen in a shape.
+#[derive(Clone, Copy)]
+struct Seen {
+    room: usize,
+    shape: Shape,
+}
+
+impl<T: Real> Network<T> {
+    /// Reads a graph of JSON text whose parameters are θ, of length `dim`, and what is held.
+    ///
+    /// The text is `{"version": 1, "input": [axes], "parameters": [{"shape", "offset", "held"}],
+    /// "nodes": [{"kind", "inputs", "parameters", "options", "shape"}], "output": value}`. Value 0 is
+    /// the input and node i makes value i + 1; shapes leave out the batch.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for text that is no such graph, and for layers whose shapes do not fit.
+    pub fn from_json(text: &str, dim: usize, held: Vec<T>) -> Result<Self, Error> {
+        let graph: GraphText = serde_json::from_str(text)
+            .map_err(|cause| Error::Invalid(format!("got a graph that cannot be read: {cause}")))?;
+        require!(graph.version == VERSION, "got graph version {}; pass {VERSION}", graph.version);
+        let tensors = graph.parameters.iter().map(|text| tensor(text, dim, held.len()));
+        let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+        let input = Shape::from_axes(&graph.input)?;
+        let mut values = vec![Seen { room: 0, shape: input }];
+        let mut network = Self {
+            nodes: Vec::new(),
+            shapes: vec![input],
+            active: vec![false],
+            output: 0,
+            forward: Gather::default(),
+            backward: Gather::default(),
+            held,
+            dim,
+            output_shape: input,
+        };
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let seen = network.append(node, &values, &tensors).map_err(|error| match error {
+                Error::Invalid(advice) => {
+                    Error::Invalid(format!("node {index} ({}): {advice}", node.kind))
+                }
+                other => other,
+            })?;
+            values.push(seen);
+        }
+        let Some(output) = values.get(graph.output) else {
+            let (given, count) = (graph.output, values.len());
+            return Err(Error::Invalid(format!("got the output {given} of {count} values")));
+        };
+        (network.output, network.output_shape) = (output.room, output.shape);
+        Ok(network)
+    }
+
+    /// The number of varied parameters.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The shape of a sample.
+    #[must_use]
+    pub fn input(&self) -> Shape {
+        self.shapes[0]
+    }
+
+    /// The shape of a sample's output.
+    #[must_use]
+    pub fn output(&self) -> Shape {
+        self.output_shape
+    }
+
+    /// Multiply-adds of matrix products for one sample.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        let products = self.nodes.iter().filter_map(|node| node.layer.as_product());
+        products.map(super::layers::product::Product::operations).sum()
+    }
+
+    fn append(
+        &mut self,
+        node: &NodeText,
+        values: &[Seen],
+        tensors: &[Tensor],
+    ) -> Result<Seen, Error> {
+        let inputs: Vec<_> = lookup(&node.inputs, values, "value")?;
+        require!(!inputs.is_empty(), "got no inputs; pass at least one");
+        let declared = Shape::from_axes(&node.shape)?;
+        if node.kind == "reshape" {
+            return reshaped(node, &inputs, declared);
+        }
+        let parameters = node.parameters.iter().map(|index| match index {
+            Some(index) => Ok(lookup(&[*index], tensors, "parameter")?.pop()),
+            None => Ok(None),
+        });
+        let parameters = parameters.collect::<Result<Vec<_>, Error>>()?;
+        let Some(build) = builder::<T>(&node.kind) else {
+            return Err(Error::Invalid("this kind of layer is unknown".into()));
+        };
+        let shapes: Vec<_> = inputs.iter().map(|seen| seen.shape).collect();
+        let Built { layer, shape } = build(&mut Plan {
+            shapes: &shapes,
+            parameters: &parameters,
+            options: &node.options,
+            declared,
+            forward: &mut self.forward,
+            backward: &mut self.backward,
+        })?;
+        require!(shape == declared, "makes {shape:?}, but the graph says {declared:?}");
+        let varied = parameters.iter().flatten().any(|tensor| tensor.varied);
+        let rooms: Vec<_> = inputs.iter().map(|seen| seen.room).collect();
+        let fed = rooms.iter().any(|&room| self.active[room]);
+        self.active.push(varied || fed || layer.as_normalisation().is_some());
+        self.shapes.push(shape);
+        self.nodes.push(Node { inputs: rooms, layer });
+        Ok(Seen { room: self.nodes.len(), shape })
+    }
+}
+
+fn lookup<V: Clone>(indices: &[usize], among: &[V], what: &str) -> Result<Vec<V>, Error> {
+    let found = indices.iter().map(|&index| match among.get(index) {
+        Some(value) => Ok(value.clone()),
+        None => {
+            let count = among.len();
+            Err(Error::Invalid(format!("got {what} {index}; there are {count} before it")))
+        }
+    });
+    found.collect()
+}
+
+fn reshaped(node: &NodeText, inputs: &[Seen], declared: Shape) -> Result<Seen, Error> {
+    let same = inputs.len() == 1 && inputs[0].shape.features() == declared.features();
+    require!(
+        same && node.parameters.is_empty(),
+        "got {} inputs for the shape {declared:?}; pass one of as many numbers",
+        inputs.len()
+    );
+    Ok(Seen { room: inputs[0].room, shape: declared })
+}
+
+fn tensor(text: &TensorText, dim: usize, held: usize) -> Result<Tensor, Error> {
+    let bound = if text.held { held } else { dim };
+    let size = text.shape.iter().try_fold(1_usize, |size, &axis| size.checked_mul(axis));
+    let end = size.and_then(|size| size.checked_add(text.offset));
+    let fits = end.is_some_and(|end| end <= bound) && size > Some(0);
+    require!(
+        fits,
+        "got a parameter of shape {:?} at {} of {bound} numbers; pass one that lies within",
+        text.shape,
+        text.offset
+    );
+    let start = text.offset + if text.held { dim } else { 0 };
+    Ok(Tensor { shape: text.shape.clone(), start, varied: !text.held })
+}

@@ -1,0 +1,82 @@
+//! The kinds of layers: one file each, and one line in the table below.
+
+mod activation;
+pub(crate) mod batch_norm;
+mod linear;
+mod moments;
+pub(crate) mod product;
+mod tanh;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, require};
+use crate::network::kernel::Real;
+use crate::network::layer::Layer;
+use crate::network::parameters::{Gather, Tensor};
+use crate::network::shape::Shape;
+
+/// How a kind of layer is made from its part of a graph.
+pub(crate) type Builder<T> = fn(&mut Plan<'_>) -> Result<Built<T>, Error>;
+
+/// The kind of this name.
+pub(crate) fn builder<T: Real>(kind: &str) -> Option<Builder<T>> {
+    Some(match kind {
+        "batch_norm" => batch_norm::build,
+        "linear" => linear::build,
+        "tanh" => tanh::build,
+        _ => return None,
+    })
+}
+
+/// A layer, and the shape of what it makes.
+pub(crate) struct Built<T> {
+    pub layer: Box<dyn Layer<T>>,
+    pub shape: Shape,
+}
+
+/// What a layer is made from.
+pub(crate) struct Plan<'a> {
+    /// The shapes of its inputs.
+    pub shapes: &'a [Shape],
+    /// Its tensors, where it has them.
+    pub parameters: &'a [Option<Tensor>],
+    /// Its options, as the graph has them.
+    pub options: &'a Value,
+    /// The shape that the graph says its output has.
+    pub declared: Shape,
+    /// Where it registers the numbers that its forward rules read.
+    pub forward: &'a mut Gather,
+    /// Where it registers those of its adjoint rules.
+    pub backward: &'a mut Gather,
+}
+
+impl Plan<'_> {
+    /// The shapes of exactly N inputs.
+    pub fn inputs<const N: usize>(&self) -> Result<[Shape; N], Error> {
+        let shapes = <[Shape; N]>::try_from(self.shapes);
+        require!(shapes.is_ok(), "got {} inputs; pass {N}", self.shapes.len());
+        shapes.map_err(|_| unreachable!())
+    }
+
+    /// Exactly N tensors, those that may be absent included.
+    pub fn tensors<const N: usize>(&self) -> Result<[Option<Tensor>; N], Error> {
+        let tensors = <[Option<Tensor>; N]>::try_from(self.parameters.to_vec());
+        tensors.map_err(|given| {
+            Error::Invalid(format!("got {} parameters; pass {N}, null where absent", given.len()))
+        })
+    }
+
+    /// The options, all of which must be known.
+    pub fn options<O: DeserializeOwned>(&self) -> Result<O, Error> {
+        serde_json::from_value(self.options.clone())
+            .map_err(|cause| Error::Invalid(format!("got the options {}: {cause}", self.options)))
+    }
+
+    /// Refuses options where there are none.
+    pub fn no_options(&self) -> Result<(), Error> {
+        let none = self.options.is_null() || self.options.as_object().is_some_and(|o| o.is_empty());
+        require!(none, "got the options {}; this layer has none", self.options);
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! A channel of a batch: its mean and variance, and the derivatives of normalising by them.
+//!
+//! With x̂ = (x − μ) r and ⟨·⟩ for the mean over the batch,
+//! x̂˙ = r (ẋ − ⟨ẋ⟩ − x̂ ⟨x̂ẋ⟩) and ṙ = −r² ⟨x̂ẋ⟩; with g = γȳ the adjoint is
+//! x̄ = r (g − ⟨g⟩ − x̂ ⟨g x̂⟩). Lanes past the last sample take no part and receive nothing.
+
+use crate::network::kernel::Real;
+use crate::network::layer::{Primal, Tangent};
+
+/// Where a channel's numbers lie in (panels, channels, positions, lanes).
+pub(super) struct Channel {
+    pub index: usize,
+    pub channels: usize,
+    /// Numbers of a channel in a panel.
+    pub row: usize,
+    pub lanes: usize,
+    pub panels: usize,
+    pub samples: usize,
+}
+
+impl Channel {
+    /// Applies `f` to every number of the channel, in all lanes.
+    pub fn map<T: Real, const N: usize>(
+        &self,
+        from: [&[T]; N],
+        to: &mut [T],
+        f: impl Fn([T; N], &mut T),
+    ) {
+        for panel in 0..self.panels {
+            let span = self.span(panel);
+            let from = from.map(|values| &values[span.clone()]);
+            for (place, out) in to[span].iter_mut().enumerate() {
+                f(from.map(|values| values[place]), out);
+            }
+        }
+    }
+
+    /// Applies `f` to every number of a sample; other lanes are left alone.
+    fn map_samples<T: Real, const N: usize>(
+        &self,
+        from: [&[T]; N],
+        to: &mut [T],
+        f: impl Fn([f64; N], &mut T),
+    ) {
+        for panel in 0..self.panels {
+            let (span, valid) = (self.span(panel), self.valid(panel));
+            let from = from.map(|values| &values[span.clone()]);
+            for (position, out) in to[span].chunks_exact_mut(self.lanes).enumerate() {
+                for (lane, out) in out[..valid].iter_mut().enumerate() {
+                    f(from.map(|values| values[position * self.lanes + lane].widen()), out);
+                }
+            }
+        }
+    }
+
+    /// Sums over the samples' numbers, in f64, in the order of memory.
+    pub fn total<T: Real, const N: usize, const M: usize>(
+        &self,
+        from: [&[T]; N],
+        f: impl Fn([f64; N]) -> [f64; M],
+    ) -> [f64; M] {
+        let mut sums = [0.0; M];
+        for panel in 0..self.panels {
+            let (span, valid) = (self.span(panel), self.valid(panel));
+            let from = from.map(|values| &values[span.clone()]);
+            for start in (0..self.row).step_by(self.lanes) {
+                for place in start..start + valid {
+                    let shares = f(from.map(|values| values[place].widen()));
+                    for (sum, share) in sums.iter_mut().zip(shares) {
+                        *sum += share;
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// Means over the samples' numbers.
+    fn mean<T: Real, const N: usize, const M: usize>(
+        &self,
+        from: [&[T]; N],
+        f: impl Fn([f64; N]) -> [f64; M],
+    ) -> [f64; M] {
+        let count = (self.samples * self.row / self.lanes) as f64;
+        self.total(from, f).map(|sum| sum / count)
+    }
+
+    /// Mean and biased variance, in two passes.
+    pub fn statistics<T: Real>(&self, x: &[T]) -> (f64, f64) {
+        let [mean] = self.mean([x], |[x]| [x]);
+        let [variance] = self.mean([x], |[x]| [(x - mean) * (x - mean)]);
+        (mean, variance)
+    }
+
+    fn span(&self, panel: usize) -> std::ops::Range<usize> {
+        let start = (panel * self.channels + self.index) * self.row;
+        start..start + self.row
+    }
+
+    fn valid(&self, panel: usize) -> usize {
+        self.samples.saturating_sub(panel * self.lanes).min(self.lanes)
+    }
+}
+
+/// What normalises a channel: μ, r and γ.
+pub(super) struct Sums {
+    pub mean: f64,
+    pub r: f64,
+    pub gamma: f64,
+}
+
+impl Sums {
+    fn normal(&self, x: f64) -> f64 {
+        (x - self.mean) * self.r
+    }
+
+    /// ⟨ẋ⟩ and ⟨x̂ẋ⟩.
+    pub fn drift<T: Real>(&self, channel: &Channel, x: &[T], x_dot: &[T]) -> (f64, f64) {
+        let [mean, product] = channel.mean([x, x_dot], |[x, dx]| [dx, self.normal(x) * dx]);
+        (mean, product)
+    }
+
+    /// ẏ = γ̇ x̂ + γ x̂˙ + β̇.
+    pub fn tangent<T: Real>(
+        &self,
+        channel: &Channel,
+        x: &[T],
+        x_dot: Option<&[T]>,
+        gamma_dot: f64,
+        beta_dot: f64,
+        y_dot: &mut [T],
+    ) {
+        channel.map([x], y_dot, |_, out| *out = T::ZERO);
+        channel.map_samples([x], y_dot, |[x], out| {
+            *out = T::narrow(gamma_dot.mul_add(self.normal(x), beta_dot));
+        });
+        let Some(x_dot) = x_dot else { return };
+        let drift = self.drift(channel, x, x_dot);
+        channel.map_samples([x, x_dot], y_dot, |[x, dx], out| {
+            *out += T::narrow(self.gamma * self.normal_dot(x, dx, drift));
+        });
+    }
+
+    /// x̄ += r (g − ⟨g⟩ − x̂ ⟨g x̂⟩).
+    pub fn adjoint<T: Real>(&self, channel: &Channel, x: &[T], y_bar: &[T], x_bar: &mut [T]) {
+        let [mean, product] = channel.mean([x, y_bar], |[x, bar]| [bar, bar * self.normal(x)]);
+        let factor = self.gamma * self.r;
+        channel.map_samples([x, y_bar], x_bar, |[x, bar], out| {
+            *out += T::narrow(factor * (bar - mean - self.normal(x) * product));
+        });
+    }
+
+    /// x̄˙ = (ṙ/r) x̄ + r (ġ − ⟨ġ⟩ − x̂˙ ⟨g x̂⟩ − x̂ ⟨ġ x̂ + g x̂˙⟩) with ġ = γ̇ȳ + γȳ˙.
+    pub fn second_adjoint<T: Real>(
+        &self,
+        channel: &Channel,
+        primal: &Primal<'_, T>,
+        tangent: &Tangent<'_, T>,
+        gamma_dot: f64,
+        x_bar_dot: &mut [T],
+    ) {
+        let (x, bar, bar_dot) = (primal.x[0], primal.y_bar, tangent.y_bar);
+        let x_dot = tangent.x[0].unwrap_or(x);
+        let moves = f64::from(u8::from(tangent.x[0].is_some()));
+        let (mean_dot, product_dot) = self.drift(channel, x, x_dot);
+        let drift = (mean_dot * moves, product_dot * moves);
+        let parts = |[x, dx, bar, bar_dot]: [f64; 4]| {
+            let normal_dot = self.normal_dot(x, dx * moves, drift);
+            (self.normal(x), normal_dot, self.gamma * bar, gamma_dot * bar + self.gamma * bar_dot)
+        };
+        let [g, gx, g_dot, gx_dot] = channel.mean([x, x_dot, bar, bar_dot], |numbers| {
+            let (n, n_dot, g, g_dot) = parts(numbers);
+            [g, g * n, g_dot, g_dot * n + g * n_dot]
+        });
+        let shrink = -self.r * drift.1;
+        channel.map_samples([x, x_dot, bar, bar_dot], x_bar_dot, |numbers, out| {
+            let (n, n_dot, own, own_dot) = parts(numbers);
+            let adjoint = own - g - n * gx;
+            let change = own_dot - g_dot - n_dot * gx - n * gx_dot;
+            *out += T::narrow(self.r * (shrink * adjoint + change));
+        });
+    }
+
+    /// Tangents of γ̄ = Σ ȳ x̂ and β̄ = Σ ȳ.
+    pub fn second_gradient<T: Real>(
+        &self,
+        channel: &Channel,
+        primal: &Primal<'_, T>,
+        tangent: &Tangent<'_, T>,
+        drift: (f64, f64),
+    ) -> [f64; 2] {
+        let (x, bar, bar_dot) = (primal.x[0], primal.y_bar, tangent.y_bar);
+        let [gamma, beta] = channel.total([x, bar_dot], |[x, bar]| [bar * self.normal(x), bar]);
+        let Some(x_dot) = tangent.x[0] else { return [gamma, beta] };
+        let [moved] =
+            channel.total([x, bar, x_dot], |[x, bar, dx]| [bar * self.normal_dot(x, dx, drift)]);
+        [gamma + moved, beta]
+    }
+
+    /// x̂˙; under running statistics, which do not follow x, the drift is zero.
+    fn normal_dot(&self, x: f64, x_dot: f64, (mean, product): (f64, f64)) -> f64 {
+        self.r * (x_dot - mean - self.normal(x) * product)
+    }
+}

@@ -1,0 +1,37 @@
+//! y = tanh x.
+
+use crate::error::Error;
+use crate::network::kernel::{self, Isa, Real};
+use crate::network::layers::activation::{Function, built};
+use crate::network::layers::{Built, Plan};
+
+struct Tanh;
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    plan.no_options()?;
+    built(plan, Tanh)
+}
+
+impl<T: Real> Function<T> for Tanh {
+    fn value(&self, isa: Isa, x: &mut [T]) {
+        kernel::tanh(isa, x);
+    }
+
+    /// tanh′ = 1 − tanh².
+    fn slope(&self, isa: Isa, x: &mut [T], y: &[T]) {
+        isa.run(|| {
+            for (x, &y) in x.iter_mut().zip(y) {
+                *x = T::ONE - y * y;
+            }
+        });
+    }
+
+    /// tanh″ = −2 tanh (1 − tanh²).
+    fn curvature(&self, isa: Isa, x: &mut [T], y: &[T]) {
+        isa.run(|| {
+            for (x, &y) in x.iter_mut().zip(y) {
+                *x = -(y + y) * (T::ONE - y * y);
+            }
+        });
+    }
+}

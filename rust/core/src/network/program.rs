@@ -1,0 +1,421 @@
+//! The forward pass under running statistics, as few steps as can be.
+//!
+//! A product takes over what follows it alone: batch normalisation becomes a scale and a shift of
+//! its rows, then a sum with a value that is known already, then a ReLU, all while the result is
+//! still in registers. Functions of single numbers work in place. Values share buffers as soon as
+//! nobody needs them, so that a panel's values stay in the processor's cache.
+
+use smallvec::SmallVec;
+
+use crate::network::graph::Network;
+use crate::network::kernel::{Finish, Real, Rectify};
+use crate::network::layer::Pass;
+use crate::network::layers::product::Product;
+
+/// Where a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The panel's input.
+    Input,
+    /// A buffer of the bench.
+    Slot(usize),
+}
+
+/// A product with what it takes over.
+#[derive(Clone, Debug)]
+struct Fused {
+    node: usize,
+    normalisation: Option<usize>,
+    residual: Option<usize>,
+    rectify: Rectify,
+    /// The last node that it takes over.
+    end: usize,
+    /// Where its scale and shift lie among the derived numbers.
+    derived: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Work {
+    Layer { node: usize, in_place: bool },
+    Product { fused: Fused, fed: Option<usize> },
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    work: Work,
+    inputs: SmallVec<[Place; 4]>,
+    output: usize,
+}
+
+/// A forward pass in steps.
+pub(crate) struct Program {
+    steps: Vec<Step>,
+    /// Features of every buffer.
+    slots: Vec<usize>,
+    output: Place,
+    /// How many derived numbers a point has.
+    derived: usize,
+    /// Products that are fed by the input alone.
+    fed: Vec<usize>,
+}
+
+/// Buffers of one panel.
+#[derive(Default)]
+pub(crate) struct Bench<T> {
+    slots: Vec<Vec<T>>,
+}
+
+/// What a product that is fed by the data alone makes of a panel, before its finish.
+pub(crate) trait Feed<T> {
+    /// Writes W x into `y` and returns true, or leaves the product to be computed.
+    fn feed(&self, which: usize, y: &mut [T]) -> bool;
+}
+
+/// Nothing is known beforehand.
+pub(crate) struct Unfed;
+
+impl<T> Feed<T> for Unfed {
+    fn feed(&self, _: usize, _: &mut [T]) -> bool {
+        false
+    }
+}
+
+impl Program {
+    /// Plans the steps of a network.
+    pub fn new<T: Real>(network: &Network<T>) -> Self {
+        let consumers = consumers(network);
+        let mut derived = 0;
+        let mut absorbed = vec![false; network.nodes.len()];
+        let mut groups: Vec<(usize, Option<Fused>)> = Vec::new();
+        for node in 0..network.nodes.len() {
+            if absorbed[node] {
+                continue;
+            }
+            let fused = fuse(network, &consumers, &mut absorbed, node, &mut derived);
+            groups.push((fused.as_ref().map_or(node, |fused| fused.end), fused));
+        }
+        groups.sort_by_key(|&(end, _)| end);
+        let (steps, slots, output) = Layout::new(network, &groups).planned();
+        let fed = steps.iter().filter_map(|step| match &step.work {
+            Work::Product { fused, fed: Some(_) } => Some(fused.node),
+            _ => None,
+        });
+        Self { fed: fed.collect(), steps, slots, output, derived }
+    }
+
+    /// The products that are fed by the input alone, in the order in which [`Feed`] knows them.
+    pub fn fed<'a, T: Real>(
+        &'a self,
+        network: &'a Network<T>,
+    ) -> impl Iterator<Item = &'a Product<T>> {
+        self.fed.iter().filter_map(|&node| network.nodes[node].layer.as_product())
+    }
+
+    /// Numbers of one panel's buffers.
+    pub fn size(&self) -> usize {
+        self.slots.iter().sum()
+    }
+
+    /// Scales and shifts of the normalised products at a point.
+    pub fn derive<T: Real>(&self, network: &Network<T>, forward: &[T], derived: &mut Vec<T>) {
+        derived.clear();
+        derived.resize(self.derived, T::ZERO);
+        for step in &self.steps {
+            let Work::Product { fused, .. } = &step.work else { continue };
+            let Some(norm) = fused.normalisation.map(|node| &network.nodes[node].layer) else {
+                continue;
+            };
+            let (Some(norm), Some(product)) =
+                (norm.as_normalisation(), network.nodes[fused.node].layer.as_product())
+            else {
+                continue;
+            };
+            let count = norm.channels();
+            let (scale, shift) = derived[fused.derived..][..2 * count].split_at_mut(count);
+            norm.affine(forward, product.bias(forward), scale, shift);
+        }
+    }
+
+    /// Runs a panel through, and returns its output.
+    pub fn run<'a, T: Real>(
+        &self,
+        network: &Network<T>,
+        pass: &Pass<'_, T>,
+        derived: &[T],
+        input: &'a [T],
+        feed: &impl Feed<T>,
+        bench: &'a mut Bench<T>,
+    ) -> &'a [T] {
+        bench.slots.resize_with(self.slots.len(), Vec::new);
+        for (slot, &features) in bench.slots.iter_mut().zip(&self.slots) {
+            slot.resize(features * T::LANES, T::ZERO);
+        }
+        for step in &self.steps {
+            let mut buffer = std::mem::take(&mut bench.slots[step.output]);
+            match &step.work {
+                Work::Layer { node, in_place } => {
+                    let size = network.shapes[node + 1].features() * T::LANES;
+                    let layer = &network.nodes[*node].layer;
+                    if *in_place {
+                        layer.in_place(pass, &mut buffer[..size]);
+                    } else {
+                        let x: SmallVec<[&[T]; 4]> = network.nodes[*node]
+                            .inputs
+                            .iter()
+                            .zip(&step.inputs)
+                            .map(|(&room, &place)| value(network, input, bench, room, place))
+                            .collect();
+                        layer.forward(pass, &x, &mut buffer[..size]);
+                    }
+                }
+                Work::Product { fused, fed } => {
+                    multiply(
+                        network,
+                        pass,
+                        derived,
+                        (fused, *fed),
+                        step,
+                        input,
+                        bench,
+                        feed,
+                        &mut buffer,
+                    );
+                }
+            }
+            bench.slots[step.output] = buffer;
+        }
+        value(network, input, bench, network.output, self.output)
+    }
+}
+
+fn value<'a, T: Real>(
+    network: &Network<T>,
+    input: &'a [T],
+    bench: &'a Bench<T>,
+    room: usize,
+    place: Place,
+) -> &'a [T] {
+    match place {
+        Place::Input => input,
+        Place::Slot(slot) => &bench.slots[slot][..network.shapes[room].features() * T::LANES],
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the state of one step")]
+fn multiply<T: Real>(
+    network: &Network<T>,
+    pass: &Pass<'_, T>,
+    derived: &[T],
+    (fused, fed): (&Fused, Option<usize>),
+    step: &Step,
+    input: &[T],
+    bench: &Bench<T>,
+    feed: &impl Feed<T>,
+    buffer: &mut [T],
+) {
+    let node = &network.nodes[fused.node];
+    let Some(product) = node.layer.as_product() else { return };
+    let shape = network.shapes[fused.node + 1];
+    let y = &mut buffer[..shape.features() * T::LANES];
+    let forward = &pass.point.forward;
+    let residual = fused.residual.map(|room| value(network, input, bench, room, step.inputs[1]));
+    let (scale, shift) = match fused.normalisation {
+        Some(_) => {
+            let (scale, shift) =
+                derived[fused.derived..][..2 * shape.channels].split_at(shape.channels);
+            (Some(scale), Some(shift))
+        }
+        None => (None, product.bias(forward)),
+    };
+    let finish = Finish::Store { scale, shift, residual, relu: fused.rectify };
+    if fed.is_some_and(|which| feed.feed(which, y)) {
+        finish_rows(pass, &finish, shape.positions() * T::LANES, y);
+    } else {
+        let x = value(network, input, bench, node.inputs[0], step.inputs[0]);
+        product.multiply(pass, forward, x, &finish, y);
+    }
+}
+
+/// What a product's finish does, where the product itself was known beforehand.
+fn finish_rows<T: Real>(pass: &Pass<'_, T>, finish: &Finish<'_, T>, row: usize, y: &mut [T]) {
+    let Finish::Store { scale, shift, residual, relu } = *finish else { return };
+    pass.isa.run(|| {
+        for (index, values) in y.chunks_exact_mut(row).enumerate() {
+            let scale = scale.map_or(T::ONE, |scale| scale[index]);
+            let shift = shift.map_or(T::ZERO, |shift| shift[index]);
+            for value in values.iter_mut() {
+                *value = *value * scale + shift;
+            }
+            if let Some(residual) = residual {
+                for (value, &other) in values.iter_mut().zip(&residual[index * row..]) {
+                    *value += other;
+                }
+            }
+            if relu == Rectify::Relu {
+                for value in values.iter_mut() {
+                    *value = value.maximum(T::ZERO);
+                }
+            }
+        }
+    });
+}
+
+/// The nodes that read each room; the end counts as one.
+fn consumers<T: Real>(network: &Network<T>) -> Vec<Vec<usize>> {
+    let mut consumers = vec![Vec::new(); network.shapes.len()];
+    for (index, node) in network.nodes.iter().enumerate() {
+        for &room in &node.inputs {
+            consumers[room].push(index);
+        }
+    }
+    consumers[network.output].push(network.nodes.len());
+    consumers
+}
+
+/// What a product takes over; None for another layer.
+fn fuse<T: Real>(
+    network: &Network<T>,
+    consumers: &[Vec<usize>],
+    absorbed: &mut [bool],
+    node: usize,
+    derived: &mut usize,
+) -> Option<Fused> {
+    network.nodes[node].layer.as_product()?;
+    let mut fused = Fused {
+        node,
+        normalisation: None,
+        residual: None,
+        rectify: Rectify::None,
+        end: node,
+        derived: *derived,
+    };
+    let rows = network.shapes[node + 1];
+    let next = |fused: &Fused| match consumers[fused.end + 1][..] {
+        [only] if only < network.nodes.len() => Some(only),
+        _ => None,
+    };
+    if let Some(norm) = next(&fused)
+        && network.nodes[norm].layer.as_normalisation().is_some()
+        // seen as rows of another shape (flattened), a row has no scale of its own
+        && network.shapes[norm + 1] == rows
+    {
+        *derived += 2 * rows.channels;
+        (fused.normalisation, fused.end) = (Some(norm), norm);
+        absorbed[norm] = true;
+    }
+    if let Some(sum) = next(&fused)
+        && network.nodes[sum].layer.is_sum()
+        && !absorbed[sum]
+    {
+        let other = network.nodes[sum].inputs.iter().find(|&&room| room != fused.end + 1);
+        if let Some(&other) = other {
+            (fused.residual, fused.end) = (Some(other), sum);
+            absorbed[sum] = true;
+        }
+    }
+    if let Some(relu) = next(&fused)
+        && network.nodes[relu].layer.is_relu()
+    {
+        (fused.rectify, fused.end) = (Rectify::Relu, relu);
+        absorbed[relu] = true;
+    }
+    Some(fused)
+}
+
+/// Gives every step a buffer.
+struct Layout<'a, T> {
+    network: &'a Network<T>,
+    groups: &'a [(usize, Option<Fused>)],
+    places: Vec<Place>,
+    slots: Vec<usize>,
+    free: Vec<usize>,
+}
+
+impl<'a, T: Real> Layout<'a, T> {
+    fn new(network: &'a Network<T>, groups: &'a [(usize, Option<Fused>)]) -> Self {
+        let places = vec![Place::Input; network.shapes.len()];
+        Self { network, groups, places, slots: Vec::new(), free: Vec::new() }
+    }
+
+    fn planned(mut self) -> (Vec<Step>, Vec<usize>, Place) {
+        let last = self.last_uses();
+        let mut steps = Vec::new();
+        for (index, (end, fused)) in self.groups.iter().enumerate() {
+            let rooms = self.rooms(*end, fused.as_ref());
+            let inputs: SmallVec<_> = rooms.iter().map(|&room| self.places[room]).collect();
+            let room = end + 1;
+            let in_place = fused.is_none()
+                && self.network.nodes[*end].layer.runs_in_place()
+                && last[rooms[0]] == index
+                && inputs[0] != Place::Input;
+            let output = match inputs[0] {
+                Place::Slot(slot) if in_place => slot,
+                _ => self.slot(self.network.shapes[room].features()),
+            };
+            self.places[room] = Place::Slot(output);
+            for (position, &room) in rooms.iter().enumerate() {
+                let first = !rooms[..position].contains(&room);
+                if let Place::Slot(slot) = self.places[room]
+                    && last[room] == index
+                    && first
+                    && !in_place
+                {
+                    self.free.push(slot);
+                }
+            }
+            steps.push(Step {
+                work: self.work(*end, fused.as_ref(), in_place, &steps),
+                inputs,
+                output,
+            });
+        }
+        let output = self.places[self.network.output];
+        (steps, self.slots, output)
+    }
+
+    fn work(&self, end: usize, fused: Option<&Fused>, in_place: bool, before: &[Step]) -> Work {
+        let Some(fused) = fused else { return Work::Layer { node: end, in_place } };
+        let fed = self.network.nodes[fused.node].inputs[0] == 0;
+        let earlier =
+            before.iter().filter(|step| matches!(step.work, Work::Product { fed: Some(_), .. }));
+        Work::Product { fused: fused.clone(), fed: fed.then(|| earlier.count()) }
+    }
+
+    /// What a step reads.
+    fn rooms(&self, end: usize, fused: Option<&Fused>) -> SmallVec<[usize; 4]> {
+        match fused {
+            Some(fused) => {
+                let input = self.network.nodes[fused.node].inputs[0];
+                std::iter::once(input).chain(fused.residual).collect()
+            }
+            None => self.network.nodes[end].inputs.iter().copied().collect(),
+        }
+    }
+
+    /// The last step that reads each room.
+    fn last_uses(&self) -> Vec<usize> {
+        let mut last = vec![0; self.network.shapes.len()];
+        for (index, (end, fused)) in self.groups.iter().enumerate() {
+            for room in self.rooms(*end, fused.as_ref()) {
+                last[room] = index;
+            }
+        }
+        last[self.network.output] = usize::MAX;
+        last
+    }
+
+    /// A free buffer, the smallest that is large enough, else the largest made larger.
+    fn slot(&mut self, features: usize) -> usize {
+        let fits = |&&(_, size): &&(usize, usize)| size >= features;
+        let sizes: Vec<_> = self.free.iter().map(|&slot| (slot, self.slots[slot])).collect();
+        let smallest = sizes.iter().filter(fits).min_by_key(|&&(_, size)| size);
+        let chosen = smallest.or_else(|| sizes.iter().max_by_key(|&&(_, size)| size));
+        let Some(&(slot, size)) = chosen else {
+            self.slots.push(features);
+            return self.slots.len() - 1;
+        };
+        self.free.retain(|&free| free != slot);
+        self.slots[slot] = size.max(features);
+        slot
+    }
+}
