@@ -1,0 +1,78 @@
+"""Which operations matter, and which names see a change that is made in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from landscape._export.traced import Reference, TracedGraph, TracedNode
+from landscape._export.unsupported import Unsupported
+
+__all__ = ["Memory"]
+
+# views where the layout of the memory allows it, copies elsewhere
+_MAY_COPY = {"reshape", "reshape_as", "flatten", "unflatten", "contiguous", "to", "type_as"}
+
+
+class Memory:
+    """The names that may share memory, and where each is read for the last time."""
+
+    def __init__(self, traced: TracedGraph) -> None:
+        self._leaves = {leaf.name for leaf in traced.leaves}
+        self._unclear: set[str] = set()
+        self._groups: dict[str, set[str]] = {name: {name} for name in self._leaves}
+        for node in traced.nodes:
+            self._join(node)
+        self._last_read: dict[str, int] = {}
+        self.needed = self._needed(traced)
+        """The operations that the output depends on, in their order."""
+        self._places = {node.name: place for place, node in enumerate(traced.nodes)}
+
+    def is_leaf(self, name: str) -> bool:
+        """Whether a value may share its memory with an input or with the model."""
+        return not self._groups[name].isdisjoint(self._leaves)
+
+    def overwritten(
+        self, node: TracedNode, name: str, operands: Mapping[str, Any]
+    ) -> tuple[str, ...]:
+        """The names that stand for an operation's result once it has overwritten a value.
+
+        Raises:
+            Unsupported: Another view of the same memory is read later.
+        """
+        place = self._places[node.name]
+        later = [
+            alias
+            for alias in sorted(self._groups[name])
+            if alias in operands and self._last_read.get(alias, -1) > place and alias != node.name
+        ]
+        before = operands[name]
+        unclear = not self._groups[name].isdisjoint(self._unclear)
+        for alias in later:
+            if alias != name and (unclear or operands[alias] is not before):
+                why = f"it overwrites {name}, of which another view ({alias}) is read later"
+                raise Unsupported(node.op, why, node.module)
+        return tuple(dict.fromkeys((name, *later)))
+
+    def _join(self, node: TracedNode) -> None:
+        if not _MAY_COPY.isdisjoint(node.op.split(".")[1:2]):
+            self._unclear.add(node.name)
+        group = {node.name}
+        for name in node.shares:
+            group |= self._groups[name]
+        for name in group:
+            self._groups[name] = group
+
+    def _needed(self, traced: TracedGraph) -> tuple[TracedNode, ...]:
+        read = {value.name for value in traced.outputs if isinstance(value, Reference)}
+        self._last_read.update(dict.fromkeys(read, len(traced.nodes)))
+        found = []
+        for place in range(len(traced.nodes) - 1, -1, -1):
+            node = traced.nodes[place]
+            changes = any(not self._groups[name].isdisjoint(read) for name in node.overwrites)
+            if node.name in read or changes:
+                found.append(node)
+                read.update(node.references)
+                for name in node.references:
+                    self._last_read.setdefault(name, place)
+        return tuple(reversed(found))

@@ -1,0 +1,69 @@
+"""What a name of the traced graph stands for while it is lowered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TypeAlias
+
+from torch import Tensor
+
+__all__ = ["Held", "Operand", "Size", "Value", "Weight"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """Numbers of each sample, computed from its inputs."""
+
+    index: int
+    """Its place in the lowered graph: 0 is the input."""
+    shape: tuple[int, ...]
+    """The axes of one sample, as the traced graph has them."""
+
+    @property
+    def features(self) -> int:
+        """The count of numbers."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A parameter that varies, or the same numbers under other axes."""
+
+    name: str
+    offset: int
+    shape: tuple[int, ...]
+    """As stored: before the transposition."""
+    transposed: bool = False
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes as the traced graph has them."""
+        return self.shape[::-1] if self.transposed else self.shape
+
+    def reshaped(self, shape: tuple[int, ...]) -> Weight:
+        """The same numbers under other axes; only of a weight that is not transposed."""
+        return replace(self, shape=shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Numbers that are the same for every sample and at every point."""
+
+    tensor: Tensor
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes."""
+        return tuple(self.tensor.shape)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A number that depends on the batch size, or no number at all.
+
+    Only reshapes get along with it, since their result is known.
+    """
+
+
+Operand: TypeAlias = Value | Weight | Held | Size

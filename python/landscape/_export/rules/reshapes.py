@@ -1,0 +1,75 @@
+"""Reshapes, which move nothing, and transposed weights.
+
+What a reshape asks for need not be read: the traced graph knows its result, and a result with one
+row a sample is the only one that leaves the samples apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from landscape._export.call import Call
+from landscape._export.operands import Operand, Value, Weight
+from landscape._export.rules.rule import Rule
+
+__all__ = ["RESHAPES"]
+
+
+def _reshape(call: Call) -> Operand:
+    found = call.given("self")
+    if isinstance(found, Value):
+        return call.reshape(found, call.shape)
+    shape = call.node.shape
+    if isinstance(found, Weight) and not found.transposed and shape is not None:
+        plain = tuple(size for size in shape if isinstance(size, int))
+        if len(plain) == len(shape):
+            return found.reshaped(plain)
+    raise call.refused("it reshapes a transposed parameter")
+
+
+def _transpose(call: Call) -> Operand:
+    found = call.given("self")
+    if isinstance(found, Value):
+        raise call.refused("it exchanges the axes of a sample or of the batch")
+    if not isinstance(found, Weight) or len(found.shape) != 2:
+        raise call.refused("it exchanges axes of something else than a matrix")
+    if call.node.shape != found.axes[::-1]:
+        raise call.refused("it leaves the axes where they are")
+    return Weight(found.name, found.offset, found.shape, not found.transposed)
+
+
+def _permuted(call: Call) -> Operand:
+    if sorted(call.integers("dims", 2)) != [0, 1] or call.integers("dims", 2) == [0, 1]:
+        raise call.refused("it is no transposition of a matrix")
+    return _transpose(call)
+
+
+def _transposed(call: Call) -> Operand:
+    if (call.given("dim0") - call.given("dim1")) % 2 == 0:
+        raise call.refused("it is no transposition of a matrix")
+    return _transpose(call)
+
+
+RESHAPES: Mapping[str, Rule] = {
+    **dict.fromkeys(
+        (
+            "aten.flatten.using_ints",
+            "aten.view.default",
+            "aten.view_as.default",
+            "aten.reshape.default",
+            "aten.reshape_as.default",
+            "aten._unsafe_view.default",
+            "aten.unflatten.int",
+            "aten.squeeze.default",
+            "aten.squeeze.dim",
+            "aten.squeeze.dims",
+            "aten.unsqueeze.default",
+        ),
+        _reshape,
+    ),
+    "aten.t.default": _transpose,
+    "aten.numpy_T.default": _transpose,
+    "aten.mT.default": _transpose,
+    "aten.transpose.int": _transposed,
+    "aten.permute.default": _permuted,
+}
