@@ -12,12 +12,12 @@ import logging
 import random
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import Function
+from torch.autograd.function import BackwardCFunction
 from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from landscape._export.unsupported import Unsupported
@@ -49,7 +49,7 @@ def exported(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedProgram
         if isinstance(value, Tensor):
             shapes[value] = {0: batch}
     try:
-        with _restored(model), _quiet(), _plain_state(), _no_derivatives_of_its_own():
+        with _restored(model), _quiet(), _plain_state(), _ordinary_derivatives(model):
             return torch.export.export(model, inputs, dynamic_shapes=shapes, strict=False)
     except Unsupported:
         raise
@@ -170,18 +170,35 @@ def _plain_state() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_derivatives_of_its_own() -> Iterator[None]:
-    """Refuse `autograd.Function`: its forward would be traced and its backward forgotten."""
+def _ordinary_derivatives(model: nn.Module) -> Iterator[None]:
+    """Refuse `autograd.Function`: its forward is traced like any code, its backward forgotten.
 
-    def refuse(cls: type[Function], *_: Any, **__: Any) -> NoReturn:
-        raise Unsupported(cls.__name__, "an autograd.Function defines a derivative of its own")
+    While PyTorch traces it also records a graph for derivatives, in which such functions show.
+    """
+    own: list[str] = []
 
-    own = Function.__dict__.get("apply")
-    setattr(Function, "apply", classmethod(refuse))  # noqa: B010 - the type is PyTorch's
+    def look(_: nn.Module, __: Any, outputs: Any) -> None:
+        own.extend(_own_derivatives(outputs))
+
+    handle = model.register_forward_hook(look)
     try:
         yield
     finally:
-        if own is None:
-            delattr(Function, "apply")
-        else:
-            setattr(Function, "apply", own)  # noqa: B010
+        handle.remove()
+    if own:
+        raise Unsupported(own[0], "an autograd.Function has a derivative of its own")
+
+
+def _own_derivatives(outputs: Any) -> Iterator[str]:
+    """The names of the functions in a graph of derivatives that are not PyTorch's."""
+    leaves = torch.utils._pytree.tree_leaves(outputs)
+    waiting = [leaf.grad_fn for leaf in leaves if isinstance(leaf, Tensor)]
+    seen = set()
+    while waiting:
+        function = waiting.pop()
+        if function is None or function in seen:
+            continue
+        seen.add(function)
+        if isinstance(function, BackwardCFunction):
+            yield type(function).__name__.removesuffix("Backward")
+        waiting.extend(following for following, _ in function.next_functions)

@@ -39,7 +39,7 @@ def _transpose(call: Call) -> Operand:
 
 
 def _permuted(call: Call) -> Operand:
-    if sorted(call.integers("dims", 2)) != [0, 1] or call.integers("dims", 2) == [0, 1]:
+    if call.given("dims") not in ((1, 0), (-1, -2), (-1, 0), (1, -2)):
         raise call.refused("it is no transposition of a matrix")
     return _transpose(call)
 
