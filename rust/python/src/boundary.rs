@@ -5,11 +5,12 @@
 //! tensor without NumPy or the borrow checker knowing.
 
 use landscape_core::Scalar;
+use landscape_core::network::head::Targets;
 use landscape_core::surface::{Normalisation, TensorLayout};
 use numpy::ndarray::{Dimension, Ix1, Ix2};
 use numpy::{
-    Element, PyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray1,
-    PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods,
+    Element, PyArray, PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray,
+    PyReadonlyArray1, PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -91,6 +92,55 @@ impl FromPyObject<'_, '_> for Doubles {
         let array = readable::<f64, Ix1>(&in_order(&object)?, "a 1-D array of float64")?;
         Ok(Self(array.as_slice()?.to_vec()))
     }
+}
+
+/// Indices that are not negative: a 1-D array of int64.
+pub struct Indices(pub Vec<usize>);
+
+impl FromPyObject<'_, '_> for Indices {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let array = readable::<i64, Ix1>(&in_order(&object)?, "a 1-D array of int64")?;
+        let indices = array.as_slice()?.iter().map(|&index| usize::try_from(index));
+        indices.collect::<Result<_, _>>().map(Self).map_err(|_| {
+            PyValueError::new_err("got a negative index; pass indices that count from 0")
+        })
+    }
+}
+
+/// A 1-D array of this storage type, borrowed for reading.
+pub fn vector<'py, S: Element>(object: &Bound<'py, PyAny>) -> PyResult<PyReadonlyArray1<'py, S>> {
+    readable(&in_order(object)?, "a 1-D array of the network's dtype")
+}
+
+/// A 2-D array of this storage type, borrowed for reading.
+pub fn matrix<'py, S: Element>(object: &Bound<'py, PyAny>) -> PyResult<PyReadonlyArray2<'py, S>> {
+    readable(&in_order(object)?, "a 2-D array of the network's dtype")
+}
+
+/// Targets: (samples, positions) of int64 classes, or (samples, outputs) of float64.
+pub fn targets(object: &Bound<'_, PyAny>) -> PyResult<Targets> {
+    let array = in_order(object)?;
+    if let Ok(classes) = array.cast::<PyArray2<i64>>() {
+        let classes = classes.try_readonly()?;
+        let positions = array.shape()[1];
+        return Ok(Targets::Classes { classes: classes.as_slice()?.to_vec(), positions });
+    }
+    let dense = readable::<f64, Ix2>(&array, "a 2-D array of int64 classes or of float64")?;
+    Ok(Targets::Dense { values: dense.as_slice()?.to_vec(), width: array.shape()[1] })
+}
+
+/// The storage type of an array.
+pub fn dtype(object: &Bound<'_, PyAny>) -> PyResult<Dtype> {
+    let array = in_order(object)?;
+    if array.dtype().is_equiv_to(&numpy::dtype::<f32>(object.py())) {
+        return Ok(Dtype::F32);
+    }
+    if array.dtype().is_equiv_to(&numpy::dtype::<f64>(object.py())) {
+        return Ok(Dtype::F64);
+    }
+    Err(unexpected(&array, "an array of float32 or float64"))
 }
 
 /// The tensors of a model: rows (offset, blocks, outer, filters, inner) of int64.

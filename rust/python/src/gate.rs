@@ -1,6 +1,9 @@
 //! The gate through which every long call passes: the GIL, signals and errors.
 
-use landscape_core::Error;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use landscape_core::{Cancel, Error};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -10,6 +13,44 @@ pub fn enter<T: Send>(
     work: impl FnOnce() -> Result<T, Error> + Send,
 ) -> PyResult<T> {
     py.detach(work).map_err(exception)
+}
+
+/// How long Ctrl-C may go unnoticed in work that never calls back into Python.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Runs work that never calls back into Python on a thread of its own, while this one looks for
+/// signals: Ctrl-C raises the work's flag, and becomes a `KeyboardInterrupt` when it has stopped.
+pub fn watch<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&Cancel) -> Result<T, Error> + Send,
+) -> PyResult<T> {
+    let cancel = &Cancel::new();
+    let (result, raised) = py.detach(|| {
+        let (done, wait) = channel();
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(move || {
+                let result = work(cancel);
+                // Nobody listens any more only if this thread is already being unwound.
+                let _ = done.send(());
+                result
+            });
+            let mut raised = None;
+            while wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                if let Err(error) = Python::attach(|py| py.check_signals()) {
+                    cancel.request();
+                    raised.get_or_insert(error);
+                }
+            }
+            (worker.join(), raised)
+        })
+    });
+    if let Some(raised) = raised {
+        return Err(raised);
+    }
+    match result {
+        Ok(result) => result.map_err(exception),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 /// Takes the GIL for a call back into Python, whose exception will leave the gate as the same object.

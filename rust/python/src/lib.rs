@@ -8,6 +8,7 @@
 mod boundary;
 mod gate;
 mod grid;
+mod network;
 mod random;
 mod surface;
 mod vector;
@@ -17,6 +18,8 @@ mod vector;
 mod _core {
     #[pymodule_export]
     use crate::grid::grid;
+    #[pymodule_export]
+    use crate::network::{Network, NetworkCurvature, NetworkPlane, set_threads, threads};
     #[pymodule_export]
     use crate::random::gaussian;
     #[pymodule_export]

@@ -38,13 +38,16 @@ impl<T: Real> Data<T> {
         self.order.len().div_ceil(T::LANES)
     }
 
-    /// Blocks of at most `panels` panels.
+    /// The panels from `first` on, `panels` of them or as many as there are.
+    pub fn block(&self, first: usize, panels: usize) -> Block<'_, T> {
+        let end = (first + panels).min(self.panels());
+        let samples = &self.order[first * T::LANES..self.order.len().min(end * T::LANES)];
+        Block { samples, inputs: &self.values[first * self.panel..end * self.panel] }
+    }
+
+    /// All panels, in blocks of at most `panels`.
     pub fn blocks(&self, panels: usize) -> impl Iterator<Item = Block<'_, T>> {
-        let samples = panels.max(1) * T::LANES;
-        let inputs = self.values.chunks(panels.max(1) * self.panel);
-        self.order.chunks(samples).zip(inputs).enumerate().map(move |(index, (order, inputs))| {
-            Block { samples: order, inputs, first: index * panels }
-        })
+        (0..self.panels()).step_by(panels.max(1)).map(move |first| self.block(first, panels.max(1)))
     }
 }
 
@@ -55,8 +58,6 @@ pub(crate) struct Block<'a, T> {
     pub samples: &'a [usize],
     /// Their inputs.
     pub inputs: &'a [T],
-    /// The first panel's place among all.
-    pub first: usize,
 }
 
 impl<T: Real> Block<'_, T> {

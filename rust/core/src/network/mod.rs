@@ -14,17 +14,42 @@
 //! | `data` | samples in panels |
 //! | `tape` | values and derivatives of a block, node by node |
 //! | `program` | the forward pass in as few steps as can be |
+//! | `threads` | who works |
+//! | `loss` | a network with its data and its loss |
+//! | `points` | parameter vectors, packed |
+//! | `recalibrate` | running statistics re-estimated at a point |
+//! | `evaluate`, `measure` | every panel at every point, and what is made of it |
+//! | `sums`, `plane` | losses at points and on subspaces |
+//! | `derivatives`, `gradients`, `curvature` | the derivatives of L |
 
+mod curvature;
 mod data;
+mod derivatives;
+mod evaluate;
+mod gradients;
 mod graph;
 pub mod head;
 pub mod kernel;
 mod layer;
 mod layers;
+mod loss;
+mod measure;
 mod parameters;
+mod plane;
+mod points;
 mod program;
+mod recalibrate;
 mod shape;
+mod sums;
 mod tape;
+mod threads;
 
+pub use curvature::{NetworkCurvature, Request};
+pub use gradients::Scope;
 pub use graph::Network;
+pub use head::Curvature;
+pub use loss::{NetworkLoss, Samples, Statistics};
+pub use measure::Column;
+pub use plane::NetworkPlane;
 pub use shape::Shape;
+pub use threads::{set_threads, threads};

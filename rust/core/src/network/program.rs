@@ -111,11 +111,6 @@ impl Program {
         self.fed.iter().filter_map(|&node| network.nodes[node].layer.as_product())
     }
 
-    /// Numbers of one panel's buffers.
-    pub fn size(&self) -> usize {
-        self.slots.iter().sum()
-    }
-
     /// Scales and shifts of the normalised products at a point.
     pub fn derive<T: Real>(&self, network: &Network<T>, forward: &[T], derived: &mut Vec<T>) {
         derived.clear();

@@ -72,6 +72,11 @@ impl<T: Real> Network<T> {
         }
     }
 
+    /// The network's output, after a run.
+    pub(crate) fn output_of<'a>(&self, input: &'a [T], values: &'a Rooms<T>) -> &'a [T] {
+        if self.output == 0 { input } else { &values[self.output] }
+    }
+
     /// Tangents of all values along the pass's direction.
     pub(crate) fn push(
         &self,

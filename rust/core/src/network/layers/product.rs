@@ -82,6 +82,16 @@ impl<T: Real> Product<T> {
         self.groups * self.packing.rows() * self.packing.inner() * pairs
     }
 
+    /// Terms of one sum.
+    pub fn depth(&self) -> usize {
+        self.packing.inner() * self.packing.taps()
+    }
+
+    /// Numbers that a panel's output has.
+    pub fn output_size(&self) -> usize {
+        self.groups * self.packing.rows() * self.taps.positions() * T::LANES
+    }
+
     /// The bias at a packed point.
     pub fn bias<'a>(&self, forward: &'a [T]) -> Option<&'a [T]> {
         self.bias.clone().map(|span| &forward[span])

@@ -1,0 +1,92 @@
+//! What gradients and products with second derivatives share: blocks of samples, and sums of
+//! vectors over them that have the same bits on any number of threads.
+//!
+//! Blocks are put together in groups whose number depends on the network and the data alone. A
+//! group adds up its blocks in their order in the network's precision; groups are added in f64.
+
+use rayon::prelude::*;
+
+use crate::error::Error;
+use crate::network::data::Block;
+use crate::network::kernel::Real;
+use crate::network::layer::Moments;
+use crate::network::loss::{NetworkLoss, Statistics};
+
+/// Bytes that a block's values and derivatives may take: they should stay in a processor's cache.
+const BLOCK_BYTES: usize = 256 << 10;
+/// The most panels of a block: by then sums over lanes cost little.
+const BLOCK_PANELS: usize = 16;
+/// The most groups: as many threads can share a point.
+const GROUPS: usize = 32;
+/// Bytes that the groups' vectors may take together.
+const GROUP_BYTES: usize = 256 << 20;
+
+/// The blocks of a pass over samples.
+pub(crate) struct Blocks<'a, T> {
+    pub blocks: Vec<Block<'a, T>>,
+    pub moments: Moments,
+}
+
+impl<T: Real> NetworkLoss<T> {
+    /// All samples, or one batch of the split, in blocks that fit a cache; a batch that is
+    /// normalised by itself is one block.
+    pub(crate) fn blocks(
+        &self,
+        statistics: Statistics<'_, T>,
+        batch: Option<usize>,
+    ) -> Result<Blocks<'_, T>, Error> {
+        let moments = match statistics {
+            Statistics::Stored => Moments::Stored,
+            Statistics::Batch => Moments::Batch,
+            Statistics::Recalibrated(_) => {
+                return Err(Error::Invalid(
+                    "derivatives are not defined for statistics that are re-estimated at every \
+                     point; use those of the batch, or the stored ones"
+                        .into(),
+                ));
+            }
+        };
+        let data = match (batch, moments) {
+            (Some(batch), _) => std::slice::from_ref(self.batch(batch)?),
+            (None, Moments::Stored) => std::slice::from_ref(&self.whole),
+            (None, Moments::Batch) => self.batches(),
+        };
+        let bytes = self.network.tape_size() * T::LANES * size_of::<T>();
+        let panels = (BLOCK_BYTES / bytes.max(1)).clamp(1, BLOCK_PANELS);
+        let blocks = data.iter().flat_map(|data| match moments {
+            Moments::Stored => data.blocks(panels),
+            Moments::Batch => data.blocks(data.panels()),
+        });
+        Ok(Blocks { blocks: blocks.collect(), moments })
+    }
+}
+
+/// How many blocks make a group, for sums of vectors of this many numbers in all.
+pub(crate) fn group_size<T: Real>(blocks: usize, numbers: usize) -> usize {
+    let affordable = GROUP_BYTES / (numbers * size_of::<T>()).max(1);
+    blocks.div_ceil(GROUPS.min(affordable.max(1))).max(1)
+}
+
+/// Σ over groups of what `share` adds to a zeroed vector and returns, the vector in f64.
+pub(crate) fn total<T: Real, B: Sync>(
+    blocks: &[B],
+    numbers: usize,
+    share: impl Fn(&[B], &mut [T]) -> Result<f64, Error> + Sync,
+) -> Result<(f64, Vec<f64>), Error> {
+    let groups: Result<Vec<_>, Error> = blocks
+        .par_chunks(group_size::<T>(blocks.len(), numbers))
+        .map(|group| {
+            let mut vector = vec![T::ZERO; numbers];
+            let sum = share(group, &mut vector)?;
+            Ok((sum, vector))
+        })
+        .collect();
+    let mut sums = (0.0, vec![0.0; numbers]);
+    for (sum, vector) in groups? {
+        sums.0 += sum;
+        for (total, entry) in sums.1.iter_mut().zip(vector) {
+            *total += entry.widen();
+        }
+    }
+    Ok(sums)
+}

@@ -1,0 +1,200 @@
+//! L on an affine subspace of parameters.
+//!
+//! A product that reads the data alone is linear in the coordinates: its values for the origin and
+//! for each basis vector are computed once, and at a point they are combined.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, require};
+use crate::monitor::Cancel;
+use crate::network::evaluate::{Evaluation, Known};
+use crate::network::kernel::{Finish, Isa, Real, Rectify};
+use crate::network::layer::Moments;
+use crate::network::layers::product::Product;
+use crate::network::loss::{NetworkLoss, Statistics};
+use crate::network::measure::{Column, Columns, PerSample};
+use crate::network::points::{Coordinates, Frame, Rules};
+use crate::network::program::Feed;
+use crate::network::threads::install;
+
+/// Bytes of known products that a processor's last cache may be expected to hold.
+const CACHED: usize = 16 << 20;
+/// Bytes of known products that are kept at all.
+const KEPT: usize = 1 << 30;
+
+/// A network's loss on θ(c) = origin + Σᵢ cᵢ basisᵢ.
+pub struct NetworkPlane<T> {
+    loss: Arc<NetworkLoss<T>>,
+    frame: Frame<T>,
+    products: Vec<Option<Products<T>>>,
+}
+
+/// What one product makes of the data, for the origin and each basis vector.
+struct Products<T> {
+    /// (panels, vectors, rows, positions, lanes).
+    values: Vec<T>,
+    /// Numbers of a panel for one vector.
+    size: usize,
+}
+
+impl<T: Real> NetworkPlane<T> {
+    /// The subspace through `origin` along `basis`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the basis is empty or a vector is not of length dim.
+    pub fn new(loss: Arc<NetworkLoss<T>>, origin: &[T], basis: &[&[T]]) -> Result<Self, Error> {
+        require!(!basis.is_empty(), "got no directions; pass at least one");
+        for vector in std::iter::once(&origin).chain(basis) {
+            require!(
+                vector.len() == loss.dim(),
+                "got a vector of {} entries for a network of {} parameters; pass {1}",
+                vector.len(),
+                loss.dim()
+            );
+        }
+        let frame = Frame::new(&loss.network, origin, basis, Rules::Forward);
+        let products = install(|| products(&loss, &frame));
+        Ok(Self { loss, frame, products })
+    }
+
+    /// The number of coordinates.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.frame.dim()
+    }
+
+    /// Sums over the samples at points of coordinates of shape (k, m), into (k, columns).
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] on request, [`Error::Invalid`] where statistics cannot be re-estimated.
+    pub fn sums(
+        &self,
+        coords: &[f64],
+        columns: &[Column],
+        statistics: Statistics<'_, T>,
+        cancel: &Cancel,
+        out: &mut [f64],
+    ) -> Result<(), Error> {
+        let points = Coordinates::new(&self.frame, self.loss.isa, coords);
+        let measure = Columns::new(&self.loss, columns);
+        let known = Combined { plane: self, points: &points };
+        let evaluation = Evaluation { loss: &self.loss, measure: &measure, known: &known, cancel };
+        evaluation.table(&points, statistics)?.sums(out);
+        Ok(())
+    }
+
+    /// Every sample's loss at points of coordinates of shape (k, m), into (k, samples).
+    ///
+    /// # Errors
+    /// As for [`sums`](Self::sums).
+    pub fn sample_losses(
+        &self,
+        coords: &[f64],
+        statistics: Statistics<'_, T>,
+        cancel: &Cancel,
+        out: &mut [f64],
+    ) -> Result<(), Error> {
+        let points = Coordinates::new(&self.frame, self.loss.isa, coords);
+        let known = Combined { plane: self, points: &points };
+        let measure = PerSample::new(&self.loss);
+        let evaluation = Evaluation { loss: &self.loss, measure: &measure, known: &known, cancel };
+        evaluation.table(&points, statistics)?.scatter(self.loss.samples(), out);
+        Ok(())
+    }
+}
+
+/// The products that are worth knowing beforehand.
+fn products<T: Real>(loss: &NetworkLoss<T>, frame: &Frame<T>) -> Vec<Option<Products<T>>> {
+    let vectors = frame.dim() + 1;
+    let mut kept = 0;
+    let fed = loss.program.fed(&loss.network).map(|product| {
+        let size = product.output_size();
+        let bytes = loss.whole.panels() * vectors * size * size_of::<T>();
+        // Combining reads a number for each vector: a short product is computed as fast, unless
+        // the numbers come from a near cache.
+        let worth = if bytes <= CACHED { 8 } else { 24 };
+        let known = product.depth() >= worth * vectors && kept + bytes <= KEPT;
+        kept += if known { bytes } else { 0 };
+        known.then(|| Products { values: multiplied(loss, frame, product, size), size })
+    });
+    fed.collect()
+}
+
+fn multiplied<T: Real>(
+    loss: &NetworkLoss<T>,
+    frame: &Frame<T>,
+    product: &Product<T>,
+    size: usize,
+) -> Vec<T> {
+    let vectors = frame.dim() + 1;
+    let mut values = vec![T::ZERO; loss.whole.panels() * vectors * size];
+    let finish = Finish::Store { scale: None, shift: None, residual: None, relu: Rectify::None };
+    values.par_chunks_mut(vectors * size).enumerate().for_each(|(panel, values)| {
+        let block = loss.whole.block(panel, 1);
+        for (packed, values) in frame.vectors().zip(values.chunks_exact_mut(size)) {
+            let pass = loss.pass(packed, &block, Moments::Stored);
+            product.multiply(&pass, &packed.forward, block.inputs, &finish, values);
+        }
+    });
+    values
+}
+
+/// The plane's products at its points.
+struct Combined<'a, T> {
+    plane: &'a NetworkPlane<T>,
+    points: &'a Coordinates<'a, T>,
+}
+
+impl<T: Real> Known<T> for Combined<'_, T> {
+    type Feed<'b>
+        = Combination<'b, T>
+    where
+        Self: 'b;
+
+    fn at(&self, point: usize, panel: usize) -> Combination<'_, T> {
+        let products = &self.plane.products;
+        Combination { products, coords: self.points.at(point), panel, isa: self.plane.loss.isa }
+    }
+}
+
+struct Combination<'a, T> {
+    products: &'a [Option<Products<T>>],
+    coords: &'a [f64],
+    panel: usize,
+    isa: Isa,
+}
+
+impl<T: Real> Feed<T> for Combination<'_, T> {
+    fn feed(&self, which: usize, y: &mut [T]) -> bool {
+        let Some(Products { values, size }) = &self.products[which] else { return false };
+        let vectors = self.coords.len() + 1;
+        let values = &values[self.panel * vectors * size..][..vectors * size];
+        combine(self.isa, values, self.coords, y);
+        true
+    }
+}
+
+/// The first of some vectors plus the others times the coordinates; two axes in one go.
+fn combine<T: Real>(isa: Isa, vectors: &[T], coords: &[f64], y: &mut [T]) {
+    let (origin, rest) = vectors.split_at(y.len());
+    if let [a, b] = *coords {
+        let (u, v) = rest.split_at(y.len());
+        let (a, b) = (T::narrow(a), T::narrow(b));
+        return isa.run(|| {
+            for (((y, &z), &u), &v) in y.iter_mut().zip(origin).zip(u).zip(v) {
+                *y = z + a * u + b * v;
+            }
+        });
+    }
+    y.copy_from_slice(origin);
+    for (vector, &coord) in rest.chunks_exact(y.len()).zip(coords) {
+        let coord = T::narrow(coord);
+        isa.run(|| {
+            for (y, &entry) in y.iter_mut().zip(vector) {
+                *y += coord * entry;
+            }
+        });
+    }
+}

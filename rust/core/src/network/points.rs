@@ -1,0 +1,159 @@
+//! Parameter vectors as networks take them: given in full, or by their coordinates in a subspace.
+
+use crate::error::{Error, require};
+use crate::network::graph::Network;
+use crate::network::kernel::{Isa, Real};
+use crate::network::layer::Packed;
+
+/// Points to evaluate.
+pub(crate) trait Points<T>: Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Packs one of them; with `both`, for the adjoint rules too.
+    fn pack(&self, index: usize, both: Rules, out: &mut Packed<T>);
+}
+
+/// Which rules a point is packed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// Values alone.
+    Forward,
+    /// Derivatives as well.
+    Both,
+}
+
+/// Points given in full, row by row.
+pub(crate) struct Rows<'a, T> {
+    network: &'a Network<T>,
+    rows: &'a [T],
+}
+
+impl<'a, T: Real> Rows<'a, T> {
+    /// The points of shape (k, dim).
+    pub fn new(network: &'a Network<T>, rows: &'a [T]) -> Result<Self, Error> {
+        let dim = network.dim();
+        require!(
+            dim > 0 && rows.len().is_multiple_of(dim),
+            "got {} numbers for points of {dim} parameters; pass a multiple",
+            rows.len()
+        );
+        Ok(Self { network, rows })
+    }
+}
+
+impl<T: Real> Points<T> for Rows<'_, T> {
+    fn count(&self) -> usize {
+        self.rows.len() / self.network.dim()
+    }
+
+    fn pack(&self, index: usize, rules: Rules, out: &mut Packed<T>) {
+        let dim = self.network.dim();
+        self.network.pack(&self.rows[index * dim..][..dim], rules, out);
+    }
+}
+
+impl<T: Real> Network<T> {
+    /// Packs a point.
+    pub(crate) fn pack(&self, theta: &[T], rules: Rules, out: &mut Packed<T>) {
+        self.forward.pack(theta, &self.held, &mut out.forward);
+        out.backward.clear();
+        if rules == Rules::Both {
+            self.backward.pack(theta, &self.held, &mut out.backward);
+        }
+    }
+
+    /// Packs a direction, along which nothing that is held moves.
+    pub(crate) fn pack_direction(&self, direction: &[T], rules: Rules, out: &mut Packed<T>) {
+        self.forward.pack(direction, &[], &mut out.forward);
+        out.backward.clear();
+        if rules == Rules::Both {
+            self.backward.pack(direction, &[], &mut out.backward);
+        }
+    }
+}
+
+/// An affine subspace in packed form: a packed point is the same combination of packed vectors.
+pub(crate) struct Frame<T> {
+    origin: Packed<T>,
+    basis: Vec<Packed<T>>,
+}
+
+impl<T: Real> Frame<T> {
+    /// The subspace through `origin` along `basis`, vectors of length dim.
+    pub fn new(network: &Network<T>, origin: &[T], basis: &[&[T]], rules: Rules) -> Self {
+        let mut packed = Self { origin: Packed::default(), basis: Vec::new() };
+        network.pack(origin, rules, &mut packed.origin);
+        for vector in basis {
+            let mut direction = Packed::default();
+            network.pack_direction(vector, rules, &mut direction);
+            packed.basis.push(direction);
+        }
+        packed
+    }
+
+    /// The number of coordinates.
+    pub fn dim(&self) -> usize {
+        self.basis.len()
+    }
+
+    /// The packed origin and the packed basis.
+    pub fn vectors(&self) -> impl Iterator<Item = &Packed<T>> {
+        std::iter::once(&self.origin).chain(&self.basis)
+    }
+}
+
+/// Points of a subspace, by their coordinates.
+pub(crate) struct Coordinates<'a, T> {
+    frame: &'a Frame<T>,
+    isa: Isa,
+    coords: &'a [f64],
+}
+
+impl<'a, T: Real> Coordinates<'a, T> {
+    /// The points of coordinates of shape (k, m).
+    pub fn new(frame: &'a Frame<T>, isa: Isa, coords: &'a [f64]) -> Self {
+        Self { frame, isa, coords }
+    }
+
+    /// The coordinates of a point.
+    pub fn at(&self, index: usize) -> &'a [f64] {
+        &self.coords[index * self.frame.dim()..][..self.frame.dim()]
+    }
+}
+
+impl<T: Real> Points<T> for Coordinates<'_, T> {
+    fn count(&self) -> usize {
+        self.coords.len() / self.frame.dim()
+    }
+
+    fn pack(&self, index: usize, rules: Rules, out: &mut Packed<T>) {
+        let coords = self.at(index);
+        let forward = self.frame.vectors().map(|packed| packed.forward.as_slice());
+        combine(self.isa, forward, coords, &mut out.forward);
+        out.backward.clear();
+        if rules == Rules::Both {
+            let backward = self.frame.vectors().map(|packed| packed.backward.as_slice());
+            combine(self.isa, backward, coords, &mut out.backward);
+        }
+    }
+}
+
+/// The first vector plus the others times the coordinates.
+pub(crate) fn combine<'a, T: Real>(
+    isa: Isa,
+    mut vectors: impl Iterator<Item = &'a [T]>,
+    coords: &[f64],
+    out: &mut Vec<T>,
+) {
+    out.clear();
+    out.extend_from_slice(vectors.next().unwrap_or_default());
+    for (vector, &coord) in vectors.zip(coords) {
+        let coord = T::narrow(coord);
+        isa.run(|| {
+            for (out, &entry) in out.iter_mut().zip(vector) {
+                *out += coord * entry;
+            }
+        });
+    }
+}

@@ -1,0 +1,55 @@
+//! Running statistics re-estimated at a point.
+
+use crate::error::{Error, require};
+use crate::monitor::Cancel;
+use crate::network::kernel::Real;
+use crate::network::layer::Moments;
+use crate::network::loss::{NetworkLoss, Room};
+
+impl<T: Real> NetworkLoss<T> {
+    /// Replaces the running statistics of the room's packed point by those of these data: means and
+    /// unbiased variances of the batches, averaged with their sizes as weights, where every layer
+    /// before normalises by the batch as well.
+    pub(crate) fn recalibrate(&self, room: &mut Room<T>, cancel: &Cancel) -> Result<(), Error> {
+        let mut sums: Vec<Vec<(f64, f64)>> = Vec::new();
+        let mut total = 0.0;
+        let Room { point, values, .. } = room;
+        for batch in self.batches() {
+            cancel.check()?;
+            let block = batch.block(0, batch.panels());
+            let pass = self.pass(point, &block, Moments::Batch);
+            let weight = block.samples.len() as f64;
+            let (mut layer, mut lonely) = (0, false);
+            self.network.run_through(&pass, block.inputs, values, |node, x| {
+                let Some(norm) = node.layer.as_normalisation() else { return };
+                let count = norm.count(block.samples.len());
+                lonely |= count < 2;
+                let unbiased = count as f64 / (count as f64 - 1.0);
+                if sums.len() == layer {
+                    sums.push(vec![(0.0, 0.0); norm.channels()]);
+                }
+                for (sum, (mean, variance)) in
+                    sums[layer].iter_mut().zip(norm.statistics(&pass, x[0]))
+                {
+                    sum.0 += weight * mean;
+                    sum.1 += weight * variance * unbiased;
+                }
+                layer += 1;
+            });
+            require!(
+                !lonely,
+                "got a batch with one value per channel, whose variance is unknown; pass larger \
+                 batches"
+            );
+            total += weight;
+        }
+        let norms = self.network.nodes.iter().filter_map(|node| node.layer.as_normalisation());
+        for (norm, mut statistics) in norms.zip(sums) {
+            for (mean, variance) in &mut statistics {
+                (*mean, *variance) = (*mean / total, *variance / total);
+            }
+            norm.store(&mut point.forward, &statistics);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! Networks that the core evaluates itself: classes of either precision.
+
+mod typed;
+
+use std::sync::Arc;
+
+use landscape_core::network::{self as core, Column, Curvature};
+use numpy::{PyArray1, PyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::boundary::{Doubles, Dtype, Indices, dtype};
+use typed::{Asked, TypedCurvature, TypedNetwork, TypedPlane};
+
+/// Described in `_core.pyi`.
+#[pyclass(frozen, module = "landscape._core")]
+pub struct Network(Arc<dyn TypedNetwork>);
+
+/// Described in `_core.pyi`.
+#[pyclass(frozen, module = "landscape._core")]
+pub struct NetworkPlane(Box<dyn TypedPlane>);
+
+/// Described in `_core.pyi`.
+#[pyclass(frozen, module = "landscape._core")]
+pub struct NetworkCurvature(Box<dyn TypedCurvature>);
+
+#[pymethods]
+impl Network {
+    #[new]
+    #[pyo3(signature = (graph, *, dim, held, inputs, head, targets, weights, split))]
+    #[expect(clippy::too_many_arguments, reason = "what Python passes by name")]
+    fn new(
+        py: Python<'_>,
+        graph: &str,
+        dim: usize,
+        held: &Bound<'_, PyAny>,
+        inputs: &Bound<'_, PyAny>,
+        head: &str,
+        targets: &Bound<'_, PyAny>,
+        weights: Doubles,
+        split: Vec<Indices>,
+    ) -> PyResult<Self> {
+        let parts = typed::Parts { graph, dim, held, inputs, head, targets, weights, split };
+        match dtype(inputs)? {
+            Dtype::F32 => typed::build::<f32>(py, parts).map(Self),
+            Dtype::F64 => typed::build::<f64>(py, parts).map(Self),
+        }
+    }
+
+    #[getter]
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    #[getter]
+    fn samples(&self) -> usize {
+        self.0.samples()
+    }
+
+    /// Multiply-adds of one sample's matrix products.
+    #[getter]
+    fn operations(&self) -> usize {
+        self.0.operations()
+    }
+
+    /// Numbers that a sample's values and derivatives take.
+    #[getter]
+    fn tape_size(&self) -> usize {
+        self.0.tape_size()
+    }
+
+    #[pyo3(signature = (points, *, columns, statistics, source=None))]
+    fn sums<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        columns: &str,
+        statistics: &str,
+        source: Option<PyRef<'_, Self>>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let asked = asked(statistics, source.as_deref(), self)?;
+        self.0.sums(py, points, &parsed(columns)?, &asked)
+    }
+
+    #[pyo3(signature = (points, *, statistics, source=None))]
+    fn sample_losses<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        statistics: &str,
+        source: Option<PyRef<'_, Self>>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        self.0.sample_losses(py, points, &asked(statistics, source.as_deref(), self)?)
+    }
+
+    #[pyo3(signature = (points, *, scale, statistics, batches=None))]
+    fn gradients<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        scale: Doubles,
+        statistics: &str,
+        batches: Option<Indices>,
+    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>)> {
+        self.0.gradients(py, points, &scale.0, &asked(statistics, None, self)?, batches)
+    }
+
+    #[pyo3(signature = (origin, basis))]
+    fn plane(
+        &self,
+        py: Python<'_>,
+        origin: &Bound<'_, PyAny>,
+        basis: Vec<Bound<'_, PyAny>>,
+    ) -> PyResult<NetworkPlane> {
+        self.0.plane(py, origin, &basis).map(NetworkPlane)
+    }
+
+    #[pyo3(signature = (point, *, kind, scale, statistics, memory))]
+    fn curvature(
+        &self,
+        py: Python<'_>,
+        point: &Bound<'_, PyAny>,
+        kind: &str,
+        scale: f64,
+        statistics: &str,
+        memory: usize,
+    ) -> PyResult<NetworkCurvature> {
+        let asked = asked(statistics, None, self)?;
+        self.0.curvature(py, point, curvature(kind)?, scale, &asked, memory).map(NetworkCurvature)
+    }
+}
+
+#[pymethods]
+impl NetworkPlane {
+    #[getter]
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    #[pyo3(signature = (coords, *, columns, statistics, source=None))]
+    fn sums<'py>(
+        &self,
+        py: Python<'py>,
+        coords: &Bound<'py, PyAny>,
+        columns: &str,
+        statistics: &str,
+        source: Option<PyRef<'_, Network>>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let asked = plane_asked(statistics, source.as_deref())?;
+        self.0.sums(py, coords, &parsed(columns)?, &asked)
+    }
+
+    #[pyo3(signature = (coords, *, statistics, source=None))]
+    fn sample_losses<'py>(
+        &self,
+        py: Python<'py>,
+        coords: &Bound<'py, PyAny>,
+        statistics: &str,
+        source: Option<PyRef<'_, Network>>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        self.0.sample_losses(py, coords, &plane_asked(statistics, source.as_deref())?)
+    }
+}
+
+#[pymethods]
+impl NetworkCurvature {
+    /// Whether values and derivatives are kept between products.
+    #[getter]
+    fn retained(&self) -> bool {
+        self.0.retained()
+    }
+
+    #[pyo3(signature = (vectors))]
+    fn apply<'py>(
+        &self,
+        py: Python<'py>,
+        vectors: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.0.apply(py, vectors)
+    }
+}
+
+/// Evaluates networks on so many threads from now on.
+#[pyfunction]
+#[pyo3(signature = (count))]
+pub fn set_threads(py: Python<'_>, count: usize) -> PyResult<()> {
+    crate::gate::enter(py, || core::set_threads(count))
+}
+
+/// How many threads networks are evaluated on.
+#[pyfunction]
+pub fn threads() -> usize {
+    core::threads()
+}
+
+/// Statistics by their name; without a source, they are re-estimated on the network's own data.
+fn asked(name: &str, source: Option<&Network>, own: &Network) -> PyResult<Asked> {
+    plane_asked(name, Some(source.unwrap_or(own)))
+}
+
+fn plane_asked(name: &str, source: Option<&Network>) -> PyResult<Asked> {
+    match (name, source) {
+        ("stored", _) => Ok(Asked::Stored),
+        ("batch", _) => Ok(Asked::Batch),
+        ("recalibrated", Some(source)) => Ok(Asked::Recalibrated(Arc::clone(&source.0))),
+        _ => Err(PyValueError::new_err(format!(
+            "got the statistics {name:?}; pass 'stored', 'batch', or 'recalibrated' with a source"
+        ))),
+    }
+}
+
+fn parsed(columns: &str) -> PyResult<Vec<Column>> {
+    let column = |letter| match letter {
+        'l' => Ok(Column::Loss),
+        'h' => Ok(Column::Hits),
+        'q' => Ok(Column::Squares),
+        'x' => Ok(Column::Cross),
+        _ => Err(PyValueError::new_err(format!(
+            "got the column {letter:?}; pass some of l (loss), h (hits), q (squares), x (cross)"
+        ))),
+    };
+    columns.chars().map(column).collect()
+}
+
+fn curvature(kind: &str) -> PyResult<Curvature> {
+    match kind {
+        "hessian" => Ok(Curvature::Hessian),
+        "gauss_newton" => Ok(Curvature::GaussNewton),
+        "fisher" => Ok(Curvature::Fisher),
+        "empirical_fisher" => Ok(Curvature::EmpiricalFisher),
+        _ => Err(PyValueError::new_err(format!(
+            "got the curvature {kind:?}; pass 'hessian', 'gauss_newton', 'fisher' or \
+             'empirical_fisher'"
+        ))),
+    }
+}

@@ -1,0 +1,379 @@
+//! Networks of one precision, behind an interface that names none.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use landscape_core::network::kernel::Real;
+use landscape_core::network::{
+    Column, Curvature, Network, NetworkCurvature, NetworkLoss, NetworkPlane, Request, Samples,
+    Scope, Statistics, head,
+};
+use landscape_core::{Cancel, Error, LinearOperator};
+use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::boundary::{Doubles, Indices, matrix, table, targets, vector};
+use crate::gate;
+
+/// Multiply-adds that take a few milliseconds: shorter work is not worth a thread that watches.
+const SHORT: usize = 1 << 28;
+
+/// Runs short work at once, and long work where Ctrl-C can stop it.
+fn run<T: Send>(
+    py: Python<'_>,
+    operations: usize,
+    work: impl FnOnce(&Cancel) -> Result<T, Error> + Send,
+) -> PyResult<T> {
+    if operations < SHORT {
+        return gate::enter(py, || work(&Cancel::new()));
+    }
+    gate::watch(py, work)
+}
+
+/// Where statistics come from, as Python asks for them.
+pub enum Asked {
+    Stored,
+    Batch,
+    Recalibrated(Arc<dyn TypedNetwork>),
+}
+
+impl Asked {
+    fn typed<T: Real>(&self) -> PyResult<Statistics<'_, T>> {
+        match self {
+            Self::Stored => Ok(Statistics::Stored),
+            Self::Batch => Ok(Statistics::Batch),
+            Self::Recalibrated(source) => {
+                let source = source.as_any().downcast_ref::<Typed<T>>().ok_or_else(|| {
+                    PyValueError::new_err(
+                        "the source of the statistics has another dtype; build both networks alike",
+                    )
+                })?;
+                Ok(Statistics::Recalibrated(&source.0))
+            }
+        }
+    }
+}
+
+/// What Python builds a network from.
+pub struct Parts<'a, 'py> {
+    pub graph: &'a str,
+    pub dim: usize,
+    pub held: &'a Bound<'py, PyAny>,
+    pub inputs: &'a Bound<'py, PyAny>,
+    pub head: &'a str,
+    pub targets: &'a Bound<'py, PyAny>,
+    pub weights: Doubles,
+    pub split: Vec<Indices>,
+}
+
+/// A network, whatever its precision.
+pub trait TypedNetwork: Send + Sync {
+    fn dim(&self) -> usize;
+    fn samples(&self) -> usize;
+    fn operations(&self) -> usize;
+    fn tape_size(&self) -> usize;
+    fn as_any(&self) -> &dyn Any;
+
+    fn sums<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        columns: &[Column],
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
+
+    fn sample_losses<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
+
+    fn gradients<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        scale: &[f64],
+        asked: &Asked,
+        batches: Option<Indices>,
+    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>)>;
+
+    fn plane(
+        &self,
+        py: Python<'_>,
+        origin: &Bound<'_, PyAny>,
+        basis: &[Bound<'_, PyAny>],
+    ) -> PyResult<Box<dyn TypedPlane>>;
+
+    fn curvature(
+        &self,
+        py: Python<'_>,
+        point: &Bound<'_, PyAny>,
+        kind: Curvature,
+        scale: f64,
+        asked: &Asked,
+        memory: usize,
+    ) -> PyResult<Box<dyn TypedCurvature>>;
+}
+
+/// A plane, whatever its precision.
+pub trait TypedPlane: Send + Sync {
+    fn dim(&self) -> usize;
+
+    fn sums<'py>(
+        &self,
+        py: Python<'py>,
+        coords: &Bound<'py, PyAny>,
+        columns: &[Column],
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
+
+    fn sample_losses<'py>(
+        &self,
+        py: Python<'py>,
+        coords: &Bound<'py, PyAny>,
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
+}
+
+/// A curvature, whatever its precision.
+pub trait TypedCurvature: Send + Sync {
+    fn retained(&self) -> bool;
+
+    fn apply<'py>(
+        &self,
+        py: Python<'py>,
+        vectors: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>>;
+}
+
+struct Typed<T>(Arc<NetworkLoss<T>>);
+
+struct Plane<T> {
+    loss: Arc<NetworkLoss<T>>,
+    plane: NetworkPlane<T>,
+}
+
+struct Bent<T> {
+    loss: Arc<NetworkLoss<T>>,
+    curvature: NetworkCurvature<T>,
+}
+
+/// A network of this precision.
+pub fn build<T: Real + Element>(
+    py: Python<'_>,
+    parts: Parts<'_, '_>,
+) -> PyResult<Arc<dyn TypedNetwork>> {
+    let held = vector::<T>(parts.held)?.as_slice()?.to_vec();
+    let inputs = matrix::<T>(parts.inputs)?.as_slice()?.to_vec();
+    let targets = targets(parts.targets)?;
+    let split = parts.split.into_iter().map(|batch| batch.0).collect();
+    let (graph, head, weights) = (parts.graph, parts.head, parts.weights.0);
+    let loss = gate::enter(py, move || {
+        let network = Network::from_json(graph, parts.dim, held)?;
+        let head = head::from_json(head, targets, network.output())?;
+        NetworkLoss::new(network, Samples { inputs, weights, split }, head)
+    })?;
+    Ok(Arc::new(Typed(Arc::new(loss))))
+}
+
+impl<T> Typed<T>
+where
+    T: Real,
+{
+    /// Multiply-adds of all samples at so many points.
+    fn cost(&self, points: usize) -> usize {
+        cost(&self.0, points)
+    }
+}
+
+fn cost<T: Real>(loss: &NetworkLoss<T>, points: usize) -> usize {
+    loss.operations().saturating_mul(loss.samples()).saturating_mul(points)
+}
+
+impl<T: Real + Element> TypedNetwork for Typed<T> {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn samples(&self) -> usize {
+        self.0.samples()
+    }
+
+    fn operations(&self) -> usize {
+        self.0.operations()
+    }
+
+    fn tape_size(&self) -> usize {
+        self.0.tape_size()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn sums<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        columns: &[Column],
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let points = matrix::<T>(points)?;
+        let (rows, points) = (points.dims()[0], points.as_slice()?);
+        let statistics = asked.typed()?;
+        let mut out = vec![0.0; rows * columns.len()];
+        let out = run(py, self.cost(rows), |cancel| {
+            self.0.sums(points, columns, statistics, cancel, &mut out)?;
+            Ok(out)
+        })?;
+        table(py, out, columns.len())
+    }
+
+    fn sample_losses<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let points = matrix::<T>(points)?;
+        let (rows, points) = (points.dims()[0], points.as_slice()?);
+        let statistics = asked.typed()?;
+        let mut out = vec![0.0; rows * self.samples()];
+        let out = run(py, self.cost(rows), |cancel| {
+            self.0.sample_losses(points, statistics, cancel, &mut out)?;
+            Ok(out)
+        })?;
+        table(py, out, self.samples())
+    }
+
+    fn gradients<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        scale: &[f64],
+        asked: &Asked,
+        batches: Option<Indices>,
+    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>)> {
+        let points = matrix::<T>(points)?;
+        let (rows, points) = (points.dims()[0], points.as_slice()?);
+        let statistics = asked.typed()?;
+        let batches = batches.map(|batches| batches.0);
+        let mut losses = vec![0.0; rows];
+        let mut gradients = vec![T::ZERO; points.len()];
+        let (losses, gradients) = run(py, self.cost(3 * rows), |cancel| {
+            let scope = Scope { statistics, scale, batches: batches.as_deref() };
+            self.0.gradients(points, &scope, cancel, &mut losses, &mut gradients)?;
+            Ok((losses, gradients))
+        })?;
+        let gradients = PyArray1::from_vec(py, gradients).reshape([rows, self.dim()])?;
+        Ok((PyArray1::from_vec(py, losses), gradients.into_any()))
+    }
+
+    fn plane(
+        &self,
+        py: Python<'_>,
+        origin: &Bound<'_, PyAny>,
+        basis: &[Bound<'_, PyAny>],
+    ) -> PyResult<Box<dyn TypedPlane>> {
+        let origin = vector::<T>(origin)?;
+        let basis = basis.iter().map(vector::<T>).collect::<PyResult<Vec<_>>>()?;
+        let origin = origin.as_slice()?;
+        let basis = basis.iter().map(|v| Ok(v.as_slice()?)).collect::<PyResult<Vec<_>>>()?;
+        let loss = Arc::clone(&self.0);
+        let plane = gate::enter(py, || NetworkPlane::new(loss, origin, &basis))?;
+        Ok(Box::new(Plane { loss: Arc::clone(&self.0), plane }))
+    }
+
+    fn curvature(
+        &self,
+        py: Python<'_>,
+        point: &Bound<'_, PyAny>,
+        kind: Curvature,
+        scale: f64,
+        asked: &Asked,
+        memory: usize,
+    ) -> PyResult<Box<dyn TypedCurvature>> {
+        let point = vector::<T>(point)?;
+        let point = point.as_slice()?;
+        let request = Request { kind, statistics: asked.typed()?, scale, memory };
+        let loss = Arc::clone(&self.0);
+        let curvature =
+            run(py, self.cost(3), |cancel| NetworkCurvature::new(loss, point, &request, cancel))?;
+        Ok(Box::new(Bent { loss: Arc::clone(&self.0), curvature }))
+    }
+}
+
+impl<T: Real + Element> TypedPlane for Plane<T> {
+    fn dim(&self) -> usize {
+        self.plane.dim()
+    }
+
+    fn sums<'py>(
+        &self,
+        py: Python<'py>,
+        coords: &Bound<'py, PyAny>,
+        columns: &[Column],
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let coords = coordinates(coords, self.plane.dim())?;
+        let rows = coords.len() / self.plane.dim();
+        let statistics = asked.typed()?;
+        let mut out = vec![0.0; rows * columns.len()];
+        let out = run(py, cost(&self.loss, rows), |cancel| {
+            self.plane.sums(&coords, columns, statistics, cancel, &mut out)?;
+            Ok(out)
+        })?;
+        table(py, out, columns.len())
+    }
+
+    fn sample_losses<'py>(
+        &self,
+        py: Python<'py>,
+        coords: &Bound<'py, PyAny>,
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let coords = coordinates(coords, self.plane.dim())?;
+        let rows = coords.len() / self.plane.dim();
+        let statistics = asked.typed()?;
+        let mut out = vec![0.0; rows * self.loss.samples()];
+        let out = run(py, cost(&self.loss, rows), |cancel| {
+            self.plane.sample_losses(&coords, statistics, cancel, &mut out)?;
+            Ok(out)
+        })?;
+        table(py, out, self.loss.samples())
+    }
+}
+
+impl<T: Real + Element> TypedCurvature for Bent<T> {
+    fn retained(&self) -> bool {
+        self.curvature.retained()
+    }
+
+    fn apply<'py>(
+        &self,
+        py: Python<'py>,
+        vectors: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let vectors = matrix::<T>(vectors)?;
+        let (dims, vectors) = (vectors.dims(), vectors.as_slice()?);
+        let mut out = vec![T::ZERO; vectors.len()];
+        let out = run(py, cost(&self.loss, 6 * dims[0]), |cancel| {
+            self.curvature.apply(vectors, &mut out, cancel)?;
+            Ok(out)
+        })?;
+        Ok(PyArray1::from_vec(py, out).reshape([dims[0], dims[1]])?.into_any())
+    }
+}
+
+fn coordinates(coords: &Bound<'_, PyAny>, dim: usize) -> PyResult<Vec<f64>> {
+    let coords = matrix::<f64>(coords)?;
+    if coords.dims()[1] != dim {
+        return Err(PyValueError::new_err(format!(
+            "got coordinates of shape {:?}; pass (points, {dim})",
+            coords.dims()
+        )));
+    }
+    Ok(coords.as_slice()?.to_vec())
+}
