@@ -1,29 +1,82 @@
 //! The instruction set, found at run time.
 
+use std::sync::LazyLock;
+
+use super::simd;
+
 /// An instruction set that this machine has: whoever holds one may use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(());
+pub struct Isa(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    Plain,
+}
+
+static AVAILABLE: LazyLock<Vec<Isa>> = LazyLock::new(|| {
+    let mut kinds = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
+        kinds.extend((avx2 && avx512).then_some(Kind::Avx512));
+        kinds.extend(avx2.then_some(Kind::Avx2));
+    }
+    #[cfg(target_arch = "aarch64")]
+    kinds.push(Kind::Neon);
+    kinds.push(Kind::Plain);
+    kinds.into_iter().map(Isa).collect()
+});
 
 impl Isa {
     /// No more than what every machine of this architecture has.
-    pub const PLAIN: Self = Self(());
+    pub const PLAIN: Self = Self(Kind::Plain);
 
     /// The best one that this machine has.
     #[must_use]
     pub fn detect() -> Self {
-        Self::PLAIN
+        AVAILABLE[0]
     }
 
     /// All that this machine has, the best one first.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        vec![Self::PLAIN]
+        AVAILABLE.clone()
     }
 
     /// Runs a loop compiled for this instruction set: the compiler makes vector instructions of it.
     /// A `mul_add` in it would be a call to a function on machines that have no such instruction.
     #[inline]
     pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
-        work()
+        simd::run(self, work)
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Isa;
+
+    #[test]
+    fn the_best_comes_first_and_the_plain_one_last() {
+        let available = Isa::available();
+        assert_eq!(available.first(), Some(&Isa::detect()));
+        assert_eq!(available.last(), Some(&Isa::PLAIN));
+    }
+
+    #[test]
+    fn every_one_runs_the_same_loop() {
+        for isa in Isa::available() {
+            assert_eq!(isa.run(|| (0..100_u32).map(|i| i * i).sum::<u32>()), 328_350);
+        }
     }
 }

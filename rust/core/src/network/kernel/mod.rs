@@ -10,11 +10,15 @@
 //! |---|---|
 //! | `real` | f32 and f64 as networks compute with them |
 //! | `isa` | the instruction set, found at run time |
+//! | `vector` | what kernels ask of a vector register |
+//! | `simd` | the registers: all that is unsafe lies there |
 //! | `packing` | the order of weights in memory |
 //! | `taps` | which position of the input feeds which of the output |
 //! | `product` | weights times a panel |
 //! | `reduce` | the gradient of that product by its weights |
 //! | `math` | element-wise functions |
+
+#![allow(clippy::inline_always, reason = "registers must not pass through calls")]
 
 mod isa;
 mod math;
@@ -22,7 +26,11 @@ mod packing;
 mod product;
 mod real;
 mod reduce;
+mod simd;
 mod taps;
+#[cfg(test)]
+mod tests;
+mod vector;
 
 pub use isa::Isa;
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};

@@ -15,13 +15,19 @@ pub struct Packing {
     rows: usize,
     taps: usize,
     inner: usize,
+    groups: Vec<Range<usize>>,
 }
 
 impl Packing {
     /// The order of `rows` × (`taps` · `inner`) weights.
     #[must_use]
     pub fn new(rows: usize, taps: usize, inner: usize) -> Self {
-        Self { rows, taps, inner }
+        let mut start = 0;
+        let group = |size| {
+            start += size;
+            start - size..start
+        };
+        Self { rows, taps, inner, groups: sizes(rows).map(group).collect() }
     }
 
     /// How many weights there are.
@@ -52,36 +58,30 @@ impl Packing {
     /// Where a weight lies.
     #[must_use]
     pub fn index(&self, row: usize, tap: usize, inner: usize) -> usize {
-        let group = self.group_of(row);
+        let group = &self.groups[(row / GROUP).min(self.groups.len() - 1)];
+        // The last but one may be short, and its rows then begin the last.
+        let group = if row < group.end { group } else { &self.groups[self.groups.len() - 1] };
         let depth = tap * self.inner + inner;
         group.start * self.taps * self.inner + depth * group.len() + row - group.start
     }
 
     /// The groups, in order.
-    #[cfg_attr(not(test), expect(dead_code))]
-    pub(super) fn groups(&self) -> impl Iterator<Item = Range<usize>> {
-        let mut start = 0;
-        std::iter::from_fn(move || {
-            let group = (start < self.rows).then(|| self.group_of(start));
-            start = group.as_ref().map_or(start, |group| group.end);
-            group
-        })
+    pub(super) fn groups(&self) -> &[Range<usize>] {
+        &self.groups
     }
+}
 
-    /// The group of a row.
-    fn group_of(&self, row: usize) -> Range<usize> {
-        let (full, shared) = match self.rows % GROUP {
-            0 => (self.rows, 0),
-            rest @ 1..=3 if self.rows > GROUP => (self.rows - rest - GROUP, rest + GROUP),
-            rest => (self.rows - rest, rest),
-        };
-        if row < full {
-            let start = row - row % GROUP;
-            return start..start + GROUP;
+/// The sizes of the groups of so many rows.
+fn sizes(rows: usize) -> impl Iterator<Item = usize> {
+    let (full, last) = match rows % GROUP {
+        0 => (rows / GROUP, [0, 0]),
+        rest @ 1..=3 if rows > GROUP => {
+            let shared = GROUP + rest;
+            (rows / GROUP - 1, [shared.div_ceil(2), shared / 2])
         }
-        let first = if shared > GROUP { full + shared.div_ceil(2) } else { self.rows };
-        if row < first { full..first } else { first..self.rows }
-    }
+        rest => (rows / GROUP, [rest, 0]),
+    };
+    std::iter::repeat_n(GROUP, full).chain(last).filter(|&size| size > 0)
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_last_groups_share_what_remains() {
-        let sizes = |rows| Packing::new(rows, 1, 1).groups().map(|group| group.len()).collect();
+        let sizes = |rows| super::sizes(rows).collect();
         let cases: [(usize, &[usize]); 13] = [
             (0, &[]),
             (1, &[1]),

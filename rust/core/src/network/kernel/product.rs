@@ -1,9 +1,13 @@
 //! Weights times a panel.
 
+use std::array::from_fn;
+use std::ops::Range;
+
 use super::isa::Isa;
-use super::packing::Packing;
+use super::packing::{GROUP, Packing};
 use super::real::Real;
 use super::taps::Taps;
+use super::vector::{Kernel, Simd, Vector};
 
 /// What becomes of the sums of a product before they reach memory.
 #[derive(Clone, Copy, Debug)]
@@ -49,33 +53,172 @@ pub fn product<T: Real>(
     y: &mut [T],
 ) {
     check(packing, weights, taps, x, finish, y);
-    isa.run(|| {
-        let lanes = T::LANES;
-        for p in 0..taps.positions() {
-            for row in 0..packing.rows() {
-                for lane in 0..lanes {
-                    let mut sum = T::ZERO;
-                    for (tap, source) in taps.sources(p).iter().enumerate() {
-                        let Some(source) = source else { continue };
-                        for c in 0..packing.inner() {
-                            let x = x[(c * taps.source_positions() + source) * lanes + lane];
-                            sum += weights[packing.index(row, tap, c)] * x;
-                        }
-                    }
-                    let place = (row * taps.positions() + p) * lanes + lane;
-                    y[place] = match *finish {
-                        Finish::Add => y[place] + sum,
-                        Finish::Store { scale, shift, residual, relu } => {
-                            let mut sum = scale.map_or(sum, |scale| sum * scale[row]);
-                            sum = shift.map_or(sum, |shift| sum + shift[row]);
-                            sum = residual.map_or(sum, |residual| sum + residual[place]);
-                            if relu == Rectify::Relu { sum.maximum(T::ZERO) } else { sum }
-                        }
-                    };
+    let gathered = by_position(x, packing.inner(), taps.source_positions());
+    let x = gathered.as_deref().unwrap_or(x);
+    T::dispatch(isa, Product { packing, weights, taps, x, finish, y });
+}
+
+/// The panel as `[position][channel][lane]`, where it is not that already: a tile reads all channels
+/// of a position again and again, and as they lie in x, a power of two apart, they would evict each
+/// other from the cache.
+fn by_position<T: Real>(x: &[T], channels: usize, positions: usize) -> Option<Vec<T>> {
+    let moved = (channels > 1 && positions > 1).then(|| Vec::with_capacity(x.len()));
+    moved.map(|mut moved| {
+        for position in 0..positions {
+            for channel in 0..channels {
+                let place = (channel * positions + position) * T::LANES;
+                moved.extend_from_slice(&x[place..place + T::LANES]);
+            }
+        }
+        moved
+    })
+}
+
+struct Product<'a, T> {
+    packing: &'a Packing,
+    weights: &'a [T],
+    taps: &'a Taps,
+    /// `[position][channel][lane]`.
+    x: &'a [T],
+    finish: &'a Finish<'a, T>,
+    y: &'a mut [T],
+}
+
+impl<T: Real> Kernel<T> for Product<'_, T> {
+    #[inline(always)]
+    fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
+        let depth = self.packing.taps() * self.packing.inner();
+        for position in 0..self.taps.positions() {
+            let mut rest = self.weights;
+            let mut groups = self.packing.groups().iter().peekable();
+            while let Some(rows) = groups.next() {
+                let (first, others) = rest.split_at(depth * rows.len());
+                // Alone in its register, a panel's column feeds two groups, or the sums would wait
+                // for each other.
+                if C == 1 && groups.next_if(|next| next.len() == rows.len()).is_some() {
+                    let (second, others) = others.split_at(first.len());
+                    rest = others;
+                    self.tiles::<V, 2, C, L>(simd, position, rows.clone(), [first, second]);
+                } else {
+                    rest = others;
+                    self.tiles::<V, 1, C, L>(simd, position, rows.clone(), [first]);
                 }
             }
         }
-    });
+    }
+}
+
+impl<T: Real> Product<'_, T> {
+    /// The tile for G groups as long as this one, a number of rows that is known only now.
+    #[inline(always)]
+    fn tiles<V: Vector<Number = T>, const G: usize, const C: usize, const L: usize>(
+        &mut self,
+        simd: Simd<V>,
+        position: usize,
+        rows: Range<usize>,
+        weights: [&[T]; G],
+    ) {
+        match rows.len() {
+            1 => self.tile::<V, G, 1, C, L>(simd, position, rows.start, weights),
+            2 => self.tile::<V, G, 2, C, L>(simd, position, rows.start, weights),
+            3 => self.tile::<V, G, 3, C, L>(simd, position, rows.start, weights),
+            4 => self.tile::<V, G, 4, C, L>(simd, position, rows.start, weights),
+            5 => self.tile::<V, G, 5, C, L>(simd, position, rows.start, weights),
+            _ => self.tile::<V, G, GROUP, C, L>(simd, position, rows.start, weights),
+        }
+    }
+
+    /// G groups of R rows at a position.
+    #[inline(always)]
+    fn tile<V, const G: usize, const R: usize, const C: usize, const L: usize>(
+        &mut self,
+        simd: Simd<V>,
+        position: usize,
+        row: usize,
+        weights: [&[T]; G],
+    ) where
+        V: Vector<Number = T>,
+    {
+        let sums = self.sums::<V, G, R, C, L>(simd, position, weights);
+        let stride = self.taps.positions() * L;
+        let finish = *self.finish;
+        let place = row * stride + position * L;
+        for (g, sums) in sums.into_iter().enumerate() {
+            for (r, sums) in sums.into_iter().enumerate() {
+                let place = place + (g * R + r) * stride;
+                finish.store(simd, row + g * R + r, &mut self.y[place..place + L], place, sums);
+            }
+        }
+    }
+
+    /// The sums of a tile, which stay in registers.
+    #[inline(always)]
+    fn sums<V, const G: usize, const R: usize, const C: usize, const L: usize>(
+        &self,
+        simd: Simd<V>,
+        position: usize,
+        weights: [&[T]; G],
+    ) -> [[[V; C]; R]; G]
+    where
+        V: Vector<Number = T>,
+    {
+        let inner = self.packing.inner();
+        let (x, _) = self.x.as_chunks::<L>();
+        let weights = weights.map(|weights| weights.as_chunks::<R>().0);
+        let mut sums = [[[simd.splat(T::ZERO); C]; R]; G];
+        for (tap, source) in self.taps.sources(position).iter().enumerate() {
+            let Some(source) = *source else { continue };
+            let weights = weights.map(|weights| &weights[tap * inner..][..inner]);
+            for (k, x) in x[source * inner..][..inner].iter().enumerate() {
+                let x: [V; C] = from_fn(|c| simd.load(&x[c * V::LEN..]));
+                for (sums, weights) in sums.iter_mut().zip(weights) {
+                    for (sums, &weight) in sums.iter_mut().zip(&weights[k]) {
+                        let weight = simd.splat(weight);
+                        for (sum, &x) in sums.iter_mut().zip(&x) {
+                            *sum = V::mul_add(x, weight, *sum);
+                        }
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+impl<T: Real> Finish<'_, T> {
+    /// Finishes the sums of a row.
+    #[inline(always)]
+    fn store<V: Vector<Number = T>, const C: usize>(
+        self,
+        simd: Simd<V>,
+        row: usize,
+        y: &mut [T],
+        place: usize,
+        mut sums: [V; C],
+    ) {
+        let read = |from: &[T], c: usize| simd.load(&from[c * V::LEN..]);
+        match self {
+            Self::Add => sums = from_fn(|c| sums[c] + read(y, c)),
+            Self::Store { scale, shift, residual, relu } => {
+                if let Some(scale) = scale {
+                    sums = sums.map(|sum| sum * simd.splat(scale[row]));
+                }
+                if let Some(shift) = shift {
+                    sums = sums.map(|sum| sum + simd.splat(shift[row]));
+                }
+                if let Some(residual) = residual {
+                    let residual = &residual[place..][..C * V::LEN];
+                    sums = from_fn(|c| sums[c] + read(residual, c));
+                }
+                if relu == Rectify::Relu {
+                    sums = sums.map(|sum| V::larger(sum, simd.splat(T::ZERO)));
+                }
+            }
+        }
+        for (sum, y) in sums.into_iter().zip(y.chunks_exact_mut(V::LEN)) {
+            sum.store(y);
+        }
+    }
 }
 
 fn check<T: Real>(

@@ -2,11 +2,13 @@
 
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use super::vector::Dispatch;
 use crate::scalar::Scalar;
 
 /// A number that networks compute with, in its own precision.
 pub trait Real:
     Scalar
+    + Dispatch
     + PartialOrd
     + Add<Output = Self>
     + Sub<Output = Self>

@@ -1,8 +1,12 @@
 //! The gradient of a product by its weights.
 
+use std::array::from_fn;
+use std::borrow::Cow;
+
 use super::isa::Isa;
 use super::real::Real;
 use super::taps::Taps;
+use super::vector::{Kernel, Simd, Vector};
 
 /// A value, or a range of its channels, in several panels.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +19,9 @@ pub struct Panels<'a, T> {
     pub stride: usize,
 }
 
-impl<'a, T: Real> Panels<'a, T> {
-    /// The range in a panel.
-    fn panel(&self, panel: usize, positions: usize) -> &'a [T] {
-        &self.values[panel * self.stride..][..self.channels * positions * T::LANES]
-    }
-}
+/// A tile of sums: its registers, and one for each channel's x and one for dy, are all there are.
+const ROWS: usize = 4;
+const CHANNELS: usize = 3;
 
 /// out[row][c][tap] += Σ dy[row][p] x[c][source(p, tap)] over panels, positions and lanes.
 ///
@@ -37,23 +38,135 @@ pub fn reduce<T: Real>(
     out: &mut [T],
 ) {
     assert_eq!(out.len(), dy.channels * x.channels * taps.taps(), "out");
-    let lanes = T::LANES;
-    isa.run(|| {
-        for panel in 0..panels {
-            let dy_panel = dy.panel(panel, taps.positions());
-            let x_panel = x.panel(panel, taps.source_positions());
-            for (entry, out) in out.iter_mut().enumerate() {
-                let (tap, pair) = (entry % taps.taps(), entry / taps.taps());
-                let (row, c) = (pair / x.channels, pair % x.channels);
-                for p in 0..taps.positions() {
-                    let Some(source) = taps.source(p, tap) else { continue };
-                    let dy = &dy_panel[(row * taps.positions() + p) * lanes..][..lanes];
-                    let x = &x_panel[(c * taps.source_positions() + source) * lanes..][..lanes];
-                    for (&dy, &x) in dy.iter().zip(x) {
-                        *out += dy * x;
+    if out.is_empty() || panels == 0 {
+        return;
+    }
+    let positions = (taps.positions(), taps.source_positions());
+    let (dy, x) = (dy.rows(panels, positions.0), x.rows(panels, positions.1));
+    for tap in 0..taps.taps() {
+        let steps = steps::<T>(taps, tap, panels, (dy.panel, x.panel));
+        T::dispatch(isa, Reduction { steps: &steps, dy: &dy, x: &x, out, tap, taps: taps.taps() });
+    }
+}
+
+/// Where the lanes of channel 0 lie that meet in a tap, in dy and in x.
+fn steps<T: Real>(
+    taps: &Taps,
+    tap: usize,
+    panels: usize,
+    strides: (usize, usize),
+) -> Vec<(usize, usize)> {
+    let fed = |position| Some((position, taps.source(position, tap)?));
+    let fed: Vec<_> = (0..taps.positions()).filter_map(fed).collect();
+    let place = |panel, (position, source)| {
+        (panel * strides.0 + position * T::LANES, panel * strides.1 + source * T::LANES)
+    };
+    (0..panels).flat_map(|panel| fed.iter().map(move |&pair| place(panel, pair))).collect()
+}
+
+/// Channels of numbers: those of a channel are `stride` after those of the one before, and those of
+/// a panel `panel` after those of the one before.
+struct Rows<'a, T: Real> {
+    values: Cow<'a, [T]>,
+    channels: usize,
+    stride: usize,
+    panel: usize,
+}
+
+impl<T: Real> Panels<'_, T> {
+    /// The channels. Flat features are moved next to those of the same channel in other panels: as
+    /// they lie, a power of two apart, they would evict each other from the cache.
+    fn rows(&self, panels: usize, positions: usize) -> Rows<'_, T> {
+        let (channels, size) = (self.channels, self.channels * positions * T::LANES);
+        let last = (panels - 1) * self.stride;
+        assert!(self.values.len() >= last + size, "values of {panels} panels");
+        if positions > 1 || panels == 1 {
+            let (stride, panel) = (positions * T::LANES, self.stride);
+            return Rows { values: Cow::Borrowed(self.values), channels, stride, panel };
+        }
+        let mut moved = Vec::with_capacity(panels * size);
+        for channel in 0..channels {
+            for panel in 0..panels {
+                let place = panel * self.stride + channel * T::LANES;
+                moved.extend_from_slice(&self.values[place..place + T::LANES]);
+            }
+        }
+        Rows { values: moved.into(), channels, stride: panels * T::LANES, panel: T::LANES }
+    }
+}
+
+struct Reduction<'a, T: Real> {
+    steps: &'a [(usize, usize)],
+    dy: &'a Rows<'a, T>,
+    x: &'a Rows<'a, T>,
+    /// `[row][channel][tap]`.
+    out: &'a mut [T],
+    tap: usize,
+    taps: usize,
+}
+
+impl<T: Real> Kernel<T> for Reduction<'_, T> {
+    #[inline(always)]
+    fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
+        match (self.dy.channels, self.x.channels) {
+            (1, 1) => self.tiles::<V, 1, 1, L>(simd),
+            (1, _) => self.tiles::<V, 1, 4, L>(simd),
+            _ => self.tiles::<V, ROWS, CHANNELS, L>(simd),
+        }
+    }
+}
+
+impl<T: Real> Reduction<'_, T> {
+    #[inline(always)]
+    fn tiles<V: Vector<Number = T>, const R: usize, const K: usize, const L: usize>(
+        &mut self,
+        simd: Simd<V>,
+    ) {
+        let (rows, channels) = (self.dy.channels, self.x.channels);
+        for row in (0..rows).step_by(R) {
+            for channel in (0..channels).step_by(K) {
+                let sums = self.sums::<V, R, K, L>(simd, row, channel);
+                for (row, sums) in (row..rows).zip(sums) {
+                    for (channel, sum) in (channel..channels).zip(sums) {
+                        self.out[(row * channels + channel) * self.taps + self.tap] += sum.total();
                     }
                 }
             }
         }
-    });
+    }
+
+    /// The sums of R rows with K channels, lane by lane. Past the last row or channel it is the
+    /// last one's again.
+    #[inline(always)]
+    fn sums<V: Vector<Number = T>, const R: usize, const K: usize, const L: usize>(
+        &self,
+        simd: Simd<V>,
+        row: usize,
+        channel: usize,
+    ) -> [[V; K]; R] {
+        let dy: [&[T]; R] = from_fn(|r| self.dy.channel(row + r));
+        let x: [&[T]; K] = from_fn(|k| self.x.channel(channel + k));
+        let mut sums = [[simd.splat(T::ZERO); K]; R];
+        for &(dy_place, x_place) in self.steps {
+            let dy = dy.map(|dy| &dy[dy_place..dy_place + L]);
+            let x = x.map(|x| &x[x_place..x_place + L]);
+            for lane in (0..L).step_by(V::LEN) {
+                let x = x.map(|x| simd.load(&x[lane..]));
+                for (sums, dy) in sums.iter_mut().zip(dy) {
+                    let dy = simd.load(&dy[lane..]);
+                    for (sum, &x) in sums.iter_mut().zip(&x) {
+                        *sum = V::mul_add(dy, x, *sum);
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+impl<T: Real> Rows<'_, T> {
+    #[inline(always)]
+    fn channel(&self, channel: usize) -> &[T] {
+        &self.values[channel.min(self.channels - 1) * self.stride..]
+    }
 }

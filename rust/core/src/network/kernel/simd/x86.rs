@@ -1,0 +1,122 @@
+//! AVX2 with FMA, and AVX-512.
+
+#![allow(clippy::wildcard_imports, reason = "a table of instructions")]
+
+use std::arch::x86_64::*;
+
+use super::{Add, Div, Mul, Simd, Sub, Vector};
+
+/// Runs work that was compiled for AVX-512.
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+pub fn avx512<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+/// Runs work that was compiled for AVX2.
+#[target_feature(enable = "avx2,fma")]
+pub fn avx2<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+vector! { F32x8(__m256), f32, 8;
+    splat(x) = _mm256_set1_ps(x);
+    load(from) = _mm256_loadu_ps(from);
+    store(a, to) = _mm256_storeu_ps(to, a);
+    total(a) = {
+        let a = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        let a = _mm_add_ps(a, _mm_movehl_ps(a, a));
+        _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)))
+    };
+    operators {
+        Add add = _mm256_add_ps;
+        Sub sub = _mm256_sub_ps;
+        Mul mul = _mm256_mul_ps;
+        Div div = _mm256_div_ps;
+    }
+    fn mul_add(a, b, c) = _mm256_fmadd_ps(a, b, c);
+    fn smaller(a, b) = _mm256_min_ps(b, a);
+    fn larger(a, b) = _mm256_max_ps(b, a);
+    fn select(a, b, then, otherwise) =
+        _mm256_blendv_ps(otherwise, then, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b));
+    fn and(a, b) = _mm256_and_ps(a, b);
+    fn or(a, b) = _mm256_or_ps(a, b);
+    fn bits_to_exponent(a) =
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(a)));
+    fn exponent_to_bits(a) =
+        _mm256_castsi256_ps(_mm256_srli_epi32::<23>(_mm256_castps_si256(a)));
+}
+
+vector! { F64x4(__m256d), f64, 4;
+    splat(x) = _mm256_set1_pd(x);
+    load(from) = _mm256_loadu_pd(from);
+    store(a, to) = _mm256_storeu_pd(to, a);
+    total(a) = {
+        let a = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd::<1>(a));
+        _mm_cvtsd_f64(_mm_add_sd(a, _mm_unpackhi_pd(a, a)))
+    };
+    operators {
+        Add add = _mm256_add_pd;
+        Sub sub = _mm256_sub_pd;
+        Mul mul = _mm256_mul_pd;
+        Div div = _mm256_div_pd;
+    }
+    fn mul_add(a, b, c) = _mm256_fmadd_pd(a, b, c);
+    fn smaller(a, b) = _mm256_min_pd(b, a);
+    fn larger(a, b) = _mm256_max_pd(b, a);
+    fn select(a, b, then, otherwise) =
+        _mm256_blendv_pd(otherwise, then, _mm256_cmp_pd::<_CMP_GT_OQ>(a, b));
+    fn and(a, b) = _mm256_and_pd(a, b);
+    fn or(a, b) = _mm256_or_pd(a, b);
+    fn bits_to_exponent(a) =
+        _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(a)));
+    fn exponent_to_bits(a) =
+        _mm256_castsi256_pd(_mm256_srli_epi64::<52>(_mm256_castpd_si256(a)));
+}
+
+vector! { F32x16(__m512), f32, 16;
+    splat(x) = _mm512_set1_ps(x);
+    load(from) = _mm512_loadu_ps(from);
+    store(a, to) = _mm512_storeu_ps(to, a);
+    total(a) = _mm512_reduce_add_ps(a);
+    operators {
+        Add add = _mm512_add_ps;
+        Sub sub = _mm512_sub_ps;
+        Mul mul = _mm512_mul_ps;
+        Div div = _mm512_div_ps;
+    }
+    fn mul_add(a, b, c) = _mm512_fmadd_ps(a, b, c);
+    fn smaller(a, b) = _mm512_min_ps(b, a);
+    fn larger(a, b) = _mm512_max_ps(b, a);
+    fn select(a, b, then, otherwise) =
+        _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), otherwise, then);
+    fn and(a, b) = _mm512_and_ps(a, b);
+    fn or(a, b) = _mm512_or_ps(a, b);
+    fn bits_to_exponent(a) =
+        _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(a)));
+    fn exponent_to_bits(a) =
+        _mm512_castsi512_ps(_mm512_srli_epi32::<23>(_mm512_castps_si512(a)));
+}
+
+vector! { F64x8(__m512d), f64, 8;
+    splat(x) = _mm512_set1_pd(x);
+    load(from) = _mm512_loadu_pd(from);
+    store(a, to) = _mm512_storeu_pd(to, a);
+    total(a) = _mm512_reduce_add_pd(a);
+    operators {
+        Add add = _mm512_add_pd;
+        Sub sub = _mm512_sub_pd;
+        Mul mul = _mm512_mul_pd;
+        Div div = _mm512_div_pd;
+    }
+    fn mul_add(a, b, c) = _mm512_fmadd_pd(a, b, c);
+    fn smaller(a, b) = _mm512_min_pd(b, a);
+    fn larger(a, b) = _mm512_max_pd(b, a);
+    fn select(a, b, then, otherwise) =
+        _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_GT_OQ>(a, b), otherwise, then);
+    fn and(a, b) = _mm512_and_pd(a, b);
+    fn or(a, b) = _mm512_or_pd(a, b);
+    fn bits_to_exponent(a) =
+        _mm512_castsi512_pd(_mm512_slli_epi64::<52>(_mm512_castpd_si512(a)));
+    fn exponent_to_bits(a) =
+        _mm512_castsi512_pd(_mm512_srli_epi64::<52>(_mm512_castpd_si512(a)));
+}

@@ -1,0 +1,181 @@
+//! Products and their gradients against loops that say what they are.
+
+use super::{Finish, Isa, Packing, Panels, Real, Rectify, Taps, product, reduce};
+
+/// Whole numbers, whose sums are exact in any order.
+fn numbers<T: Real>(count: usize, seed: usize) -> Vec<T> {
+    (0..count).map(|i| T::from_f64(((i * 7 + seed * 3) % 11) as f64 - 5.0)).collect()
+}
+
+/// The taps of a convolution of height × width positions with a 3 × 3 kernel.
+fn convolution(height: usize, width: usize, stride: usize, padding: usize) -> Taps {
+    let out = |size: usize| (size + 2 * padding - 3) / stride + 1;
+    let mut sources = Vec::new();
+    for (i, j) in (0..out(height)).flat_map(|i| (0..out(width)).map(move |j| (i, j))) {
+        for (a, b) in (0..3).flat_map(|a| (0..3).map(move |b| (a, b))) {
+            let row = (i * stride + a).checked_sub(padding).filter(|&row| row < height);
+            let column = (j * stride + b).checked_sub(padding).filter(|&column| column < width);
+            sources.push(row.zip(column).map(|(row, column)| row * width + column));
+        }
+    }
+    Taps::new(out(height) * out(width), sources, height * width).unwrap()
+}
+
+fn tables() -> Vec<Taps> {
+    let mut tables = vec![Taps::identity()];
+    tables.push(Taps::new(3, vec![Some(2), Some(0), None], 4).unwrap());
+    tables.push(Taps::new(2, vec![None, None, None, None], 1).unwrap());
+    tables.push(convolution(4, 3, 1, 1));
+    tables.push(convolution(5, 5, 2, 1));
+    tables.push(convolution(5, 5, 2, 1).reversed());
+    tables
+}
+
+/// Σ_{tap, c} w[row][tap][c] x[c][source(p, tap)] as `[row][p][lane]`.
+fn naive<T: Real>(packing: &Packing, weights: &[T], taps: &Taps, x: &[T]) -> Vec<T> {
+    let mut y = Vec::new();
+    for row in 0..packing.rows() {
+        for (p, lane) in (0..taps.positions()).flat_map(|p| (0..T::LANES).map(move |l| (p, l))) {
+            let mut sum = T::ZERO;
+            for (tap, c) in (0..taps.taps()).flat_map(|t| (0..packing.inner()).map(move |c| (t, c)))
+            {
+                if let Some(source) = taps.source(p, tap) {
+                    let x = x[(c * taps.source_positions() + source) * T::LANES + lane];
+                    sum += weights[packing.index(row, tap, c)] * x;
+                }
+            }
+            y.push(sum);
+        }
+    }
+    y
+}
+
+fn products_agree<T: Real>() {
+    for isa in Isa::available() {
+        for taps in tables() {
+            for (rows, inner) in (0..=25).flat_map(|rows| [0, 1, 2, 7].map(|inner| (rows, inner))) {
+                let packing = Packing::new(rows, taps.taps(), inner);
+                let weights = numbers::<T>(packing.len(), 1);
+                let x = numbers::<T>(inner * taps.source_positions() * T::LANES, 2);
+                let sums = naive(&packing, &weights, &taps, &x);
+                every_finish(isa, &packing, &weights, &taps, &x, &sums);
+            }
+        }
+    }
+}
+
+fn every_finish<T: Real>(
+    isa: Isa,
+    packing: &Packing,
+    weights: &[T],
+    taps: &Taps,
+    x: &[T],
+    sums: &[T],
+) {
+    let run = |finish: Finish<'_, T>| {
+        let mut y = numbers::<T>(sums.len(), 5);
+        product(isa, packing, weights, taps, x, &finish, &mut y);
+        y
+    };
+    let before = numbers::<T>(sums.len(), 5);
+    let added: Vec<T> = before.iter().zip(sums).map(|(&y, &sum)| y + sum).collect();
+    assert_eq!(run(Finish::Add), added, "{isa:?} {packing:?}");
+
+    let scale = numbers::<T>(packing.rows(), 3);
+    let shift = numbers::<T>(packing.rows(), 4);
+    let residual = numbers::<T>(sums.len(), 6);
+    for choice in 0..16 {
+        let scale = (choice & 1 > 0).then_some(&scale[..]);
+        let shift = (choice & 2 > 0).then_some(&shift[..]);
+        let residual = (choice & 4 > 0).then_some(&residual[..]);
+        let relu = if choice & 8 > 0 { Rectify::Relu } else { Rectify::None };
+        let finished = |(place, &sum): (usize, &T)| {
+            let row = place / (taps.positions() * T::LANES);
+            let mut y = sum * scale.map_or(T::ONE, |scale| scale[row]);
+            y += shift.map_or(T::ZERO, |shift| shift[row]);
+            y += residual.map_or(T::ZERO, |residual| residual[place]);
+            if relu == Rectify::Relu && y < T::ZERO { T::ZERO } else { y }
+        };
+        let expected: Vec<T> = sums.iter().enumerate().map(finished).collect();
+        let store = Finish::Store { scale, shift, residual, relu };
+        assert_eq!(run(store), expected, "{isa:?} {packing:?} {store:?}");
+    }
+}
+
+#[test]
+fn a_product_is_its_sums_however_it_is_tiled_and_finished() {
+    products_agree::<f32>();
+    products_agree::<f64>();
+}
+
+fn rectifies<T: Real>() {
+    let nan = T::from_f64(f64::NAN);
+    let infinity = T::from_f64(f64::INFINITY);
+    for (isa, rows) in Isa::available().into_iter().flat_map(|isa| [(isa, 4), (isa, 13)]) {
+        let packing = Packing::new(rows, 1, 1);
+        let weights = vec![T::ONE; rows];
+        let mut x = vec![T::ONE; T::LANES];
+        (x[0], x[3], x[T::LANES - 1]) = (nan, infinity, -infinity);
+        let mut y = vec![T::ZERO; rows * T::LANES];
+        let store = Finish::Store { scale: None, shift: None, residual: None, relu: Rectify::Relu };
+        product(isa, &packing, &weights, &Taps::identity(), &x, &store, &mut y);
+        for row in y.chunks(T::LANES) {
+            assert!(row[0].is_nan() && row[3] == infinity && row[T::LANES - 1] == T::ZERO);
+            assert!(row[1] == T::ONE);
+        }
+    }
+}
+
+#[test]
+fn relu_leaves_nan_and_infinity_as_they_are() {
+    rectifies::<f32>();
+    rectifies::<f64>();
+}
+
+fn reductions_agree<T: Real>() {
+    for isa in Isa::available() {
+        for taps in tables() {
+            let shapes = (0..=10).flat_map(|rows| [0, 1, 2, 3, 4, 7].map(|inner| (rows, inner)));
+            for (rows, inner) in shapes {
+                for (panels, gap) in [(0, 0), (1, 0), (3, 0), (3, 2)] {
+                    reduction_agrees::<T>(isa, &taps, (rows, inner), panels, gap * T::LANES);
+                }
+            }
+        }
+    }
+}
+
+/// Panels that lie `gap` numbers apart.
+fn reduction_agrees<T: Real>(
+    isa: Isa,
+    taps: &Taps,
+    (rows, inner): (usize, usize),
+    panels: usize,
+    gap: usize,
+) {
+    let (size, source_size) = (taps.positions() * T::LANES, taps.source_positions() * T::LANES);
+    let (dy_stride, x_stride) = (rows * size + gap, inner * source_size + gap);
+    let (dy, x) = (numbers::<T>(panels * dy_stride, 1), numbers::<T>(panels * x_stride, 2));
+    let mut out = numbers::<T>(rows * inner * taps.taps(), 3);
+    let mut expected = out.clone();
+    for (entry, sum) in expected.iter_mut().enumerate() {
+        let (row, c) = (entry / taps.taps() / inner, entry / taps.taps() % inner);
+        for (panel, p) in (0..panels).flat_map(|n| (0..taps.positions()).map(move |p| (n, p))) {
+            let Some(source) = taps.source(p, entry % taps.taps()) else { continue };
+            for lane in 0..T::LANES {
+                *sum += dy[panel * dy_stride + row * size + p * T::LANES + lane]
+                    * x[panel * x_stride + c * source_size + source * T::LANES + lane];
+            }
+        }
+    }
+    let dy = Panels { values: &dy, channels: rows, stride: dy_stride };
+    let x = Panels { values: &x, channels: inner, stride: x_stride };
+    reduce(isa, taps, panels, &dy, &x, &mut out);
+    assert_eq!(out, expected, "{isa:?} {rows}x{inner} {taps:?} {panels} panels");
+}
+
+#[test]
+fn a_gradient_is_its_sums_however_it_is_tiled() {
+    reductions_agree::<f32>();
+    reductions_agree::<f64>();
+}

@@ -1,0 +1,83 @@
+//! What kernels ask of a vector register.
+
+use std::ops::{Add, Div, Mul, Sub};
+
+use super::isa::Isa;
+use super::real::Real;
+pub use super::simd::Simd;
+
+/// A register of numbers. Whoever holds one runs on a machine that has it, for only [`Simd`] makes
+/// the first.
+pub trait Vector:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+    /// The numbers in it.
+    type Number: Real;
+
+    /// How many they are.
+    const LEN: usize;
+
+    /// The same number everywhere.
+    fn splat(simd: Simd<Self>, number: Self::Number) -> Self;
+
+    /// The first numbers of a slice.
+    fn load(simd: Simd<Self>, from: &[Self::Number]) -> Self;
+
+    /// Writes the numbers to the beginning of `to`.
+    fn store(self, to: &mut [Self::Number]);
+
+    /// a b + c, rounded once where the machine can.
+    fn mul_add(a: Self, b: Self, c: Self) -> Self;
+
+    /// The smaller of two, a where it is NaN. b is none.
+    fn smaller(a: Self, b: Self) -> Self;
+
+    /// The larger of two, a where it is NaN. b is none.
+    fn larger(a: Self, b: Self) -> Self;
+
+    /// then where a > b, otherwise where not.
+    fn select(a: Self, b: Self, then: Self, otherwise: Self) -> Self;
+
+    /// The bits that both have.
+    fn and(a: Self, b: Self) -> Self;
+
+    /// The bits that either has.
+    fn or(a: Self, b: Self) -> Self;
+
+    /// The bits, moved from the lowest bits to where an exponent has them.
+    fn bits_to_exponent(a: Self) -> Self;
+
+    /// The bits, moved from where an exponent has them to the lowest bits.
+    fn exponent_to_bits(a: Self) -> Self;
+
+    /// The sum of the numbers.
+    fn total(self) -> Self::Number;
+}
+
+impl<V: Vector> Simd<V> {
+    /// The same number everywhere.
+    #[inline(always)]
+    pub fn splat(self, number: V::Number) -> V {
+        V::splat(self, number)
+    }
+
+    /// The first numbers of a slice.
+    #[inline(always)]
+    pub fn load(self, from: &[V::Number]) -> V {
+        V::load(self, from)
+    }
+}
+
+/// Work that an instruction set is chosen for. Its rule must be inlined.
+pub trait Kernel<T: Real> {
+    /// Does it with C registers for the L lanes of a panel.
+    fn run<V: Vector<Number = T>, const C: usize, const L: usize>(self, simd: Simd<V>);
+}
+
+/// The part of [`Real`] that chooses registers.
+pub trait Dispatch: Sized {
+    /// Does the work with the registers of this instruction set.
+    fn dispatch(isa: Isa, kernel: impl Kernel<Self>)
+    where
+        Self: Real;
+}
