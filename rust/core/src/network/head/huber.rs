@@ -1,0 +1,54 @@
+//! ½ d² where |d| < δ, and δ (|d| − ½ δ) elsewhere, with d = z − t.
+
+use std::array::from_fn;
+
+use crate::error::{Error, require};
+use crate::network::head::elements::Rule;
+use crate::network::head::panel::Lanes;
+use crate::network::kernel::Isa;
+
+pub(super) struct Huber {
+    delta: f64,
+}
+
+impl Huber {
+    /// # Errors
+    /// [`Error::Invalid`] unless δ > 0.
+    pub fn new(delta: f64) -> Result<Self, Error> {
+        require!(
+            delta > 0.0 && delta.is_finite(),
+            "Huber got delta {delta}; pass a positive number"
+        );
+        Ok(Self { delta })
+    }
+}
+
+impl Rule for Huber {
+    const NAME: &'static str = "Huber";
+
+    #[inline]
+    fn losses(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
+        let delta = self.delta;
+        from_fn(|i| {
+            let d = (z[i] - t[i]).abs();
+            if d < delta { 0.5 * d * d } else { delta * (d - 0.5 * delta) }
+        })
+    }
+
+    /// d between −δ and δ. NaN is NaN, as PyTorch has it.
+    #[inline]
+    fn slopes(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
+        let delta = self.delta;
+        from_fn(|i| {
+            let d = z[i] - t[i];
+            let above = if d < -delta { -delta } else { d };
+            if above > delta { delta } else { above }
+        })
+    }
+
+    /// 1 inside, 0 at the bends and beyond.
+    #[inline]
+    fn hessians(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
+        from_fn(|i| if (z[i] - t[i]).abs() < self.delta { 1.0 } else { 0.0 })
+    }
+}

@@ -1,0 +1,101 @@
+//! Negative log-likelihood of given log-probabilities: −w_y z_y, summed over positions.
+
+use crate::error::{Error, require};
+use crate::network::head::classes::{IGNORED, Labels, class_weights};
+use crate::network::head::panel::{Block, Outputs, Scratch};
+use crate::network::head::softmax::Position;
+use crate::network::head::{Curvature, Head, Hits, Targets, empirical_fisher};
+use crate::network::shape::Shape;
+
+const NAME: &str = "NLL";
+
+pub(super) struct Nll {
+    shape: Shape,
+    labels: Labels,
+    weights: Vec<f64>,
+}
+
+impl Nll {
+    /// # Errors
+    /// [`Error::Invalid`] when targets or weights do not fit the outputs.
+    pub fn new(
+        targets: Targets,
+        shape: Shape,
+        weights: Option<Vec<f64>>,
+        ignored: i64,
+    ) -> Result<Self, Error> {
+        let weights = class_weights(NAME, weights, shape)?;
+        Ok(Self { shape, labels: Labels::new(NAME, targets, shape, ignored)?, weights })
+    }
+
+    /// Calls `work` with the block, own lane, place among the outputs, and weight of every label.
+    fn each(&self, outputs: &Outputs<'_>, mut work: impl FnMut(&Block<'_>, usize, usize, f64)) {
+        for block in outputs.blocks() {
+            for index in 0..self.shape.positions() {
+                let position = Position::new(outputs, index, self.shape.positions());
+                for (own, label) in self.labels.at(&block, index).into_iter().enumerate() {
+                    if label != IGNORED {
+                        let place = position.row(label as usize) + block.lane(own);
+                        work(&block, own, place, self.weights[label as usize]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Head for Nll {
+    fn samples(&self) -> usize {
+        self.labels.samples()
+    }
+
+    fn losses(&self, outputs: &Outputs<'_>, _scratch: &mut Scratch, out: &mut [f64]) {
+        outputs.check_lanes(self.shape.features(), out);
+        out.fill(0.0);
+        self.each(outputs, |block, own, place, weight| {
+            out[block.lane(own)] -= weight * outputs.values[place];
+        });
+    }
+
+    fn slopes(&self, outputs: &Outputs<'_>, _scratch: &mut Scratch, out: &mut [f64]) {
+        outputs.check_all(self.shape.features(), out);
+        out.fill(0.0);
+        self.each(outputs, |_, _, place, weight| out[place] = -weight);
+    }
+
+    fn admit(&self, kind: Curvature) -> Result<(), Error> {
+        require!(
+            kind != Curvature::Fisher,
+            "{NAME} has no likelihood of its own, so no Fisher matrix; pass another curvature, or \
+             cross-entropy on a network without log-softmax"
+        );
+        Ok(())
+    }
+
+    /// The loss is linear in its outputs.
+    fn curvature(
+        &self,
+        kind: Curvature,
+        outputs: &Outputs<'_>,
+        tangent: &[f64],
+        scratch: &mut Scratch,
+        out: &mut [f64],
+    ) {
+        outputs.check_all(self.shape.features(), out);
+        match kind {
+            Curvature::Hessian | Curvature::GaussNewton => out.fill(0.0),
+            Curvature::EmpiricalFisher => empirical_fisher(self, outputs, tangent, scratch, out),
+            Curvature::Fisher => unreachable!("{NAME} has no likelihood"),
+        }
+    }
+
+    fn hits(&self) -> Option<&dyn Hits> {
+        Some(self)
+    }
+}
+
+impl Hits for Nll {
+    fn hits(&self, outputs: &Outputs<'_>, out: &mut [f64]) {
+        self.labels.count_hits(outputs, out);
+    }
+}
