@@ -3,13 +3,15 @@
 //! μ and σ² are the running statistics, which makes the layer affine, or those of the batch, which
 //! are functions of x (Ioffe & Szegedy 2015). The derivatives of the second case are in `moments`.
 
+mod rules;
+
 use std::ops::Range;
 
 use serde::Deserialize;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Moments, Pass, Primal, Tangent};
+use crate::network::layer::{Moments, Pass};
 use crate::network::layers::moments::{Channel, Sums};
 use crate::network::layers::{Built, Plan};
 use crate::network::parameters::Tensor;
@@ -175,147 +177,5 @@ impl BatchNorm {
     fn sums<T: Real>(&self, pass: &Pass<'_, T>, x: &[T], channel: &Channel) -> Sums {
         let (mean, r) = self.centre(pass, x, channel);
         Sums { mean, r, gamma: self.gamma(&pass.point.forward, channel.index, 1.0) }
-    }
-}
-
-impl<T: Real> Layer<T> for BatchNorm {
-    fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
-        for index in 0..self.channels {
-            let channel = self.channel(pass, index);
-            let map = match pass.moments {
-                Moments::Stored => self.stored(&pass.point.forward, index),
-                Moments::Batch => {
-                    let Sums { mean, r, gamma } = self.sums(pass, x[0], &channel);
-                    let beta = self.beta(&pass.point.forward, index);
-                    Affine { scale: gamma * r, shift: beta - mean * gamma * r }
-                }
-            };
-            let (scale, shift) = (T::narrow(map.scale), T::narrow(map.shift));
-            channel.map([x[0]], y, |[x], y| *y = x * scale + shift);
-        }
-    }
-
-    fn tangent(
-        &self,
-        pass: &Pass<'_, T>,
-        x: &[&[T]],
-        _: &[T],
-        x_dot: &[Option<&[T]>],
-        y_dot: &mut [T],
-    ) {
-        for index in 0..self.channels {
-            let channel = self.channel(pass, index);
-            let along = self.stored_along(pass, index);
-            match (pass.moments, x_dot[0]) {
-                (Moments::Stored, x_dot) => {
-                    let scale = T::narrow(self.stored(&pass.point.forward, index).scale);
-                    let (scale_dot, shift_dot) = (T::narrow(along.scale), T::narrow(along.shift));
-                    channel.map([x[0]], y_dot, |[x], y| *y = x * scale_dot + shift_dot);
-                    if let Some(x_dot) = x_dot {
-                        channel.map([x_dot], y_dot, |[dx], y| *y += dx * scale);
-                    }
-                }
-                (Moments::Batch, x_dot) => {
-                    let sums = self.sums(pass, x[0], &channel);
-                    let direction = &pass.along().forward;
-                    let gamma_dot = self.gamma(direction, index, 0.0);
-                    let beta_dot = self.beta(direction, index);
-                    sums.tangent(&channel, x[0], x_dot, gamma_dot, beta_dot, y_dot);
-                }
-            }
-        }
-    }
-
-    fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
-        for index in 0..self.channels {
-            let channel = self.channel(pass, index);
-            match pass.moments {
-                Moments::Stored => {
-                    let scale = T::narrow(self.stored(&pass.point.forward, index).scale);
-                    channel.map([primal.y_bar], x_bar, |[bar], x_bar| *x_bar += bar * scale);
-                }
-                Moments::Batch => {
-                    let sums = self.sums(pass, primal.x[0], &channel);
-                    sums.adjoint(&channel, primal.x[0], primal.y_bar, x_bar);
-                }
-            }
-        }
-    }
-
-    fn gradient(&self, pass: &Pass<'_, T>, primal: &Primal<'_, T>, w_bar: &mut [T]) {
-        if self.gamma_gradient.is_none() && self.beta_gradient.is_none() {
-            return;
-        }
-        for index in 0..self.channels {
-            let channel = self.channel(pass, index);
-            let (mean, r) = self.centre(pass, primal.x[0], &channel);
-            let [gamma_bar, beta_bar] =
-                channel.total([primal.x[0], primal.y_bar], |[x, bar]| [bar * (x - mean) * r, bar]);
-            self.add(w_bar, index, gamma_bar, beta_bar);
-        }
-    }
-
-    fn second_adjoint(
-        &self,
-        pass: &Pass<'_, T>,
-        which: usize,
-        primal: &Primal<'_, T>,
-        tangent: &Tangent<'_, T>,
-        x_bar_dot: &mut [T],
-    ) {
-        if pass.moments == Moments::Stored {
-            let along = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
-            self.adjoint(pass, which, &along, x_bar_dot);
-        }
-        for index in 0..self.channels {
-            let channel = self.channel(pass, index);
-            match pass.moments {
-                Moments::Stored => {
-                    let scale_dot = T::narrow(self.stored_along(pass, index).scale);
-                    channel.map([primal.y_bar], x_bar_dot, |[bar], out| *out += bar * scale_dot);
-                }
-                Moments::Batch => {
-                    let sums = self.sums(pass, primal.x[0], &channel);
-                    let gamma_dot = self.gamma(&pass.along().forward, index, 0.0);
-                    sums.second_adjoint(&channel, primal, tangent, gamma_dot, x_bar_dot);
-                }
-            }
-        }
-    }
-
-    fn second_gradient(
-        &self,
-        pass: &Pass<'_, T>,
-        primal: &Primal<'_, T>,
-        tangent: &Tangent<'_, T>,
-        w_bar_dot: &mut [T],
-    ) {
-        if self.gamma_gradient.is_none() && self.beta_gradient.is_none() {
-            return;
-        }
-        for index in 0..self.channels {
-            let channel = self.channel(pass, index);
-            let sums = self.sums(pass, primal.x[0], &channel);
-            let drift = match (pass.moments, tangent.x[0]) {
-                (Moments::Batch, Some(x_dot)) => sums.drift(&channel, primal.x[0], x_dot),
-                _ => (0.0, 0.0),
-            };
-            let [gamma, beta] = sums.second_gradient(&channel, primal, tangent, drift);
-            self.add(w_bar_dot, index, gamma, beta);
-        }
-    }
-
-    fn as_normalisation(&self) -> Option<&BatchNorm> {
-        Some(self)
-    }
-}
-
-impl BatchNorm {
-    fn add<T: Real>(&self, w_bar: &mut [T], channel: usize, gamma: f64, beta: f64) {
-        for (span, share) in [(&self.gamma_gradient, gamma), (&self.beta_gradient, beta)] {
-            if let Some(span) = span {
-                w_bar[span.start + channel] += T::narrow(share);
-            }
-        }
     }
 }

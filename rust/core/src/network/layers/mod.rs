@@ -1,14 +1,23 @@
 //! The kinds of layers: one file each, and one line in the table below.
 
 mod activation;
+mod add;
+mod avg_pool2d;
 pub(crate) mod batch_norm;
+#[cfg(test)]
+mod check;
+mod conv2d;
+mod global_avg_pool;
 mod linear;
+mod max_pool2d;
 mod moments;
 pub(crate) mod product;
+mod relu;
 mod tanh;
+mod windows;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
@@ -22,8 +31,14 @@ pub(crate) type Builder<T> = fn(&mut Plan<'_>) -> Result<Built<T>, Error>;
 /// The kind of this name.
 pub(crate) fn builder<T: Real>(kind: &str) -> Option<Builder<T>> {
     Some(match kind {
+        "add" => add::build,
+        "avg_pool2d" => avg_pool2d::build,
         "batch_norm" => batch_norm::build,
+        "conv2d" => conv2d::build,
+        "global_avg_pool" => global_avg_pool::build,
         "linear" => linear::build,
+        "max_pool2d" => max_pool2d::build,
+        "relu" => relu::build,
         "tanh" => tanh::build,
         _ => return None,
     })
@@ -75,7 +90,7 @@ impl Plan<'_> {
 
     /// Refuses options where there are none.
     pub fn no_options(&self) -> Result<(), Error> {
-        let none = self.options.is_null() || self.options.as_object().is_some_and(|o| o.is_empty());
+        let none = self.options.is_null() || self.options.as_object().is_some_and(Map::is_empty);
         require!(none, "got the options {}; this layer has none", self.options);
         Ok(())
     }

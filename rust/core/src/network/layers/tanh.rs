@@ -35,3 +35,15 @@ impl<T: Real> Function<T> for Tanh {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::network::layers::check::{Sketch, check};
+
+    #[test]
+    fn its_rules_are_those_of_differences() {
+        check(&Sketch::moving(&[5]).then("tanh", json!({}), &[5]));
+    }
+}

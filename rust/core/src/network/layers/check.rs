@@ -1,0 +1,219 @@
+//! How the rules of layers are checked: small random networks, against differences.
+
+mod sketch;
+
+pub(super) use sketch::Sketch;
+
+use crate::network::graph::Network;
+use crate::network::kernel::{Isa, Real};
+use crate::network::layer::{Moments, Packed, Pass};
+use crate::network::program::{Bench, Program, Unfed};
+use crate::network::tape::{Along, Tape};
+
+/// Steps of central differences: whoever is unlucky with a kink at one has the other.
+const STEPS: [f64; 2] = [1e-5, 1e-6];
+
+/// How much of an output's square there is in L: enough for slopes to move.
+const SQUARE: f64 = 0.3;
+
+/// What the passes make of L = ⟨c, y⟩ + 0.15 ‖y‖² over the samples.
+pub(super) struct Outcome {
+    /// (samples, features).
+    pub outputs: Vec<f64>,
+    pub loss: f64,
+    pub gradient: Vec<f64>,
+    /// The tangent of the outputs.
+    pub moved: Vec<f64>,
+    /// The tangent of the gradient.
+    pub curved: Vec<f64>,
+}
+
+/// Checks all rules of a network: under running statistics, under those of the batch, for samples
+/// that fill panels, that do not, and that do not fill one.
+pub(super) fn check(sketch: &Sketch) {
+    for moments in [Moments::Stored, Moments::Batch] {
+        for samples in [1, 5, 16, 19] {
+            if samples > 1 || moments == Moments::Stored {
+                check_block(sketch, moments, samples);
+            }
+        }
+    }
+}
+
+/// Checks all rules on one block of samples.
+pub(super) fn check_block(sketch: &Sketch, moments: Moments, samples: usize) {
+    let network = sketch.network::<f64>().expect("a graph");
+    let dim = network.dim();
+    let inputs = sketch.numbers(11, samples * network.input().features());
+    let (theta, held) = (&sketch.theta, &sketch.held);
+    let (u, v) = (sketch.numbers(12, dim), sketch.numbers(13, dim));
+    let at = |theta: &[f64], direction: &[f64]| {
+        outcome(&network, moments, theta, held, direction, &inputs, samples)
+    };
+    let (along_u, along_v) = (at(theta, &u), at(theta, &v));
+    let ends = |step: f64| {
+        let end =
+            |step: f64| -> Vec<f64> { theta.iter().zip(&v).map(|(x, v)| x + step * v).collect() };
+        (at(&end(step), &v), at(&end(-step), &v))
+    };
+    let context = format!("{moments:?}, {samples} samples");
+    agree(&context, "gradient", &[dot(&along_v.gradient, &v)], 1e-6, |step| {
+        let (up, down) = ends(step);
+        vec![(up.loss - down.loss) / (2.0 * step)]
+    });
+    agree(&context, "tangent", &along_v.moved, 1e-6, |step| {
+        let (up, down) = ends(step);
+        difference(&up.outputs, &down.outputs, step)
+    });
+    agree(&context, "second order", &along_v.curved, 1e-6, |step| {
+        let (up, down) = ends(step);
+        difference(&up.gradient, &down.gradient, step)
+    });
+    let (uhv, vhu) = (dot(&u, &along_v.curved), dot(&v, &along_u.curved));
+    let size = 1.0 + norm(&u) * norm(&along_v.curved) + norm(&v) * norm(&along_u.curved);
+    assert!((uhv - vhu).abs() <= 1e-10 * size, "{context}: ⟨u, Hv⟩ = {uhv}, ⟨v, Hu⟩ = {vhu}");
+    check_single(sketch, moments, samples, &inputs, &v, &along_v);
+    if moments == Moments::Stored {
+        let outputs = fused(&network, theta, held, &inputs, samples);
+        close(&context, "fused forward", &outputs, &along_v.outputs, 1e-12);
+    }
+}
+
+/// f32 is as close to f64 as its precision allows.
+fn check_single(
+    sketch: &Sketch,
+    moments: Moments,
+    samples: usize,
+    inputs: &[f64],
+    v: &[f64],
+    expected: &Outcome,
+) {
+    let network = sketch.network::<f32>().expect("a graph");
+    let (theta, held) = (&sketch.theta, &sketch.held);
+    let single = outcome(&network, moments, theta, held, v, inputs, samples);
+    let context = format!("{moments:?}, {samples} samples, f32");
+    close(&context, "outputs", &single.outputs, &expected.outputs, 1e-4);
+    close(&context, "gradient", &single.gradient, &expected.gradient, 1e-4);
+    close(&context, "tangent", &single.moved, &expected.moved, 1e-4);
+    close(&context, "second order", &single.curved, &expected.curved, 1e-3);
+}
+
+/// Runs all passes.
+pub(super) fn outcome<T: Real>(
+    network: &Network<T>,
+    moments: Moments,
+    theta: &[f64],
+    held: &[f64],
+    direction: &[f64],
+    inputs: &[f64],
+    samples: usize,
+) -> Outcome {
+    let point = packed(network, theta, held);
+    let direction = packed(network, direction, &[]);
+    let panels = samples.div_ceil(T::LANES);
+    let along = Some(&direction);
+    let isa = Isa::detect();
+    let pass = Pass { isa, point: &point, direction: along, panels, samples, moments };
+    let input = panelled::<T>(inputs, network.input().features(), samples);
+    let (mut tape, mut along) = (Tape::default(), Along::default());
+    network.run(&pass, &input, &mut tape.values);
+    network.push(&pass, &input, &tape.values, &mut along.dots);
+    let features = network.output().features();
+    let outputs = sampled(&tape.values[network.output], features, samples);
+    let moved = sampled(&along.dots[network.output], features, samples);
+    let plain = Sketch::normals(14, outputs.len());
+    let slopes: Vec<f64> = outputs.iter().zip(&plain).map(|(y, c)| c + SQUARE * y).collect();
+    let turns: Vec<f64> = moved.iter().map(|y_dot| SQUARE * y_dot).collect();
+    let loss = dot(&outputs, &plain) + 0.5 * SQUARE * dot(&outputs, &outputs);
+    let mut gradient = vec![T::ZERO; network.dim()];
+    let mut curved = gradient.clone();
+    network.seed(&pass, &panelled::<T>(&slopes, features, samples), &mut tape.bars);
+    network.pull(&pass, &input, &tape.values, &mut tape.bars, &mut gradient);
+    network.seed(&pass, &panelled::<T>(&turns, features, samples), &mut along.bar_dots);
+    network.pull_along(&pass, &input, &tape, &mut along, &mut curved);
+    let wide = |values: Vec<T>| values.into_iter().map(T::widen).collect();
+    Outcome { outputs, loss, gradient: wide(gradient), moved, curved: wide(curved) }
+}
+
+/// The outputs by way of the fused program.
+fn fused<T: Real>(
+    network: &Network<T>,
+    theta: &[f64],
+    held: &[f64],
+    inputs: &[f64],
+    samples: usize,
+) -> Vec<f64> {
+    let point = packed(network, theta, held);
+    let program = Program::new(network);
+    let mut derived = Vec::new();
+    program.derive(network, &point.forward, &mut derived);
+    let input = panelled::<T>(inputs, network.input().features(), samples);
+    let mut bench = Bench::default();
+    let mut outputs = Vec::new();
+    for (panel, input) in input.chunks(network.input().features() * T::LANES).enumerate() {
+        let samples = (samples - panel * T::LANES).min(T::LANES);
+        let isa = Isa::detect();
+        let moments = Moments::Stored;
+        let pass = Pass { isa, point: &point, direction: None, panels: 1, samples, moments };
+        outputs.extend_from_slice(program.run(network, &pass, &derived, input, &Unfed, &mut bench));
+    }
+    sampled(&outputs, network.output().features(), samples)
+}
+
+fn packed<T: Real>(network: &Network<T>, theta: &[f64], held: &[f64]) -> Packed<T> {
+    let narrow = |values: &[f64]| values.iter().map(|&x| T::narrow(x)).collect::<Vec<T>>();
+    let (theta, held) = (narrow(theta), narrow(held));
+    let mut point = Packed::default();
+    network.forward.pack(&theta, &held, &mut point.forward);
+    network.backward.pack(&theta, &held, &mut point.backward);
+    point
+}
+
+/// (samples, features) in panels, with zeros in the other lanes.
+fn panelled<T: Real>(rows: &[f64], features: usize, samples: usize) -> Vec<T> {
+    let mut panels = vec![T::ZERO; samples.div_ceil(T::LANES) * features * T::LANES];
+    for (index, &value) in rows.iter().enumerate() {
+        panels[place::<T>(index, features)] = T::narrow(value);
+    }
+    panels
+}
+
+fn sampled<T: Real>(panels: &[T], features: usize, samples: usize) -> Vec<f64> {
+    (0..samples * features).map(|index| panels[place::<T>(index, features)].widen()).collect()
+}
+
+fn place<T: Real>(index: usize, features: usize) -> usize {
+    let (sample, feature) = (index / features, index % features);
+    (sample / T::LANES * features + feature) * T::LANES + sample % T::LANES
+}
+
+/// Whether a difference of one of the steps is what it should be.
+fn agree(context: &str, what: &str, found: &[f64], bound: f64, by: impl Fn(f64) -> Vec<f64>) {
+    let differences = STEPS.map(by);
+    let near = |expected: &Vec<f64>| distance(found, expected) <= bound * (1.0 + norm(expected));
+    assert!(differences.iter().any(near), "{context}: {what} is {found:?}, not {differences:?}");
+}
+
+/// Whether two vectors are close, for the size of the second.
+pub(super) fn close(context: &str, what: &str, found: &[f64], expected: &[f64], bound: f64) {
+    let far = distance(found, expected);
+    let near = far <= bound * (1.0 + norm(expected));
+    assert!(near, "{context}: {what} is {found:?}, not {expected:?} ({far:e})");
+}
+
+fn difference(up: &[f64], down: &[f64], step: f64) -> Vec<f64> {
+    up.iter().zip(down).map(|(up, down)| (up - down) / (2.0 * step)).collect()
+}
+
+fn distance(x: &[f64], y: &[f64]) -> f64 {
+    assert_eq!(x.len(), y.len());
+    x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt()
+}
+
+fn norm(x: &[f64]) -> f64 {
+    dot(x, x).sqrt()
+}
+
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}

@@ -1,0 +1,112 @@
+//! y = max(0, x).
+//!
+//! A derivative passes where x > 0, and where x is NaN, as PyTorch has it. It is chosen, not
+//! multiplied by a slope: where x ≤ 0 not even an infinite derivative leaves a trace.
+
+use crate::error::Error;
+use crate::network::kernel::Real;
+use crate::network::layer::{Layer, Pass, Primal};
+use crate::network::layers::{Built, Plan};
+
+struct Relu;
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    plan.no_options()?;
+    let [shape] = plan.inputs()?;
+    let [] = plan.tensors()?;
+    Ok(Built { layer: Box::new(Relu), shape })
+}
+
+/// A derivative on its way past a value of the output.
+#[inline]
+fn passed<T: Real>(y: T, derivative: T) -> T {
+    if y <= T::ZERO { T::ZERO } else { derivative }
+}
+
+impl<T: Real> Layer<T> for Relu {
+    fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
+        pass.isa.run(|| {
+            for (y, &x) in y.iter_mut().zip(x[0]) {
+                *y = x.maximum(T::ZERO);
+            }
+        });
+    }
+
+    fn tangent(
+        &self,
+        pass: &Pass<'_, T>,
+        _: &[&[T]],
+        y: &[T],
+        x_dot: &[Option<&[T]>],
+        y_dot: &mut [T],
+    ) {
+        let Some(x_dot) = x_dot[0] else { return y_dot.fill(T::ZERO) };
+        pass.isa.run(|| {
+            for ((out, &y), &dx) in y_dot.iter_mut().zip(y).zip(x_dot) {
+                *out = passed(y, dx);
+            }
+        });
+    }
+
+    fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
+        pass.isa.run(|| {
+            for ((out, &y), &bar) in x_bar.iter_mut().zip(primal.y).zip(primal.y_bar) {
+                *out += passed(y, bar);
+            }
+        });
+    }
+
+    fn is_relu(&self) -> bool {
+        true
+    }
+
+    fn runs_in_place(&self) -> bool {
+        true
+    }
+
+    fn in_place(&self, pass: &Pass<'_, T>, values: &mut [T]) {
+        pass.isa.run(|| {
+            for value in values {
+                *value = value.maximum(T::ZERO);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Relu;
+    use crate::network::kernel::Isa;
+    use crate::network::layer::{Layer, Moments, Packed, Pass, Primal};
+    use crate::network::layers::check::{Sketch, check};
+
+    #[test]
+    fn its_rules_are_those_of_differences() {
+        check(&Sketch::moving(&[5]).then("relu", json!({}), &[5]));
+        check(&Sketch::moving(&[2, 3]).then("relu", json!({}), &[2, 3]).then(
+            "tanh",
+            json!({}),
+            &[2, 3],
+        ));
+    }
+
+    #[test]
+    fn nothing_passes_where_it_is_off_and_nan_stays() {
+        let (inf, nan) = (f32::INFINITY, f32::NAN);
+        let x = [-1.0, 0.0, -0.0, 2.0, -inf, inf, nan, -3.0];
+        let mut y = [1.0; 8];
+        let point = Packed::default();
+        let moments = Moments::Stored;
+        let isa = Isa::detect();
+        let pass = Pass { isa, point: &point, direction: None, panels: 1, samples: 8, moments };
+        Relu.forward(&pass, &[&x], &mut y);
+        assert_eq!(y[..6], [0.0, 0.0, 0.0, 2.0, 0.0, inf]);
+        assert!(y[6].is_nan());
+        let y_bar = [inf, nan, inf, 3.0, nan, inf, 4.0, -inf];
+        let mut x_bar = [0.0; 8];
+        Relu.adjoint(&pass, 0, &Primal { x: &[&x], y: &y, y_bar: &y_bar }, &mut x_bar);
+        assert_eq!(x_bar, [0.0, 0.0, 0.0, 3.0, 0.0, inf, 4.0, 0.0]);
+    }
+}
