@@ -100,3 +100,84 @@ impl Rule for Bce {
         (z > 0.0) == (t > 0.5)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::network::head::Curvature;
+    use crate::network::head::checks::{Case, dense, near};
+
+    const INFINITY: f64 = f64::INFINITY;
+
+    fn of(target: f64) -> Case {
+        Case::new(r#"{"kind":"bce_with_logits"}"#, 1, 1, dense(&[target], 1))
+    }
+
+    #[test]
+    fn it_is_what_pytorch_computes() {
+        near(&[of(0.3).loss(0, &[1.0])], &[1.013_261_687_518_222_8], 1e-15);
+        near(&of(0.3).slope(0, &[-1.0]), &[-0.031_058_578_630_004_885], 1e-15);
+        let json = r#"{"kind":"bce_with_logits","weight":[1],"pos_weight":[2]}"#;
+        let case = Case::new(json, 1, 1, dense(&[0.3], 1));
+        near(&[case.loss(0, &[1.0])], &[1.107_240_193_773_689_8], 1e-15);
+        near(&case.slope(0, &[1.0]), &[0.350_376_152_219_006_4], 1e-15);
+        let hessian = case.product(Curvature::Hessian, 0, &[1.0], &[1.0]);
+        near(&hessian, &[0.255_595_513_213_926_43], 1e-15);
+    }
+
+    #[test]
+    fn tiny_losses_are_right_to_all_digits() {
+        for scale in [1e-3, 1e-9, 1e-40, 1e-300_f64] {
+            let z = scale.ln();
+            let found = [of(0.0).loss(0, &[z]), of(1.0).loss(0, &[-z]), -of(1.0).slope(0, &[-z])[0]];
+            let power = z.exp();
+            let expected = [power.ln_1p(), power.ln_1p(), power / (1.0 + power)];
+            for (found, expected) in found.into_iter().zip(expected) {
+                assert!((found / expected - 1.0).abs() < 1e-12, "{found} is not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn outputs_at_the_ends_of_the_line_behave_as_in_pytorch() {
+        assert_eq!([of(0.0).loss(0, &[INFINITY]), of(0.3).loss(0, &[INFINITY])], [INFINITY; 2]);
+        assert!(of(1.0).loss(0, &[INFINITY]).is_nan());
+        for target in [0.0, 0.3, 1.0] {
+            assert!(of(target).loss(0, &[-INFINITY]).is_nan());
+            assert!(of(target).loss(0, &[f64::NAN]).is_nan());
+            assert!(of(target).slope(0, &[f64::NAN])[0].is_nan());
+            assert_eq!(of(target).slope(0, &[INFINITY]), [1.0 - target]);
+            assert_eq!(of(target).slope(0, &[-INFINITY]), [-target]);
+            assert_eq!(of(target).product(Curvature::Hessian, 0, &[INFINITY], &[1.0]), [0.0]);
+        }
+        assert_eq!(of(0.0).loss(0, &[-800.0]), 0.0);
+        assert_eq!(of(1.0).loss(0, &[-800.0]), 800.0);
+    }
+
+    #[test]
+    fn its_fisher_matrix_is_the_mean_of_squared_slopes() {
+        let json = r#"{"kind":"bce_with_logits","weight":[1,2],"pos_weight":[3,0.5]}"#;
+        let case = |targets: &[f64; 2]| Case::new(json, 2, 1, dense(targets, 2));
+        let z = [0.4, -1.1_f64];
+        let probability = |i: usize, t: f64| {
+            let yes = 1.0 / (1.0 + (-z[i]).exp());
+            if t > 0.5 { yes } else { 1.0 - yes }
+        };
+        let mut expected = [0.0; 4];
+        for targets in [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]] {
+            let slope = case(&targets).slope(0, &z);
+            let p = probability(0, targets[0]) * probability(1, targets[1]);
+            for (index, entry) in expected.iter_mut().enumerate() {
+                *entry += p * slope[index / 2] * slope[index % 2];
+            }
+        }
+        let found = case(&[0.0, 0.0]).matrix(Curvature::Fisher, 0, &z).concat();
+        near(&found, &expected, 1e-14);
+    }
+
+    #[test]
+    fn hits_are_on_the_target_s_side() {
+        let guesses = Case::new(r#"{"kind":"bce_with_logits"}"#, 3, 1, dense(&[1.0, 0.0, 0.5], 3));
+        assert_eq!(guesses.hits(0, &[0.1, 0.0, f64::NAN]), 3.0);
+        assert_eq!(guesses.hits(0, &[0.0, 0.1, 0.1]), 0.0);
+    }
+}

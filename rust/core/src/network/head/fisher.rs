@@ -143,3 +143,49 @@ impl CrossEntropy {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::network::head::Curvature;
+    use crate::network::head::checks::{Case, classes, near, normals};
+
+    /// E[s sᵀ] over all labels of two positions, from slopes alone; a label below 0 is ignored.
+    fn brute(json: &str, z: &[f64], ignored: [bool; 2]) -> Vec<f64> {
+        let probability = |position: usize, class: usize| {
+            let total: f64 = (0..3).map(|c| z[2 * c + position].exp()).sum();
+            z[2 * class + position].exp() / total
+        };
+        let mut expected = vec![0.0; 36];
+        for labels in (0..9).map(|pair| [pair / 3, pair % 3]) {
+            let p = probability(0, labels[0]) * probability(1, labels[1]);
+            let target = |i: usize| if ignored[i] { -100 } else { i64::try_from(labels[i]).expect("small") };
+            let slope = Case::new(json, 3, 2, classes(&[target(0), target(1)], 2)).slope(0, z);
+            for (index, entry) in expected.iter_mut().enumerate() {
+                *entry += p * slope[index / 6] * slope[index % 6];
+            }
+        }
+        expected
+    }
+
+    #[test]
+    fn it_is_the_mean_over_labels_of_squared_slopes() {
+        for options in ["", r#","weight":[0.5,2,1]"#, r#","weight":[0.5,2,1],"label_smoothing":0.3"#] {
+            let json = format!(r#"{{"kind":"cross_entropy"{options}}}"#);
+            for ignored in [[false, false], [false, true]] {
+                let z = normals(1, 6);
+                let targets = ignored.map(|is| if is { -100 } else { 2 });
+                let case = Case::new(&json, 3, 2, classes(&targets, 2));
+                let found = case.matrix(Curvature::Fisher, 0, &z).concat();
+                near(&found, &brute(&json, &z, ignored), 1e-14);
+            }
+        }
+    }
+
+    #[test]
+    fn without_weights_it_is_the_hessian() {
+        let case = Case::new(r#"{"kind":"cross_entropy"}"#, 5, 2, classes(&[0, 4], 2));
+        let (z, t) = (normals(2, 10), normals(3, 10));
+        let hessian = case.product(Curvature::Hessian, 0, &z, &t);
+        near(&case.product(Curvature::Fisher, 0, &z, &t), &hessian, 1e-15);
+    }
+}

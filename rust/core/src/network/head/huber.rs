@@ -52,3 +52,22 @@ impl Rule for Huber {
         from_fn(|i| if (z[i] - t[i]).abs() < self.delta { 1.0 } else { 0.0 })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::network::head::Curvature;
+    use crate::network::head::checks::{Case, dense, near};
+
+    #[test]
+    fn it_is_a_parabola_between_lines() {
+        let case = Case::new(r#"{"kind":"huber","delta":2.0}"#, 4, 1, dense(&[0.0; 4], 4));
+        let z = [1.0, -3.0, 2.0, f64::NAN];
+        near(&[case.loss(0, &[1.0, -3.0, 2.0, 0.0])], &[0.5 + 4.0 + 2.0], 1e-15);
+        assert!(case.loss(0, &z).is_nan());
+        assert_eq!(case.loss(0, &[f64::INFINITY, 0.0, 0.0, 0.0]), f64::INFINITY);
+        let slope = case.slope(0, &z);
+        assert_eq!(slope[..3], [1.0, -2.0, 2.0]);
+        assert!(slope[3].is_nan());
+        assert_eq!(case.product(Curvature::Hessian, 0, &z, &[1.0; 4]), [1.0, 0.0, 0.0, 0.0]);
+    }
+}

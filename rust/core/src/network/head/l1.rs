@@ -28,3 +28,19 @@ impl Rule for L1 {
         NOTHING
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::network::head::Curvature;
+    use crate::network::head::checks::{Case, dense};
+
+    #[test]
+    fn it_is_the_sum_of_distances() {
+        let case = Case::new(r#"{"kind":"l1"}"#, 4, 1, dense(&[1.0, -2.0, 0.0, 5.0], 4));
+        assert_eq!(case.loss(0, &[3.0, -3.0, 0.0, 5.0]), 3.0);
+        assert_eq!(case.slope(0, &[3.0, -3.0, f64::NAN, 5.0]), [1.0, -1.0, 0.0, 0.0]);
+        assert_eq!(case.loss(0, &[f64::NEG_INFINITY, 0.0, 0.0, 0.0]), f64::INFINITY);
+        assert!(case.loss(0, &[f64::NAN; 4]).is_nan());
+        assert!(case.head.admit(Curvature::Fisher).is_err());
+    }
+}

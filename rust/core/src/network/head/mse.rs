@@ -33,3 +33,38 @@ impl Rule for Mse {
         Noise { mean: NOTHING, variance: [2.0; WIDTH] }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::network::head::Curvature;
+    use crate::network::head::checks::{Case, dense, near};
+
+    fn of(target: &[f64]) -> Case {
+        Case::new(r#"{"kind":"mse"}"#, target.len(), 1, dense(target, target.len()))
+    }
+
+    #[test]
+    fn it_is_the_sum_of_squares() {
+        let case = of(&[1.0, -2.0]);
+        assert_eq!(case.loss(0, &[3.0, 1.0]), 13.0);
+        assert_eq!(case.slope(0, &[3.0, 1.0]), [4.0, 6.0]);
+        assert_eq!(case.loss(0, &[f64::NEG_INFINITY, 1.0]), f64::INFINITY);
+        assert!(case.loss(0, &[f64::NAN, 1.0]).is_nan());
+        assert_eq!(case.product(Curvature::Hessian, 0, &[f64::NAN, 1.0], &[1.0, 2.0]), [2.0, 4.0]);
+        assert!(case.head.hits().is_none());
+    }
+
+    /// Targets one deviation to either side have the second moments of normal ones.
+    #[test]
+    fn its_fisher_matrix_is_the_mean_of_squared_slopes() {
+        let (z, step) = ([0.3, -1.0], 0.5_f64.sqrt());
+        let mut expected = [0.0; 4];
+        for (a, b) in [(step, step), (step, -step), (-step, step), (-step, -step)] {
+            let slope = of(&[z[0] + a, z[1] + b]).slope(0, &z);
+            for (index, entry) in expected.iter_mut().enumerate() {
+                *entry += 0.25 * slope[index / 2] * slope[index % 2];
+            }
+        }
+        near(&of(&z).matrix(Curvature::Fisher, 0, &z).concat(), &expected, 1e-14);
+    }
+}

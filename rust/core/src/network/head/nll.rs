@@ -99,3 +99,24 @@ impl Hits for Nll {
         self.labels.count_hits(outputs, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::network::head::Curvature;
+    use crate::network::head::checks::{Case, classes};
+
+    #[test]
+    fn it_is_the_weighted_output_at_the_label() {
+        let json = r#"{"kind":"nll","weight":[0.5,2],"ignore_index":7}"#;
+        let case = Case::new(json, 2, 2, classes(&[1, 0, 7, 1], 2));
+        let z = [-1.0, -2.0, -3.0, f64::NEG_INFINITY];
+        assert_eq!(case.loss(0, &z), 7.0);
+        assert_eq!(case.loss(1, &z), f64::INFINITY);
+        assert_eq!(case.slope(0, &z), [0.0, -0.5, -2.0, 0.0]);
+        assert_eq!(case.slope(1, &z), [0.0, 0.0, 0.0, -2.0], "whatever the outputs are");
+        assert_eq!(case.product(Curvature::Hessian, 0, &z, &[1.0; 4]), [0.0; 4]);
+        assert_eq!(case.hits(0, &z), 1.0);
+        let error = case.head.admit(Curvature::Fisher).expect_err("no likelihood");
+        assert!(error.to_string().contains("no likelihood"), "{error}");
+    }
+}
