@@ -21,12 +21,15 @@ UPWARDS = {("_results", "plot")}
 
 ROOMS: tuple[set[str], ...] = (
     {"behaviour", "heads", "identity", "interruption", "points", "spread", "strategy", "tree"},
-    {"admission", "criterion", "options", "randomness", "weight_decay"},
-    {"data", "metrics"},
-    {"batch_norm", "reading", "stage"},
-    {"evaluate", "probe"},
+    {"admission", "criterion", "native_head", "native_sums", "options", "randomness"},
+    {"data", "metrics", "weight_decay"},
+    {"batch_norm", "native_products", "reading", "stage"},
+    {"evaluate", "native", "probe"},
     {"assembly", "facts", "gradients", "tuning"},
-    {"products", "subspace"},
+    {"agreement", "products"},
+    {"native_build"},
+    {"supply"},
+    {"engines", "subspace"},
     {"objective"},
 )
 """Inside _objective, from the ground up: a room uses those of earlier rows only."""

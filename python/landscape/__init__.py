@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from landscape._picture import plot_surface
     from landscape._results import Line, Recipe, Run, Surface, load
     from landscape._surface import line, surface
+    from landscape._threads import set_threads
 
 __all__ = [
     "Line",
@@ -37,6 +38,7 @@ __all__ = [
     "plane",
     "plot",
     "plot_surface",
+    "set_threads",
     "surface",
 ]
 
@@ -53,6 +55,7 @@ _HOMES = {
     "pca": "_directions",
     "plane": "_directions",
     "plot_surface": "_picture",
+    "set_threads": "_threads",
     "surface": "_surface",
 }
 

@@ -7,12 +7,15 @@ same bits on any number of threads. The GIL is released while Rust works.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias, TypeVar, overload
+from typing import Any, Literal, TypeAlias, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Network",
+    "NetworkCurvature",
+    "NetworkPlane",
     "__version__",
     "axis",
     "combine",
@@ -23,6 +26,8 @@ __all__ = [
     "norm",
     "normalise",
     "orthogonalise",
+    "set_threads",
+    "threads",
 ]
 
 __version__: str
@@ -260,3 +265,139 @@ def grid(
          [101.]]
         [[0.0], [1.0], [100.0], [101.0]]
     """
+
+_Statistics: TypeAlias = Literal["stored", "recalibrated", "batch"]
+
+@final
+class Network:
+    """A network with its data and its loss, evaluated by the core; the dtype is the inputs'.
+
+    Statistics of batch norm are "stored" (part of the network), "recalibrated" (re-estimated at
+    every point on the split of `source`, or of the network itself), or of the "batch". Columns are
+    letters: l (sum of losses), h (right guesses), q (sum of squared losses), x (sum of losses times
+    weights).
+
+    Args:
+        graph: JSON, as the export writes it.
+        dim: The number d of varied parameters.
+        held: The numbers that do not vary, shape (h,).
+        inputs: Shape (n, features).
+        head: The loss as JSON.
+        targets: int64 classes, shape (n, positions), or float64 numbers, shape (n, outputs).
+        weights: What each sample adds to the denominator of L, shape (n,).
+        split: The batches, as indices of samples, int64; one of all samples where there are none.
+
+    Raises:
+        ValueError: The graph, the loss or the arrays do not fit together.
+    """
+
+    def __new__(
+        cls,
+        graph: str,
+        *,
+        dim: int,
+        held: NDArray[Any],
+        inputs: NDArray[Any],
+        head: str,
+        targets: NDArray[Any],
+        weights: _Double,
+        split: Sequence[NDArray[np.int64]],
+    ) -> Network: ...
+    @property
+    def dim(self) -> int:
+        """The number of varied parameters."""
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds of matrix products for one sample."""
+
+    @property
+    def tape_size(self) -> int:
+        """Numbers that one sample's values and derivatives take."""
+
+    def sums(
+        self,
+        points: NDArray[Any],
+        *,
+        columns: str,
+        statistics: _Statistics,
+        source: Network | None = None,
+    ) -> _Double:
+        """Sums over the samples at points of shape (k, d): shape (k, len(columns))."""
+
+    def sample_losses(
+        self, points: NDArray[Any], *, statistics: _Statistics, source: Network | None = None
+    ) -> _Double:
+        """Every sample's loss at points of shape (k, d): shape (k, n)."""
+
+    def gradients(
+        self,
+        points: NDArray[Any],
+        *,
+        scale: _Double,
+        statistics: _Statistics,
+        batches: NDArray[np.int64] | None = None,
+    ) -> tuple[_Double, NDArray[Any]]:
+        """Scaled sums of losses, shape (k,), and their gradients, shape (k, d).
+
+        Each point on all samples, or on its batch of the split.
+        """
+
+    def plane(self, origin: NDArray[Any], basis: Sequence[NDArray[Any]]) -> NetworkPlane:
+        """The affine subspace through `origin` along `basis`, vectors of shape (d,)."""
+
+    def curvature(
+        self, point: NDArray[Any], *, kind: str, scale: float, statistics: _Statistics, memory: int
+    ) -> NetworkCurvature:
+        """The scaled "hessian", "gauss_newton", "fisher" or "empirical_fisher" at a point.
+
+        Values are kept between products where they take at most `memory` bytes.
+        """
+
+@final
+class NetworkPlane:
+    """A network's loss on an affine subspace, by coordinates of shape (k, m)."""
+
+    @property
+    def dim(self) -> int:
+        """The number m of coordinates."""
+
+    def sums(
+        self,
+        coords: _Double,
+        *,
+        columns: str,
+        statistics: _Statistics,
+        source: Network | None = None,
+    ) -> _Double:
+        """Sums over the samples: shape (k, len(columns))."""
+
+    def sample_losses(
+        self, coords: _Double, *, statistics: _Statistics, source: Network | None = None
+    ) -> _Double:
+        """Every sample's loss: shape (k, n)."""
+
+@final
+class NetworkCurvature:
+    """A symmetric matrix known by its products."""
+
+    @property
+    def dim(self) -> int:
+        """The number of rows."""
+
+    @property
+    def retained(self) -> bool:
+        """Whether values and derivatives are kept between products."""
+
+    def apply(self, vectors: NDArray[Any]) -> NDArray[Any]:
+        """Products with vectors of shape (k, d)."""
+
+def set_threads(count: int) -> None:
+    """Evaluate networks on so many threads from now on; results do not depend on it."""
+
+def threads() -> int:
+    """How many threads networks are evaluated on."""

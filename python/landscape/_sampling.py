@@ -189,6 +189,7 @@ def sample(
             axes.recipe,
             _record(
                 function,
+                function.evaluated_by(part.strategy),
                 {**plan, "strategy": {**part.strategy.record(), "chunk": chunk}},
                 evaluations=run.size,
                 seconds=found.seconds,
@@ -219,6 +220,7 @@ def _side_by_side(subspaces: Sequence[Subspace]) -> Any:
 
 def _record(
     function: Objective,
+    engine: str,
     plan: Mapping[str, Any],
     *,
     evaluations: int,
@@ -226,7 +228,7 @@ def _record(
     notes: tuple[str, ...],
 ) -> Run:
     return Run(
-        engine=function.engine,
+        engine=engine,
         strategy={**plan["strategy"], "threads": plan["threads"], **plan["environment"]},
         policy=function.policy,
         evaluations=evaluations,

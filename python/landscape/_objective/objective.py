@@ -18,16 +18,18 @@ from torch import nn
 from landscape._objective.admission import admitted
 from landscape._objective.assembly import assembled, on_other_data, read_other_data
 from landscape._objective.batch_norm import POLICIES, BatchNormPolicy
+from landscape._objective.engines import ENGINES, Engine
 from landscape._objective.evaluate import Measurement
 from landscape._objective.facts import policy_record, sample_facts
-from landscape._objective.gradients import gradients, gradients_on, sample_losses
 from landscape._objective.metrics import MetricLike, choose_metrics
-from landscape._objective.options import check_numbers, check_option, chosen_engine
+from landscape._objective.native_products import NativeHessianAtPoint
+from landscape._objective.options import check_numbers, check_option
 from landscape._objective.points import Rows
 from landscape._objective.products import HessianAtPoint
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace, as_vector
-from landscape._objective.tuning import measured_strategy, plain_strategy
+from landscape._objective.supply import Natives, Supply
+from landscape._objective.tuning import plain_strategy
 from landscape._objective.weight_decay import WeightDecay
 from landscape._parameters import ParameterLayout
 
@@ -58,7 +60,8 @@ class Objective:
             a model output with ``.loss``: that), a torch loss, ``f(outputs, targets)``, or
             ``landscape.batch_loss(f)``. Losses PyTorch knows are exact means over samples, in
             float64 from the outputs onward; others are weighted by batch size.
-        engine: ``"auto"`` or ``"torch"``; ``"native"`` is not built yet.
+        engine: ``"torch"``; ``"native"``, the core's own evaluator of exported networks, on a CPU;
+            or ``"auto"``: native where the model exports and a short measurement finds it faster.
         batch_norm: ``"frozen"`` (running statistics as stored), ``"recalibrated"`` (re-estimated
             at every theta; losses only), ``"batch"`` (the batch's own), or None: frozen around one
             model, recalibrated by functions that join several.
@@ -75,8 +78,8 @@ class Objective:
 
     Raises:
         TypeError: The model, the data or the loss is of no known kind.
-        ValueError: The data are empty, targets do not fit, there is nothing to vary, or a
-            parameter is not finite.
+        ValueError: The data are empty, targets do not fit, there is nothing to vary, a parameter
+            is not finite, or ``engine="native"`` finds something that it does not support.
 
     Example:
         >>> import torch
@@ -104,7 +107,7 @@ class Objective:
         batch_size: int | None = None,
         memory_budget: int = _MEMORY_BUDGET,
     ) -> None:
-        self.engine = chosen_engine(engine)
+        check_option("engine", engine, ENGINES)
         check_option("batch_norm", batch_norm, (None, *POLICIES))
         check_option("dropout", dropout, ("off", "seeded"))
         check_numbers(weight_decay=weight_decay, seed=seed, memory_budget=memory_budget)
@@ -133,6 +136,11 @@ class Objective:
         self._reading = reading
         self._facts = sample_facts(evaluator, reading)
         self._decay = WeightDecay(float(weight_decay))
+        self._natives = Natives()
+        self.engine = engine
+        """The engine that was asked for; the one that evaluates is in a result's ``run.engine``."""
+        if engine == "native":
+            _ = self._supply.native  # or the reason why not, now rather than later
 
     @property
     def dim(self) -> int:
@@ -164,10 +172,28 @@ class Objective:
         """Where the model is evaluated."""
         return self._evaluator.stage.device
 
-    @cached_property
+    @property
     def strategy(self) -> Strategy:
         """How many points are evaluated fastest here, measured at the first need and then kept."""
-        return measured_strategy(self._evaluator, torch.from_numpy(self.theta))
+        return self._for_losses.strategy
+
+    @cached_property
+    def _for_losses(self) -> Engine:
+        return Engine.for_losses(self._supply, torch.from_numpy(self.theta), self.engine)
+
+    @cached_property
+    def _for_derivatives(self) -> Engine:
+        return Engine.for_derivatives(self._supply, torch.from_numpy(self.theta), self.engine)
+
+    @property
+    def _supply(self) -> Supply:
+        return Supply(self._evaluator, self._natives)
+
+    def evaluated_by(self, strategy: Strategy) -> str:
+        """The engine of a strategy, with the reason where native was possible but not taken."""
+        known = self.__dict__.get("_for_losses")
+        engine = known if known and known.strategy == strategy else Engine(strategy)
+        return engine.name
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -191,7 +217,7 @@ class Objective:
         if self.batch_norm is not None or batch_norm == self._evaluator.batch_norm:
             return self
         twin = copy.copy(self)
-        twin.__dict__.pop("strategy", None)
+        _forget_measurements(twin)
         twin.batch_norm = batch_norm
         twin._evaluator = dataclasses.replace(self._evaluator, batch_norm=batch_norm)
         return twin
@@ -225,7 +251,7 @@ class Objective:
                 seed=self.seed,
             )
         twin = copy.copy(self)
-        twin.__dict__.pop("strategy", None)
+        _forget_measurements(twin)
         twin._reading = reading
         twin._evaluator = on_other_data(self._evaluator, twin._reading)
         twin._facts = sample_facts(twin._evaluator, twin._reading)
@@ -238,7 +264,7 @@ class Objective:
     def losses(self, points: ArrayLike) -> NDArray[np.float64]:
         """L at each of several points, shape (k, d) to (k,)."""
         rows = self._rows(points)
-        sums = self._evaluator.sums(rows, self._strategy_for(len(rows)))[:, 0].numpy()
+        sums = self._supply.sums(rows, self._strategy_for(len(rows)))[:, 0].numpy()
         return sums / self._facts.weight + self._decay.penalties(rows, rows.rows)
 
     def standard_error(self, theta: ArrayLike | None = None) -> float:
@@ -262,7 +288,7 @@ class Objective:
         rows = self._rows(points)
         return self._regularised(
             rows,
-            gradients(self._evaluator, rows, self._strategy_for(len(rows)), self._facts.weight),
+            self._supply.gradients(rows, self._derivatives_for(len(rows)), self._facts.weight),
         )
 
     def gradients_on(
@@ -286,18 +312,18 @@ class Objective:
                 f"got batches={list(batches)} for {len(rows)} points, expected one index from 0 "
                 f"to {self.batches - 1} for each point"
             )
-        return self._regularised(rows, gradients_on(self._evaluator, rows, batches))
+        strategy = self._for_derivatives.strategy
+        return self._regularised(rows, self._supply.gradients_on(rows, batches, strategy))
 
     def hessian_product(self, vector: ArrayLike, theta: ArrayLike | None = None) -> NDArray[Any]:
         """H v at one point, shape (d,) or (k, d); :meth:`hessian_at` is for many products."""
         return self.hessian_at(theta)(vector)
 
-    def hessian_at(self, theta: ArrayLike | None = None) -> HessianAtPoint:
-        """The Hessian at one point, as an operator that keeps the gradient's graph."""
-        return HessianAtPoint(
-            self._evaluator,
+    def hessian_at(self, theta: ArrayLike | None = None) -> HessianAtPoint | NativeHessianAtPoint:
+        """The Hessian at one point, as an operator that keeps what its products share."""
+        return self._supply.hessian_at(
             self._rows(self._vector(theta)[None]),
-            self._strategy_for(1),
+            self._for_derivatives.strategy,
             weight=self._facts.weight,
             weight_decay=self._decay,
             budget=self.memory_budget,
@@ -310,7 +336,7 @@ class Objective:
         """
         rows = self._rows(points)
         strategy = self._strategy_for(len(rows))
-        return sample_losses(self._evaluator, rows, strategy, self._facts.weight).numpy()
+        return self._supply.sample_losses(rows, strategy, self._facts.weight).numpy()
 
     def metrics(
         self, metrics: Sequence[MetricLike] | MetricLike, theta: ArrayLike | None = None
@@ -358,7 +384,7 @@ class Objective:
         if not vectors:
             raise ValueError("basis is empty, expected at least one vector of shape (d,)")
         return Subspace(
-            evaluator=evaluator.measuring(measurement),
+            supply=Supply(evaluator.measuring(measurement), self._natives),
             origin=torch.from_numpy(self._vector(origin)).to(device),
             basis=vectors,
             strategy=strategy or self._strategy_of(measurement),
@@ -389,11 +415,19 @@ class Objective:
         if all(metric.separable for metric in measurement.metrics):
             return self.strategy
         # a user's function needs the batches as they are, and may not run under vmap
-        evaluator = self._evaluator.measuring(measurement)
-        return measured_strategy(evaluator, torch.from_numpy(self.theta))
+        supply = Supply(self._evaluator.measuring(measurement), self._natives)
+        return Engine.for_losses(supply, torch.from_numpy(self.theta), self.engine).strategy
 
     def _strategy_for(self, points: int) -> Strategy:
-        return self.strategy if points > 1 else plain_strategy(self._evaluator)
+        return self.strategy if points > 1 or self.engine == "native" else self._plain
+
+    def _derivatives_for(self, points: int) -> Strategy:
+        several = points > 1 or self.engine == "native"
+        return self._for_derivatives.strategy if several else self._plain
+
+    @property
+    def _plain(self) -> Strategy:
+        return plain_strategy(self._evaluator)
 
     def _regularised(
         self, rows: Rows, found: tuple[torch.Tensor, torch.Tensor]
@@ -401,3 +435,8 @@ class Objective:
         losses, slopes = found
         self._decay.add_derivative(rows.rows, slopes)
         return losses.numpy() + self._decay.penalties(rows, rows.rows), slopes.numpy()
+
+
+def _forget_measurements(objective: Objective) -> None:
+    for name in ("_for_losses", "_for_derivatives"):
+        objective.__dict__.pop(name, None)

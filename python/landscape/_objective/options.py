@@ -15,9 +15,7 @@ from torch import nn
 
 from landscape._parameters import ParameterLayout
 
-__all__ = ["check_numbers", "check_option", "chosen_device", "chosen_dtype", "chosen_engine"]
-
-_ENGINES = ("auto", "torch", "native")
+__all__ = ["check_numbers", "check_option", "chosen_device", "chosen_dtype"]
 
 
 def check_option(name: str, value: Any, allowed: Sequence[Any]) -> None:
@@ -43,20 +41,6 @@ def check_numbers(*, weight_decay: float, seed: int, memory_budget: int) -> None
         raise ValueError(f"seed={seed!r}, expected a whole number from 0 to 2**63 - 1")
     if not memory_budget >= 0:
         raise ValueError(f"memory_budget={memory_budget!r}, expected a number of bytes from 0 up")
-
-
-def chosen_engine(engine: str) -> str:
-    """Name the engine that will evaluate.
-
-    Raises:
-        ValueError: The engine is unknown, or not built yet.
-    """
-    check_option("engine", engine, _ENGINES)
-    if engine == "native":
-        raise ValueError(
-            "engine='native' is not built yet; pass 'torch', or 'auto' to have the fastest there is"
-        )
-    return "torch"
 
 
 def chosen_device(device: torch.device | str | None, model: nn.Module) -> torch.device:

@@ -144,6 +144,14 @@ class Stage:
         held = [spots[0][0][spots[0][1]] for spots in self._held]
         return checksum([*held, *self.model.buffers()])
 
+    def held_versions(self) -> tuple[tuple[int, int], ...]:
+        """What changes whenever a held parameter or a buffer does, at no cost."""
+        held = [spots[0][0][spots[0][1]] for spots in self._held]
+        return tuple(
+            (id(tensor), -1 if tensor.is_inference() else tensor._version)
+            for tensor in (*held, *self.model.buffers())
+        )
+
     def attributes(self) -> Attributes:
         """The lent model's attributes, without the tensors that are exchanged."""
         return Attributes(self._modules, _EXCHANGED)

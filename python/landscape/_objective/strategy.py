@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-__all__ = ["Strategy", "choose_strategy"]
+__all__ = ["Strategy", "choose_strategy", "chunk_of", "timed"]
 
 _GAIN = 0.95  # a rival must be this much faster: the clock of a busy machine is worth no less
 _GIVE_UP = 1.5  # slower than this at its first try, a candidate is not tried again
@@ -23,7 +23,8 @@ _TRIAL_SECONDS, _TRIAL_POINTS = 1.0, 20  # a choice may take the larger of the t
 class Strategy:
     """One way to evaluate points; it decides the last bits of a loss and is therefore recorded."""
 
-    kind: Literal["loop", "vmap"] = "loop"
+    kind: Literal["loop", "vmap", "native"] = "loop"
+    """PyTorch point by point, PyTorch several points at once, or the native network."""
     points: int = 1
     """Points evaluated at once (vmap)."""
     block: int | None = None
@@ -83,7 +84,7 @@ def choose_strategy(
                 misses += 1
             if misses > patience or time.perf_counter() > end:  # the curve has turned
                 break
-    return replace(best, chunk=_chunk(best, seconds))
+    return replace(best, chunk=chunk_of(best, seconds))
 
 
 def _rounds(choices: Choices) -> Iterator[tuple[list[dict[str, Any]], int]]:
@@ -93,7 +94,8 @@ def _rounds(choices: Choices) -> Iterator[tuple[list[dict[str, Any]], int]]:
     yield [{"kind": "vmap", "points": points} for points in choices.stacks], 1
 
 
-def _chunk(strategy: Strategy, seconds: float) -> int:
+def chunk_of(strategy: Strategy, seconds: float) -> int:
+    """Points per call of the driver, for a strategy that takes so long a point."""
     wanted = min(max(int(_SECONDS_PER_CALL / max(seconds, 1e-9)), 1), _LARGEST_CALL)
     return max(wanted // strategy.points, 1) * strategy.points
 

@@ -164,6 +164,11 @@ impl NetworkPlane {
 
 #[pymethods]
 impl NetworkCurvature {
+    #[getter]
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
     /// Whether values and derivatives are kept between products.
     #[getter]
     fn retained(&self) -> bool {

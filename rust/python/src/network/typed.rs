@@ -139,6 +139,7 @@ pub trait TypedPlane: Send + Sync {
 
 /// A curvature, whatever its precision.
 pub trait TypedCurvature: Send + Sync {
+    fn dim(&self) -> usize;
     fn retained(&self) -> bool;
 
     fn apply<'py>(
@@ -347,6 +348,10 @@ impl<T: Real + Element> TypedPlane for Plane<T> {
 }
 
 impl<T: Real + Element> TypedCurvature for Bent<T> {
+    fn dim(&self) -> usize {
+        self.loss.dim()
+    }
+
     fn retained(&self) -> bool {
         self.curvature.retained()
     }

@@ -1,0 +1,135 @@
+"""The native network as a supplier: sums, gradients and products from the core.
+
+Depends on the core and on how points are given. It answers what the evaluator would have answered,
+in the same columns, and never touches the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from landscape import _core
+from landscape._objective.batch_norm import BatchNormPolicy
+from landscape._objective.native_sums import Sums
+from landscape._objective.points import Plane, Points
+
+__all__ = ["NativeNetwork"]
+
+_POINTS_AT_ONCE = 256
+_STATISTICS: dict[str, Literal["stored", "recalibrated", "batch"]] = {
+    "frozen": "stored",
+    "recalibrated": "recalibrated",
+    "batch": "batch",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class NativeNetwork:
+    """A network with its data in the core, under one batch-norm policy."""
+
+    network: _core.Network
+    source: _core.Network
+    """The network with the data that batch statistics are re-estimated on."""
+    normalises: bool
+    """Whether it has batch norm at all."""
+    planes: dict[Any, Any] = field(default_factory=dict)
+    """The last plane that was asked for, with what it was made from."""
+
+    def sums(self, points: Points, wanted: Sums, policy: BatchNormPolicy) -> Tensor:
+        """The sums of a measurement, float64, shape (points, columns)."""
+        letters, statistics = wanted.letters, self._statistics(policy)
+        if isinstance(points, Plane):
+            found = self._plane(points).sums(
+                _coordinates(points), columns=letters, statistics=statistics, source=self.source
+            )
+        else:
+            found = _joined(
+                self.network.sums(rows, columns=letters, statistics=statistics, source=self.source)
+                for rows in _stretches(points)
+            )
+        return torch.from_numpy(wanted.arranged(found))
+
+    def sample_losses(self, points: Points, policy: BatchNormPolicy) -> Tensor:
+        """Every sample's loss, float64, shape (points, samples), in the order of the data."""
+        statistics = self._statistics(policy)
+        if isinstance(points, Plane):
+            found = self._plane(points).sample_losses(
+                _coordinates(points), statistics=statistics, source=self.source
+            )
+        else:
+            found = _joined(
+                self.network.sample_losses(rows, statistics=statistics, source=self.source)
+                for rows in _stretches(points)
+            )
+        return torch.from_numpy(found)
+
+    def gradients(
+        self,
+        points: Points,
+        weights: NDArray[np.float64],
+        policy: BatchNormPolicy,
+        batches: NDArray[np.int64] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Losses, shape (k,), and gradients, shape (k, d), of sums divided by weights."""
+        losses, slopes = self.network.gradients(
+            _rows(points, 0, len(points)),
+            scale=1 / weights,
+            statistics=self._statistics(policy),
+            batches=batches,
+        )
+        return torch.from_numpy(losses), torch.from_numpy(slopes)
+
+    def curvature(
+        self, point: NDArray[Any], kind: str, *, weight: float, policy: BatchNormPolicy, memory: int
+    ) -> _core.NetworkCurvature:
+        """A curvature of the sum divided by the weight, as an operator."""
+        return self.network.curvature(
+            point,
+            kind=kind,
+            scale=1 / weight,
+            statistics=self._statistics(policy),
+            memory=memory,
+        )
+
+    def _statistics(self, policy: BatchNormPolicy) -> Literal["stored", "recalibrated", "batch"]:
+        return _STATISTICS[policy] if self.normalises else "stored"
+
+    def _plane(self, points: Plane) -> _core.NetworkPlane:
+        """The plane of these vectors: made once, for a run asks for it again and again."""
+        key = tuple((id(vector), vector._version) for vector in (points.origin, *points.basis))
+        if key not in self.planes:
+            self.planes.clear()
+            plane = self.network.plane(
+                points.origin.numpy(), [vector.numpy() for vector in points.basis]
+            )
+            # the vectors are kept too, so that no others can take their place in memory
+            self.planes[key] = (plane, points.origin, points.basis)
+        found: _core.NetworkPlane = self.planes[key][0]
+        return found
+
+
+def _coordinates(points: Plane) -> NDArray[np.float64]:
+    return np.asarray(points.coordinates, np.float64).reshape(len(points), len(points.basis))
+
+
+def _joined(parts: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate(list(parts))
+
+
+def _stretches(points: Points) -> list[NDArray[Any]]:
+    """Points as rows, a few at a time: one empty stretch where there are none."""
+    count = len(points)
+    starts = range(0, max(count, 1), _POINTS_AT_ONCE)
+    return [_rows(points, start, min(start + _POINTS_AT_ONCE, count)) for start in starts]
+
+
+def _rows(points: Points, start: int, stop: int) -> NDArray[Any]:
+    rows: NDArray[Any] = points.stacked(start, stop).contiguous().numpy()
+    return rows

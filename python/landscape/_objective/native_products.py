@@ -1,0 +1,58 @@
+"""Hessian products at one point, by the core's R-operator.
+
+Depends on the core alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from landscape import _core
+from landscape._objective.weight_decay import WeightDecay
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["NativeHessianAtPoint"]
+
+
+class NativeHessianAtPoint:
+    r"""The Hessian of L at one point as a linear operator, v -> H v.
+
+    The gradient's own computation is differentiated along v. Values and derivatives of all samples
+    are kept between products while they fit the memory budget.
+
+    Reference:
+        Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6 (1994).
+    """
+
+    def __init__(
+        self, curvature: _core.NetworkCurvature, dtype: np.dtype[Any], weight_decay: WeightDecay
+    ) -> None:
+        self._curvature = curvature
+        self._dtype = dtype
+        self._weight_decay = weight_decay
+
+    @property
+    def retained(self) -> bool:
+        """Whether values and derivatives are kept between products."""
+        return self._curvature.retained
+
+    def __call__(self, vectors: ArrayLike) -> NDArray[Any]:
+        """Multiply one vector, shape (d,), or several that share a pass, shape (k, d).
+
+        Raises:
+            ValueError: The vectors do not have d entries.
+        """
+        given = np.ascontiguousarray(vectors, dtype=self._dtype)
+        dim = self._curvature.dim
+        if given.ndim not in (1, 2) or given.shape[-1] != dim:
+            raise ValueError(f"got vectors of shape {given.shape}, expected ({dim},) or (k, {dim})")
+        rows = given.reshape(-1, dim)
+        products = torch.from_numpy(self._curvature.apply(rows))
+        self._weight_decay.add_derivative(torch.from_numpy(rows.copy()), products)
+        found: NDArray[Any] = products.reshape(given.shape).numpy()
+        return found

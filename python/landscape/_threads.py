@@ -1,0 +1,28 @@
+"""How many threads native networks are evaluated on. Depends on the core alone."""
+
+from __future__ import annotations
+
+from landscape import _core
+
+__all__ = ["set_threads"]
+
+
+def set_threads(count: int) -> None:
+    """Evaluate native networks on so many threads from now on.
+
+    Without a call it is as many as the environment variable ``RAYON_NUM_THREADS`` says, else as
+    many as there are processors. Results are the same bits on any number of threads. PyTorch's own
+    pool, which ``torch.set_num_threads`` governs, rests while the native engine works.
+
+    Args:
+        count: At least one.
+
+    Raises:
+        ValueError: The count is 0.
+        OverflowError: The count is negative.
+
+    Example:
+        >>> import landscape
+        >>> landscape.set_threads(2)
+    """
+    _core.set_threads(count)
