@@ -128,7 +128,8 @@ mod tests {
     fn tiny_losses_are_right_to_all_digits() {
         for scale in [1e-3, 1e-9, 1e-40, 1e-300_f64] {
             let z = scale.ln();
-            let found = [of(0.0).loss(0, &[z]), of(1.0).loss(0, &[-z]), -of(1.0).slope(0, &[-z])[0]];
+            let found =
+                [of(0.0).loss(0, &[z]), of(1.0).loss(0, &[-z]), -of(1.0).slope(0, &[-z])[0]];
             let power = z.exp();
             let expected = [power.ln_1p(), power.ln_1p(), power / (1.0 + power)];
             for (found, expected) in found.into_iter().zip(expected) {

@@ -129,7 +129,8 @@ const SAMPLES: usize = 11;
 /// Every loss with every option, on eleven samples.
 fn all() -> Vec<Case> {
     let labels = |count: i64, positions: usize| {
-        let all: Vec<i64> = (0..(SAMPLES * positions) as i64).map(|i| (i * 7 + i / 3) % count).collect();
+        let all: Vec<i64> =
+            (0..(SAMPLES * positions) as i64).map(|i| (i * 7 + i / 3) % count).collect();
         all.iter().map(|&class| if class == 2 { -100 } else { class }).collect::<Vec<_>>()
     };
     let some = |width: usize| dense(&normals(3, SAMPLES * width), width);
@@ -176,7 +177,8 @@ fn slopes_are_what_losses_differ_by() {
 fn hessians_are_what_slopes_differ_by() {
     for case in all() {
         for sample in 0..SAMPLES {
-            let (z, t) = (normals(sample as u64, case.shape.features()), normals(99, case.shape.features()));
+            let (z, t) =
+                (normals(sample as u64, case.shape.features()), normals(99, case.shape.features()));
             let at = |step: f64| {
                 let z: Vec<f64> = z.iter().zip(&t).map(|(z, t)| z + step * t).collect();
                 case.slope(sample, &z)
@@ -199,13 +201,11 @@ fn curvature_is_symmetric_and_semidefinite_where_it_should_be() {
             let (z, t) = (normals(5, case.shape.features()), normals(6, case.shape.features()));
             for sample in 0..SAMPLES {
                 let matrix = case.matrix(kind, sample, &z);
-                let product: Vec<f64> = (0..z.len())
-                    .map(|i| (0..z.len()).map(|j| matrix[j][i] * t[j]).sum())
-                    .collect();
+                let product: Vec<f64> =
+                    (0..z.len()).map(|i| (0..z.len()).map(|j| matrix[j][i] * t[j]).sum()).collect();
                 near(&case.product(kind, sample, &z, &t), &product, 1e-13);
-                let transposed: Vec<f64> = (0..z.len())
-                    .map(|i| (0..z.len()).map(|j| matrix[i][j] * t[j]).sum())
-                    .collect();
+                let transposed: Vec<f64> =
+                    (0..z.len()).map(|i| (0..z.len()).map(|j| matrix[i][j] * t[j]).sum()).collect();
                 near(&transposed, &product, 1e-13);
                 let form: f64 = t.iter().zip(&product).map(|(t, h)| t * h).sum();
                 assert!(kind == Curvature::Hessian || form >= -1e-13, "{kind:?} is {form}");
@@ -239,7 +239,8 @@ fn a_sample_has_the_same_numbers_in_any_lane_of_any_panel() {
                 case.head.slopes(outputs, scratch, &mut slopes);
                 for (lane, (&sample, z)) in samples.iter().zip(&rows).enumerate() {
                     assert_eq!(losses[lane], case.loss(sample, z));
-                    let slope: Vec<f64> = slopes.iter().skip(lane).step_by(lanes).copied().collect();
+                    let slope: Vec<f64> =
+                        slopes.iter().skip(lane).step_by(lanes).copied().collect();
                     assert_eq!(slope, case.slope(sample, z));
                 }
                 assert!(losses[samples.len()..].iter().all(|&loss| loss == 0.0));

@@ -10,8 +10,9 @@
 
 use std::array::from_fn;
 
+use crate::network::head::amounts::Truth;
 use crate::network::head::classes::IGNORED;
-use crate::network::head::cross_entropy::{CrossEntropy, Truth};
+use crate::network::head::cross_entropy::CrossEntropy;
 use crate::network::head::panel::{Block, Lanes, NOTHING, Outputs, Scratch, WIDTH};
 use crate::network::head::softmax::{Position, Softmax};
 
@@ -149,7 +150,7 @@ mod tests {
     use crate::network::head::Curvature;
     use crate::network::head::checks::{Case, classes, near, normals};
 
-    /// E[s sᵀ] over all labels of two positions, from slopes alone; a label below 0 is ignored.
+    /// E[s sᵀ] over all labels of two positions, from slopes alone.
     fn brute(json: &str, z: &[f64], ignored: [bool; 2]) -> Vec<f64> {
         let probability = |position: usize, class: usize| {
             let total: f64 = (0..3).map(|c| z[2 * c + position].exp()).sum();
@@ -158,7 +159,8 @@ mod tests {
         let mut expected = vec![0.0; 36];
         for labels in (0..9).map(|pair| [pair / 3, pair % 3]) {
             let p = probability(0, labels[0]) * probability(1, labels[1]);
-            let target = |i: usize| if ignored[i] { -100 } else { i64::try_from(labels[i]).expect("small") };
+            let target =
+                |i: usize| if ignored[i] { -100 } else { i64::try_from(labels[i]).expect("small") };
             let slope = Case::new(json, 3, 2, classes(&[target(0), target(1)], 2)).slope(0, z);
             for (index, entry) in expected.iter_mut().enumerate() {
                 *entry += p * slope[index / 6] * slope[index % 6];
@@ -169,7 +171,9 @@ mod tests {
 
     #[test]
     fn it_is_the_mean_over_labels_of_squared_slopes() {
-        for options in ["", r#","weight":[0.5,2,1]"#, r#","weight":[0.5,2,1],"label_smoothing":0.3"#] {
+        for options in
+            ["", r#","weight":[0.5,2,1]"#, r#","weight":[0.5,2,1],"label_smoothing":0.3"#]
+        {
             let json = format!(r#"{{"kind":"cross_entropy"{options}}}"#);
             for ignored in [[false, false], [false, true]] {
                 let z = normals(1, 6);

@@ -14,9 +14,10 @@
 //! | `mse`, `l1`, `huber`, `bce` | such rules |
 //! | `classes` | class labels, weights of classes, right guesses |
 //! | `softmax` | what cross-entropy needs of exponentials |
-//! | `cross_entropy`, `fisher`, `nll` | losses of classes |
+//! | `cross_entropy` with `amounts` and `fisher`, `nll` | losses of classes |
 //! | `read` | any of them from JSON |
 
+mod amounts;
 mod bce;
 #[cfg(test)]
 mod checks;
