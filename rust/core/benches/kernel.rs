@@ -158,12 +158,19 @@ fn functions<T: Real>(isa: Isa, unit: usize) {
     let start: Vec<T> =
         numbers::<T>(1024).into_iter().map(|x| x.abs() + T::from_f64(0.1)).collect();
     let mut values = start.clone();
+    let time = |function: Option<fn(Isa, &mut [T])>| {
+        seconds(|| {
+            values.copy_from_slice(black_box(&start));
+            if let Some(function) = function {
+                function(isa, &mut values);
+            }
+            black_box(&mut values);
+        })
+    };
+    let mut time = time;
+    let copying = time(None);
     for (name, function) in table {
-        let time = seconds(|| {
-            values.copy_from_slice(&start);
-            function(isa, black_box(&mut values));
-        });
-        print!("{name} {:.2}  ", 1e9 * time * unit as f64 / 1024.0);
+        print!("{name} {:.2}  ", 1e9 * (time(Some(function)) - copying) * unit as f64 / 1024.0);
     }
     println!();
 }

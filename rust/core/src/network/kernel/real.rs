@@ -2,6 +2,7 @@
 
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use super::math::Tables;
 use super::vector::Dispatch;
 use crate::scalar::Scalar;
 
@@ -9,6 +10,7 @@ use crate::scalar::Scalar;
 pub trait Real:
     Scalar
     + Dispatch
+    + Tables
     + PartialOrd
     + Add<Output = Self>
     + Sub<Output = Self>

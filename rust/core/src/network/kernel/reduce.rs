@@ -44,24 +44,39 @@ pub fn reduce<T: Real>(
     let positions = (taps.positions(), taps.source_positions());
     let (dy, x) = (dy.rows(panels, positions.0), x.rows(panels, positions.1));
     for tap in 0..taps.taps() {
-        let steps = steps::<T>(taps, tap, panels, (dy.panel, x.panel));
-        T::dispatch(isa, Reduction { steps: &steps, dy: &dy, x: &x, out, tap, taps: taps.taps() });
+        let runs = runs::<T>(taps, tap, panels, (dy.panel, x.panel));
+        T::dispatch(isa, Reduction { runs: &runs, dy: &dy, x: &x, out, tap, taps: taps.taps() });
     }
 }
 
-/// Where the lanes of channel 0 lie that meet in a tap, in dy and in x.
-fn steps<T: Real>(
-    taps: &Taps,
-    tap: usize,
-    panels: usize,
-    strides: (usize, usize),
-) -> Vec<(usize, usize)> {
-    let fed = |position| Some((position, taps.source(position, tap)?));
-    let fed: Vec<_> = (0..taps.positions()).filter_map(fed).collect();
-    let place = |panel, (position, source)| {
-        (panel * strides.0 + position * T::LANES, panel * strides.1 + source * T::LANES)
-    };
-    (0..panels).flat_map(|panel| fed.iter().map(move |&pair| place(panel, pair))).collect()
+/// Positions that follow each other in dy as in x: where the first ones lie in channel 0, and how
+/// many there are.
+struct Run {
+    dy: usize,
+    x: usize,
+    length: usize,
+}
+
+/// The positions that meet in a tap.
+fn runs<T: Real>(taps: &Taps, tap: usize, panels: usize, strides: (usize, usize)) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for panel in 0..panels {
+        for position in 0..taps.positions() {
+            let Some(source) = taps.source(position, tap) else { continue };
+            let dy = panel * strides.0 + position * T::LANES;
+            let x = panel * strides.1 + source * T::LANES;
+            match runs.last_mut() {
+                Some(run)
+                    if (dy - run.dy, x.wrapping_sub(run.x))
+                        == (run.length * T::LANES, run.length * T::LANES) =>
+                {
+                    run.length += 1;
+                }
+                _ => runs.push(Run { dy, x, length: 1 }),
+            }
+        }
+    }
+    runs
 }
 
 /// Channels of numbers: those of a channel are `stride` after those of the one before, and those of
@@ -96,7 +111,7 @@ impl<T: Real> Panels<'_, T> {
 }
 
 struct Reduction<'a, T: Real> {
-    steps: &'a [(usize, usize)],
+    runs: &'a [Run],
     dy: &'a Rows<'a, T>,
     x: &'a Rows<'a, T>,
     /// `[row][channel][tap]`.
@@ -147,15 +162,17 @@ impl<T: Real> Reduction<'_, T> {
         let dy: [&[T]; R] = from_fn(|r| self.dy.channel(row + r));
         let x: [&[T]; K] = from_fn(|k| self.x.channel(channel + k));
         let mut sums = [[simd.splat(T::ZERO); K]; R];
-        for &(dy_place, x_place) in self.steps {
-            let dy = dy.map(|dy| &dy[dy_place..dy_place + L]);
-            let x = x.map(|x| &x[x_place..x_place + L]);
-            for lane in (0..L).step_by(V::LEN) {
-                let x = x.map(|x| simd.load(&x[lane..]));
-                for (sums, dy) in sums.iter_mut().zip(dy) {
-                    let dy = simd.load(&dy[lane..]);
-                    for (sum, &x) in sums.iter_mut().zip(&x) {
-                        *sum = V::mul_add(dy, x, *sum);
+        for run in self.runs {
+            let dy = dy.map(|dy| &dy[run.dy..].as_chunks::<L>().0[..run.length]);
+            let x = x.map(|x| &x[run.x..].as_chunks::<L>().0[..run.length]);
+            for position in 0..run.length {
+                for lane in (0..L).step_by(V::LEN) {
+                    let x = x.map(|x| simd.load(&x[position][lane..]));
+                    for (sums, dy) in sums.iter_mut().zip(dy) {
+                        let dy = simd.load(&dy[position][lane..]);
+                        for (sum, &x) in sums.iter_mut().zip(&x) {
+                            *sum = V::mul_add(dy, x, *sum);
+                        }
                     }
                 }
             }

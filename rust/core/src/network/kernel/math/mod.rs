@@ -1,31 +1,102 @@
 //! Element-wise functions, in place.
+//!
+//! Limits are those of the C library: NaN stays NaN, what is too large is ∞, and what is too small
+//! for a normal number is rounded once. Relative errors are below 3·10⁻⁷ in f32 (a fifth more where
+//! the machine cannot multiply and add in one rounding) and below 10⁻¹⁴ in f64. A value's result
+//! does not depend on where in the slice it lies.
+
+mod elementary;
+mod erf;
+mod tables;
+mod tanh;
+#[cfg(test)]
+mod tests;
 
 use super::isa::Isa;
 use super::real::Real;
+use super::vector::{Kernel, Simd, Vector};
+pub use tables::{Rational, Tables};
+
+/// A function of a register's numbers.
+trait Rule<T: Real> {
+    fn apply<V: Vector<Number = T>>(simd: Simd<V>, x: V) -> V;
+}
+
+/// A rule for all values of a slice.
+struct Each<'a, T, R> {
+    values: &'a mut [T],
+    rule: std::marker::PhantomData<R>,
+}
+
+impl<T: Real, R: Rule<T>> Kernel<T> for Each<'_, T, R> {
+    #[inline(always)]
+    fn run<V: Vector<Number = T>, const C: usize, const L: usize>(self, simd: Simd<V>) {
+        let mut chunks = self.values.chunks_exact_mut(V::LEN);
+        for chunk in &mut chunks {
+            R::apply(simd, simd.load(chunk)).store(chunk);
+        }
+        let rest = chunks.into_remainder();
+        if !rest.is_empty() {
+            let mut padded = [T::ZERO; L];
+            padded[..rest.len()].copy_from_slice(rest);
+            R::apply(simd, simd.load(&padded)).store(&mut padded);
+            rest.copy_from_slice(&padded[..rest.len()]);
+        }
+    }
+}
 
 macro_rules! functions {
-    ($($(#[$doc:meta])* $name:ident = $rule:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $rule:ident: $apply:path;)*) => {$(
         $(#[$doc])*
         pub fn $name<T: Real>(isa: Isa, values: &mut [T]) {
-            let rule: fn(f64) -> f64 = $rule;
-            isa.run(|| values.iter_mut().for_each(|x| *x = T::narrow(rule(x.widen()))));
+            T::dispatch(isa, Each { values, rule: std::marker::PhantomData::<$rule> });
+        }
+
+        struct $rule;
+
+        impl<T: Real> Rule<T> for $rule {
+            #[inline(always)]
+            fn apply<V: Vector<Number = T>>(simd: Simd<V>, x: V) -> V {
+                $apply(simd, x)
+            }
         }
     )*};
 }
 
 functions! {
     /// tanh x.
-    tanh = libm::tanh;
+    tanh = Tanh: tanh::tanh;
     /// eˣ.
-    exp = libm::exp;
+    exp = Exp: elementary::exp;
     /// eˣ − 1.
-    expm1 = libm::expm1;
-    /// log x.
-    ln = libm::log;
+    expm1 = Expm1: elementary::expm1;
+    /// log x: −∞ at 0, NaN below.
+    ln = Ln: elementary::ln;
     /// 1/(1 + e⁻ˣ).
-    sigmoid = |x| 1.0 / (1.0 + libm::exp(-x));
-    /// erf x.
-    erf = libm::erf;
+    sigmoid = Sigmoid: elementary::sigmoid;
+    /// erf x = 2/√π ∫₀ˣ exp(−t²) dt.
+    erf = Erf: erf::erf;
     /// log(1 + eˣ).
-    softplus = |x| x.max(0.0) + libm::log1p(libm::exp(-x.abs()));
+    softplus = Softplus: elementary::softplus;
+}
+
+/// The polynomial with these coefficients, the constant first.
+#[inline(always)]
+fn polynomial<V: Vector>(simd: Simd<V>, coefficients: &[V::Number], x: V) -> V {
+    let (last, lower) = coefficients.split_last().expect("a polynomial has coefficients");
+    let add = |sum, &coefficient: &V::Number| V::mul_add(sum, x, simd.splat(coefficient));
+    lower.iter().rev().fold(simd.splat(*last), add)
+}
+
+/// |x|.
+#[inline(always)]
+fn abs<V: Vector>(simd: Simd<V>, x: V) -> V {
+    V::and(x, simd.splat(V::Number::MAGNITUDE))
+}
+
+/// |x| with the sign of y.
+#[inline(always)]
+fn with_sign<V: Vector>(simd: Simd<V>, x: V, y: V) -> V {
+    let sign = V::and(y, simd.splat(-V::Number::ZERO));
+    V::or(abs(simd, x), sign)
 }

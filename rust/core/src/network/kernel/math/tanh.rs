@@ -1,0 +1,32 @@
+//! The hyperbolic tangent: as costly as the product in a small network, unless it is fast.
+
+use super::super::vector::{Simd, Vector};
+use super::elementary::expm1;
+use super::{Rational, Tables, abs, polynomial, with_sign};
+
+/// tanh x.
+#[inline(always)]
+pub fn tanh<V: Vector>(simd: Simd<V>, x: V) -> V {
+    match V::Number::TANH {
+        Some(rational) => quotient(simd, &rational, x),
+        None => by_expm1(simd, x),
+    }
+}
+
+/// x P(x²)/Q(x²): both begin with 1, so that tiny numbers stay as they are.
+#[inline(always)]
+fn quotient<V: Vector>(simd: Simd<V>, rational: &Rational<V::Number>, x: V) -> V {
+    let end = simd.splat(rational.end);
+    let x = V::smaller(V::larger(x, simd.splat(-rational.end)), end);
+    let square = x * x;
+    let above = polynomial(simd, rational.above, square);
+    x * above / polynomial(simd, rational.below, square)
+}
+
+/// tanh |x| = −t/(t + 2) with t = e^(−2|x|) − 1.
+#[inline(always)]
+fn by_expm1<V: Vector>(simd: Simd<V>, x: V) -> V {
+    let t = expm1(simd, abs(simd, x) * simd.splat(-V::Number::TWO));
+    let value = with_sign(simd, t / (t + simd.splat(V::Number::TWO)), x);
+    V::select(abs(simd, x), simd.splat(V::Number::TINY), value, x)
+}
