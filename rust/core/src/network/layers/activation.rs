@@ -18,10 +18,34 @@ pub(super) trait Function<T: Real>: Send + Sync + 'static {
 
     /// f″ in place of x, where y = f(x).
     fn curvature(&self, isa: Isa, x: &mut [T], y: &[T]);
+}
 
-    /// Whether f is max(0, x).
-    fn is_relu(&self) -> bool {
-        false
+/// Replaces every x by f(x), for functions that a compiler can make vectors of.
+pub(super) fn map<T: Real>(isa: Isa, x: &mut [T], f: impl Fn(T) -> T) {
+    isa.run(|| {
+        for x in x {
+            *x = f(*x);
+        }
+    });
+}
+
+/// Replaces every x by f(x, g(x)), where `transform` computes g in place.
+pub(super) fn map_with<T: Real>(
+    isa: Isa,
+    x: &mut [T],
+    transform: impl Fn(&mut [T]),
+    f: impl Fn(T, T) -> T,
+) {
+    let mut room = [T::ZERO; CHUNK];
+    for x in x.chunks_mut(CHUNK) {
+        let transformed = &mut room[..x.len()];
+        transformed.copy_from_slice(x);
+        transform(transformed);
+        isa.run(|| {
+            for (x, &g) in x.iter_mut().zip(&*transformed) {
+                *x = f(*x, g);
+            }
+        });
     }
 }
 
@@ -118,10 +142,6 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
                 }
             });
         });
-    }
-
-    fn is_relu(&self) -> bool {
-        self.0.is_relu()
     }
 
     fn runs_in_place(&self) -> bool {

@@ -2,17 +2,29 @@
 
 mod activation;
 mod add;
+mod affine;
 mod avg_pool2d;
 pub(crate) mod batch_norm;
 #[cfg(test)]
 mod check;
+mod concat;
 mod conv2d;
+mod elu;
+mod gelu;
 mod global_avg_pool;
+mod leaky_relu;
 mod linear;
 mod max_pool2d;
 mod moments;
+mod multiply;
+mod pad;
 pub(crate) mod product;
+mod rearrange;
 mod relu;
+mod sigmoid;
+mod silu;
+mod slice;
+mod softplus;
 mod tanh;
 mod windows;
 
@@ -32,13 +44,24 @@ pub(crate) type Builder<T> = fn(&mut Plan<'_>) -> Result<Built<T>, Error>;
 pub(crate) fn builder<T: Real>(kind: &str) -> Option<Builder<T>> {
     Some(match kind {
         "add" => add::build,
+        "affine" => affine::build,
         "avg_pool2d" => avg_pool2d::build,
         "batch_norm" => batch_norm::build,
+        "concat" => concat::build,
         "conv2d" => conv2d::build,
+        "elu" => elu::build,
+        "gelu" => gelu::build,
         "global_avg_pool" => global_avg_pool::build,
+        "leaky_relu" => leaky_relu::build,
         "linear" => linear::build,
         "max_pool2d" => max_pool2d::build,
+        "multiply" => multiply::build,
+        "pad" => pad::build,
         "relu" => relu::build,
+        "sigmoid" => sigmoid::build,
+        "silu" => silu::build,
+        "slice" => slice::build,
+        "softplus" => softplus::build,
         "tanh" => tanh::build,
         _ => return None,
     })

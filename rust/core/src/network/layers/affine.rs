@@ -1,0 +1,54 @@
+//! y = s x + t with two numbers.
+
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::network::kernel::{Isa, Real};
+use crate::network::layers::activation::{Function, built, map};
+use crate::network::layers::{Built, Plan};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    scale: f64,
+    shift: f64,
+}
+
+struct Affine<T> {
+    scale: T,
+    shift: T,
+}
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    let Options { scale, shift } = plan.options()?;
+    built(plan, Affine { scale: T::narrow(scale), shift: T::narrow(shift) })
+}
+
+impl<T: Real> Function<T> for Affine<T> {
+    fn value(&self, isa: Isa, x: &mut [T]) {
+        map(isa, x, |x| self.scale * x + self.shift);
+    }
+
+    fn slope(&self, _: Isa, x: &mut [T], _: &[T]) {
+        x.fill(self.scale);
+    }
+
+    fn curvature(&self, _: Isa, x: &mut [T], _: &[T]) {
+        x.fill(T::ZERO);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::network::layers::check::{Sketch, check};
+
+    #[test]
+    fn it_scales_and_shifts() {
+        let options = json!({"scale": -2.0, "shift": 0.5});
+        let outputs = Sketch::new(&[2]).then("affine", options.clone(), &[2]).outputs(&[1.0, -3.0]);
+        assert_eq!(outputs, [-1.5, 6.5]);
+        check(&Sketch::moving(&[3]).then("affine", options, &[3]).then("tanh", json!({}), &[3]));
+    }
+}

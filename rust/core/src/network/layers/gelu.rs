@@ -1,0 +1,156 @@
+//! y = x Φ(x) with the normal distribution's Φ, or with a hyperbolic tangent close to it.
+
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::network::kernel::{self, Isa, Real};
+use crate::network::layers::activation::{CHUNK, Function, built, map, map_with};
+use crate::network::layers::{Built, Plan};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Approximation {
+    None,
+    Tanh,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    approximate: Approximation,
+}
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    let Options { approximate } = plan.options()?;
+    match approximate {
+        Approximation::None => built(plan, Normal),
+        Approximation::Tanh => built(plan, Tanh),
+    }
+}
+
+/// x Φ(x), where Φ(x) = (1 + erf(x/√2)) / 2 and Φ′ = φ.
+struct Normal;
+
+/// Φ.
+fn distribution<T: Real>(isa: Isa) -> impl Fn(&mut [T]) {
+    let (half, root) = (T::narrow(0.5), T::narrow(FRAC_1_SQRT_2));
+    move |x| {
+        map(isa, x, |x| x * root);
+        kernel::erf(isa, x);
+        map(isa, x, |erf| half * (T::ONE + erf));
+    }
+}
+
+/// φ(x) = e^{−x²/2} / √(2π).
+fn density<T: Real>(isa: Isa) -> impl Fn(&mut [T]) {
+    let (half, factor) = (T::narrow(0.5), T::narrow(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2));
+    move |x| {
+        map(isa, x, |x| -(x * x * half));
+        kernel::exp(isa, x);
+        map(isa, x, |e| e * factor);
+    }
+}
+
+impl<T: Real> Function<T> for Normal {
+    fn value(&self, isa: Isa, x: &mut [T]) {
+        map_with(isa, x, distribution(isa), |x, phi| x * phi);
+    }
+
+    /// Φ + x φ.
+    fn slope(&self, isa: Isa, x: &mut [T], _: &[T]) {
+        for x in x.chunks_mut(CHUNK) {
+            let mut room = [T::ZERO; CHUNK];
+            let cumulated = &mut room[..x.len()];
+            cumulated.copy_from_slice(x);
+            distribution(isa)(cumulated);
+            map_with(isa, x, density(isa), |x, density| x * density);
+            isa.run(|| {
+                for (x, &cumulated) in x.iter_mut().zip(&*cumulated) {
+                    *x += cumulated;
+                }
+            });
+        }
+    }
+
+    /// φ (2 − x²).
+    fn curvature(&self, isa: Isa, x: &mut [T], _: &[T]) {
+        let two = T::ONE + T::ONE;
+        map_with(isa, x, density(isa), |x, density| density * (two - x * x));
+    }
+}
+
+/// x (1 + tanh u) / 2 with u = √(2/π) (x + 0.044715 x³).
+struct Tanh;
+
+const CUBE: f64 = 0.044_715;
+/// √(2/π).
+const SCALE: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+
+/// tanh u.
+fn tanh<T: Real>(isa: Isa) -> impl Fn(&mut [T]) {
+    let (cube, scale) = (T::narrow(CUBE), T::narrow(SCALE));
+    move |x| {
+        map(isa, x, |x| scale * (x + cube * x * x * x));
+        kernel::tanh(isa, x);
+    }
+}
+
+/// u′.
+fn inner<T: Real>(x: T) -> T {
+    T::narrow(SCALE) * (T::ONE + T::narrow(3.0 * CUBE) * x * x)
+}
+
+impl<T: Real> Function<T> for Tanh {
+    fn value(&self, isa: Isa, x: &mut [T]) {
+        let half = T::narrow(0.5);
+        map_with(isa, x, tanh(isa), |x, t| half * x * (T::ONE + t));
+    }
+
+    /// (1 + t)/2 + x (1 − t²) u′ / 2.
+    fn slope(&self, isa: Isa, x: &mut [T], _: &[T]) {
+        let half = T::narrow(0.5);
+        map_with(isa, x, tanh(isa), |x, t| {
+            half * (T::ONE + t) + half * x * (T::ONE - t * t) * inner(x)
+        });
+    }
+
+    /// (1 − t²) (u′ + x (u″/2 − t u′²)).
+    fn curvature(&self, isa: Isa, x: &mut [T], _: &[T]) {
+        let half_bend = T::narrow(3.0 * SCALE * CUBE);
+        map_with(isa, x, tanh(isa), |x, t| {
+            let (rest, inner) = (T::ONE - t * t, inner(x));
+            let bend = inner + x * (half_bend * x - t * inner * inner);
+            // where tanh is ±1, the powers of x may have overflowed
+            if rest == T::ZERO { T::ZERO } else { rest * bend }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::network::layers::check::{Sketch, check, close};
+
+    #[test]
+    fn it_is_x_times_a_distribution() {
+        let x = [2.0, -1e-9, -1.5, 0.0, -10.0, 1e4];
+        let gelu = |name| Sketch::new(&[1]).then("gelu", json!({"approximate": name}), &[1]);
+        let root = (2.0 / std::f64::consts::PI).sqrt();
+        let normal = x.map(|x: f64| x * 0.5 * (1.0 + libm::erf(x / 2.0_f64.sqrt())));
+        let tanh = x.map(|x: f64| 0.5 * x * (1.0 + libm::tanh(root * (x + 0.044_715 * x.powi(3)))));
+        close("gelu", "output", &gelu("none").outputs(&x), &normal, 1e-14);
+        close("gelu tanh", "output", &gelu("tanh").outputs(&x), &tanh, 1e-14);
+        assert!(gelu("other").refusal().contains("got the options"));
+    }
+
+    #[test]
+    fn its_rules_are_those_of_differences() {
+        for name in ["none", "tanh"] {
+            // more features than one chunk has numbers
+            check(&Sketch::moving(&[20]).then("gelu", json!({"approximate": name}), &[20]));
+        }
+    }
+}

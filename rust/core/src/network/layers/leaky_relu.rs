@@ -1,0 +1,57 @@
+//! y = x where x > 0, a multiple of it elsewhere.
+
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::network::kernel::{Isa, Real};
+use crate::network::layers::activation::{Function, built, map};
+use crate::network::layers::{Built, Plan};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    slope: f64,
+}
+
+struct LeakyRelu<T> {
+    slope: T,
+}
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    let Options { slope } = plan.options()?;
+    built(plan, LeakyRelu { slope: T::narrow(slope) })
+}
+
+impl<T: Real> Function<T> for LeakyRelu<T> {
+    fn value(&self, isa: Isa, x: &mut [T]) {
+        map(isa, x, |x| if x > T::ZERO { x } else { x * self.slope });
+    }
+
+    fn slope(&self, isa: Isa, x: &mut [T], _: &[T]) {
+        map(isa, x, |x| if x > T::ZERO { T::ONE } else { self.slope });
+    }
+
+    fn curvature(&self, _: Isa, x: &mut [T], _: &[T]) {
+        x.fill(T::ZERO);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::network::layers::check::{Sketch, check};
+
+    #[test]
+    fn it_leaks() {
+        let options = json!({"slope": 0.25});
+        let sketch = Sketch::new(&[4]).then("leaky_relu", options.clone(), &[4]);
+        assert_eq!(sketch.outputs(&[2.0, -2.0, 0.0, -8.0]), [2.0, -0.5, 0.0, -2.0]);
+        assert!(sketch.outputs(&[f64::NAN; 4])[0].is_nan());
+        check(&Sketch::moving(&[5]).then("leaky_relu", options, &[5]).then(
+            "tanh",
+            json!({}),
+            &[5],
+        ));
+    }
+}

@@ -1,0 +1,111 @@
+//! y = c ⊙ x with a number for each feature, which is held.
+
+use std::ops::Range;
+
+use crate::error::{Error, require};
+use crate::network::kernel::Real;
+use crate::network::layer::{Layer, Pass, Primal};
+use crate::network::layers::{Built, Plan};
+
+struct Multiply {
+    constant: Range<usize>,
+}
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    plan.no_options()?;
+    let [shape] = plan.inputs()?;
+    let [constant] = plan.tensors()?;
+    let Some(constant) = constant else {
+        return Err(Error::Invalid("got no constant; pass one number a feature".into()));
+    };
+    require!(!constant.varied, "got a constant that is varied; pass one that is held");
+    require!(
+        constant.len() == shape.features(),
+        "got a constant of shape {:?} for {shape:?}; pass one number a feature",
+        constant.shape
+    );
+    Ok(Built { layer: Box::new(Multiply { constant: plan.forward.whole(&constant)? }), shape })
+}
+
+impl Multiply {
+    /// Calls `combine` with y, x and what x is multiplied by.
+    fn each<T: Real>(
+        &self,
+        pass: &Pass<'_, T>,
+        x: &[T],
+        y: &mut [T],
+        combine: impl Fn(&mut T, T, T),
+    ) {
+        let constant = &pass.point.forward[self.constant.clone()];
+        let panel = constant.len() * T::LANES;
+        pass.isa.run(|| {
+            for (x, y) in x.chunks_exact(panel).zip(y.chunks_exact_mut(panel)) {
+                let rows = x.chunks_exact(T::LANES).zip(y.chunks_exact_mut(T::LANES));
+                for ((x, y), &factor) in rows.zip(constant) {
+                    for (y, &x) in y.iter_mut().zip(x) {
+                        combine(y, x, factor);
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl<T: Real> Layer<T> for Multiply {
+    fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
+        self.each(pass, x[0], y, |y, x, factor| *y = x * factor);
+    }
+
+    fn tangent(
+        &self,
+        pass: &Pass<'_, T>,
+        _: &[&[T]],
+        _: &[T],
+        x_dot: &[Option<&[T]>],
+        y_dot: &mut [T],
+    ) {
+        match x_dot[0] {
+            Some(x_dot) => self.each(pass, x_dot, y_dot, |y, x, factor| *y = x * factor),
+            None => y_dot.fill(T::ZERO),
+        }
+    }
+
+    fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
+        self.each(pass, primal.y_bar, x_bar, |x, y, factor| *x += y * factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::network::layers::check::{Sketch, check};
+
+    #[test]
+    fn it_multiplies_each_feature() {
+        let on = |mut sketch: Sketch| {
+            let constant = sketch.held(&[2, 3]);
+            let last = sketch.last();
+            sketch.node("multiply", &[last], &[Some(constant)], json!({}), &[2, 3]);
+            sketch
+        };
+        let sketch = on(Sketch::new(&[2, 3]));
+        let inputs = sketch.numbers(1, 18);
+        let expected: Vec<f64> =
+            inputs.iter().zip(sketch.held.iter().cycle()).map(|(x, c)| x * c).collect();
+        assert_eq!(sketch.outputs(&inputs), expected);
+        check(&on(Sketch::moving(&[2, 3])).then("tanh", json!({}), &[2, 3]));
+    }
+
+    #[test]
+    fn constants_are_held_and_have_a_number_for_each_feature() {
+        let said = |held: bool, shape: &[usize]| {
+            let mut sketch = Sketch::new(&[4]);
+            let constant = if held { sketch.held(shape) } else { sketch.varied(shape) };
+            sketch.node("multiply", &[0], &[Some(constant)], json!({}), &[4]);
+            sketch.refusal()
+        };
+        assert!(said(true, &[3]).contains("pass one number a feature"));
+        assert!(said(false, &[4]).contains("pass one that is held"));
+    }
+}

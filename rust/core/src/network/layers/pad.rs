@@ -1,0 +1,90 @@
+//! A value with a constant around it.
+
+use serde::Deserialize;
+
+use crate::error::{Error, require};
+use crate::network::kernel::Real;
+use crate::network::layers::rearrange::{Axis, Rearranged};
+use crate::network::layers::{Built, Plan};
+use crate::network::shape::Shape;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    channels: [usize; 2],
+    height: [usize; 2],
+    width: [usize; 2],
+    value: f64,
+}
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    let Options { channels, height, width, value } = plan.options()?;
+    let [input] = plan.inputs()?;
+    let [] = plan.tensors()?;
+    let shape = Shape::new(
+        padded(channels, input.channels)?,
+        padded(height, input.height)?,
+        padded(width, input.width)?,
+    )?;
+    let layer = Rearranged {
+        input,
+        channels: axis(channels, input.channels),
+        height: axis(height, input.height),
+        width: axis(width, input.width),
+        padding: T::narrow(value),
+    };
+    Ok(Built { layer: Box::new(layer), shape })
+}
+
+fn padded([before, after]: [usize; 2], size: usize) -> Result<usize, Error> {
+    let padded = before.checked_add(after).and_then(|padding| padding.checked_add(size));
+    require!(padded.is_some(), "got a padding of {before} and {after}; pass smaller numbers");
+    Ok(padded.unwrap_or(size))
+}
+
+fn axis([before, after]: [usize; 2], size: usize) -> Axis {
+    let padding = |count| std::iter::repeat_n(None, count);
+    padding(before).chain((0..size).map(Some)).chain(padding(after)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::network::layers::check::{Sketch, check};
+
+    fn options(channels: [usize; 2], height: [usize; 2], width: [usize; 2]) -> Value {
+        json!({"channels": channels, "height": height, "width": width, "value": 9.0})
+    }
+
+    #[test]
+    fn it_surrounds_a_value() {
+        let padded = |options: Value, shape: &[usize]| {
+            Sketch::new(&[1, 1, 2]).then("pad", options, shape).outputs(&[1.0, 2.0])
+        };
+        assert_eq!(padded(options([0, 0], [0, 0], [1, 2]), &[1, 1, 5]), [9., 1., 2., 9., 9.]);
+        assert_eq!(padded(options([0, 0], [1, 0], [0, 0]), &[1, 2, 2]), [9., 9., 1., 2.]);
+        assert_eq!(padded(options([0, 1], [0, 0], [0, 0]), &[2, 1, 2]), [1., 2., 9., 9.]);
+    }
+
+    #[test]
+    fn its_rules_are_those_of_differences() {
+        let made = options([1, 0], [0, 2], [1, 1]);
+        let sketch = Sketch::moving(&[2, 2, 3]).then("pad", made, &[3, 4, 5]);
+        check(&sketch.then("affine", json!({"scale": 0.1, "shift": 0.0}), &[3, 4, 5]).then(
+            "tanh",
+            json!({}),
+            &[3, 4, 5],
+        ));
+    }
+
+    #[test]
+    fn huge_padding_is_refused() {
+        let said = |width| {
+            let made = options([0, 0], [0, 0], width);
+            Sketch::new(&[1, 1, 2]).then("pad", made, &[1, 1, 2]).refusal()
+        };
+        assert!(said([usize::MAX, 1]).contains("pass smaller numbers"));
+        assert!(said([1 << 40, 1]).contains("positive axes of at most"));
+    }
+}

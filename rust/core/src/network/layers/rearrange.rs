@@ -1,0 +1,95 @@
+//! Values that are parts of another in a new place: padding and slices.
+
+use crate::network::kernel::Real;
+use crate::network::layer::{Layer, Pass, Primal};
+use crate::network::shape::Shape;
+
+/// Which index of the input each index of an axis comes from; none for padding.
+pub(super) type Axis = Vec<Option<usize>>;
+
+/// A value whose channels, rows and columns are chosen from those of the input, each by itself.
+pub(super) struct Rearranged<T> {
+    pub input: Shape,
+    pub channels: Axis,
+    pub height: Axis,
+    pub width: Axis,
+    /// What there is where nothing was chosen.
+    pub padding: T,
+}
+
+impl<T: Real> Rearranged<T> {
+    /// The shape's axes; whoever makes one checks it.
+    pub fn axes(&self) -> [usize; 3] {
+        [self.channels.len(), self.height.len(), self.width.len()]
+    }
+
+    /// Calls `move_row` with the places in a panel of every feature and of its source.
+    fn each(&self, mut move_row: impl FnMut(usize, Option<usize>)) {
+        let mut place = 0;
+        for &channel in &self.channels {
+            for &row in &self.height {
+                let line = channel
+                    .zip(row)
+                    .map(|(channel, row)| (channel * self.input.height + row) * self.input.width);
+                for &column in &self.width {
+                    let source = line.zip(column).map(|(line, column)| line + column);
+                    move_row(place * T::LANES, source.map(|source| source * T::LANES));
+                    place += 1;
+                }
+            }
+        }
+    }
+
+    fn panels(&self) -> (usize, usize) {
+        let [channels, height, width] = self.axes();
+        (self.input.features() * T::LANES, channels * height * width * T::LANES)
+    }
+
+    fn copy(&self, x: &[T], y: &mut [T], padding: T) {
+        let (from, to) = self.panels();
+        for (x, y) in x.chunks_exact(from).zip(y.chunks_exact_mut(to)) {
+            self.each(|place, source| {
+                let y = &mut y[place..][..T::LANES];
+                match source {
+                    Some(source) => y.copy_from_slice(&x[source..][..T::LANES]),
+                    None => y.fill(padding),
+                }
+            });
+        }
+    }
+}
+
+impl<T: Real> Layer<T> for Rearranged<T> {
+    fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
+        pass.isa.run(|| self.copy(x[0], y, self.padding));
+    }
+
+    fn tangent(
+        &self,
+        pass: &Pass<'_, T>,
+        _: &[&[T]],
+        _: &[T],
+        x_dot: &[Option<&[T]>],
+        y_dot: &mut [T],
+    ) {
+        match x_dot[0] {
+            Some(x_dot) => pass.isa.run(|| self.copy(x_dot, y_dot, T::ZERO)),
+            None => y_dot.fill(T::ZERO),
+        }
+    }
+
+    fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
+        let (from, to) = self.panels();
+        pass.isa.run(|| {
+            for (x, y) in x_bar.chunks_exact_mut(from).zip(primal.y_bar.chunks_exact(to)) {
+                self.each(|place, source| {
+                    let Some(source) = source else { return };
+                    let row = x[source..][..T::LANES].iter_mut().zip(&y[place..][..T::LANES]);
+                    for (x, &y) in row {
+                        *x += y;
+                    }
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,48 @@
+//! y = x σ(x).
+
+use crate::error::Error;
+use crate::network::kernel::{self, Isa, Real};
+use crate::network::layers::activation::{Function, built, map_with};
+use crate::network::layers::{Built, Plan};
+
+struct Silu;
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    plan.no_options()?;
+    built(plan, Silu)
+}
+
+impl<T: Real> Function<T> for Silu {
+    fn value(&self, isa: Isa, x: &mut [T]) {
+        map_with(isa, x, |x| kernel::sigmoid(isa, x), |x, s| x * s);
+    }
+
+    /// σ (1 + x (1 − σ)).
+    fn slope(&self, isa: Isa, x: &mut [T], _: &[T]) {
+        let slope = |x, s| s * (T::ONE + x * (T::ONE - s));
+        map_with(isa, x, |x| kernel::sigmoid(isa, x), slope);
+    }
+
+    /// σ (1 − σ) (2 + x (1 − 2σ)).
+    fn curvature(&self, isa: Isa, x: &mut [T], _: &[T]) {
+        let two = T::ONE + T::ONE;
+        let curvature = |x, s| s * (T::ONE - s) * (two + x * (T::ONE - two * s));
+        map_with(isa, x, |x| kernel::sigmoid(isa, x), curvature);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::network::layers::check::{Sketch, check, close};
+
+    #[test]
+    fn it_is_x_times_its_sigmoid() {
+        let sketch = Sketch::new(&[1]).then("silu", json!({}), &[1]);
+        let x = [2.0, -1e-9, -1.5, 0.0, -1e4, 1e4];
+        let expected = x.map(|x: f64| x / (1.0 + libm::exp(-x)));
+        close("silu", "output", &sketch.outputs(&x), &expected, 1e-14);
+        check(&Sketch::moving(&[5]).then("silu", json!({}), &[5]));
+    }
+}

@@ -1,0 +1,80 @@
+//! Every so many channels, rows and columns of a value.
+
+use serde::Deserialize;
+
+use crate::error::{Error, require};
+use crate::network::kernel::Real;
+use crate::network::layers::rearrange::{Axis, Rearranged};
+use crate::network::layers::{Built, Plan};
+use crate::network::shape::Shape;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    channels: [usize; 3],
+    height: [usize; 3],
+    width: [usize; 3],
+}
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    let Options { channels, height, width } = plan.options()?;
+    let [input] = plan.inputs()?;
+    let [] = plan.tensors()?;
+    let layer = Rearranged {
+        input,
+        channels: axis(channels, input.channels)?,
+        height: axis(height, input.height)?,
+        width: axis(width, input.width)?,
+        padding: T::ZERO,
+    };
+    let [channels, height, width] = layer.axes();
+    Ok(Built { layer: Box::new(layer), shape: Shape::new(channels, height, width)? })
+}
+
+fn axis([start, stop, step]: [usize; 3], size: usize) -> Result<Axis, Error> {
+    require!(
+        start < stop && stop <= size && step > 0,
+        "got the slice {start}:{stop}:{step} of {size}; pass start < stop <= {size} and step > 0"
+    );
+    Ok((start..stop).step_by(step).map(Some).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::network::layers::check::{Sketch, check};
+
+    fn options(channels: [usize; 3], height: [usize; 3], width: [usize; 3]) -> Value {
+        json!({"channels": channels, "height": height, "width": width})
+    }
+
+    #[test]
+    fn it_takes_every_so_many() {
+        let x: Vec<f64> = (0..24).map(f64::from).collect();
+        let sliced = |options: Value, shape: &[usize]| {
+            Sketch::new(&[2, 3, 4]).then("slice", options, shape).outputs(&x)
+        };
+        assert_eq!(
+            sliced(options([1, 2, 1], [0, 3, 2], [1, 4, 2]), &[1, 2, 2]),
+            [13., 15., 21., 23.]
+        );
+        assert_eq!(sliced(options([0, 2, 9], [1, 2, 1], [0, 4, 3]), &[1, 1, 2]), [4., 7.]);
+    }
+
+    #[test]
+    fn its_rules_are_those_of_differences() {
+        let made = options([0, 3, 2], [1, 3, 1], [0, 4, 3]);
+        let sketch = Sketch::moving(&[3, 3, 4]).then("slice", made, &[2, 2, 2]);
+        check(&sketch.then("tanh", json!({}), &[2, 2, 2]));
+    }
+
+    #[test]
+    fn slices_lie_within() {
+        for channels in [[0, 3, 1], [1, 1, 1], [0, 2, 0], [usize::MAX, 1, 1]] {
+            let made = options(channels, [0, 1, 1], [0, 1, 1]);
+            let said = Sketch::new(&[2, 1, 1]).then("slice", made, &[2, 1, 1]).refusal();
+            assert!(said.contains("got the slice"), "{said}");
+        }
+    }
+}
