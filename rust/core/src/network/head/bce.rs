@@ -114,14 +114,14 @@ mod tests {
 
     #[test]
     fn it_is_what_pytorch_computes() {
-        near(&[of(0.3).loss(0, &[1.0])], &[1.013_261_687_518_222_8], 1e-15);
-        near(&of(0.3).slope(0, &[-1.0]), &[-0.031_058_578_630_004_885], 1e-15);
+        near(&[of(0.3).loss(0, &[1.0])], &[1.013_261_687_518_222_8], 1e-13);
+        near(&of(0.3).slope(0, &[-1.0]), &[-0.031_058_578_630_004_885], 1e-13);
         let json = r#"{"kind":"bce_with_logits","weight":[1],"pos_weight":[2]}"#;
         let case = Case::new(json, 1, 1, dense(&[0.3], 1));
-        near(&[case.loss(0, &[1.0])], &[1.107_240_193_773_689_8], 1e-15);
-        near(&case.slope(0, &[1.0]), &[0.350_376_152_219_006_4], 1e-15);
+        near(&[case.loss(0, &[1.0])], &[1.107_240_193_773_689_8], 1e-13);
+        near(&case.slope(0, &[1.0]), &[0.350_376_152_219_006_4], 1e-13);
         let hessian = case.product(Curvature::Hessian, 0, &[1.0], &[1.0]);
-        near(&hessian, &[0.255_595_513_213_926_43], 1e-15);
+        near(&hessian, &[0.255_595_513_213_926_43], 1e-13);
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
             }
         }
         let found = case(&[0.0, 0.0]).matrix(Curvature::Fisher, 0, &z).concat();
-        near(&found, &expected, 1e-14);
+        near(&found, &expected, 1e-13);
     }
 
     #[test]

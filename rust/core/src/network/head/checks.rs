@@ -128,10 +128,9 @@ const SAMPLES: usize = 11;
 
 /// Every loss with every option, on eleven samples.
 fn all() -> Vec<Case> {
-    let labels = |count: i64, positions: usize| {
-        let all: Vec<i64> =
-            (0..(SAMPLES * positions) as i64).map(|i| (i * 7 + i / 3) % count).collect();
-        all.iter().map(|&class| if class == 2 { -100 } else { class }).collect::<Vec<_>>()
+    let labels = |count: i64, positions: usize| -> Vec<i64> {
+        let all = (0..).map(|i: i64| (i * 7 + i / 3) % count).take(SAMPLES * positions);
+        all.map(|class| if class == 2 { -100 } else { class }).collect()
     };
     let some = |width: usize| dense(&normals(3, SAMPLES * width), width);
     let shares: Vec<f64> = normals(4, SAMPLES * 6).iter().map(|x| x.abs() / 3.0).collect();

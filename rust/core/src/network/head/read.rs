@@ -88,6 +88,8 @@ pub fn from_json(json: &str, targets: Targets, shape: Shape) -> Result<Box<dyn H
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use proptest::prelude::*;
 
     use super::from_json;
@@ -168,9 +170,9 @@ mod tests {
             Just("bce_with_logits"),
         ];
         (kind, proptest::collection::vec((name, value), 0..4)).prop_map(|(kind, fields)| {
-            let fields: String =
-                fields.iter().map(|(name, value)| format!(r#","{name}":{value}"#)).collect();
-            format!(r#"{{"kind":"{kind}"{fields}}}"#)
+            let fields = fields.iter().map(|(name, value)| format!(r#""{name}":{value}"#));
+            let kind = format!(r#""kind":"{kind}""#);
+            format!("{{{}}}", iter::once(kind).chain(fields).collect::<Vec<_>>().join(","))
         })
     }
 

@@ -20,9 +20,9 @@ fn of_label(label: i64) -> Case {
 #[test]
 fn two_equal_outputs_have_a_loss_of_log_two() {
     let case = Case::new(r#"{"kind":"cross_entropy"}"#, 2, 1, classes(&[1], 1));
-    near(&[case.loss(0, &[3.0, 3.0])], &[std::f64::consts::LN_2], 1e-15);
-    near(&case.slope(0, &[3.0, 3.0]), &[0.5, -0.5], 1e-15);
-    near(&case.product(Curvature::Hessian, 0, &[3.0, 3.0], &[1.0, 0.0]), &[0.25, -0.25], 1e-15);
+    near(&[case.loss(0, &[3.0, 3.0])], &[std::f64::consts::LN_2], 1e-13);
+    near(&case.slope(0, &[3.0, 3.0]), &[0.5, -0.5], 1e-13);
+    near(&case.product(Curvature::Hessian, 0, &[3.0, 3.0], &[1.0, 0.0]), &[0.25, -0.25], 1e-13);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn weights_smoothing_and_shares_are_those_of_pytorch() {
         1e-14,
     );
     let shares = Case::new(json, 3, 2, dense(&[0.2, 0.5, 0.7, 0.5, 0.1, 0.0], 6));
-    near(&[shares.loss(0, &z)], &[4.201_657_689_122_459_5], 1e-14);
+    near(&[shares.loss(0, &z)], &[4.201_657_689_122_459_5], 1e-13);
 }
 
 #[test]
