@@ -6,21 +6,27 @@ mod affine;
 mod avg_pool2d;
 pub(crate) mod batch_norm;
 #[cfg(test)]
+mod chains;
+#[cfg(test)]
 mod check;
 mod concat;
 mod conv2d;
 mod elu;
 mod gelu;
 mod global_avg_pool;
+mod group_norm;
+mod layer_norm;
 mod leaky_relu;
 mod linear;
 mod max_pool2d;
 mod moments;
 mod multiply;
+mod normalise;
 mod pad;
 pub(crate) mod product;
 mod rearrange;
 mod relu;
+mod sample_norm;
 mod sigmoid;
 mod silu;
 mod slice;
@@ -52,6 +58,8 @@ pub(crate) fn builder<T: Real>(kind: &str) -> Option<Builder<T>> {
         "elu" => elu::build,
         "gelu" => gelu::build,
         "global_avg_pool" => global_avg_pool::build,
+        "group_norm" => group_norm::build,
+        "layer_norm" => layer_norm::build,
         "leaky_relu" => leaky_relu::build,
         "linear" => linear::build,
         "max_pool2d" => max_pool2d::build,

@@ -1,0 +1,207 @@
+//! Random graphs of many kinds: what a layer leaves behind must be what the next one expects.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::check::{Sketch, check_block};
+use crate::network::layer::Moments;
+
+/// A layer to come: its kind, and two numbers that it makes its options from.
+type Step = (usize, usize, usize);
+
+/// The most numbers of a sample, to keep the cases quick.
+const LARGEST: usize = 72;
+
+const FUNCTIONS: [(&str, Value); 6] = [
+    ("relu", Value::Null),
+    ("tanh", Value::Null),
+    ("silu", Value::Null),
+    ("sigmoid", Value::Null),
+    ("relu", Value::Null),
+    ("tanh", Value::Null),
+];
+
+/// Appends a layer to the last value, if one of this kind fits.
+fn grow(sketch: Sketch, step: Step) -> Sketch {
+    let (kind, a, b) = step;
+    match kind {
+        0 | 1 => convolution(sketch, a, b),
+        2 | 3 => function(sketch, a),
+        4 => pooling(sketch, a, b),
+        5 | 6 => normalisation(sketch, a),
+        7 => sum(sketch, a, b),
+        8 => concatenation(sketch, a),
+        9 => padding(sketch, a, b),
+        10 => slice(sketch, a, b),
+        11 => constant(sketch),
+        _ => flat(sketch, a),
+    }
+}
+
+fn image(sketch: &Sketch) -> [usize; 3] {
+    match *sketch.shape(sketch.last()) {
+        [channels, height, width] => [channels, height, width],
+        [channels] => [channels, 1, 1],
+        ref other => unreachable!("{other:?}"),
+    }
+}
+
+fn convolution(mut sketch: Sketch, a: usize, b: usize) -> Sketch {
+    let [channels, height, width] = image(&sketch);
+    let groups = if channels.is_multiple_of(2) { 1 + a % 2 } else { 1 };
+    let rows = groups * (1 + b % 3);
+    let (kernel, padding, stride) = (1 + a % 3, b % 2, 1 + (a / 3) % 2);
+    let kernel = kernel.min(height.min(width) + 2 * padding);
+    let place = |size: usize| (size + 2 * padding - kernel) / stride + 1;
+    let shape = [rows, place(height), place(width)];
+    if shape.iter().product::<usize>() > LARGEST {
+        return sketch;
+    }
+    let weight = sketch.varied(&[rows, channels / groups, kernel, kernel]);
+    let bias = (a.is_multiple_of(2)).then(|| sketch.varied(&[rows]));
+    let options = json!({"stride": [stride, stride], "padding": [padding, padding],
+                         "dilation": [1, 1], "groups": groups});
+    let last = sketch.last();
+    sketch.node("conv2d", &[last], &[Some(weight), bias], options, &shape);
+    sketch
+}
+
+fn function(sketch: Sketch, a: usize) -> Sketch {
+    let shape = image(&sketch);
+    let (kind, options) = match a % 10 {
+        6 => ("gelu", json!({"approximate": "none"})),
+        7 => ("elu", json!({"alpha": 1.0})),
+        8 => ("softplus", json!({"beta": 1.0, "threshold": 20.0})),
+        9 => ("affine", json!({"scale": -0.7, "shift": 0.2})),
+        plain => FUNCTIONS[plain].clone(),
+    };
+    sketch.then(kind, options, &shape)
+}
+
+fn pooling(sketch: Sketch, a: usize, b: usize) -> Sketch {
+    let [channels, height, width] = image(&sketch);
+    if b.is_multiple_of(4) {
+        return sketch.then("global_avg_pool", Value::Null, &[channels, 1, 1]);
+    }
+    let (padding, stride) = (a % 2, 1 + a / 2 % 2);
+    if height.min(width) + 2 * padding < 2 {
+        return sketch;
+    }
+    let place = |size: usize| (size + 2 * padding - 2) / stride + 1;
+    let shape = [channels, place(height), place(width)];
+    if shape.iter().product::<usize>() > LARGEST {
+        return sketch;
+    }
+    let (kernel, stride, padding) = ([2, 2], [stride, stride], [padding, padding]);
+    let common = json!({"kernel": kernel, "stride": stride, "padding": padding});
+    let (kind, name, option) = match b % 2 {
+        0 => ("max_pool2d", "dilation", json!([1, 1])),
+        _ => ("avg_pool2d", "count_include_pad", json!(a.is_multiple_of(3))),
+    };
+    let mut options = common;
+    options[name] = option;
+    sketch.then(kind, options, &shape)
+}
+
+fn normalisation(mut sketch: Sketch, a: usize) -> Sketch {
+    let shape = image(&sketch);
+    let (last, channels) = (sketch.last(), &shape[..1]);
+    let numbers = if a % 3 == 2 { &shape[..] } else { channels };
+    let mut parameters = vec![Some(sketch.varied(numbers)), Some(sketch.varied(numbers))];
+    let (kind, options) = match a % 3 {
+        0 => {
+            parameters.extend([Some(sketch.held(channels)), Some(sketch.held(channels))]);
+            ("batch_norm", json!({"eps": 0.1}))
+        }
+        1 => ("group_norm", json!({"eps": 0.1, "groups": 1})),
+        _ => ("layer_norm", json!({"eps": 0.1})),
+    };
+    sketch.node(kind, &[last], &parameters, options, &shape);
+    sketch
+}
+
+fn sum(mut sketch: Sketch, a: usize, b: usize) -> Sketch {
+    let (last, shape) = (sketch.last(), image(&sketch));
+    let alike: Vec<_> = (0..=last).filter(|&value| sketch.shape(value) == shape).collect();
+    if alike.is_empty() {
+        return sketch;
+    }
+    let other = alike[a % alike.len()];
+    let inputs = if b.is_multiple_of(2) { [last, other] } else { [other, last] };
+    let alpha = if b.is_multiple_of(3) { -0.5 } else { 1.0 };
+    sketch.node("add", &inputs, &[], json!({"alpha": alpha}), &shape);
+    sketch
+}
+
+fn concatenation(mut sketch: Sketch, a: usize) -> Sketch {
+    let (last, [channels, height, width]) = (sketch.last(), image(&sketch));
+    if 2 * channels * height * width > LARGEST {
+        return sketch;
+    }
+    let alike: Vec<_> =
+        (0..=last).filter(|&v| sketch.shape(v) == [channels, height, width]).collect();
+    let other = if alike.is_empty() { last } else { alike[a % alike.len()] };
+    let shape = [2 * channels, height, width];
+    sketch.node("concat", &[other, last], &[], Value::Null, &shape);
+    sketch
+}
+
+fn padding(sketch: Sketch, a: usize, b: usize) -> Sketch {
+    let [channels, height, width] = image(&sketch);
+    let (rows, columns) = ([a % 2, b % 2], [b % 3, a % 3 / 2]);
+    let shape = [channels, height + rows[0] + rows[1], width + columns[0] + columns[1]];
+    if shape.iter().product::<usize>() > LARGEST {
+        return sketch;
+    }
+    let options = json!({"channels": [0, 0], "height": rows, "width": columns, "value": 0.25});
+    sketch.then("pad", options, &shape)
+}
+
+fn slice(sketch: Sketch, a: usize, b: usize) -> Sketch {
+    let part = |size: usize, a: usize| {
+        let (start, step) = (a % size.min(2), 1 + a % 2);
+        ([start, size, step], (size - start).div_ceil(step))
+    };
+    let [channels, height, width] = image(&sketch);
+    let (channels, height, width) = (part(channels, a), part(height, b), part(width, a + b));
+    let options = json!({"channels": channels.0, "height": height.0, "width": width.0});
+    sketch.then("slice", options, &[channels.1, height.1, width.1])
+}
+
+fn constant(mut sketch: Sketch) -> Sketch {
+    let (last, shape) = (sketch.last(), image(&sketch));
+    let constant = sketch.held(&shape);
+    sketch.node("multiply", &[last], &[Some(constant)], Value::Null, &shape);
+    sketch
+}
+
+fn flat(sketch: Sketch, a: usize) -> Sketch {
+    let features = image(&sketch).iter().product();
+    let mut sketch = sketch.then("reshape", Value::Null, &[features]);
+    let rows = 2 + a % 5;
+    let (last, weight) = (sketch.last(), sketch.varied(&[rows, features]));
+    let bias = (a.is_multiple_of(2)).then(|| sketch.varied(&[rows]));
+    sketch.node("linear", &[last], &[Some(weight), bias], Value::Null, &[rows]);
+    sketch
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_chain_of_layers_obeys_the_rules(
+        image in (1_usize..4, 1_usize..5, 1_usize..5),
+        moves in proptest::bool::ANY,
+        steps in proptest::collection::vec((0_usize..13, 0_usize..30, 0_usize..30), 1..9),
+        samples in 2_usize..20,
+        seed in 0_u64..1000,
+    ) {
+        let shape = [image.0, image.1, image.2];
+        let start = if moves { Sketch::moving(&shape) } else { Sketch::new(&shape) };
+        let sketch = steps.into_iter().fold(start.seeded(seed), grow);
+        // a parameter and a value at least
+        let sketch = flat(sketch, 2);
+        check_block(&sketch, Moments::Stored, samples);
+        check_block(&sketch, Moments::Batch, samples);
+    }
+}

@@ -1,0 +1,74 @@
+//! Normalisation of groups of a sample's channels, with γ and β for each channel (Wu & He 2018).
+
+use serde::Deserialize;
+
+use crate::error::{Error, require};
+use crate::network::kernel::Real;
+use crate::network::layers::{Built, Plan, sample_norm};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    groups: usize,
+    eps: f64,
+}
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    let Options { groups, eps } = plan.options()?;
+    let [shape] = plan.inputs()?;
+    require!(
+        groups > 0 && shape.channels.is_multiple_of(groups),
+        "got {groups} groups for {} channels; pass a divisor",
+        shape.channels
+    );
+    sample_norm::built(plan, groups, shape.positions(), eps)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::network::layers::check::{Sketch, check, close};
+
+    fn normalised(mut sketch: Sketch, groups: usize, shape: &[usize], affine: bool) -> Sketch {
+        let last = sketch.last();
+        let parameters = [sketch.varied(&shape[..1]), sketch.varied(&shape[..1])];
+        let parameters = parameters.map(|index| affine.then_some(index));
+        let options = json!({"groups": groups, "eps": 0.01});
+        sketch.node("group_norm", &[last], &parameters, options, shape);
+        sketch
+    }
+
+    #[test]
+    fn groups_of_channels_are_normalised_by_themselves() {
+        let sketch = normalised(Sketch::new(&[4, 3]), 2, &[4, 3], true);
+        let (gamma, beta) = sketch.theta.split_at(4);
+        let inputs = sketch.numbers(1, 24);
+        let mut expected = Vec::new();
+        for (index, x) in inputs.chunks(6).enumerate() {
+            let mean = x.iter().sum::<f64>() / 6.0;
+            let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 6.0;
+            expected.extend(x.iter().enumerate().map(|(place, x)| {
+                let channel = index % 2 * 2 + place / 3;
+                gamma[channel] * (x - mean) / (variance + 0.01).sqrt() + beta[channel]
+            }));
+        }
+        close("group_norm", "output", &sketch.outputs(&inputs), &expected, 1e-13);
+    }
+
+    #[test]
+    fn its_rules_are_those_of_differences() {
+        check(&normalised(Sketch::moving(&[4, 3]), 2, &[4, 3], true));
+        check(&normalised(Sketch::moving(&[6, 2, 2]), 3, &[6, 2, 2], false));
+        let whole = normalised(Sketch::moving(&[2, 2, 2]), 1, &[2, 2, 2], true);
+        check(&whole.then("tanh", json!({}), &[2, 2, 2]));
+    }
+
+    #[test]
+    fn groups_divide_channels() {
+        for groups in [0, 3] {
+            let sketch = normalised(Sketch::new(&[4, 2]), groups, &[4, 2], true);
+            assert!(sketch.refusal().contains("groups for 4 channels"));
+        }
+    }
+}

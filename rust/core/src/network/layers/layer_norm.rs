@@ -1,0 +1,81 @@
+//! Normalisation of all features of a sample, with γ and β for each (Ba, Kiros & Hinton 2016).
+
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::network::kernel::Real;
+use crate::network::layers::{Built, Plan, sample_norm};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    eps: f64,
+}
+
+pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
+    let Options { eps } = plan.options()?;
+    sample_norm::built(plan, 1, 1, eps)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::network::layers::check::{Sketch, check, close};
+
+    fn normalised(mut sketch: Sketch, shape: &[usize], affine: bool) -> Sketch {
+        let last = sketch.last();
+        let parameters = [sketch.varied(shape), sketch.varied(shape)];
+        let parameters = parameters.map(|index| affine.then_some(index));
+        sketch.node("layer_norm", &[last], &parameters, json!({"eps": 0.01}), shape);
+        sketch
+    }
+
+    #[test]
+    fn a_sample_is_normalised_by_itself() {
+        let sketch = normalised(Sketch::new(&[2, 2]), &[2, 2], true);
+        let (gamma, beta) = sketch.theta.split_at(4);
+        let inputs = sketch.numbers(1, 12);
+        let mut expected = Vec::new();
+        for x in inputs.chunks(4) {
+            let mean = x.iter().sum::<f64>() / 4.0;
+            let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4.0;
+            let parameters = gamma.iter().zip(beta);
+            expected.extend(
+                x.iter()
+                    .zip(parameters)
+                    .map(|(x, (gamma, beta))| gamma * (x - mean) / (variance + 0.01).sqrt() + beta),
+            );
+        }
+        close("layer_norm", "output", &sketch.outputs(&inputs), &expected, 1e-13);
+    }
+
+    #[test]
+    fn its_rules_are_those_of_differences() {
+        check(&normalised(Sketch::moving(&[5]), &[5], true));
+        check(&normalised(Sketch::moving(&[5]), &[5], false));
+        check(&normalised(Sketch::moving(&[2, 3]), &[2, 3], true).then("tanh", json!({}), &[2, 3]));
+    }
+
+    /// Their lanes are all zeros, which have no deviation to be divided by.
+    #[test]
+    fn missing_samples_leave_no_trace_even_without_epsilon() {
+        let mut sketch = Sketch::new(&[3]);
+        sketch.node("layer_norm", &[0], &[None, None], json!({"eps": 0.0}), &[3]);
+        let weight = sketch.varied(&[2, 3]);
+        sketch.node("linear", &[1], &[Some(weight), None], json!({}), &[2]);
+        check(&sketch);
+    }
+
+    #[test]
+    fn malformed_norms_are_refused() {
+        let said = |eps: f64, count: usize| {
+            let mut sketch = Sketch::new(&[2, 2]);
+            let gamma = Some(sketch.varied(&[count]));
+            sketch.node("layer_norm", &[0], &[gamma, None], json!({"eps": eps}), &[2, 2]);
+            sketch.refusal()
+        };
+        assert!(said(-1.0, 4).contains("eps = -1"));
+        assert!(said(0.1, 2).contains("pass 4 numbers"));
+    }
+}

@@ -1,0 +1,271 @@
+//! y = γ (x − μ) r + β with the mean and variance of each sample's own groups of channels.
+
+use std::ops::Range;
+
+use crate::error::{Error, require};
+use crate::network::kernel::Real;
+use crate::network::layer::{Layer, Pass, Primal, Tangent};
+use crate::network::layers::normalise::{Block, each};
+use crate::network::layers::{Built, Plan};
+use crate::network::parameters::Tensor;
+
+/// Normalisation of samples by themselves.
+pub(super) struct SampleNorm {
+    groups: usize,
+    /// Numbers of a sample in a group.
+    rows: usize,
+    /// How many consecutive rows share γ and β.
+    shared: usize,
+    eps: f64,
+    gamma: Option<Range<usize>>,
+    beta: Option<Range<usize>>,
+    gamma_gradient: Option<Range<usize>>,
+    beta_gradient: Option<Range<usize>>,
+}
+
+/// The layer of so many groups, whose γ and β are for `shared` consecutive numbers each.
+pub(super) fn built<T: Real>(
+    plan: &mut Plan<'_>,
+    groups: usize,
+    shared: usize,
+    eps: f64,
+) -> Result<Built<T>, Error> {
+    require!(eps >= 0.0 && eps.is_finite(), "got eps = {eps}; pass a finite number from 0 up");
+    let [shape] = plan.inputs()?;
+    let [gamma, beta] = plan.tensors()?;
+    let count = shape.features() / shared;
+    for tensor in [&gamma, &beta].into_iter().flatten() {
+        require!(
+            tensor.len() == count,
+            "got a parameter of shape {:?} for {shape:?}; pass {count} numbers",
+            tensor.shape
+        );
+    }
+    let mut whole = |tensor: &Tensor| plan.forward.whole(tensor);
+    let layer = SampleNorm {
+        groups,
+        rows: shape.features() / groups,
+        shared,
+        eps,
+        gamma: gamma.as_ref().map(&mut whole).transpose()?,
+        beta: beta.as_ref().map(&mut whole).transpose()?,
+        gamma_gradient: gamma.as_ref().and_then(Tensor::gradient),
+        beta_gradient: beta.as_ref().and_then(Tensor::gradient),
+    };
+    Ok(Built { layer: Box::new(layer), shape })
+}
+
+/// A group of one panel: where it lies, and which γ and β are its own.
+struct Place {
+    block: Block,
+    span: Range<usize>,
+    parameters: Range<usize>,
+}
+
+impl SampleNorm {
+    /// All groups of all panels.
+    fn places<T: Real>(&self, pass: &Pass<'_, T>) -> impl Iterator<Item = Place> {
+        let (samples, size) = (pass.samples, self.rows * T::LANES);
+        let own = self.rows / self.shared;
+        (0..pass.panels * self.groups).map(move |index| {
+            let (panel, group) = (index / self.groups, index % self.groups);
+            let samples = samples.saturating_sub(panel * T::LANES).min(T::LANES);
+            Place {
+                block: Block { rows: self.rows, samples, eps: self.eps },
+                span: index * size..(index + 1) * size,
+                parameters: group * own..(group + 1) * own,
+            }
+        })
+    }
+
+    /// The numbers of a group's rows: `none` where there are no parameters.
+    fn by_row<'a, T: Real>(
+        &self,
+        span: Option<&Range<usize>>,
+        packed: &'a [T],
+        place: &Place,
+        none: f64,
+    ) -> impl Fn(usize) -> f64 + Copy + use<'a, T> {
+        let own = span.map(|span| &packed[span.clone()][place.parameters.clone()]);
+        let shared = self.shared;
+        move |row| own.map_or(none, |own| own[row / shared].widen())
+    }
+
+    fn gamma<'a, T: Real>(
+        &self,
+        packed: &'a [T],
+        place: &Place,
+        none: f64,
+    ) -> impl Fn(usize) -> f64 + Copy + use<'a, T> {
+        self.by_row(self.gamma.as_ref(), packed, place, none)
+    }
+
+    fn beta<'a, T: Real>(
+        &self,
+        packed: &'a [T],
+        place: &Place,
+    ) -> impl Fn(usize) -> f64 + Copy + use<'a, T> {
+        self.by_row(self.beta.as_ref(), packed, place, 0.0)
+    }
+
+    /// γ̄ += Σ bar · factor and β̄ += Σ bar, where `shares` makes both of a row and a lane.
+    fn collect<T: Real>(
+        &self,
+        place: &Place,
+        w_bar: &mut [T],
+        shares: impl Fn(usize, usize) -> [f64; 2],
+    ) {
+        for (index, parameter) in place.parameters.clone().enumerate() {
+            let mut sums = [0.0; 2];
+            for row in index * self.shared..(index + 1) * self.shared {
+                for lane in 0..place.block.samples {
+                    let [gamma, beta] = shares(row, lane);
+                    sums = [sums[0] + gamma, sums[1] + beta];
+                }
+            }
+            for (span, sum) in [&self.gamma_gradient, &self.beta_gradient].into_iter().zip(sums) {
+                if let Some(span) = span {
+                    w_bar[span.start + parameter] += T::narrow(sum);
+                }
+            }
+        }
+    }
+
+    fn is_varied(&self) -> bool {
+        self.gamma_gradient.is_some() || self.beta_gradient.is_some()
+    }
+}
+
+impl<T: Real> Layer<T> for SampleNorm {
+    fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
+        let point = &pass.point.forward;
+        pass.isa.run(|| {
+            for place in self.places(pass) {
+                let x = &x[0][place.span.clone()];
+                let centre = place.block.centre(x);
+                let (gamma, beta) = (self.gamma(point, &place, 1.0), self.beta(point, &place));
+                each([x], &mut y[place.span], |row, lane, [x], y| {
+                    *y = T::narrow(gamma(row) * centre.normal(lane, x) + beta(row));
+                });
+            }
+        });
+    }
+
+    fn tangent(
+        &self,
+        pass: &Pass<'_, T>,
+        x: &[&[T]],
+        _: &[T],
+        x_dot: &[Option<&[T]>],
+        y_dot: &mut [T],
+    ) {
+        let along = &pass.along().forward;
+        pass.isa.run(|| {
+            for place in self.places(pass) {
+                let x = &x[0][place.span.clone()];
+                let y_dot = &mut y_dot[place.span.clone()];
+                let centre = place.block.centre(x);
+                let (gamma_dot, beta_dot) =
+                    (self.gamma(along, &place, 0.0), self.beta(along, &place));
+                each([x], y_dot, |row, lane, [x], out| {
+                    *out = T::narrow(gamma_dot(row) * centre.normal(lane, x) + beta_dot(row));
+                });
+                let Some(x_dot) = x_dot[0] else { continue };
+                let x_dot = &x_dot[place.span.clone()];
+                let drift = place.block.drift(&centre, x, x_dot);
+                let gamma = self.gamma(&pass.point.forward, &place, 1.0);
+                each([x, x_dot], y_dot, |row, lane, [x, dx], out| {
+                    *out += T::narrow(gamma(row) * centre.normal_dot(&drift, lane, x, dx));
+                });
+            }
+        });
+    }
+
+    fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
+        pass.isa.run(|| {
+            for place in self.places(pass) {
+                let span = place.span.clone();
+                let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
+                let centre = place.block.centre(x);
+                let gamma = self.gamma(&pass.point.forward, &place, 1.0);
+                place.block.adjoint(&centre, gamma, [x, y_bar], &mut x_bar[span]);
+            }
+        });
+    }
+
+    fn gradient(&self, pass: &Pass<'_, T>, primal: &Primal<'_, T>, w_bar: &mut [T]) {
+        if !self.is_varied() {
+            return;
+        }
+        for place in self.places(pass) {
+            let span = place.span.clone();
+            let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span]);
+            let centre = place.block.centre(x);
+            self.collect(&place, w_bar, |row, lane| {
+                let index = row * T::LANES + lane;
+                let bar = y_bar[index].widen();
+                [bar * centre.normal(lane, x[index].widen()), bar]
+            });
+        }
+    }
+
+    fn second_adjoint(
+        &self,
+        pass: &Pass<'_, T>,
+        _: usize,
+        primal: &Primal<'_, T>,
+        tangent: &Tangent<'_, T>,
+        x_bar_dot: &mut [T],
+    ) {
+        let (point, along) = (&pass.point.forward, &pass.along().forward);
+        pass.isa.run(|| {
+            for place in self.places(pass) {
+                let span = place.span.clone();
+                let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
+                let out = &mut x_bar_dot[span.clone()];
+                let centre = place.block.centre(x);
+                let gamma = self.gamma(point, &place, 1.0);
+                let gamma_dot = self.gamma(along, &place, 0.0);
+                // ġ = γȳ˙ + γ̇ȳ
+                let y_bar_dot = &tangent.y_bar[span.clone()];
+                place.block.adjoint(&centre, gamma, [x, y_bar_dot], out);
+                place.block.adjoint(&centre, gamma_dot, [x, y_bar], out);
+                if let Some(x_dot) = tangent.x[0] {
+                    place.block.turn(&centre, gamma, [x, &x_dot[span], y_bar], out);
+                }
+            }
+        });
+    }
+
+    fn second_gradient(
+        &self,
+        pass: &Pass<'_, T>,
+        primal: &Primal<'_, T>,
+        tangent: &Tangent<'_, T>,
+        w_bar_dot: &mut [T],
+    ) {
+        if !self.is_varied() {
+            return;
+        }
+        for place in self.places(pass) {
+            let span = place.span.clone();
+            let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
+            let y_bar_dot = &tangent.y_bar[span.clone()];
+            let centre = place.block.centre(x);
+            let moves = tangent.x[0].map(|x_dot| {
+                let x_dot = &x_dot[span];
+                (x_dot, place.block.drift(&centre, x, x_dot))
+            });
+            self.collect(&place, w_bar_dot, |row, lane| {
+                let index = row * T::LANES + lane;
+                let x = x[index].widen();
+                let bar_dot = y_bar_dot[index].widen();
+                let turned = moves.as_ref().map_or(0.0, |(x_dot, drift)| {
+                    let normal_dot = centre.normal_dot(drift, lane, x, x_dot[index].widen());
+                    y_bar[index].widen() * normal_dot
+                });
+                [bar_dot * centre.normal(lane, x) + turned, bar_dot]
+            });
+        }
+    }
+}
