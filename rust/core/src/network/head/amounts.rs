@@ -25,7 +25,7 @@ pub(super) struct Amounts {
 
 impl CrossEntropy {
     /// Fills the amounts of a position, a row for each channel: all 0 where the target is ignored.
-    #[inline]
+    #[inline(always)]
     pub(super) fn amounts(&self, block: &Block<'_>, position: usize, amounts: &mut [Lanes]) {
         let (kept, spread) = (1.0 - self.smoothing, self.smoothing / self.shape.channels as f64);
         match &self.truth {
@@ -58,7 +58,7 @@ impl CrossEntropy {
 
 impl Amounts {
     /// Those of a position's rows.
-    #[inline]
+    #[inline(always)]
     pub fn new(softmax: &Softmax, amounts: &[Lanes]) -> Self {
         let (mut total, mut beyond_top, mut channel) = (NOTHING, NOTHING, 0.0);
         for amount in amounts {

@@ -40,7 +40,7 @@ impl Bce {
 }
 
 /// The sigmoids σ(z) and σ(−z), neither of which is found as 1 minus the other.
-#[inline]
+#[inline(always)]
 fn sigmoids(isa: Isa, z: &Lanes) -> (Lanes, Lanes) {
     let mut small: Lanes = from_fn(|i| -z[i].abs());
     exp(isa, &mut small);
@@ -57,7 +57,7 @@ impl Rule for Bce {
     const HAS_LIKELIHOOD: bool = true;
     const HAS_HITS: bool = true;
 
-    #[inline]
+    #[inline(always)]
     fn losses(&self, isa: Isa, element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         let (w, q) = (self.weights[element], self.positive[element]);
         let mut bend: Lanes = from_fn(|i| -z[i].abs());
@@ -70,14 +70,14 @@ impl Rule for Bce {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn slopes(&self, isa: Isa, element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         let (w, q) = (self.weights[element], self.positive[element]);
         let (yes, no) = sigmoids(isa, z);
         from_fn(|i| w * ((1.0 - t[i]) * yes[i] - q * t[i] * no[i]))
     }
 
-    #[inline]
+    #[inline(always)]
     fn hessians(&self, isa: Isa, element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         let (w, q) = (self.weights[element], self.positive[element]);
         let (yes, no) = sigmoids(isa, z);
@@ -85,7 +85,7 @@ impl Rule for Bce {
     }
 
     /// The slope is w σ(z) at t = 0 and −w q σ(−z) at t = 1.
-    #[inline]
+    #[inline(always)]
     fn noise(&self, isa: Isa, element: usize, z: &Lanes) -> Noise {
         let (w, q) = (self.weights[element], self.positive[element]);
         let (yes, no) = sigmoids(isa, z);

@@ -54,7 +54,7 @@ impl Labels {
     }
 
     /// The labels at a position. Lanes that hold no sample are ignored.
-    #[inline]
+    #[inline(always)]
     pub fn at(&self, block: &Block<'_>, position: usize) -> [u32; WIDTH] {
         let mut labels = [IGNORED; WIDTH];
         for (label, sample) in labels.iter_mut().zip(block.samples) {
@@ -65,9 +65,13 @@ impl Labels {
 
     /// Writes how many positions of each lane have their greatest output at their label.
     pub fn count_hits(&self, outputs: &Outputs<'_>, out: &mut [f64]) {
-        count_hits(outputs, self.shape, out, |block, position| {
-            self.at(block, position).map(f64::from)
-        });
+        count_hits(
+            outputs,
+            self.shape,
+            out,
+            #[inline(always)]
+            |block, position| self.at(block, position).map(f64::from),
+        );
     }
 }
 
@@ -81,21 +85,24 @@ pub(super) fn count_hits(
 ) {
     outputs.check_lanes(shape.features(), out);
     let stride = shape.positions() * outputs.lanes;
-    outputs.isa.run(|| {
-        for block in outputs.blocks() {
-            let mut hits = NOTHING;
-            for position in 0..shape.positions() {
-                let row = position * outputs.lanes;
-                let rows = (row..outputs.values.len()).step_by(stride);
-                let Top { index, .. } = top(rows.map(|row| block.read(outputs.values, row)));
-                let expected = expected(&block, position);
-                for i in 0..WIDTH {
-                    hits[i] += if expected[i] == index[i] { 1.0 } else { 0.0 };
+    outputs.isa.run(
+        #[inline(always)]
+        || {
+            for block in outputs.blocks() {
+                let mut hits = NOTHING;
+                for position in 0..shape.positions() {
+                    let row = position * outputs.lanes;
+                    let rows = (row..outputs.values.len()).step_by(stride);
+                    let Top { index, .. } = top(rows.map(|row| block.read(outputs.values, row)));
+                    let expected = expected(&block, position);
+                    for i in 0..WIDTH {
+                        hits[i] += if expected[i] == index[i] { 1.0 } else { 0.0 };
+                    }
                 }
+                block.write(out, 0, hits);
             }
-            block.write(out, 0, hits);
-        }
-    });
+        },
+    );
 }
 
 /// The greatest output of each lane, and the first channel where it is. NaN is greater than all
@@ -107,7 +114,7 @@ pub(super) struct Top {
 }
 
 /// Finds the greatest of rows.
-#[inline]
+#[inline(always)]
 pub(super) fn top(rows: impl Iterator<Item = Lanes>) -> Top {
     let mut top = Top { value: [f64::NEG_INFINITY; WIDTH], index: NOTHING };
     let mut channel = 0.0;

@@ -51,13 +51,13 @@ impl CrossEntropy {
     }
 
     /// The rows of a position.
-    #[inline]
+    #[inline(always)]
     pub(super) fn position(&self, outputs: &Outputs<'_>, position: usize) -> Position {
         Position::new(outputs, position, self.shape.positions())
     }
 
     /// The losses of a position where all weight is at the label.
-    #[inline]
+    #[inline(always)]
     fn losses_of_labels(
         &self,
         outputs: &Outputs<'_>,
@@ -77,7 +77,7 @@ impl CrossEntropy {
     }
 
     /// The losses of a position with any amounts.
-    #[inline]
+    #[inline(always)]
     fn losses_of_amounts(
         outputs: &Outputs<'_>,
         block: &Block<'_>,
@@ -95,7 +95,7 @@ impl CrossEntropy {
     }
 
     /// The losses of one position.
-    #[inline]
+    #[inline(always)]
     fn losses_at(
         &self,
         outputs: &Outputs<'_>,
@@ -120,7 +120,7 @@ impl CrossEntropy {
     }
 
     /// Calls `work` on every position of every block with its softmax, powers and amounts.
-    #[inline]
+    #[inline(always)]
     fn each(
         &self,
         outputs: &Outputs<'_>,
@@ -129,17 +129,20 @@ impl CrossEntropy {
     ) {
         let (powers, amounts) =
             scratch.rows(2 * self.shape.channels).split_at_mut(self.shape.channels);
-        outputs.isa.run(|| {
-            for block in outputs.blocks() {
-                for index in 0..self.shape.positions() {
-                    let position = self.position(outputs, index);
-                    let softmax = Softmax::new(outputs, &block, position, powers);
-                    self.amounts(&block, index, amounts);
-                    let sums = Amounts::new(&softmax, amounts);
-                    work(&block, position, &softmax, powers, amounts, &sums);
+        outputs.isa.run(
+            #[inline(always)]
+            || {
+                for block in outputs.blocks() {
+                    for index in 0..self.shape.positions() {
+                        let position = self.position(outputs, index);
+                        let softmax = Softmax::new(outputs, &block, position, powers);
+                        self.amounts(&block, index, amounts);
+                        let sums = Amounts::new(&softmax, amounts);
+                        work(&block, position, &softmax, powers, amounts, &sums);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// A (diag p − p pᵀ) t, where A is at least `floor`.
@@ -152,24 +155,30 @@ impl CrossEntropy {
         out: &mut [f64],
     ) {
         outputs.check_all(self.shape.features(), out);
-        self.each(outputs, scratch, |block, position, softmax, powers, _, sums| {
-            let scale = softmax.scale();
-            // Relative to the tangent at the top, whose probability may be 1 to all digits.
-            let rows = || position.rows().map(|row| block.read(tangent, row));
-            let at_top = softmax.at_top(rows());
-            let mut mean = NOTHING;
-            for (power, t) in powers.iter().zip(rows()) {
-                mean = from_fn(|i| mean[i] + scale[i] * power[i] * (t[i] - at_top[i]));
-            }
-            let total: Lanes =
-                from_fn(|i| if sums.total[i] < floor { floor } else { sums.total[i] });
-            for (power, row) in powers.iter().zip(position.rows()) {
-                let t = block.read(tangent, row);
-                let made =
-                    from_fn(|i| total[i] * (scale[i] * power[i]) * (t[i] - at_top[i] - mean[i]));
-                block.write(out, row, made);
-            }
-        });
+        self.each(
+            outputs,
+            scratch,
+            #[inline(always)]
+            |block, position, softmax, powers, _, sums| {
+                let scale = softmax.scale();
+                // Relative to the tangent at the top, whose probability may be 1 to all digits.
+                let rows = || position.rows().map(|row| block.read(tangent, row));
+                let at_top = softmax.at_top(rows());
+                let mut mean = NOTHING;
+                for (power, t) in powers.iter().zip(rows()) {
+                    mean = from_fn(|i| mean[i] + scale[i] * power[i] * (t[i] - at_top[i]));
+                }
+                let total: Lanes =
+                    from_fn(|i| if sums.total[i] < floor { floor } else { sums.total[i] });
+                for (power, row) in powers.iter().zip(position.rows()) {
+                    let t = block.read(tangent, row);
+                    let made = from_fn(|i| {
+                        total[i] * (scale[i] * power[i]) * (t[i] - at_top[i] - mean[i])
+                    });
+                    block.write(out, row, made);
+                }
+            },
+        );
     }
 }
 
@@ -184,34 +193,42 @@ impl Head for CrossEntropy {
     fn losses(&self, outputs: &Outputs<'_>, scratch: &mut Scratch, out: &mut [f64]) {
         outputs.check_lanes(self.shape.features(), out);
         let rows = scratch.rows(self.shape.channels);
-        outputs.isa.run(|| {
-            for block in outputs.blocks() {
-                let mut sum = NOTHING;
-                for index in 0..self.shape.positions() {
-                    let losses = self.losses_at(outputs, &block, index, rows);
-                    sum = from_fn(|i| sum[i] + losses[i]);
+        outputs.isa.run(
+            #[inline(always)]
+            || {
+                for block in outputs.blocks() {
+                    let mut sum = NOTHING;
+                    for index in 0..self.shape.positions() {
+                        let losses = self.losses_at(outputs, &block, index, rows);
+                        sum = from_fn(|i| sum[i] + losses[i]);
+                    }
+                    block.write(out, 0, sum);
                 }
-                block.write(out, 0, sum);
-            }
-        });
+            },
+        );
     }
 
     /// A p_c − a_c, which at the top is Σ_{c ≠ top} a_c − A (1 − p_top).
     fn slopes(&self, outputs: &Outputs<'_>, scratch: &mut Scratch, out: &mut [f64]) {
         outputs.check_all(self.shape.features(), out);
-        self.each(outputs, scratch, |block, position, softmax, powers, amounts, sums| {
-            let (scale, mut channel) = (softmax.scale(), 0.0);
-            for ((power, amount), row) in powers.iter().zip(amounts).zip(position.rows()) {
-                let made = from_fn(|i| {
-                    let share = sums.total[i] * scale[i];
-                    let at_top = sums.beyond_top[i] - share * softmax.rest[i];
-                    let elsewhere = share * power[i] - amount[i];
-                    if softmax.top[i] == channel { at_top } else { elsewhere }
-                });
-                block.write(out, row, made);
-                channel += 1.0;
-            }
-        });
+        self.each(
+            outputs,
+            scratch,
+            #[inline(always)]
+            |block, position, softmax, powers, amounts, sums| {
+                let (scale, mut channel) = (softmax.scale(), 0.0);
+                for ((power, amount), row) in powers.iter().zip(amounts).zip(position.rows()) {
+                    let made = from_fn(|i| {
+                        let share = sums.total[i] * scale[i];
+                        let at_top = sums.beyond_top[i] - share * softmax.rest[i];
+                        let elsewhere = share * power[i] - amount[i];
+                        if softmax.top[i] == channel { at_top } else { elsewhere }
+                    });
+                    block.write(out, row, made);
+                    channel += 1.0;
+                }
+            },
+        );
     }
 
     fn admit(&self, _kind: Curvature) -> Result<(), Error> {
@@ -255,12 +272,18 @@ impl CrossEntropy {
     /// Counts the positions where outputs and probabilities are greatest at the same class.
     fn count_likeliest(&self, values: &[f64], outputs: &Outputs<'_>, out: &mut [f64]) {
         let (positions, features) = (self.shape.positions(), self.shape.features());
-        count_hits(outputs, self.shape, out, |block, position| {
-            let lane = |i: usize, index: usize| {
-                block.samples.get(i).map_or(0.0, |sample| values[sample * features + index])
-            };
-            let rows = (position..features).step_by(positions);
-            top(rows.map(|index| from_fn(|i| lane(i, index)))).index
-        });
+        count_hits(
+            outputs,
+            self.shape,
+            out,
+            #[inline(always)]
+            |block, position| {
+                let lane = |i: usize, index: usize| {
+                    block.samples.get(i).map_or(0.0, |sample| values[sample * features + index])
+                };
+                let rows = (position..features).step_by(positions);
+                top(rows.map(|index| from_fn(|i| lane(i, index)))).index
+            },
+        );
     }
 }

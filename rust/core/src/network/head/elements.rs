@@ -58,7 +58,7 @@ impl<R: Rule> Elements<R> {
     }
 
     /// The targets of an element. Lanes that hold no sample get 0.
-    #[inline]
+    #[inline(always)]
     fn targets(&self, block: &Block<'_>, element: usize) -> Lanes {
         let mut targets = NOTHING;
         for (target, sample) in targets.iter_mut().zip(block.samples) {
@@ -68,7 +68,7 @@ impl<R: Rule> Elements<R> {
     }
 
     /// Writes what `of` makes of each element and its outputs.
-    #[inline]
+    #[inline(always)]
     fn map(
         &self,
         outputs: &Outputs<'_>,
@@ -76,19 +76,22 @@ impl<R: Rule> Elements<R> {
         of: impl Fn(&Block<'_>, usize, &Lanes) -> Lanes,
     ) {
         outputs.check_all(self.width, out);
-        outputs.isa.run(|| {
-            for block in outputs.blocks() {
-                for element in 0..self.width {
-                    let row = element * outputs.lanes;
-                    let made = of(&block, element, &block.read(outputs.values, row));
-                    block.write(out, row, made);
+        outputs.isa.run(
+            #[inline(always)]
+            || {
+                for block in outputs.blocks() {
+                    for element in 0..self.width {
+                        let row = element * outputs.lanes;
+                        let made = of(&block, element, &block.read(outputs.values, row));
+                        block.write(out, row, made);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Writes the sum of what `of` makes of each element and its outputs.
-    #[inline]
+    #[inline(always)]
     fn sum(
         &self,
         outputs: &Outputs<'_>,
@@ -96,17 +99,20 @@ impl<R: Rule> Elements<R> {
         of: impl Fn(&Block<'_>, usize, &Lanes) -> Lanes,
     ) {
         outputs.check_lanes(self.width, out);
-        outputs.isa.run(|| {
-            for block in outputs.blocks() {
-                let mut sum = NOTHING;
-                for element in 0..self.width {
-                    let z = block.read(outputs.values, element * outputs.lanes);
-                    let made = of(&block, element, &z);
-                    sum = std::array::from_fn(|i| sum[i] + made[i]);
+        outputs.isa.run(
+            #[inline(always)]
+            || {
+                for block in outputs.blocks() {
+                    let mut sum = NOTHING;
+                    for element in 0..self.width {
+                        let z = block.read(outputs.values, element * outputs.lanes);
+                        let made = of(&block, element, &z);
+                        sum = std::array::from_fn(|i| sum[i] + made[i]);
+                    }
+                    block.write(out, 0, sum);
                 }
-                block.write(out, 0, sum);
-            }
-        });
+            },
+        );
     }
 
     /// (V + m mᵀ) t, with the slope's variances V and means m: elements are drawn independently.
@@ -115,23 +121,26 @@ impl<R: Rule> Elements<R> {
             self.rule.noise(outputs.isa, element, &block.read(outputs.values, row))
         };
         outputs.check_all(self.width, out);
-        outputs.isa.run(|| {
-            for block in outputs.blocks() {
-                let rows = || (0..self.width).map(|element| (element, element * outputs.lanes));
-                let mut inner = NOTHING;
-                for (element, row) in rows() {
-                    let Noise { mean, .. } = noise(&block, element, row);
-                    let t = block.read(tangent, row);
-                    inner = std::array::from_fn(|i| inner[i] + mean[i] * t[i]);
+        outputs.isa.run(
+            #[inline(always)]
+            || {
+                for block in outputs.blocks() {
+                    let rows = || (0..self.width).map(|element| (element, element * outputs.lanes));
+                    let mut inner = NOTHING;
+                    for (element, row) in rows() {
+                        let Noise { mean, .. } = noise(&block, element, row);
+                        let t = block.read(tangent, row);
+                        inner = std::array::from_fn(|i| inner[i] + mean[i] * t[i]);
+                    }
+                    for (element, row) in rows() {
+                        let Noise { mean, variance } = noise(&block, element, row);
+                        let t = block.read(tangent, row);
+                        let made = std::array::from_fn(|i| variance[i] * t[i] + mean[i] * inner[i]);
+                        block.write(out, row, made);
+                    }
                 }
-                for (element, row) in rows() {
-                    let Noise { mean, variance } = noise(&block, element, row);
-                    let t = block.read(tangent, row);
-                    let made = std::array::from_fn(|i| variance[i] * t[i] + mean[i] * inner[i]);
-                    block.write(out, row, made);
-                }
-            }
-        });
+            },
+        );
     }
 }
 
@@ -141,15 +150,25 @@ impl<R: Rule> Head for Elements<R> {
     }
 
     fn losses(&self, outputs: &Outputs<'_>, _scratch: &mut Scratch, out: &mut [f64]) {
-        self.sum(outputs, out, |block, element, z| {
-            self.rule.losses(outputs.isa, element, z, &self.targets(block, element))
-        });
+        self.sum(
+            outputs,
+            out,
+            #[inline(always)]
+            |block, element, z| {
+                self.rule.losses(outputs.isa, element, z, &self.targets(block, element))
+            },
+        );
     }
 
     fn slopes(&self, outputs: &Outputs<'_>, _scratch: &mut Scratch, out: &mut [f64]) {
-        self.map(outputs, out, |block, element, z| {
-            self.rule.slopes(outputs.isa, element, z, &self.targets(block, element))
-        });
+        self.map(
+            outputs,
+            out,
+            #[inline(always)]
+            |block, element, z| {
+                self.rule.slopes(outputs.isa, element, z, &self.targets(block, element))
+            },
+        );
     }
 
     fn admit(&self, kind: Curvature) -> Result<(), Error> {
@@ -178,13 +197,18 @@ impl<R: Rule> Head for Elements<R> {
                 return empirical_fisher(self, outputs, tangent, scratch, out);
             }
         };
-        self.map(outputs, out, |block, element, z| {
-            let targets = self.targets(block, element);
-            let h = self.rule.hessians(outputs.isa, element, z, &targets);
-            let t = block.read(tangent, element * outputs.lanes);
-            // Not f64::max, which would turn NaN into the floor.
-            std::array::from_fn(|i| t[i] * if h[i] < floor { floor } else { h[i] })
-        });
+        self.map(
+            outputs,
+            out,
+            #[inline(always)]
+            |block, element, z| {
+                let targets = self.targets(block, element);
+                let h = self.rule.hessians(outputs.isa, element, z, &targets);
+                let t = block.read(tangent, element * outputs.lanes);
+                // Not f64::max, which would turn NaN into the floor.
+                std::array::from_fn(|i| t[i] * if h[i] < floor { floor } else { h[i] })
+            },
+        );
     }
 
     fn hits(&self) -> Option<&dyn Hits> {
@@ -194,9 +218,14 @@ impl<R: Rule> Head for Elements<R> {
 
 impl<R: Rule> Hits for Elements<R> {
     fn hits(&self, outputs: &Outputs<'_>, out: &mut [f64]) {
-        self.sum(outputs, out, |block, element, z| {
-            let t = self.targets(block, element);
-            std::array::from_fn(|i| f64::from(u8::from(R::is_hit(z[i], t[i]))))
-        });
+        self.sum(
+            outputs,
+            out,
+            #[inline(always)]
+            |block, element, z| {
+                let t = self.targets(block, element);
+                std::array::from_fn(|i| f64::from(u8::from(R::is_hit(z[i], t[i]))))
+            },
+        );
     }
 }

@@ -45,34 +45,41 @@ impl CrossEntropy {
     ) {
         outputs.check_all(self.shape.features(), out);
         let powers = scratch.rows(self.shape.channels);
-        outputs.isa.run(|| {
-            for block in outputs.blocks() {
-                let mut total = NOTHING;
-                for index in 0..self.shape.positions() {
-                    let position = self.position(outputs, index);
-                    let sums = self.expected(outputs, &block, position, tangent, powers);
-                    let counted = self.counted(&block, index);
-                    total = from_fn(|i| {
-                        let share = sums.inner[i] + sums.spread[i];
-                        total[i] + if counted[i] { share } else { 0.0 }
-                    });
-                }
-                for index in 0..self.shape.positions() {
-                    let position = self.position(outputs, index);
-                    let sums = self.expected(outputs, &block, position, tangent, powers);
-                    let counted = self.counted(&block, index);
-                    for (channel, row) in position.rows().enumerate() {
-                        let t = block.read(tangent, row);
-                        let made = self.entry(channel, &powers[channel], &t, &sums, &total);
-                        block.write(out, row, from_fn(|i| if counted[i] { made[i] } else { 0.0 }));
+        outputs.isa.run(
+            #[inline(always)]
+            || {
+                for block in outputs.blocks() {
+                    let mut total = NOTHING;
+                    for index in 0..self.shape.positions() {
+                        let position = self.position(outputs, index);
+                        let sums = self.expected(outputs, &block, position, tangent, powers);
+                        let counted = self.counted(&block, index);
+                        total = from_fn(|i| {
+                            let share = sums.inner[i] + sums.spread[i];
+                            total[i] + if counted[i] { share } else { 0.0 }
+                        });
+                    }
+                    for index in 0..self.shape.positions() {
+                        let position = self.position(outputs, index);
+                        let sums = self.expected(outputs, &block, position, tangent, powers);
+                        let counted = self.counted(&block, index);
+                        for (channel, row) in position.rows().enumerate() {
+                            let t = block.read(tangent, row);
+                            let made = self.entry(channel, &powers[channel], &t, &sums, &total);
+                            block.write(
+                                out,
+                                row,
+                                from_fn(|i| if counted[i] { made[i] } else { 0.0 }),
+                            );
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Where the target at a position is not ignored.
-    #[inline]
+    #[inline(always)]
     fn counted(&self, block: &Block<'_>, position: usize) -> [bool; WIDTH] {
         match &self.truth {
             Truth::Labels(labels) => labels.at(block, position).map(|label| label != IGNORED),
@@ -81,19 +88,19 @@ impl CrossEntropy {
     }
 
     /// ω_c.
-    #[inline]
+    #[inline(always)]
     fn omega(&self, channel: usize) -> f64 {
         (1.0 - self.smoothing) * self.weights[channel]
     }
 
     /// b_c.
-    #[inline]
+    #[inline(always)]
     fn spread(&self, channel: usize, p: f64, weight: f64) -> f64 {
         let share = self.smoothing / self.shape.channels as f64;
         share * (p * weight - self.weights[channel])
     }
 
-    #[inline]
+    #[inline(always)]
     fn expected(
         &self,
         outputs: &Outputs<'_>,
@@ -125,7 +132,7 @@ impl CrossEntropy {
     }
 
     /// One channel of E[s sᵀ] t.
-    #[inline]
+    #[inline(always)]
     fn entry(
         &self,
         channel: usize,

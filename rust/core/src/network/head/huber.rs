@@ -26,7 +26,7 @@ impl Huber {
 impl Rule for Huber {
     const NAME: &'static str = "Huber";
 
-    #[inline]
+    #[inline(always)]
     fn losses(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         let delta = self.delta;
         from_fn(|i| {
@@ -36,7 +36,7 @@ impl Rule for Huber {
     }
 
     /// d between −δ and δ. NaN is NaN, as PyTorch has it.
-    #[inline]
+    #[inline(always)]
     fn slopes(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         let delta = self.delta;
         from_fn(|i| {
@@ -47,7 +47,7 @@ impl Rule for Huber {
     }
 
     /// 1 inside, 0 at the bends and beyond.
-    #[inline]
+    #[inline(always)]
     fn hessians(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         from_fn(|i| if (z[i] - t[i]).abs() < self.delta { 1.0 } else { 0.0 })
     }

@@ -17,6 +17,11 @@
 //! | `cross_entropy` with `amounts` and `fisher`, `nll` | losses of classes |
 //! | `read` | any of them from JSON |
 
+#![expect(
+    clippy::inline_always,
+    reason = "a loop is compiled for an instruction set only if nothing in it stays a call"
+)]
+
 mod amounts;
 mod bce;
 #[cfg(test)]
@@ -110,17 +115,20 @@ fn empirical_fisher(
 ) {
     outputs.check(tangent);
     head.slopes(outputs, scratch, out);
-    outputs.isa.run(|| {
-        for block in outputs.blocks() {
-            let mut inner = panel::NOTHING;
-            for row in (0..out.len()).step_by(outputs.lanes) {
-                let (s, t) = (block.read(out, row), block.read(tangent, row));
-                inner = std::array::from_fn(|i| inner[i] + s[i] * t[i]);
+    outputs.isa.run(
+        #[inline(always)]
+        || {
+            for block in outputs.blocks() {
+                let mut inner = panel::NOTHING;
+                for row in (0..out.len()).step_by(outputs.lanes) {
+                    let (s, t) = (block.read(out, row), block.read(tangent, row));
+                    inner = std::array::from_fn(|i| inner[i] + s[i] * t[i]);
+                }
+                for row in (0..out.len()).step_by(outputs.lanes) {
+                    let s = block.read(out, row);
+                    block.write(out, row, std::array::from_fn(|i| s[i] * inner[i]));
+                }
             }
-            for row in (0..out.len()).step_by(outputs.lanes) {
-                let s = block.read(out, row);
-                block.write(out, row, std::array::from_fn(|i| s[i] * inner[i]));
-            }
-        }
-    });
+        },
+    );
 }

@@ -12,23 +12,23 @@ impl Rule for Mse {
     const NAME: &'static str = "MSE";
     const HAS_LIKELIHOOD: bool = true;
 
-    #[inline]
+    #[inline(always)]
     fn losses(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         from_fn(|i| (z[i] - t[i]) * (z[i] - t[i]))
     }
 
-    #[inline]
+    #[inline(always)]
     fn slopes(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         from_fn(|i| 2.0 * (z[i] - t[i]))
     }
 
-    #[inline]
+    #[inline(always)]
     fn hessians(&self, _isa: Isa, _element: usize, _z: &Lanes, _t: &Lanes) -> Lanes {
         [2.0; WIDTH]
     }
 
     /// The slope 2 (z − t), where t has mean z and variance ½.
-    #[inline]
+    #[inline(always)]
     fn noise(&self, _isa: Isa, _element: usize, _z: &Lanes) -> Noise {
         Noise { mean: NOTHING, variance: [2.0; WIDTH] }
     }

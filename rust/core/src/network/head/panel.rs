@@ -81,13 +81,13 @@ impl<'a> Outputs<'a> {
 
 impl Block<'_> {
     /// Which lane of the panel the block's own lane is.
-    #[inline]
+    #[inline(always)]
     pub fn lane(&self, own: usize) -> usize {
         self.first + own
     }
 
     /// The block's part of a row of lanes that starts at `row`.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, values: &[f64], row: usize) -> Lanes {
         let mut lanes = NOTHING;
         lanes.copy_from_slice(&values[row + self.first..][..WIDTH]);
@@ -95,7 +95,7 @@ impl Block<'_> {
     }
 
     /// Writes the block's part of a row: 0 to lanes that hold no sample.
-    #[inline]
+    #[inline(always)]
     pub fn write(&self, values: &mut [f64], row: usize, mut lanes: Lanes) {
         if self.samples.len() < WIDTH {
             lanes[self.samples.len()..].fill(0.0);

@@ -28,13 +28,13 @@ impl Position {
     }
 
     /// Where each channel's row starts.
-    #[inline]
+    #[inline(always)]
     pub fn rows(self) -> impl Iterator<Item = usize> {
         (self.first..self.end).step_by(self.stride)
     }
 
     /// Where a channel's row starts.
-    #[inline]
+    #[inline(always)]
     pub fn row(self, channel: usize) -> usize {
         self.first + channel * self.stride
     }
@@ -52,7 +52,7 @@ pub(super) struct Softmax {
 
 impl Softmax {
     /// Finds it, and leaves e^(z−m) in `powers`, a row for each channel.
-    #[inline]
+    #[inline(always)]
     pub fn new(
         outputs: &Outputs<'_>,
         block: &Block<'_>,
@@ -79,7 +79,7 @@ impl Softmax {
     }
 
     /// log(1 + r).
-    #[inline]
+    #[inline(always)]
     pub fn log_sum(&self, outputs: &Outputs<'_>) -> Lanes {
         let sum: Lanes = from_fn(|i| 1.0 + self.rest[i]);
         let mut log = sum;
@@ -89,13 +89,13 @@ impl Softmax {
     }
 
     /// 1 / (1 + r): the probability at the top, and the factor from powers to probabilities.
-    #[inline]
+    #[inline(always)]
     pub fn scale(&self) -> Lanes {
         from_fn(|i| 1.0 / (1.0 + self.rest[i]))
     }
 
     /// The top's own number of rows, one for each channel.
-    #[inline]
+    #[inline(always)]
     pub fn at_top(&self, rows: impl Iterator<Item = Lanes>) -> Lanes {
         let (mut found, mut channel) = (NOTHING, 0.0);
         for row in rows {
