@@ -12,6 +12,7 @@
 //! | `isa` | the instruction set, found at run time |
 //! | `vector` | what kernels ask of a vector register |
 //! | `simd` | the registers: all that is unsafe lies there |
+//! | `aligned` | copies in the order that a kernel reads them |
 //! | `packing` | the order of weights in memory |
 //! | `taps` | which position of the input feeds which of the output |
 //! | `product` | weights times a panel |
@@ -20,6 +21,7 @@
 
 #![allow(clippy::inline_always, reason = "registers must not pass through calls")]
 
+mod aligned;
 mod isa;
 mod math;
 mod packing;

@@ -3,6 +3,7 @@
 use std::array::from_fn;
 use std::ops::Range;
 
+use super::aligned::Aligned;
 use super::isa::Isa;
 use super::packing::{GROUP, Packing};
 use super::real::Real;
@@ -61,17 +62,11 @@ pub fn product<T: Real>(
 /// The panel as `[position][channel][lane]`, where it is not that already: a tile reads all channels
 /// of a position again and again, and as they lie in x, a power of two apart, they would evict each
 /// other from the cache.
-fn by_position<T: Real>(x: &[T], channels: usize, positions: usize) -> Option<Vec<T>> {
-    let moved = (channels > 1 && positions > 1).then(|| Vec::with_capacity(x.len()));
-    moved.map(|mut moved| {
-        for position in 0..positions {
-            for channel in 0..channels {
-                let place = (channel * positions + position) * T::LANES;
-                moved.extend_from_slice(&x[place..place + T::LANES]);
-            }
-        }
-        moved
-    })
+fn by_position<T: Real>(x: &[T], channels: usize, positions: usize) -> Option<Aligned<T>> {
+    let place = |p: usize| move |channel: usize| (channel * positions + p) * T::LANES;
+    let places = (0..positions).flat_map(|p| (0..channels).map(place(p)));
+    let apart = channels > 1 && positions > 1;
+    apart.then(|| Aligned::gather(x, places, positions * channels))
 }
 
 struct Product<'a, T> {

@@ -1,8 +1,8 @@
 //! The gradient of a product by its weights.
 
 use std::array::from_fn;
-use std::borrow::Cow;
 
+use super::aligned::Aligned;
 use super::isa::Isa;
 use super::real::Real;
 use super::taps::Taps;
@@ -42,7 +42,9 @@ pub fn reduce<T: Real>(
         return;
     }
     let positions = (taps.positions(), taps.source_positions());
-    let (dy, x) = (dy.rows(panels, positions.0), x.rows(panels, positions.1));
+    let moved = [(dy, positions.0), (x, positions.1)].map(|(value, p)| value.gathered(panels, p));
+    let dy = dy.rows(panels, positions.0, moved[0].as_ref());
+    let x = x.rows(panels, positions.1, moved[1].as_ref());
     for tap in 0..taps.taps() {
         let runs = runs::<T>(taps, tap, panels, (dy.panel, x.panel));
         T::dispatch(isa, Reduction { runs: &runs, dy: &dy, x: &x, out, tap, taps: taps.taps() });
@@ -82,31 +84,36 @@ fn runs<T: Real>(taps: &Taps, tap: usize, panels: usize, strides: (usize, usize)
 /// Channels of numbers: those of a channel are `stride` after those of the one before, and those of
 /// a panel `panel` after those of the one before.
 struct Rows<'a, T: Real> {
-    values: Cow<'a, [T]>,
+    values: &'a [T],
     channels: usize,
     stride: usize,
     panel: usize,
 }
 
 impl<T: Real> Panels<'_, T> {
-    /// The channels. Flat features are moved next to those of the same channel in other panels: as
+    /// Flat features of several panels, next to those of the same channel in the other panels: as
     /// they lie, a power of two apart, they would evict each other from the cache.
-    fn rows(&self, panels: usize, positions: usize) -> Rows<'_, T> {
-        let (channels, size) = (self.channels, self.channels * positions * T::LANES);
-        let last = (panels - 1) * self.stride;
-        assert!(self.values.len() >= last + size, "values of {panels} panels");
-        if positions > 1 || panels == 1 {
-            let (stride, panel) = (positions * T::LANES, self.stride);
-            return Rows { values: Cow::Borrowed(self.values), channels, stride, panel };
+    fn gathered(&self, panels: usize, positions: usize) -> Option<Aligned<T>> {
+        let place = |channel: usize| move |panel: usize| panel * self.stride + channel * T::LANES;
+        let places = (0..self.channels).flat_map(|channel| (0..panels).map(place(channel)));
+        let apart = positions == 1 && panels > 1;
+        apart.then(|| Aligned::gather(self.values, places, self.channels * panels))
+    }
+
+    /// The channels, as they lie here or as they were gathered.
+    fn rows<'a>(
+        &'a self,
+        panels: usize,
+        positions: usize,
+        gathered: Option<&'a Aligned<T>>,
+    ) -> Rows<'a, T> {
+        let (channels, stride) = (self.channels, positions * T::LANES);
+        if let Some(values) = gathered {
+            return Rows { values, channels, stride: panels * stride, panel: stride };
         }
-        let mut moved = Vec::with_capacity(panels * size);
-        for channel in 0..channels {
-            for panel in 0..panels {
-                let place = panel * self.stride + channel * T::LANES;
-                moved.extend_from_slice(&self.values[place..place + T::LANES]);
-            }
-        }
-        Rows { values: moved.into(), channels, stride: panels * T::LANES, panel: T::LANES }
+        let size = (panels - 1) * self.stride + channels * stride;
+        assert!(self.values.len() >= size, "values of {panels} panels");
+        Rows { values: self.values, channels, stride, panel: self.stride }
     }
 }
 
