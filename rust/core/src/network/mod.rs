@@ -21,6 +21,7 @@
 //! | `evaluate`, `measure` | every panel at every point, and what is made of it |
 //! | `sums`, `plane` | losses at points and on subspaces |
 //! | `derivatives`, `gradients`, `curvature` | the derivatives of L |
+//! | `objective` | L behind the interface of drivers |
 
 mod curvature;
 mod data;
@@ -34,6 +35,7 @@ mod layer;
 mod layers;
 mod loss;
 mod measure;
+mod objective;
 mod parameters;
 mod plane;
 mod points;
@@ -50,6 +52,7 @@ pub use graph::Network;
 pub use head::Curvature;
 pub use loss::{NetworkLoss, Samples, Statistics};
 pub use measure::Column;
+pub use objective::NetworkObjective;
 pub use plane::NetworkPlane;
 pub use shape::Shape;
 pub use threads::{set_threads, threads};

@@ -98,6 +98,6 @@ proptest! {
     #[test]
     fn threads_do_not_change_the_bits(seed: u64, threads in 1_usize..5) {
         let here: Vec<f32> = on_threads(threads, || numbers(seed, 0, 1, 50_000));
-        prop_assert_eq!(here, on_threads(1, || numbers(seed, 0, 1, 50_000)));
+        prop_assert_eq!(here, on_threads(1, || numbers::<f32>(seed, 0, 1, 50_000)));
     }
 }
