@@ -10,10 +10,10 @@ use crate::monitor::Cancel;
 use crate::network::data::{Block, Data};
 use crate::network::kernel::Real;
 use crate::network::layer::{Moments, Pass};
-use crate::network::loss::{NetworkLoss, Room, Statistics};
-use crate::network::measure::HeadRoom;
+use crate::network::loss::{NetworkLoss, Statistics};
 use crate::network::points::{Points, Rules};
 use crate::network::program::{Feed, Unfed};
+use crate::network::room::{HeadRoom, Room};
 use crate::network::threads::{install, threads};
 
 /// Turns a panel's outputs into its numbers.

@@ -8,8 +8,9 @@ use crate::network::data::{Block, Data};
 use crate::network::derivatives::total;
 use crate::network::kernel::Real;
 use crate::network::layer::{Moments, Packed};
-use crate::network::loss::{NetworkLoss, Room, Statistics};
+use crate::network::loss::{NetworkLoss, Statistics};
 use crate::network::points::{Points, Rows, Rules};
+use crate::network::room::Room;
 use crate::network::threads::install;
 
 /// Over which samples, and in which scale, gradients are taken.

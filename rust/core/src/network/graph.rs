@@ -136,6 +136,12 @@ impl<T: Real> Network<T> {
         self.output_shape
     }
 
+    /// The most numbers that a value of one sample has.
+    #[must_use]
+    pub fn widest(&self) -> usize {
+        self.shapes.iter().map(|shape| shape.features()).max().unwrap_or(0)
+    }
+
     /// Multiply-adds of matrix products for one sample.
     #[must_use]
     pub fn operations(&self) -> usize {

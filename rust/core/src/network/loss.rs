@@ -7,10 +7,8 @@ use crate::network::data::{Data, check_split};
 use crate::network::graph::Network;
 use crate::network::head::Head;
 use crate::network::kernel::{Isa, Real};
-use crate::network::layer::Packed;
-use crate::network::measure::HeadRoom;
-use crate::network::program::{Bench, Program};
-use crate::network::tape::{Along, Rooms as Values, Tape};
+use crate::network::program::Program;
+use crate::network::room::Room;
 use crate::network::threads::Rooms;
 
 /// Where batch normalisation takes its statistics from.
@@ -50,19 +48,6 @@ pub struct NetworkLoss<T> {
     split: Vec<Vec<usize>>,
     batches: OnceLock<Vec<Data<T>>>,
     inputs: Vec<T>,
-}
-
-/// What one thread needs to evaluate.
-#[derive(Default)]
-pub(crate) struct Room<T> {
-    pub point: Packed<T>,
-    pub derived: Vec<T>,
-    pub bench: Bench<T>,
-    pub values: Values<T>,
-    pub tape: Tape<T>,
-    pub along: Along<T>,
-    pub head: HeadRoom,
-    pub slopes: Vec<T>,
 }
 
 impl<T: Real> NetworkLoss<T> {

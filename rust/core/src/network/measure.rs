@@ -1,9 +1,10 @@
 //! From outputs to numbers: what is summed over samples, and where derivatives start.
 
 use crate::network::evaluate::Measure;
-use crate::network::head::{Curvature, Outputs, Scratch};
+use crate::network::head::{Curvature, Outputs};
 use crate::network::kernel::{Isa, Real};
 use crate::network::loss::NetworkLoss;
+use crate::network::room::HeadRoom;
 
 /// A sum over samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,16 +17,6 @@ pub enum Column {
     Squares,
     /// Of losses times their samples' weights.
     Cross,
-}
-
-/// Room for a panel in f64.
-#[derive(Default)]
-pub(crate) struct HeadRoom {
-    outputs: Vec<f64>,
-    tangents: Vec<f64>,
-    found: Vec<f64>,
-    lanes: Vec<f64>,
-    scratch: Scratch,
 }
 
 /// Sums over a panel's samples.

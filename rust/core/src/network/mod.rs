@@ -5,22 +5,26 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `kernel` | matrix products and element-wise functions for the instruction set at hand |
-//! | `head` | losses of network outputs |
 //! | `shape` | the shape of one sample's values |
+//! | `head` | losses of network outputs |
 //! | `parameters` | where layers read their numbers |
-//! | `layer` | what a layer must know |
-//! | `layers` | the kinds of layers |
+//! | `layer`, `layers` | what a layer must know, and the kinds of layers |
 //! | `graph` | a network as it is read |
 //! | `data` | samples in panels |
 //! | `tape` | values and derivatives of a block, node by node |
 //! | `program` | the forward pass in as few steps as can be |
 //! | `threads` | who works |
+//! | `room` | what one thread needs |
 //! | `loss` | a network with its data and its loss |
 //! | `points` | parameter vectors, packed |
 //! | `recalibrate` | running statistics re-estimated at a point |
-//! | `evaluate`, `measure` | every panel at every point, and what is made of it |
-//! | `sums`, `plane` | losses at points and on subspaces |
-//! | `derivatives`, `gradients`, `curvature` | the derivatives of L |
+//! | `evaluate` | every panel at every point |
+//! | `measure` | what is made of a panel's outputs |
+//! | `sums` | losses at points |
+//! | `plane` | losses on a subspace |
+//! | `derivatives` | sums of vectors over blocks of samples |
+//! | `gradients` | gradients at points |
+//! | `curvature` | products with second derivatives |
 //! | `objective` | L behind the interface of drivers |
 
 mod curvature;
@@ -41,6 +45,7 @@ mod plane;
 mod points;
 mod program;
 mod recalibrate;
+mod room;
 mod shape;
 mod sums;
 mod tape;

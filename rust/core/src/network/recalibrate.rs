@@ -4,7 +4,8 @@ use crate::error::{Error, require};
 use crate::monitor::Cancel;
 use crate::network::kernel::Real;
 use crate::network::layer::Moments;
-use crate::network::loss::{NetworkLoss, Room};
+use crate::network::loss::NetworkLoss;
+use crate::network::room::Room;
 
 impl<T: Real> NetworkLoss<T> {
     /// Replaces the running statistics of the room's packed point by those of these data: means and

@@ -3,6 +3,7 @@
 mod analytic;
 mod common;
 mod gaussian;
+mod graph_loader;
 mod grid;
 mod layering;
 mod normalise;
