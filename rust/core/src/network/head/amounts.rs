@@ -4,7 +4,7 @@ use std::array::from_fn;
 
 use crate::network::head::classes::{IGNORED, Labels};
 use crate::network::head::cross_entropy::CrossEntropy;
-use crate::network::head::panel::{Block, Lanes, NOTHING, WIDTH};
+use crate::network::head::panel::{Block, Lanes, NOTHING};
 use crate::network::head::softmax::Softmax;
 
 /// What the outputs are compared with.
@@ -62,10 +62,9 @@ impl Amounts {
     pub fn new(softmax: &Softmax, amounts: &[Lanes]) -> Self {
         let (mut total, mut beyond_top, mut channel) = (NOTHING, NOTHING, 0.0);
         for amount in amounts {
-            for i in 0..WIDTH {
-                total[i] += amount[i];
-                beyond_top[i] += if softmax.top[i] == channel { 0.0 } else { amount[i] };
-            }
+            total = from_fn(|i| total[i] + amount[i]);
+            let others: Lanes = from_fn(|i| if softmax.top[i] == channel { 0.0 } else { 1.0 });
+            beyond_top = from_fn(|i| beyond_top[i] + others[i] * amount[i]);
             channel += 1.0;
         }
         Self { total, beyond_top }

@@ -1,5 +1,7 @@
 //! Class labels, weights of classes, right guesses.
 
+use std::array::from_fn;
+
 use crate::error::{Error, require};
 use crate::network::head::Targets;
 use crate::network::head::panel::{Block, Lanes, NOTHING, Outputs, WIDTH};
@@ -95,9 +97,8 @@ pub(super) fn count_hits(
                     let rows = (row..outputs.values.len()).step_by(stride);
                     let Top { index, .. } = top(rows.map(|row| block.read(outputs.values, row)));
                     let expected = expected(&block, position);
-                    for i in 0..WIDTH {
-                        hits[i] += if expected[i] == index[i] { 1.0 } else { 0.0 };
-                    }
+                    let hit: Lanes = from_fn(|i| if expected[i] == index[i] { 1.0 } else { 0.0 });
+                    hits = from_fn(|i| hits[i] + hit[i]);
                 }
                 block.write(out, 0, hits);
             }
@@ -116,17 +117,16 @@ pub(super) struct Top {
 /// Finds the greatest of rows.
 #[inline(always)]
 pub(super) fn top(rows: impl Iterator<Item = Lanes>) -> Top {
-    let mut top = Top { value: [f64::NEG_INFINITY; WIDTH], index: NOTHING };
-    let mut channel = 0.0;
+    let (mut value, mut index, mut channel) = ([f64::NEG_INFINITY; WIDTH], NOTHING, 0.0);
     for row in rows {
-        for ((&z, value), index) in row.iter().zip(&mut top.value).zip(&mut top.index) {
-            let is_greater = (z > *value) | (z.is_nan() & !value.is_nan());
-            *value = if is_greater { z } else { *value };
-            *index = if is_greater { channel } else { *index };
-        }
+        // In steps that the compiler makes vector instructions of.
+        let is_greater: [bool; WIDTH] =
+            from_fn(|i| (row[i] > value[i]) | (row[i].is_nan() & !value[i].is_nan()));
+        index = from_fn(|i| if is_greater[i] { channel } else { index[i] });
+        value = from_fn(|i| if is_greater[i] { row[i] } else { value[i] });
         channel += 1.0;
     }
-    top
+    Top { value, index }
 }
 
 /// The weights of classes; 1 where there are none.

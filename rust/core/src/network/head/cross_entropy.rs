@@ -67,13 +67,14 @@ impl CrossEntropy {
         max: &Lanes,
         log_sum: &Lanes,
     ) -> Lanes {
-        from_fn(|i| match labels[i] {
-            IGNORED => 0.0,
-            label => {
+        let mut losses = NOTHING;
+        for (i, (loss, label)) in losses.iter_mut().zip(labels).enumerate() {
+            if label != IGNORED {
                 let z = outputs.values[position.row(label as usize) + block.lane(i)];
-                self.weights[label as usize] * (max[i] - z + log_sum[i])
+                *loss = self.weights[label as usize] * (max[i] - z + log_sum[i]);
             }
-        })
+        }
+        losses
     }
 
     /// The losses of a position with any amounts.

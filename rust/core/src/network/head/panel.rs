@@ -1,5 +1,7 @@
 //! Panels of outputs, and blocks of their lanes.
 
+use std::array::from_fn;
+
 use crate::network::kernel::Isa;
 
 /// Lanes that are worked on at once: one or two registers, and a divisor of any panel's.
@@ -96,10 +98,9 @@ impl Block<'_> {
 
     /// Writes the block's part of a row: 0 to lanes that hold no sample.
     #[inline(always)]
-    pub fn write(&self, values: &mut [f64], row: usize, mut lanes: Lanes) {
-        if self.samples.len() < WIDTH {
-            lanes[self.samples.len()..].fill(0.0);
-        }
-        values[row + self.first..][..WIDTH].copy_from_slice(&lanes);
+    pub fn write(&self, values: &mut [f64], row: usize, lanes: Lanes) {
+        let held = self.samples.len();
+        let masked: Lanes = from_fn(|i| if i < held { lanes[i] } else { 0.0 });
+        values[row + self.first..][..WIDTH].copy_from_slice(&masked);
     }
 }

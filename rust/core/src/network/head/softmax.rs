@@ -70,9 +70,9 @@ impl Softmax {
         let mut rest: Lanes = from_fn(|i| 0.0 * max[i]);
         let mut channel = 0.0;
         for power in powers.iter() {
-            for i in 0..rest.len() {
-                rest[i] += if found.index[i] == channel { 0.0 } else { power[i] };
-            }
+            // The top's own power is 1, or NaN where r is NaN already.
+            let others: Lanes = from_fn(|i| if found.index[i] == channel { 0.0 } else { 1.0 });
+            rest = from_fn(|i| rest[i] + others[i] * power[i]);
             channel += 1.0;
         }
         Self { max, top: found.index, rest }
