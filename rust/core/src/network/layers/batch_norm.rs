@@ -154,6 +154,7 @@ impl BatchNorm {
 
     fn channel<T: Real>(&self, pass: &Pass<'_, T>, index: usize) -> Channel {
         Channel {
+            isa: pass.isa,
             index,
             channels: self.channels,
             row: self.positions * T::LANES,

@@ -205,3 +205,57 @@ proptest! {
         check_block(&sketch, Moments::Batch, samples);
     }
 }
+
+/// Numbers that a graph may have where it should not.
+fn wild() -> impl Strategy<Value = usize> {
+    prop_oneof![
+        0_usize..5,
+        Just(1 << 10),
+        Just(1 << 31),
+        Just(1 << 62),
+        (usize::MAX - 2)..=usize::MAX,
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn malformed_options_are_refused_and_nothing_worse(
+        n in proptest::collection::vec(wild(), 9),
+        kernel in (0_usize..6, 0_usize..6),
+        shape in proptest::collection::vec(wild(), 0..4),
+    ) {
+        let pairs = |i: usize| json!([n[i], n[i + 1]]);
+        let triples = |i: usize| json!([n[i], n[i + 1], n[i + 2]]);
+        let (stride, padding, dilation) = (pairs(0), pairs(2), pairs(4));
+        let windows = json!({"kernel": pairs(6), "stride": stride, "padding": padding});
+        let mut dilated = windows.clone();
+        dilated["dilation"] = dilation.clone();
+        let mut counted = windows;
+        counted["count_include_pad"] = json!(true);
+        let padding = json!({"stride": stride, "padding": padding, "dilation": dilation,
+                             "groups": n[8]});
+        let cases = [
+            ("conv2d", padding),
+            ("max_pool2d", dilated),
+            ("avg_pool2d", counted),
+            ("pad", json!({"channels": pairs(0), "height": pairs(2), "width": pairs(4), "value": 1})),
+            ("slice", json!({"channels": triples(0), "height": triples(3), "width": triples(6)})),
+            ("group_norm", json!({"groups": n[0], "eps": 0.1})),
+            ("reshape", Value::Null),
+            ("concat", Value::Null),
+        ];
+        for (kind, options) in cases {
+            let mut sketch = Sketch::new(&[2, 3, 4]);
+            let weight = sketch.varied(&[2, 2, 1 + kernel.0, 1 + kernel.1]);
+            let parameters = match kind {
+                "conv2d" => vec![Some(weight), None],
+                "group_norm" => vec![None, None],
+                _ => vec![],
+            };
+            sketch.node(kind, &[0], &parameters, options, &shape);
+            let _ = sketch.network::<f32>();
+        }
+    }
+}

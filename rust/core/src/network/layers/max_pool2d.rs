@@ -1,5 +1,7 @@
 //! The largest of every window. Padding is −∞; the first of equals wins, and so does NaN.
 
+#![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
+
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -34,7 +36,7 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
 const LANES: usize = 16;
 
 /// Which of the sources each lane has the largest value at. NaN is larger than all that is not.
-#[inline]
+#[inline(always)]
 fn winners<T: Real>(x: &[T], sources: &[usize]) -> [T; LANES] {
     let mut best = [T::LOWEST; LANES];
     // counted in the number's own type, so that lanes of both are equally wide

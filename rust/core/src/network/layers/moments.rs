@@ -4,11 +4,14 @@
 //! x̂˙ = r (ẋ − ⟨ẋ⟩ − x̂ ⟨x̂ẋ⟩) and ṙ = −r² ⟨x̂ẋ⟩; with g = γȳ the adjoint is
 //! x̄ = r (g − ⟨g⟩ − x̂ ⟨g x̂⟩). Lanes past the last sample take no part and receive nothing.
 
-use crate::network::kernel::Real;
+#![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
+
+use crate::network::kernel::{Isa, Real};
 use crate::network::layer::{Primal, Tangent};
 
 /// Where a channel's numbers lie in (panels, channels, positions, lanes).
 pub(super) struct Channel {
+    pub isa: Isa,
     pub index: usize,
     pub channels: usize,
     /// Numbers of a channel in a panel.
@@ -26,13 +29,18 @@ impl Channel {
         to: &mut [T],
         f: impl Fn([T; N], &mut T),
     ) {
-        for panel in 0..self.panels {
-            let span = self.span(panel);
-            let from = from.map(|values| &values[span.clone()]);
-            for (place, out) in to[span].iter_mut().enumerate() {
-                f(from.map(|values| values[place]), out);
+        self.isa.run(|| {
+            for panel in 0..self.panels {
+                let span = self.span(panel);
+                let from = from.map(|values| &values[span.clone()]);
+                for (position, out) in to[span].chunks_exact_mut(T::LANES).enumerate() {
+                    let from = from.map(|values| &values[position * T::LANES..][..T::LANES]);
+                    for (lane, out) in out.iter_mut().enumerate() {
+                        f(from.map(|values| values[lane]), out);
+                    }
+                }
             }
-        }
+        });
     }
 
     /// Applies `f` to every number of a sample; other lanes are left alone.
@@ -42,37 +50,43 @@ impl Channel {
         to: &mut [T],
         f: impl Fn([f64; N], &mut T),
     ) {
-        for panel in 0..self.panels {
-            let (span, valid) = (self.span(panel), self.valid(panel));
-            let from = from.map(|values| &values[span.clone()]);
-            for (position, out) in to[span].chunks_exact_mut(self.lanes).enumerate() {
-                for (lane, out) in out[..valid].iter_mut().enumerate() {
-                    f(from.map(|values| values[position * self.lanes + lane].widen()), out);
+        self.isa.run(|| {
+            for panel in 0..self.panels {
+                let (span, valid) = (self.span(panel), self.valid(panel));
+                let from = from.map(|values| &values[span.clone()]);
+                for (position, out) in to[span].chunks_exact_mut(T::LANES).enumerate() {
+                    let from = from.map(|values| &values[position * T::LANES..][..T::LANES]);
+                    each_lane::<T>(valid, |lane| {
+                        f(from.map(|values| values[lane].widen()), &mut out[lane]);
+                    });
                 }
             }
-        }
+        });
     }
 
-    /// Sums over the samples' numbers, in f64, in the order of memory.
+    /// Sums over the samples' numbers, in f64, lane by lane and then over the lanes.
     pub fn total<T: Real, const N: usize, const M: usize>(
         &self,
         from: [&[T]; N],
         f: impl Fn([f64; N]) -> [f64; M],
     ) -> [f64; M] {
-        let mut sums = [0.0; M];
-        for panel in 0..self.panels {
-            let (span, valid) = (self.span(panel), self.valid(panel));
-            let from = from.map(|values| &values[span.clone()]);
-            for start in (0..self.row).step_by(self.lanes) {
-                for place in start..start + valid {
-                    let shares = f(from.map(|values| values[place].widen()));
-                    for (sum, share) in sums.iter_mut().zip(shares) {
-                        *sum += share;
-                    }
+        let mut sums = [[0.0; 16]; M];
+        self.isa.run(|| {
+            for panel in 0..self.panels {
+                let (span, valid) = (self.span(panel), self.valid(panel));
+                let from = from.map(|values| &values[span.clone()]);
+                for start in (0..self.row).step_by(T::LANES) {
+                    let from = from.map(|values| &values[start..][..T::LANES]);
+                    each_lane::<T>(valid, |lane| {
+                        let shares = f(from.map(|values| values[lane].widen()));
+                        for (sum, share) in sums.iter_mut().zip(shares) {
+                            sum[lane] += share;
+                        }
+                    });
                 }
             }
-        }
-        sums
+        });
+        sums.map(|lanes| lanes.iter().sum())
     }
 
     /// Means over the samples' numbers.
@@ -99,6 +113,21 @@ impl Channel {
 
     fn valid(&self, panel: usize) -> usize {
         self.samples.saturating_sub(panel * self.lanes).min(self.lanes)
+    }
+}
+
+/// Calls `work` for every lane that holds a sample; a full panel's loop has a length that the
+/// compiler knows.
+#[inline(always)]
+fn each_lane<T: Real>(valid: usize, mut work: impl FnMut(usize)) {
+    if valid == T::LANES {
+        for lane in 0..T::LANES {
+            work(lane);
+        }
+    } else {
+        for lane in 0..valid {
+            work(lane);
+        }
     }
 }
 
@@ -132,7 +161,7 @@ impl Sums {
     ) {
         channel.map([x], y_dot, |_, out| *out = T::ZERO);
         channel.map_samples([x], y_dot, |[x], out| {
-            *out = T::narrow(gamma_dot.mul_add(self.normal(x), beta_dot));
+            *out = T::narrow(gamma_dot * self.normal(x) + beta_dot);
         });
         let Some(x_dot) = x_dot else { return };
         let drift = self.drift(channel, x, x_dot);

@@ -5,6 +5,8 @@
 //! every number below is one for each of them. Those that hold no sample have r = 0, whatever ε is,
 //! so that all that they come to is finite.
 
+#![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
+
 use crate::network::kernel::Real;
 
 /// A number for each lane.
@@ -35,7 +37,7 @@ pub(super) struct Drift {
 type Pair = [Lanes; 2];
 
 /// Has `combine` join each number of `to` with those of the same place.
-#[inline]
+#[inline(always)]
 pub(super) fn each<T: Real, const N: usize>(
     from: [&[T]; N],
     to: &mut [T],
@@ -51,7 +53,7 @@ pub(super) fn each<T: Real, const N: usize>(
 
 impl Block {
     /// Means over the rows of what `terms` makes of each row's numbers in each lane.
-    #[inline]
+    #[inline(always)]
     fn means<T: Real, const N: usize, const M: usize>(
         &self,
         from: [&[T]; N],
@@ -142,13 +144,13 @@ impl Block {
 
 impl Centre {
     /// x̂.
-    #[inline]
+    #[inline(always)]
     pub fn normal(&self, lane: usize, x: f64) -> f64 {
         (x - self.mean[lane]) * self.r[lane]
     }
 
     /// x̂˙.
-    #[inline]
+    #[inline(always)]
     pub fn normal_dot(&self, drift: &Drift, lane: usize, x: f64, x_dot: f64) -> f64 {
         let along = self.normal(lane, x) * drift.product[lane];
         self.r[lane] * (x_dot - drift.mean[lane] - along)

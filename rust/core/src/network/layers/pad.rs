@@ -6,7 +6,6 @@ use crate::error::{Error, require};
 use crate::network::kernel::Real;
 use crate::network::layers::rearrange::{Axis, Rearranged};
 use crate::network::layers::{Built, Plan};
-use crate::network::shape::Shape;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,30 +20,21 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
     let Options { channels, height, width, value } = plan.options()?;
     let [input] = plan.inputs()?;
     let [] = plan.tensors()?;
-    let shape = Shape::new(
-        padded(channels, input.channels)?,
-        padded(height, input.height)?,
-        padded(width, input.width)?,
-    )?;
     let layer = Rearranged {
         input,
-        channels: axis(channels, input.channels),
-        height: axis(height, input.height),
-        width: axis(width, input.width),
+        channels: axis(channels, input.channels)?,
+        height: axis(height, input.height)?,
+        width: axis(width, input.width)?,
         padding: T::narrow(value),
     };
+    let shape = layer.shape()?;
     Ok(Built { layer: Box::new(layer), shape })
 }
 
-fn padded([before, after]: [usize; 2], size: usize) -> Result<usize, Error> {
-    let padded = before.checked_add(after).and_then(|padding| padding.checked_add(size));
-    require!(padded.is_some(), "got a padding of {before} and {after}; pass smaller numbers");
-    Ok(padded.unwrap_or(size))
-}
-
-fn axis([before, after]: [usize; 2], size: usize) -> Axis {
-    let padding = |count| std::iter::repeat_n(None, count);
-    padding(before).chain((0..size).map(Some)).chain(padding(after)).collect()
+fn axis([before, after]: [usize; 2], count: usize) -> Result<Axis, Error> {
+    let length = before.checked_add(after).and_then(|padding| padding.checked_add(count));
+    require!(length.is_some(), "got a padding of {before} and {after}; pass smaller numbers");
+    Ok(Axis { before, start: 0, step: 1, count, after })
 }
 
 #[cfg(test)]

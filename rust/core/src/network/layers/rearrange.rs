@@ -1,11 +1,37 @@
 //! Values that are parts of another in a new place: padding and slices.
 
+#![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
+
+use crate::error::Error;
 use crate::network::kernel::Real;
 use crate::network::layer::{Layer, Pass, Primal};
 use crate::network::shape::Shape;
 
-/// Which index of the input each index of an axis comes from; none for padding.
-pub(super) type Axis = Vec<Option<usize>>;
+/// Which indices of the input an axis has, and how much padding around them.
+#[derive(Clone, Copy)]
+pub(super) struct Axis {
+    pub before: usize,
+    pub start: usize,
+    pub step: usize,
+    pub count: usize,
+    pub after: usize,
+}
+
+impl Axis {
+    /// Its length; whoever makes an axis sees to it that there is one.
+    fn len(self) -> usize {
+        self.before + self.count + self.after
+    }
+
+    /// The index of the input at each index; none for padding.
+    #[inline(always)]
+    fn sources(self) -> impl Iterator<Item = Option<usize>> {
+        (0..self.len()).map(move |index| {
+            let chosen = index.checked_sub(self.before).filter(|&chosen| chosen < self.count);
+            chosen.map(|chosen| self.start + chosen * self.step)
+        })
+    }
+}
 
 /// A value whose channels, rows and columns are chosen from those of the input, each by itself.
 pub(super) struct Rearranged<T> {
@@ -18,20 +44,24 @@ pub(super) struct Rearranged<T> {
 }
 
 impl<T: Real> Rearranged<T> {
-    /// The shape's axes; whoever makes one checks it.
-    pub fn axes(&self) -> [usize; 3] {
-        [self.channels.len(), self.height.len(), self.width.len()]
+    /// The shape of what it makes.
+    ///
+    /// # Errors
+    /// As for [`Shape::new`].
+    pub fn shape(&self) -> Result<Shape, Error> {
+        Shape::new(self.channels.len(), self.height.len(), self.width.len())
     }
 
     /// Calls `move_row` with the places in a panel of every feature and of its source.
+    #[inline(always)]
     fn each(&self, mut move_row: impl FnMut(usize, Option<usize>)) {
         let mut place = 0;
-        for &channel in &self.channels {
-            for &row in &self.height {
+        for channel in self.channels.sources() {
+            for row in self.height.sources() {
                 let line = channel
                     .zip(row)
                     .map(|(channel, row)| (channel * self.input.height + row) * self.input.width);
-                for &column in &self.width {
+                for column in self.width.sources() {
                     let source = line.zip(column).map(|(line, column)| line + column);
                     move_row(place * T::LANES, source.map(|source| source * T::LANES));
                     place += 1;
@@ -41,10 +71,11 @@ impl<T: Real> Rearranged<T> {
     }
 
     fn panels(&self) -> (usize, usize) {
-        let [channels, height, width] = self.axes();
-        (self.input.features() * T::LANES, channels * height * width * T::LANES)
+        let made = self.channels.len() * self.height.len() * self.width.len();
+        (self.input.features() * T::LANES, made * T::LANES)
     }
 
+    #[inline(always)]
     fn copy(&self, x: &[T], y: &mut [T], padding: T) {
         let (from, to) = self.panels();
         for (x, y) in x.chunks_exact(from).zip(y.chunks_exact_mut(to)) {

@@ -6,7 +6,6 @@ use crate::error::{Error, require};
 use crate::network::kernel::Real;
 use crate::network::layers::rearrange::{Axis, Rearranged};
 use crate::network::layers::{Built, Plan};
-use crate::network::shape::Shape;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,8 +26,8 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
         width: axis(width, input.width)?,
         padding: T::ZERO,
     };
-    let [channels, height, width] = layer.axes();
-    Ok(Built { layer: Box::new(layer), shape: Shape::new(channels, height, width)? })
+    let shape = layer.shape()?;
+    Ok(Built { layer: Box::new(layer), shape })
 }
 
 fn axis([start, stop, step]: [usize; 3], size: usize) -> Result<Axis, Error> {
@@ -36,7 +35,8 @@ fn axis([start, stop, step]: [usize; 3], size: usize) -> Result<Axis, Error> {
         start < stop && stop <= size && step > 0,
         "got the slice {start}:{stop}:{step} of {size}; pass start < stop <= {size} and step > 0"
     );
-    Ok((start..stop).step_by(step).map(Some).collect())
+    let count = (stop - start).div_ceil(step);
+    Ok(Axis { before: 0, start, step, count, after: 0 })
 }
 
 #[cfg(test)]
