@@ -27,9 +27,10 @@ __all__ = ["Subspace"]
 class Subspace:
     r"""The restriction of L to an affine subspace of dimension m.
 
-    Memory: the origin and the m basis vectors (borrowed from the caller's arrays on a CPU), and
-    one working point while points are evaluated: m + 2 vectors of length d. Under vmap there are
-    as many working points as are evaluated at once.
+    Memory: the origin and the m basis vectors (borrowed from the caller's arrays on a CPU, which
+    must not change while the subspace is in use), and one working point while points are
+    evaluated: m + 2 vectors of length d. Under vmap there are as many working points as are
+    evaluated at once.
     """
 
     supply: Supply
