@@ -36,7 +36,7 @@ pub fn watch<T: Send>(
             });
             let mut raised = None;
             while wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = Python::attach(|py| py.check_signals()) {
+                if let Err(error) = Python::attach(Python::check_signals) {
                     cancel.request();
                     raised.get_or_insert(error);
                 }

@@ -16,7 +16,7 @@ use crate::network::layer::{Moments, Packed, Pass};
 use crate::network::loss::{NetworkLoss, Statistics};
 use crate::network::points::Rules;
 use crate::network::room::Room;
-use crate::network::tape::{Along, Tape};
+use crate::network::tape::Tape;
 use crate::network::threads::install;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
@@ -172,12 +172,10 @@ impl<T: Real> NetworkCurvature<T> {
         let tangent = &along.dots[network.output];
         loss.bend(self.kind, outputs, tangent, block.samples, self.scale, head, slopes);
         network.seed(&pass, slopes, &mut along.bar_dots);
-        match self.kind {
-            Curvature::Hessian => network.pull_along(&pass, block.inputs, tape, along, out),
-            _ => {
-                let Along { bar_dots, .. } = along;
-                network.pull(&pass, block.inputs, &tape.values, bar_dots, out);
-            }
+        if self.kind == Curvature::Hessian {
+            network.pull_along(&pass, block.inputs, tape, along, out);
+        } else {
+            network.pull(&pass, block.inputs, &tape.values, &mut along.bar_dots, out);
         }
     }
 }

@@ -174,7 +174,6 @@ impl<T: Real> Network<T> {
             shapes: &shapes,
             parameters: &parameters,
             options: &node.options,
-            declared,
             forward: &mut self.forward,
             backward: &mut self.backward,
         })?;
@@ -190,12 +189,10 @@ impl<T: Real> Network<T> {
 }
 
 fn lookup<V: Clone>(indices: &[usize], among: &[V], what: &str) -> Result<Vec<V>, Error> {
-    let found = indices.iter().map(|&index| match among.get(index) {
-        Some(value) => Ok(value.clone()),
-        None => {
-            let count = among.len();
-            Err(Error::Invalid(format!("got {what} {index}; there are {count} before it")))
-        }
+    let found = indices.iter().map(|&index| {
+        among.get(index).cloned().ok_or_else(|| {
+            Error::Invalid(format!("got {what} {index}; there are {} before it", among.len()))
+        })
     });
     found.collect()
 }

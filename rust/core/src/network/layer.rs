@@ -69,8 +69,6 @@ pub struct Primal<'a, T> {
 pub struct Tangent<'a, T> {
     /// ẋ; None for inputs that no varied parameter reaches.
     pub x: &'a [Option<&'a [T]>],
-    /// ẏ.
-    pub y: &'a [T],
     /// The tangent of ȳ.
     pub y_bar: &'a [T],
 }

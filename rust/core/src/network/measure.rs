@@ -148,17 +148,23 @@ impl<T: Real> NetworkLoss<T> {
 
 fn widen<T: Real>(isa: Isa, values: &[T], out: &mut Vec<f64>) {
     out.resize(values.len(), 0.0);
-    isa.run(|| {
-        for (out, value) in out.iter_mut().zip(values) {
-            *out = value.widen();
-        }
-    });
+    isa.run(
+        #[inline(always)]
+        || {
+            for (out, value) in out.iter_mut().zip(values) {
+                *out = value.widen();
+            }
+        },
+    );
 }
 
 fn narrow<T: Real>(isa: Isa, values: &[f64], scale: f64, out: &mut [T]) {
-    isa.run(|| {
-        for (out, &value) in out.iter_mut().zip(values) {
-            *out = T::narrow(value * scale);
-        }
-    });
+    isa.run(
+        #[inline(always)]
+        || {
+            for (out, &value) in out.iter_mut().zip(values) {
+                *out = T::narrow(value * scale);
+            }
+        },
+    );
 }

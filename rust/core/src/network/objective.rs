@@ -30,7 +30,8 @@ impl<T: Real> NetworkObjective<T> {
     /// [`Error::Invalid`] when the weights do not add up to a positive number.
     pub fn new(loss: Arc<NetworkLoss<T>>, memory: usize) -> Result<Self, Error> {
         let weight: f64 = loss.weights.iter().sum();
-        require!(weight > 0.0, "got samples of total weight {weight}; pass one above 0");
+        let positive = weight > 0.0;
+        require!(positive, "got samples of total weight {weight}; pass one above 0");
         Ok(Self { loss, scale: 1.0 / weight, memory })
     }
 }
@@ -42,7 +43,9 @@ impl<T: Real> Objective<T> for NetworkObjective<T> {
 
     fn losses(&self, points: &[T], out: &mut [f64], cancel: &Cancel) -> Result<(), Error> {
         self.loss.sums(points, &[Column::Loss], Statistics::Stored, cancel, out)?;
-        out.iter_mut().for_each(|loss| *loss *= self.scale);
+        for loss in out {
+            *loss *= self.scale;
+        }
         Ok(())
     }
 
@@ -95,7 +98,9 @@ impl<T: Real> Subspace for Restricted<'_, T> {
 
     fn evaluate(&self, coords: &[f64], out: &mut [f64], cancel: &Cancel) -> Result<(), Error> {
         self.plane.sums(coords, &[Column::Loss], Statistics::Stored, cancel, out)?;
-        out.iter_mut().for_each(|loss| *loss *= self.scale);
+        for loss in out {
+            *loss *= self.scale;
+        }
         Ok(())
     }
 

@@ -3,6 +3,9 @@
 //! A product that reads the data alone is linear in the coordinates: its values for the origin and
 //! for each basis vector are computed once, and at a point they are combined.
 
+#![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
+
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -167,34 +170,68 @@ struct Combination<'a, T> {
 }
 
 impl<T: Real> Feed<T> for Combination<'_, T> {
-    fn feed(&self, which: usize, y: &mut [T]) -> bool {
+    fn feed(&self, which: usize, finish: &Finish<'_, T>, row: usize, y: &mut [T]) -> bool {
         let Some(Products { values, size }) = &self.products[which] else { return false };
         let vectors = self.coords.len() + 1;
         let values = &values[self.panel * vectors * size..][..vectors * size];
-        combine(self.isa, values, self.coords, y);
+        let coords = self.coords;
+        self.isa.run(
+            #[inline(always)]
+            || combine(values, coords, finish, row, y),
+        );
         true
     }
 }
 
-/// The first of some vectors plus the others times the coordinates; two axes in one go.
-fn combine<T: Real>(isa: Isa, vectors: &[T], coords: &[f64], y: &mut [T]) {
+/// The first of some vectors plus the others times the coordinates, finished row by row.
+#[inline(always)]
+fn combine<T: Real>(
+    vectors: &[T],
+    coords: &[f64],
+    finish: &Finish<'_, T>,
+    row: usize,
+    y: &mut [T],
+) {
     let (origin, rest) = vectors.split_at(y.len());
-    if let [a, b] = *coords {
-        let (u, v) = rest.split_at(y.len());
-        let (a, b) = (T::narrow(a), T::narrow(b));
-        return isa.run(|| {
+    let size = y.len();
+    for (index, (y, origin)) in y.chunks_exact_mut(row).zip(origin.chunks_exact(row)).enumerate() {
+        let span = index * row..(index + 1) * row;
+        if let [a, b] = *coords {
+            let (u, v) = (&rest[span.clone()], &rest[size..][span.clone()]);
+            let (a, b) = (T::narrow(a), T::narrow(b));
             for (((y, &z), &u), &v) in y.iter_mut().zip(origin).zip(u).zip(v) {
                 *y = z + a * u + b * v;
             }
-        });
-    }
-    y.copy_from_slice(origin);
-    for (vector, &coord) in rest.chunks_exact(y.len()).zip(coords) {
-        let coord = T::narrow(coord);
-        isa.run(|| {
-            for (y, &entry) in y.iter_mut().zip(vector) {
-                *y += coord * entry;
+        } else {
+            y.copy_from_slice(origin);
+            for (vector, &coord) in rest.chunks_exact(size).zip(coords) {
+                let coord = T::narrow(coord);
+                for (y, &entry) in y.iter_mut().zip(&vector[span.clone()]) {
+                    *y += coord * entry;
+                }
             }
-        });
+        }
+        finish_row(finish, index, span, y);
+    }
+}
+
+/// What a product's finish does to a row.
+#[inline(always)]
+fn finish_row<T: Real>(finish: &Finish<'_, T>, index: usize, span: Range<usize>, y: &mut [T]) {
+    let Finish::Store { scale, shift, residual, relu } = *finish else { return };
+    let scale = scale.map_or(T::ONE, |scale| scale[index]);
+    let shift = shift.map_or(T::ZERO, |shift| shift[index]);
+    for value in y.iter_mut() {
+        *value = *value * scale + shift;
+    }
+    if let Some(residual) = residual {
+        for (value, &other) in y.iter_mut().zip(&residual[span]) {
+            *value += other;
+        }
+    }
+    if relu == Rectify::Relu {
+        for value in y.iter_mut() {
+            *value = value.maximum(T::ZERO);
+        }
     }
 }

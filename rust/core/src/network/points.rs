@@ -150,10 +150,13 @@ pub(crate) fn combine<'a, T: Real>(
     out.extend_from_slice(vectors.next().unwrap_or_default());
     for (vector, &coord) in vectors.zip(coords) {
         let coord = T::narrow(coord);
-        isa.run(|| {
-            for (out, &entry) in out.iter_mut().zip(vector) {
-                *out += coord * entry;
-            }
-        });
+        isa.run(
+            #[inline(always)]
+            || {
+                for (out, &entry) in out.iter_mut().zip(vector) {
+                    *out += coord * entry;
+                }
+            },
+        );
     }
 }

@@ -65,17 +65,17 @@ pub(crate) struct Bench<T> {
     slots: Vec<Vec<T>>,
 }
 
-/// What a product that is fed by the data alone makes of a panel, before its finish.
+/// What a product that is fed by the data alone makes of a panel.
 pub(crate) trait Feed<T> {
-    /// Writes W x into `y` and returns true, or leaves the product to be computed.
-    fn feed(&self, which: usize, y: &mut [T]) -> bool;
+    /// Writes W x, finished, into the rows of `y` and returns true, or leaves all to be computed.
+    fn feed(&self, which: usize, finish: &Finish<'_, T>, row: usize, y: &mut [T]) -> bool;
 }
 
 /// Nothing is known beforehand.
 pub(crate) struct Unfed;
 
 impl<T> Feed<T> for Unfed {
-    fn feed(&self, _: usize, _: &mut [T]) -> bool {
+    fn feed(&self, _: usize, _: &Finish<'_, T>, _: usize, _: &mut [T]) -> bool {
         false
     }
 }
@@ -223,36 +223,11 @@ fn multiply<T: Real>(
         None => (None, product.bias(forward)),
     };
     let finish = Finish::Store { scale, shift, residual, relu: fused.rectify };
-    if fed.is_some_and(|which| feed.feed(which, y)) {
-        finish_rows(pass, &finish, shape.positions() * T::LANES, y);
-    } else {
+    let row = shape.positions() * T::LANES;
+    if !fed.is_some_and(|which| feed.feed(which, &finish, row, y)) {
         let x = value(network, input, bench, node.inputs[0], step.inputs[0]);
         product.multiply(pass, forward, x, &finish, y);
     }
-}
-
-/// What a product's finish does, where the product itself was known beforehand.
-fn finish_rows<T: Real>(pass: &Pass<'_, T>, finish: &Finish<'_, T>, row: usize, y: &mut [T]) {
-    let Finish::Store { scale, shift, residual, relu } = *finish else { return };
-    pass.isa.run(|| {
-        for (index, values) in y.chunks_exact_mut(row).enumerate() {
-            let scale = scale.map_or(T::ONE, |scale| scale[index]);
-            let shift = shift.map_or(T::ZERO, |shift| shift[index]);
-            for value in values.iter_mut() {
-                *value = *value * scale + shift;
-            }
-            if let Some(residual) = residual {
-                for (value, &other) in values.iter_mut().zip(&residual[index * row..]) {
-                    *value += other;
-                }
-            }
-            if relu == Rectify::Relu {
-                for value in values.iter_mut() {
-                    *value = value.maximum(T::ZERO);
-                }
-            }
-        }
-    });
 }
 
 /// The nodes that read each room; the end counts as one.

@@ -155,8 +155,7 @@ impl<T: Real> Network<T> {
             let y = &tape.values[index + 1];
             let primal = Primal { x: &x, y, y_bar: &tape.bars[index + 1] };
             let x_dot = self.moving(node, &along.dots);
-            let y_dot = &along.dots[index + 1];
-            let tangent = Tangent { x: &x_dot, y: y_dot, y_bar: &y_bar_dot };
+            let tangent = Tangent { x: &x_dot, y_bar: &y_bar_dot };
             node.layer.second_gradient(pass, &primal, &tangent, w_bar_dot);
             for (which, &room) in node.inputs.iter().enumerate() {
                 if self.active[room] {

@@ -63,17 +63,17 @@ fn flat() -> Value {
 }
 
 /// Every value of a graph, root first, as the path that leads there.
-fn paths(value: &Value, path: String, found: &mut Vec<String>) {
-    found.push(path.clone());
+fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
+    found.push(path.to_owned());
     match value {
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                paths(item, format!("{path}/{index}"), found);
+                paths(item, &format!("{path}/{index}"), found);
             }
         }
         Value::Object(fields) => {
             for (name, field) in fields {
-                paths(field, format!("{path}/{name}"), found);
+                paths(field, &format!("{path}/{name}"), found);
             }
         }
         _ => {}
@@ -106,7 +106,7 @@ fn broken_value() -> impl Strategy<Value = Value> {
 
 fn broken(graph: Value) -> impl Strategy<Value = String> {
     let mut all = Vec::new();
-    paths(&graph, String::new(), &mut all);
+    paths(&graph, "", &mut all);
     let change = (proptest::sample::select(all), broken_value());
     let changes = proptest::collection::vec(change, 1..4);
     (changes, prop_oneof![4 => Just(None), 1 => (0.0..1.0_f64).prop_map(Some)]).prop_map(

@@ -32,19 +32,33 @@ impl Table {
         first.map(names).collect()
     }
 
-    /// All text of a module: its file, and the files of its folder.
+    /// All text of a module: its file, and the files of its folder. Tests may use anything.
     fn text(&self, module: &str) -> String {
         let file = self.folder.join(module).with_extension("rs");
-        let own =
-            if file.exists() { fs::read_to_string(file).expect("a file") } else { String::new() };
-        own + &folder_text(&self.folder.join(module))
+        let own = fs::read_to_string(file).unwrap_or_default();
+        let inner = folder_text(&self.folder.join(module), &tests_of(&own));
+        own + &inner
     }
 }
 
-fn folder_text(folder: &Path) -> String {
+/// The modules that are declared for tests alone.
+fn tests_of(text: &str) -> Vec<String> {
+    let declared =
+        text.split("#[cfg(test)]\n").skip(1).filter_map(|rest| rest.strip_prefix("mod "));
+    declared.filter_map(|rest| rest.split([';', ' ']).next().map(str::to_owned)).collect()
+}
+
+fn folder_text(folder: &Path, tests: &[String]) -> String {
     let Ok(entries) = fs::read_dir(folder) else { return String::new() };
+    let own = fs::read_to_string(folder.join("mod.rs")).unwrap_or_default();
+    let tests = [tests_of(&own).as_slice(), tests].concat();
     let text = |path: PathBuf| {
-        if path.is_dir() { folder_text(&path) } else { fs::read_to_string(path).expect("a file") }
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        match path.is_dir() {
+            _ if tests.iter().any(|test| *test == name) => String::new(),
+            true => folder_text(&path, &[]),
+            false => fs::read_to_string(path).expect("a file"),
+        }
     };
     entries.map(|entry| text(entry.expect("an entry").path())).collect()
 }

@@ -1,5 +1,6 @@
 //! Numbers from the beginning of a cache line on, so that no register is read from two.
 
+use std::cell::Cell;
 use std::ops::Deref;
 
 use super::real::Real;
@@ -7,8 +8,39 @@ use super::real::Real;
 /// What a cache line holds, in bytes.
 const LINE: usize = 64;
 
-/// A copy of numbers in the order that a kernel reads them.
-pub struct Aligned<T> {
+/// A type whose threads each have room for a copy.
+pub trait Roomy: Sized {
+    /// The thread's room, which is empty until it is given back.
+    fn take_room() -> Vec<Self>;
+
+    /// Gives it back.
+    fn give_back(room: Vec<Self>);
+}
+
+macro_rules! roomy {
+    ($number:ident, $room:ident) => {
+        thread_local! {
+            static $room: Cell<Vec<$number>> = const { Cell::new(Vec::new()) };
+        }
+
+        impl Roomy for $number {
+            fn take_room() -> Vec<Self> {
+                $room.take()
+            }
+
+            fn give_back(room: Vec<Self>) {
+                $room.set(room);
+            }
+        }
+    };
+}
+
+roomy!(f32, SINGLES);
+roomy!(f64, DOUBLES);
+
+/// A copy of numbers in the order that a kernel reads them. Its memory is the thread's own, which
+/// every copy takes and gives back: a product is computed too often to ask the system for any.
+pub struct Aligned<T: Real> {
     values: Vec<T>,
     start: usize,
 }
@@ -16,7 +48,9 @@ pub struct Aligned<T> {
 impl<T: Real> Aligned<T> {
     /// The numbers of these panel columns, one after another: LANES from each place on.
     pub fn gather(from: &[T], places: impl Iterator<Item = usize>, count: usize) -> Self {
-        let mut values: Vec<T> = Vec::with_capacity((count + 1) * T::LANES);
+        let mut values = T::take_room();
+        values.clear();
+        values.reserve((count + 1) * T::LANES);
         let start = values.as_ptr().align_offset(LINE).min(T::LANES);
         values.resize(start, T::ZERO);
         places.for_each(|place| values.extend_from_slice(&from[place..place + T::LANES]));
@@ -24,7 +58,13 @@ impl<T: Real> Aligned<T> {
     }
 }
 
-impl<T> Deref for Aligned<T> {
+impl<T: Real> Drop for Aligned<T> {
+    fn drop(&mut self) {
+        T::give_back(std::mem::take(&mut self.values));
+    }
+}
+
+impl<T: Real> Deref for Aligned<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {

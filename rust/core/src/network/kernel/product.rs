@@ -163,20 +163,39 @@ impl<T: Real> Product<'_, T> {
         let mut sums = [[[simd.splat(T::ZERO); C]; R]; G];
         for (tap, source) in self.taps.sources(position).iter().enumerate() {
             let Some(source) = *source else { continue };
+            if inner == 1 {
+                // A loop for a single channel would cost more than its work.
+                step(simd, &mut sums, &x[source], weights.map(|weights| &weights[tap]));
+                continue;
+            }
             let weights = weights.map(|weights| &weights[tap * inner..][..inner]);
             for (k, x) in x[source * inner..][..inner].iter().enumerate() {
-                let x: [V; C] = from_fn(|c| simd.load(&x[c * V::LEN..]));
-                for (sums, weights) in sums.iter_mut().zip(weights) {
-                    for (sums, &weight) in sums.iter_mut().zip(&weights[k]) {
-                        let weight = simd.splat(weight);
-                        for (sum, &x) in sums.iter_mut().zip(&x) {
-                            *sum = V::mul_add(x, weight, *sum);
-                        }
-                    }
-                }
+                step(simd, &mut sums, x, weights.map(|weights| &weights[k]));
             }
         }
         sums
+    }
+}
+
+/// Adds a column of x, times a weight of each row, to the sums.
+#[inline(always)]
+fn step<T, V, const G: usize, const R: usize, const C: usize, const L: usize>(
+    simd: Simd<V>,
+    sums: &mut [[[V; C]; R]; G],
+    x: &[T; L],
+    weights: [&[T; R]; G],
+) where
+    T: Real,
+    V: Vector<Number = T>,
+{
+    let x: [V; C] = from_fn(|c| simd.load(&x[c * V::LEN..]));
+    for (sums, weights) in sums.iter_mut().zip(weights) {
+        for (sums, &weight) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat(weight);
+            for (sum, &x) in sums.iter_mut().zip(&x) {
+                *sum = V::mul_add(x, weight, *sum);
+            }
+        }
     }
 }
 

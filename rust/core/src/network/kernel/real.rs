@@ -2,6 +2,7 @@
 
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use super::aligned::Roomy;
 use super::math::Tables;
 use super::vector::Dispatch;
 use crate::scalar::Scalar;
@@ -11,6 +12,7 @@ pub trait Real:
     Scalar
     + Dispatch
     + Tables
+    + Roomy
     + PartialOrd
     + Add<Output = Self>
     + Sub<Output = Self>
@@ -48,14 +50,14 @@ pub trait Real:
     #[inline]
     #[must_use]
     fn maximum(self, other: Self) -> Self {
-        if self > other || self.is_nan() { self } else { other }
+        if (self > other) | self.is_nan() { self } else { other }
     }
 
     /// The smaller of two numbers, and NaN where either is NaN: `torch.minimum`.
     #[inline]
     #[must_use]
     fn minimum(self, other: Self) -> Self {
-        if self < other || self.is_nan() { self } else { other }
+        if (self < other) | self.is_nan() { self } else { other }
     }
 
     /// Whether this is no number.

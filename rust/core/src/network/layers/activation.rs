@@ -22,11 +22,14 @@ pub(super) trait Function<T: Real>: Send + Sync + 'static {
 
 /// Replaces every x by f(x), for functions that a compiler can make vectors of.
 pub(super) fn map<T: Real>(isa: Isa, x: &mut [T], f: impl Fn(T) -> T) {
-    isa.run(|| {
-        for x in x {
-            *x = f(*x);
-        }
-    });
+    isa.run(
+        #[inline(always)]
+        || {
+            for x in x {
+                *x = f(*x);
+            }
+        },
+    );
 }
 
 /// Replaces every x by f(x, g(x)), where `transform` computes g in place.
@@ -41,11 +44,14 @@ pub(super) fn map_with<T: Real>(
         let transformed = &mut room[..x.len()];
         transformed.copy_from_slice(x);
         transform(transformed);
-        isa.run(|| {
-            for (x, &g) in x.iter_mut().zip(&*transformed) {
-                *x = f(*x, g);
-            }
-        });
+        isa.run(
+            #[inline(always)]
+            || {
+                for (x, &g) in x.iter_mut().zip(&*transformed) {
+                    *x = f(*x, g);
+                }
+            },
+        );
     }
 }
 
@@ -100,11 +106,14 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
         let slope = |x: &mut [T], y: &[T]| self.0.slope(pass.isa, x, y);
         Self::each(x[0], y, y_dot, slope, |at, slope, y_dot| {
             let x_dot = &x_dot[at..][..slope.len()];
-            pass.isa.run(|| {
-                for ((out, &f), &dx) in y_dot.iter_mut().zip(slope).zip(x_dot) {
-                    *out = f * dx;
-                }
-            });
+            pass.isa.run(
+                #[inline(always)]
+                || {
+                    for ((out, &f), &dx) in y_dot.iter_mut().zip(slope).zip(x_dot) {
+                        *out = f * dx;
+                    }
+                },
+            );
         });
     }
 
@@ -112,11 +121,14 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
         let slope = |x: &mut [T], y: &[T]| self.0.slope(pass.isa, x, y);
         Self::each(primal.x[0], primal.y, x_bar, slope, |at, slope, x_bar| {
             let y_bar = &primal.y_bar[at..][..slope.len()];
-            pass.isa.run(|| {
-                for ((out, &f), &bar) in x_bar.iter_mut().zip(slope).zip(y_bar) {
-                    *out += f * bar;
-                }
-            });
+            pass.isa.run(
+                #[inline(always)]
+                || {
+                    for ((out, &f), &bar) in x_bar.iter_mut().zip(slope).zip(y_bar) {
+                        *out += f * bar;
+                    }
+                },
+            );
         });
     }
 
@@ -135,12 +147,16 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
         Self::each(primal.x[0], primal.y, x_bar_dot, curvature, |at, curvature, out| {
             let x_dot = &x_dot[at..][..curvature.len()];
             let y_bar = &primal.y_bar[at..][..curvature.len()];
-            pass.isa.run(|| {
-                for (((out, &f), &dx), &bar) in out.iter_mut().zip(curvature).zip(x_dot).zip(y_bar)
-                {
-                    *out += f * dx * bar;
-                }
-            });
+            pass.isa.run(
+                #[inline(always)]
+                || {
+                    for (((out, &f), &dx), &bar) in
+                        out.iter_mut().zip(curvature).zip(x_dot).zip(y_bar)
+                    {
+                        *out += f * dx * bar;
+                    }
+                },
+            );
         });
     }
 

@@ -33,11 +33,14 @@ impl<T: Real> Sum<T> {
 
 impl<T: Real> Layer<T> for Sum<T> {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
-        pass.isa.run(|| {
-            for ((y, &first), &second) in y.iter_mut().zip(x[0]).zip(x[1]) {
-                *y = first + self.alpha * second;
-            }
-        });
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for ((y, &first), &second) in y.iter_mut().zip(x[0]).zip(x[1]) {
+                    *y = first + self.alpha * second;
+                }
+            },
+        );
     }
 
     fn tangent(
@@ -67,11 +70,14 @@ impl<T: Real> Layer<T> for Sum<T> {
 
 /// y += factor · x.
 pub(super) fn add<T: Real>(pass: &Pass<'_, T>, factor: T, x: &[T], y: &mut [T]) {
-    pass.isa.run(|| {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y += factor * x;
-        }
-    });
+    pass.isa.run(
+        #[inline(always)]
+        || {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y += factor * x;
+            }
+        },
+    );
 }
 
 #[cfg(test)]

@@ -53,23 +53,26 @@ impl<T: Real> AvgPool<T> {
 
     fn means(&self, pass: &Pass<'_, T>, x: &[T], y: &mut [T]) {
         let (image, made) = self.rows();
-        pass.isa.run(|| {
-            for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(made)) {
-                let windows = self.views.iter().zip(&self.factors);
-                for ((sources, &factor), y) in windows.zip(y.chunks_exact_mut(T::LANES)) {
-                    let mut sum = [T::ZERO; 16];
-                    for &source in sources {
-                        let lanes = &x[source * T::LANES..][..T::LANES];
-                        for (sum, &x) in sum.iter_mut().zip(lanes) {
-                            *sum += x;
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(made)) {
+                    let windows = self.views.iter().zip(&self.factors);
+                    for ((sources, &factor), y) in windows.zip(y.chunks_exact_mut(T::LANES)) {
+                        let mut sum = [T::ZERO; 16];
+                        for &source in sources {
+                            let lanes = &x[source * T::LANES..][..T::LANES];
+                            for (sum, &x) in sum.iter_mut().zip(lanes) {
+                                *sum += x;
+                            }
+                        }
+                        for (y, &sum) in y.iter_mut().zip(&sum) {
+                            *y = sum * factor;
                         }
                     }
-                    for (y, &sum) in y.iter_mut().zip(&sum) {
-                        *y = sum * factor;
-                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 
@@ -94,20 +97,23 @@ impl<T: Real> Layer<T> for AvgPool<T> {
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
         let (image, made) = self.rows();
-        pass.isa.run(|| {
-            let images = x_bar.chunks_exact_mut(image).zip(primal.y_bar.chunks_exact(made));
-            for (x_bar, y_bar) in images {
-                let windows = self.views.iter().zip(&self.factors);
-                for ((sources, &factor), bar) in windows.zip(y_bar.chunks_exact(T::LANES)) {
-                    for &source in sources {
-                        let x_bar = &mut x_bar[source * T::LANES..][..T::LANES];
-                        for (out, &bar) in x_bar.iter_mut().zip(bar) {
-                            *out += bar * factor;
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                let images = x_bar.chunks_exact_mut(image).zip(primal.y_bar.chunks_exact(made));
+                for (x_bar, y_bar) in images {
+                    let windows = self.views.iter().zip(&self.factors);
+                    for ((sources, &factor), bar) in windows.zip(y_bar.chunks_exact(T::LANES)) {
+                        for &source in sources {
+                            let x_bar = &mut x_bar[source * T::LANES..][..T::LANES];
+                            for (out, &bar) in x_bar.iter_mut().zip(bar) {
+                                *out += bar * factor;
+                            }
                         }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

@@ -4,7 +4,7 @@ mod sketch;
 
 pub(super) use sketch::Sketch;
 
-use crate::network::graph::Network;
+use crate::network::Network;
 use crate::network::kernel::{Isa, Real};
 use crate::network::layer::{Moments, Packed, Pass};
 use crate::network::program::{Bench, Program, Unfed};

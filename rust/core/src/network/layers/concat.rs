@@ -71,13 +71,16 @@ impl<T: Real> Layer<T> for Concat {
 
     fn adjoint(&self, pass: &Pass<'_, T>, which: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
         let (size, whole, span) = self.parts::<T>(which);
-        pass.isa.run(|| {
-            for (x, y) in x_bar.chunks_exact_mut(size).zip(primal.y_bar.chunks_exact(whole)) {
-                for (x, &y) in x.iter_mut().zip(&y[span.clone()]) {
-                    *x += y;
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for (x, y) in x_bar.chunks_exact_mut(size).zip(primal.y_bar.chunks_exact(whole)) {
+                    for (x, &y) in x.iter_mut().zip(&y[span.clone()]) {
+                        *x += y;
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

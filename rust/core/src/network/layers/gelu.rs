@@ -66,11 +66,14 @@ impl<T: Real> Function<T> for Normal {
             cumulated.copy_from_slice(x);
             distribution(isa)(cumulated);
             map_with(isa, x, density(isa), |x, density| x * density);
-            isa.run(|| {
-                for (x, &cumulated) in x.iter_mut().zip(&*cumulated) {
-                    *x += cumulated;
-                }
-            });
+            isa.run(
+                #[inline(always)]
+                || {
+                    for (x, &cumulated) in x.iter_mut().zip(&*cumulated) {
+                        *x += cumulated;
+                    }
+                },
+            );
         }
     }
 

@@ -45,7 +45,7 @@ fn winners<T: Real>(x: &[T], sources: &[usize]) -> [T; LANES] {
     for &source in sources {
         let lanes = best.iter_mut().zip(&mut winner).zip(&x[source * T::LANES..][..T::LANES]);
         for ((best, winner), &x) in lanes {
-            let wins = x > *best || x.is_nan();
+            let wins = (x > *best) | x.is_nan();
             *best = if wins { x } else { *best };
             *winner = if wins { index } else { *winner };
         }
@@ -63,20 +63,23 @@ impl MaxPool {
 impl<T: Real> Layer<T> for MaxPool {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
         let (image, made) = self.rows::<T>();
-        pass.isa.run(|| {
-            for (x, y) in x[0].chunks_exact(image).zip(y.chunks_exact_mut(made)) {
-                for (sources, y) in self.views.iter().zip(y.chunks_exact_mut(T::LANES)) {
-                    let mut best = [T::LOWEST; LANES];
-                    for &source in sources {
-                        let lanes = &x[source * T::LANES..][..T::LANES];
-                        for (best, &x) in best.iter_mut().zip(lanes) {
-                            *best = x.maximum(*best);
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for (x, y) in x[0].chunks_exact(image).zip(y.chunks_exact_mut(made)) {
+                    for (sources, y) in self.views.iter().zip(y.chunks_exact_mut(T::LANES)) {
+                        let mut best = [T::LOWEST; LANES];
+                        for &source in sources {
+                            let lanes = &x[source * T::LANES..][..T::LANES];
+                            for (best, &x) in best.iter_mut().zip(lanes) {
+                                *best = x.maximum(*best);
+                            }
                         }
+                        y.copy_from_slice(&best[..T::LANES]);
                     }
-                    y.copy_from_slice(&best[..T::LANES]);
                 }
-            }
-        });
+            },
+        );
     }
 
     fn tangent(
@@ -89,42 +92,48 @@ impl<T: Real> Layer<T> for MaxPool {
     ) {
         let Some(x_dot) = x_dot[0] else { return y_dot.fill(T::ZERO) };
         let (image, made) = self.rows::<T>();
-        pass.isa.run(|| {
-            let images = x[0].chunks_exact(image).zip(x_dot.chunks_exact(image));
-            for ((x, x_dot), y_dot) in images.zip(y_dot.chunks_exact_mut(made)) {
-                for (sources, out) in self.views.iter().zip(y_dot.chunks_exact_mut(T::LANES)) {
-                    let winner = winners(x, sources);
-                    let mut index = T::ZERO;
-                    for &source in sources {
-                        let x_dot = &x_dot[source * T::LANES..][..T::LANES];
-                        for ((out, &dx), &winner) in out.iter_mut().zip(x_dot).zip(&winner) {
-                            *out = if winner == index { dx } else { *out };
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                let images = x[0].chunks_exact(image).zip(x_dot.chunks_exact(image));
+                for ((x, x_dot), y_dot) in images.zip(y_dot.chunks_exact_mut(made)) {
+                    for (sources, out) in self.views.iter().zip(y_dot.chunks_exact_mut(T::LANES)) {
+                        let winner = winners(x, sources);
+                        let mut index = T::ZERO;
+                        for &source in sources {
+                            let x_dot = &x_dot[source * T::LANES..][..T::LANES];
+                            for ((out, &dx), &winner) in out.iter_mut().zip(x_dot).zip(&winner) {
+                                *out = if winner == index { dx } else { *out };
+                            }
+                            index += T::ONE;
                         }
-                        index += T::ONE;
                     }
                 }
-            }
-        });
+            },
+        );
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
         let (image, made) = self.rows::<T>();
-        pass.isa.run(|| {
-            let images = primal.x[0].chunks_exact(image).zip(x_bar.chunks_exact_mut(image));
-            for ((x, x_bar), y_bar) in images.zip(primal.y_bar.chunks_exact(made)) {
-                for (sources, bar) in self.views.iter().zip(y_bar.chunks_exact(T::LANES)) {
-                    let winner = winners(x, sources);
-                    let mut index = T::ZERO;
-                    for &source in sources {
-                        let x_bar = &mut x_bar[source * T::LANES..][..T::LANES];
-                        for ((out, &bar), &winner) in x_bar.iter_mut().zip(bar).zip(&winner) {
-                            *out += if winner == index { bar } else { T::ZERO };
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                let images = primal.x[0].chunks_exact(image).zip(x_bar.chunks_exact_mut(image));
+                for ((x, x_bar), y_bar) in images.zip(primal.y_bar.chunks_exact(made)) {
+                    for (sources, bar) in self.views.iter().zip(y_bar.chunks_exact(T::LANES)) {
+                        let winner = winners(x, sources);
+                        let mut index = T::ZERO;
+                        for &source in sources {
+                            let x_bar = &mut x_bar[source * T::LANES..][..T::LANES];
+                            for ((out, &bar), &winner) in x_bar.iter_mut().zip(bar).zip(&winner) {
+                                *out += if winner == index { bar } else { T::ZERO };
+                            }
+                            index += T::ONE;
                         }
-                        index += T::ONE;
                     }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

@@ -89,8 +89,6 @@ pub(crate) struct Plan<'a> {
     pub parameters: &'a [Option<Tensor>],
     /// Its options, as the graph has them.
     pub options: &'a Value,
-    /// The shape that the graph says its output has.
-    pub declared: Shape,
     /// Where it registers the numbers that its forward rules read.
     pub forward: &'a mut Gather,
     /// Where it registers those of its adjoint rules.

@@ -29,18 +29,21 @@ impl Channel {
         to: &mut [T],
         f: impl Fn([T; N], &mut T),
     ) {
-        self.isa.run(|| {
-            for panel in 0..self.panels {
-                let span = self.span(panel);
-                let from = from.map(|values| &values[span.clone()]);
-                for (position, out) in to[span].chunks_exact_mut(T::LANES).enumerate() {
-                    let from = from.map(|values| &values[position * T::LANES..][..T::LANES]);
-                    for (lane, out) in out.iter_mut().enumerate() {
-                        f(from.map(|values| values[lane]), out);
+        self.isa.run(
+            #[inline(always)]
+            || {
+                for panel in 0..self.panels {
+                    let span = self.span(panel);
+                    let from = from.map(|values| &values[span.clone()]);
+                    for (position, out) in to[span].chunks_exact_mut(T::LANES).enumerate() {
+                        let from = from.map(|values| &values[position * T::LANES..][..T::LANES]);
+                        for (lane, out) in out.iter_mut().enumerate() {
+                            f(from.map(|values| values[lane]), out);
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Applies `f` to every number of a sample; other lanes are left alone.
@@ -50,18 +53,21 @@ impl Channel {
         to: &mut [T],
         f: impl Fn([f64; N], &mut T),
     ) {
-        self.isa.run(|| {
-            for panel in 0..self.panels {
-                let (span, valid) = (self.span(panel), self.valid(panel));
-                let from = from.map(|values| &values[span.clone()]);
-                for (position, out) in to[span].chunks_exact_mut(T::LANES).enumerate() {
-                    let from = from.map(|values| &values[position * T::LANES..][..T::LANES]);
-                    each_lane::<T>(valid, |lane| {
-                        f(from.map(|values| values[lane].widen()), &mut out[lane]);
-                    });
+        self.isa.run(
+            #[inline(always)]
+            || {
+                for panel in 0..self.panels {
+                    let (span, valid) = (self.span(panel), self.valid(panel));
+                    let from = from.map(|values| &values[span.clone()]);
+                    for (position, out) in to[span].chunks_exact_mut(T::LANES).enumerate() {
+                        let from = from.map(|values| &values[position * T::LANES..][..T::LANES]);
+                        each_lane::<T>(valid, |lane| {
+                            f(from.map(|values| values[lane].widen()), &mut out[lane]);
+                        });
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Sums over the samples' numbers, in f64, lane by lane and then over the lanes.
@@ -71,21 +77,24 @@ impl Channel {
         f: impl Fn([f64; N]) -> [f64; M],
     ) -> [f64; M] {
         let mut sums = [[0.0; 16]; M];
-        self.isa.run(|| {
-            for panel in 0..self.panels {
-                let (span, valid) = (self.span(panel), self.valid(panel));
-                let from = from.map(|values| &values[span.clone()]);
-                for start in (0..self.row).step_by(T::LANES) {
-                    let from = from.map(|values| &values[start..][..T::LANES]);
-                    each_lane::<T>(valid, |lane| {
-                        let shares = f(from.map(|values| values[lane].widen()));
-                        for (sum, share) in sums.iter_mut().zip(shares) {
-                            sum[lane] += share;
-                        }
-                    });
+        self.isa.run(
+            #[inline(always)]
+            || {
+                for panel in 0..self.panels {
+                    let (span, valid) = (self.span(panel), self.valid(panel));
+                    let from = from.map(|values| &values[span.clone()]);
+                    for start in (0..self.row).step_by(T::LANES) {
+                        let from = from.map(|values| &values[start..][..T::LANES]);
+                        each_lane::<T>(valid, |lane| {
+                            let shares = f(from.map(|values| values[lane].widen()));
+                            for (sum, share) in sums.iter_mut().zip(shares) {
+                                sum[lane] += share;
+                            }
+                        });
+                    }
                 }
-            }
-        });
+            },
+        );
         sums.map(|lanes| lanes.iter().sum())
     }
 

@@ -38,16 +38,19 @@ impl Multiply {
     ) {
         let constant = &pass.point.forward[self.constant.clone()];
         let panel = constant.len() * T::LANES;
-        pass.isa.run(|| {
-            for (x, y) in x.chunks_exact(panel).zip(y.chunks_exact_mut(panel)) {
-                let rows = x.chunks_exact(T::LANES).zip(y.chunks_exact_mut(T::LANES));
-                for ((x, y), &factor) in rows.zip(constant) {
-                    for (y, &x) in y.iter_mut().zip(x) {
-                        combine(y, x, factor);
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for (x, y) in x.chunks_exact(panel).zip(y.chunks_exact_mut(panel)) {
+                    let rows = x.chunks_exact(T::LANES).zip(y.chunks_exact_mut(T::LANES));
+                    for ((x, y), &factor) in rows.zip(constant) {
+                        for (y, &x) in y.iter_mut().zip(x) {
+                            combine(y, x, factor);
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

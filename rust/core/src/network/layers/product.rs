@@ -171,13 +171,16 @@ impl<T: Real> Product<T> {
         let Some(span) = self.bias_gradient.clone() else { return };
         let row = self.taps.positions() * T::LANES;
         let out = &mut w_bar[span];
-        pass.isa.run(|| {
-            for panel in y_bar.chunks_exact(out.len() * row) {
-                for (share, values) in out.iter_mut().zip(panel.chunks_exact(row)) {
-                    *share += sum(values);
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for panel in y_bar.chunks_exact(out.len() * row) {
+                    for (share, values) in out.iter_mut().zip(panel.chunks_exact(row)) {
+                        *share += sum(values);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

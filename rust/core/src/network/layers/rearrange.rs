@@ -92,7 +92,10 @@ impl<T: Real> Rearranged<T> {
 
 impl<T: Real> Layer<T> for Rearranged<T> {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
-        pass.isa.run(|| self.copy(x[0], y, self.padding));
+        pass.isa.run(
+            #[inline(always)]
+            || self.copy(x[0], y, self.padding),
+        );
     }
 
     fn tangent(
@@ -104,23 +107,29 @@ impl<T: Real> Layer<T> for Rearranged<T> {
         y_dot: &mut [T],
     ) {
         match x_dot[0] {
-            Some(x_dot) => pass.isa.run(|| self.copy(x_dot, y_dot, T::ZERO)),
+            Some(x_dot) => pass.isa.run(
+                #[inline(always)]
+                || self.copy(x_dot, y_dot, T::ZERO),
+            ),
             None => y_dot.fill(T::ZERO),
         }
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
         let (from, to) = self.panels();
-        pass.isa.run(|| {
-            for (x, y) in x_bar.chunks_exact_mut(from).zip(primal.y_bar.chunks_exact(to)) {
-                self.each(|place, source| {
-                    let Some(source) = source else { return };
-                    let row = x[source..][..T::LANES].iter_mut().zip(&y[place..][..T::LANES]);
-                    for (x, &y) in row {
-                        *x += y;
-                    }
-                });
-            }
-        });
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for (x, y) in x_bar.chunks_exact_mut(from).zip(primal.y_bar.chunks_exact(to)) {
+                    self.each(|place, source| {
+                        let Some(source) = source else { return };
+                        let row = x[source..][..T::LANES].iter_mut().zip(&y[place..][..T::LANES]);
+                        for (x, &y) in row {
+                            *x += y;
+                        }
+                    });
+                }
+            },
+        );
     }
 }

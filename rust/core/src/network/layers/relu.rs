@@ -25,11 +25,14 @@ fn passed<T: Real>(y: T, derivative: T) -> T {
 
 impl<T: Real> Layer<T> for Relu {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
-        pass.isa.run(|| {
-            for (y, &x) in y.iter_mut().zip(x[0]) {
-                *y = x.maximum(T::ZERO);
-            }
-        });
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for (y, &x) in y.iter_mut().zip(x[0]) {
+                    *y = x.maximum(T::ZERO);
+                }
+            },
+        );
     }
 
     fn tangent(
@@ -41,19 +44,25 @@ impl<T: Real> Layer<T> for Relu {
         y_dot: &mut [T],
     ) {
         let Some(x_dot) = x_dot[0] else { return y_dot.fill(T::ZERO) };
-        pass.isa.run(|| {
-            for ((out, &y), &dx) in y_dot.iter_mut().zip(y).zip(x_dot) {
-                *out = passed(y, dx);
-            }
-        });
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for ((out, &y), &dx) in y_dot.iter_mut().zip(y).zip(x_dot) {
+                    *out = passed(y, dx);
+                }
+            },
+        );
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
-        pass.isa.run(|| {
-            for ((out, &y), &bar) in x_bar.iter_mut().zip(primal.y).zip(primal.y_bar) {
-                *out += passed(y, bar);
-            }
-        });
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for ((out, &y), &bar) in x_bar.iter_mut().zip(primal.y).zip(primal.y_bar) {
+                    *out += passed(y, bar);
+                }
+            },
+        );
     }
 
     fn is_relu(&self) -> bool {
@@ -65,11 +74,14 @@ impl<T: Real> Layer<T> for Relu {
     }
 
     fn in_place(&self, pass: &Pass<'_, T>, values: &mut [T]) {
-        pass.isa.run(|| {
-            for value in values {
-                *value = value.maximum(T::ZERO);
-            }
-        });
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for value in values {
+                    *value = value.maximum(T::ZERO);
+                }
+            },
+        );
     }
 }
 

@@ -139,16 +139,19 @@ impl SampleNorm {
 impl<T: Real> Layer<T> for SampleNorm {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
         let point = &pass.point.forward;
-        pass.isa.run(|| {
-            for place in self.places(pass) {
-                let x = &x[0][place.span.clone()];
-                let centre = place.block.centre(x);
-                let (gamma, beta) = (self.gamma(point, &place, 1.0), self.beta(point, &place));
-                each([x], &mut y[place.span], |row, lane, [x], y| {
-                    *y = T::narrow(gamma(row) * centre.normal(lane, x) + beta(row));
-                });
-            }
-        });
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for place in self.places(pass) {
+                    let x = &x[0][place.span.clone()];
+                    let centre = place.block.centre(x);
+                    let (gamma, beta) = (self.gamma(point, &place, 1.0), self.beta(point, &place));
+                    each([x], &mut y[place.span], |row, lane, [x], y| {
+                        *y = T::narrow(gamma(row) * centre.normal(lane, x) + beta(row));
+                    });
+                }
+            },
+        );
     }
 
     fn tangent(
@@ -160,37 +163,43 @@ impl<T: Real> Layer<T> for SampleNorm {
         y_dot: &mut [T],
     ) {
         let along = &pass.along().forward;
-        pass.isa.run(|| {
-            for place in self.places(pass) {
-                let x = &x[0][place.span.clone()];
-                let y_dot = &mut y_dot[place.span.clone()];
-                let centre = place.block.centre(x);
-                let (gamma_dot, beta_dot) =
-                    (self.gamma(along, &place, 0.0), self.beta(along, &place));
-                each([x], y_dot, |row, lane, [x], out| {
-                    *out = T::narrow(gamma_dot(row) * centre.normal(lane, x) + beta_dot(row));
-                });
-                let Some(x_dot) = x_dot[0] else { continue };
-                let x_dot = &x_dot[place.span.clone()];
-                let drift = place.block.drift(&centre, x, x_dot);
-                let gamma = self.gamma(&pass.point.forward, &place, 1.0);
-                each([x, x_dot], y_dot, |row, lane, [x, dx], out| {
-                    *out += T::narrow(gamma(row) * centre.normal_dot(&drift, lane, x, dx));
-                });
-            }
-        });
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for place in self.places(pass) {
+                    let x = &x[0][place.span.clone()];
+                    let y_dot = &mut y_dot[place.span.clone()];
+                    let centre = place.block.centre(x);
+                    let (gamma_dot, beta_dot) =
+                        (self.gamma(along, &place, 0.0), self.beta(along, &place));
+                    each([x], y_dot, |row, lane, [x], out| {
+                        *out = T::narrow(gamma_dot(row) * centre.normal(lane, x) + beta_dot(row));
+                    });
+                    let Some(x_dot) = x_dot[0] else { continue };
+                    let x_dot = &x_dot[place.span.clone()];
+                    let drift = place.block.drift(&centre, x, x_dot);
+                    let gamma = self.gamma(&pass.point.forward, &place, 1.0);
+                    each([x, x_dot], y_dot, |row, lane, [x, dx], out| {
+                        *out += T::narrow(gamma(row) * centre.normal_dot(&drift, lane, x, dx));
+                    });
+                }
+            },
+        );
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
-        pass.isa.run(|| {
-            for place in self.places(pass) {
-                let span = place.span.clone();
-                let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
-                let centre = place.block.centre(x);
-                let gamma = self.gamma(&pass.point.forward, &place, 1.0);
-                place.block.adjoint(&centre, gamma, [x, y_bar], &mut x_bar[span]);
-            }
-        });
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for place in self.places(pass) {
+                    let span = place.span.clone();
+                    let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
+                    let centre = place.block.centre(x);
+                    let gamma = self.gamma(&pass.point.forward, &place, 1.0);
+                    place.block.adjoint(&centre, gamma, [x, y_bar], &mut x_bar[span]);
+                }
+            },
+        );
     }
 
     fn gradient(&self, pass: &Pass<'_, T>, primal: &Primal<'_, T>, w_bar: &mut [T]) {
@@ -218,23 +227,26 @@ impl<T: Real> Layer<T> for SampleNorm {
         x_bar_dot: &mut [T],
     ) {
         let (point, along) = (&pass.point.forward, &pass.along().forward);
-        pass.isa.run(|| {
-            for place in self.places(pass) {
-                let span = place.span.clone();
-                let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
-                let out = &mut x_bar_dot[span.clone()];
-                let centre = place.block.centre(x);
-                let gamma = self.gamma(point, &place, 1.0);
-                let gamma_dot = self.gamma(along, &place, 0.0);
-                // ġ = γȳ˙ + γ̇ȳ
-                let y_bar_dot = &tangent.y_bar[span.clone()];
-                place.block.adjoint(&centre, gamma, [x, y_bar_dot], out);
-                place.block.adjoint(&centre, gamma_dot, [x, y_bar], out);
-                if let Some(x_dot) = tangent.x[0] {
-                    place.block.turn(&centre, gamma, [x, &x_dot[span], y_bar], out);
+        pass.isa.run(
+            #[inline(always)]
+            || {
+                for place in self.places(pass) {
+                    let span = place.span.clone();
+                    let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
+                    let out = &mut x_bar_dot[span.clone()];
+                    let centre = place.block.centre(x);
+                    let gamma = self.gamma(point, &place, 1.0);
+                    let gamma_dot = self.gamma(along, &place, 0.0);
+                    // ġ = γȳ˙ + γ̇ȳ
+                    let y_bar_dot = &tangent.y_bar[span.clone()];
+                    place.block.adjoint(&centre, gamma, [x, y_bar_dot], out);
+                    place.block.adjoint(&centre, gamma_dot, [x, y_bar], out);
+                    if let Some(x_dot) = tangent.x[0] {
+                        place.block.turn(&centre, gamma, [x, &x_dot[span], y_bar], out);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     fn second_gradient(

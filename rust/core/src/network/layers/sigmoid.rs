@@ -19,20 +19,26 @@ impl<T: Real> Function<T> for Sigmoid {
 
     /// σ′ = σ (1 − σ).
     fn slope(&self, isa: Isa, x: &mut [T], y: &[T]) {
-        isa.run(|| {
-            for (x, &y) in x.iter_mut().zip(y) {
-                *x = y * (T::ONE - y);
-            }
-        });
+        isa.run(
+            #[inline(always)]
+            || {
+                for (x, &y) in x.iter_mut().zip(y) {
+                    *x = y * (T::ONE - y);
+                }
+            },
+        );
     }
 
     /// σ″ = σ (1 − σ) (1 − 2σ).
     fn curvature(&self, isa: Isa, x: &mut [T], y: &[T]) {
-        isa.run(|| {
-            for (x, &y) in x.iter_mut().zip(y) {
-                *x = y * (T::ONE - y) * (T::ONE - (y + y));
-            }
-        });
+        isa.run(
+            #[inline(always)]
+            || {
+                for (x, &y) in x.iter_mut().zip(y) {
+                    *x = y * (T::ONE - y) * (T::ONE - (y + y));
+                }
+            },
+        );
     }
 }
 

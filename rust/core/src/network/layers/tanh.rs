@@ -19,20 +19,26 @@ impl<T: Real> Function<T> for Tanh {
 
     /// tanh′ = 1 − tanh².
     fn slope(&self, isa: Isa, x: &mut [T], y: &[T]) {
-        isa.run(|| {
-            for (x, &y) in x.iter_mut().zip(y) {
-                *x = T::ONE - y * y;
-            }
-        });
+        isa.run(
+            #[inline(always)]
+            || {
+                for (x, &y) in x.iter_mut().zip(y) {
+                    *x = T::ONE - y * y;
+                }
+            },
+        );
     }
 
     /// tanh″ = −2 tanh (1 − tanh²).
     fn curvature(&self, isa: Isa, x: &mut [T], y: &[T]) {
-        isa.run(|| {
-            for (x, &y) in x.iter_mut().zip(y) {
-                *x = -(y + y) * (T::ONE - y * y);
-            }
-        });
+        isa.run(
+            #[inline(always)]
+            || {
+                for (x, &y) in x.iter_mut().zip(y) {
+                    *x = -(y + y) * (T::ONE - y * y);
+                }
+            },
+        );
     }
 }
 

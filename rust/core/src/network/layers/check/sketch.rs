@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::network::graph::Network;
+use crate::network::Network;
 use crate::network::kernel::Real;
 use crate::network::layer::Moments;
 use crate::network::layers::check::outcome;
