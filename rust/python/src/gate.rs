@@ -15,6 +15,14 @@ pub fn enter<T: Send>(
     py.detach(work).map_err(exception)
 }
 
+/// Lets Python handle the signals that have arrived.
+fn signals() -> PyResult<()> {
+    Python::attach(|py| {
+        py.check_signals()?;
+        Ok(())
+    })
+}
+
 /// How long Ctrl-C may go unnoticed in work that never calls back into Python.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -36,7 +44,7 @@ pub fn watch<T: Send>(
             });
             let mut raised = None;
             while wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = Python::attach(Python::check_signals) {
+                if let Err(error) = signals() {
                     cancel.request();
                     raised.get_or_insert(error);
                 }
