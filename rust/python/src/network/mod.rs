@@ -1,5 +1,6 @@
 //! Networks that the core evaluates itself: classes of either precision.
 
+mod interface;
 mod typed;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::boundary::{Doubles, Dtype, Indices, dtype};
-use typed::{Asked, TypedCurvature, TypedNetwork, TypedPlane};
+use interface::{Asked, TypedCurvature, TypedNetwork, TypedPlane};
 
 /// Described in `_core.pyi`.
 #[pyclass(frozen, module = "landscape._core")]

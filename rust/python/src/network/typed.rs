@@ -1,4 +1,4 @@
-//! Networks of one precision, behind an interface that names none.
+//! Networks of one precision, behind the interface that names none.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 
 use crate::boundary::{Doubles, Indices, matrix, table, targets, vector};
 use crate::gate;
+use crate::network::interface::{Asked, TypedCurvature, TypedNetwork, TypedPlane};
 
 /// Multiply-adds that take a few milliseconds: shorter work is not worth a thread that watches.
 const SHORT: usize = 1 << 28;
@@ -29,13 +30,6 @@ fn run<T: Send>(
         return gate::enter(py, || work(&Cancel::new()));
     }
     gate::watch(py, work)
-}
-
-/// Where statistics come from, as Python asks for them.
-pub enum Asked {
-    Stored,
-    Batch,
-    Recalibrated(Arc<dyn TypedNetwork>),
 }
 
 impl Asked {
@@ -65,88 +59,6 @@ pub struct Parts<'a, 'py> {
     pub targets: &'a Bound<'py, PyAny>,
     pub weights: Doubles,
     pub split: Vec<Indices>,
-}
-
-/// A network, whatever its precision.
-pub trait TypedNetwork: Send + Sync {
-    fn dim(&self) -> usize;
-    fn samples(&self) -> usize;
-    fn operations(&self) -> usize;
-    fn tape_size(&self) -> usize;
-    fn as_any(&self) -> &dyn Any;
-
-    fn sums<'py>(
-        &self,
-        py: Python<'py>,
-        points: &Bound<'py, PyAny>,
-        columns: &[Column],
-        asked: &Asked,
-    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
-
-    fn sample_losses<'py>(
-        &self,
-        py: Python<'py>,
-        points: &Bound<'py, PyAny>,
-        asked: &Asked,
-    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
-
-    fn gradients<'py>(
-        &self,
-        py: Python<'py>,
-        points: &Bound<'py, PyAny>,
-        scale: &[f64],
-        asked: &Asked,
-        batches: Option<Indices>,
-    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>)>;
-
-    fn plane(
-        &self,
-        py: Python<'_>,
-        origin: &Bound<'_, PyAny>,
-        basis: &[Bound<'_, PyAny>],
-    ) -> PyResult<Box<dyn TypedPlane>>;
-
-    fn curvature(
-        &self,
-        py: Python<'_>,
-        point: &Bound<'_, PyAny>,
-        kind: Curvature,
-        scale: f64,
-        asked: &Asked,
-        memory: usize,
-    ) -> PyResult<Box<dyn TypedCurvature>>;
-}
-
-/// A plane, whatever its precision.
-pub trait TypedPlane: Send + Sync {
-    fn dim(&self) -> usize;
-
-    fn sums<'py>(
-        &self,
-        py: Python<'py>,
-        coords: &Bound<'py, PyAny>,
-        columns: &[Column],
-        asked: &Asked,
-    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
-
-    fn sample_losses<'py>(
-        &self,
-        py: Python<'py>,
-        coords: &Bound<'py, PyAny>,
-        asked: &Asked,
-    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
-}
-
-/// A curvature, whatever its precision.
-pub trait TypedCurvature: Send + Sync {
-    fn dim(&self) -> usize;
-    fn retained(&self) -> bool;
-
-    fn apply<'py>(
-        &self,
-        py: Python<'py>,
-        vectors: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>>;
 }
 
 struct Typed<T>(Arc<NetworkLoss<T>>);

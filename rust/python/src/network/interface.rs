@@ -1,0 +1,99 @@
+//! What Python may ask of a network, whatever its precision.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use landscape_core::network::{Column, Curvature};
+use numpy::{PyArray1, PyArray2};
+use pyo3::prelude::*;
+
+use crate::boundary::Indices;
+
+/// Where statistics come from.
+pub enum Asked {
+    Stored,
+    Batch,
+    Recalibrated(Arc<dyn TypedNetwork>),
+}
+
+/// A network, whatever its precision.
+pub trait TypedNetwork: Send + Sync {
+    fn dim(&self) -> usize;
+    fn samples(&self) -> usize;
+    fn operations(&self) -> usize;
+    fn tape_size(&self) -> usize;
+    fn as_any(&self) -> &dyn Any;
+
+    fn sums<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        columns: &[Column],
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
+
+    fn sample_losses<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
+
+    fn gradients<'py>(
+        &self,
+        py: Python<'py>,
+        points: &Bound<'py, PyAny>,
+        scale: &[f64],
+        asked: &Asked,
+        batches: Option<Indices>,
+    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>)>;
+
+    fn plane(
+        &self,
+        py: Python<'_>,
+        origin: &Bound<'_, PyAny>,
+        basis: &[Bound<'_, PyAny>],
+    ) -> PyResult<Box<dyn TypedPlane>>;
+
+    fn curvature(
+        &self,
+        py: Python<'_>,
+        point: &Bound<'_, PyAny>,
+        kind: Curvature,
+        scale: f64,
+        asked: &Asked,
+        memory: usize,
+    ) -> PyResult<Box<dyn TypedCurvature>>;
+}
+
+/// A plane, whatever its precision.
+pub trait TypedPlane: Send + Sync {
+    fn dim(&self) -> usize;
+
+    fn sums<'py>(
+        &self,
+        py: Python<'py>,
+        coords: &Bound<'py, PyAny>,
+        columns: &[Column],
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
+
+    fn sample_losses<'py>(
+        &self,
+        py: Python<'py>,
+        coords: &Bound<'py, PyAny>,
+        asked: &Asked,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>>;
+}
+
+/// A curvature, whatever its precision.
+pub trait TypedCurvature: Send + Sync {
+    fn dim(&self) -> usize;
+    fn retained(&self) -> bool;
+
+    fn apply<'py>(
+        &self,
+        py: Python<'py>,
+        vectors: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>>;
+}
