@@ -17,7 +17,7 @@ from landscape._objective.strategy import Strategy, chunk_of, timed
 from landscape._objective.supply import Supply
 from landscape._objective.tuning import measured_strategy, plain_strategy
 
-__all__ = ["ENGINES", "Engine"]
+__all__ = ["ENGINES", "Engine", "check_recorded"]
 
 ENGINES = ("auto", "torch", "native")
 
@@ -93,6 +93,34 @@ class Engine:
         ours = _seconds(lambda: supply.gradients(rows, _NATIVE, 1.0), 1)
         theirs = _seconds(lambda: supply.gradients(rows, plain.strategy, 1.0), 1)
         return cls(_NATIVE) if ours < theirs else replace(plain, why="native is slower here")
+
+
+def check_recorded(supply: Supply, strategy: Strategy, asked: str) -> None:
+    """Refuse to go on with a strategy of another engine than the one that was asked for.
+
+    Args:
+        supply: Both engines.
+        strategy: How a run was begun.
+        asked: ``"auto"``, ``"torch"`` or ``"native"``.
+
+    Raises:
+        ValueError: Points before and after would come from two engines.
+    """
+    begun = "native" if strategy.kind == "native" else "torch"
+    if asked not in ("auto", begun):
+        raise ValueError(
+            f"these points were begun with engine={begun!r} and engine={asked!r} was asked for, "
+            f"whose last bits differ; pass {begun!r} or 'auto' to go on, or begin anew with "
+            "another file"
+        )
+    if begun == "native":
+        try:
+            _ = supply.native
+        except Unsupported as reason:
+            raise ValueError(
+                f"these points were begun with engine='native', which is no longer possible "
+                f"({reason}); begin anew with another file"
+            ) from reason
 
 
 def _native_losses(supply: Supply, theta: torch.Tensor) -> tuple[Strategy, float]:

@@ -6,7 +6,7 @@ in the same columns, and never touches the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape import _core
+from landscape._export import Unsupported
 from landscape._objective.batch_norm import BatchNormPolicy
 from landscape._objective.native_sums import Sums
 from landscape._objective.points import Plane, Points
@@ -37,10 +38,21 @@ class NativeNetwork:
     network: _core.Network
     source: _core.Network
     """The network with the data that batch statistics are re-estimated on."""
-    normalises: bool
+    normalises: bool = False
     """Whether it has batch norm at all."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """The batch-norm policies that it cannot follow, and why."""
     planes: dict[Any, Any] = field(default_factory=dict)
     """The last plane that was asked for, with what it was made from."""
+
+    def check(self, policy: BatchNormPolicy) -> None:
+        """Refuse a policy that this network cannot follow.
+
+        Raises:
+            Unsupported: The policy is one of those.
+        """
+        if policy in self.refused:
+            raise Unsupported("batch norm", self.refused[policy])
 
     def sums(self, points: Points, wanted: Sums, policy: BatchNormPolicy) -> Tensor:
         """The sums of a measurement, float64, shape (points, columns)."""

@@ -26,6 +26,12 @@ from landscape._objective.native_head import head_record, target_array
 __all__ = ["native_network"]
 
 _LAYOUTS = {torch.float32: np.float32, torch.float64: np.float64}
+_HABITS = {
+    "mixes": "an output depends on the other samples of its batch",
+    "draws": "it draws random numbers",
+    "remembers": "its forward pass leaves something behind in it",
+    "differentiates": "its forward pass takes derivatives",
+}
 
 
 def native_network(evaluator: Evaluator) -> NativeNetwork:
@@ -44,16 +50,15 @@ def native_network(evaluator: Evaluator) -> NativeNetwork:
     network = _network(evaluator, plan, head, evaluator.batches)
     same = evaluator.statistics is evaluator.batches
     source = network if same else _network(evaluator, plan, head, evaluator.statistics)
-    normalises = bool(plan.batch_norms)
 
     def of_few(batches: Resident) -> NativeNetwork:
         few = _network(evaluator, plan, head, batches)
-        return NativeNetwork(few, few, normalises=normalises)
+        return NativeNetwork(few, few)
 
     difference = disagreement(evaluator, of_few)
     if difference:
         raise Unsupported("agreement", difference)
-    return NativeNetwork(network, source, normalises=normalises)
+    return NativeNetwork(network, source, bool(plan.batch_norms), _refused(evaluator, plan))
 
 
 def _admitted(evaluator: Evaluator) -> Head:
@@ -70,9 +75,9 @@ def _admitted(evaluator: Evaluator) -> Head:
         raise Unsupported("dropout", "seeded dropout draws from PyTorch's generator")
     if evaluator.norms.always_batch:
         raise Unsupported("batch norm", "it has no running statistics")
-    behaviour = stage.behaviour
-    if behaviour.mixes or behaviour.draws or behaviour.remembers or behaviour.differentiates:
-        raise Unsupported("model", "it does more than to map inputs to outputs")
+    for habit, why in _HABITS.items():
+        if getattr(stage.behaviour, habit):
+            raise Unsupported("model", why)
     return criterion.head
 
 
@@ -97,11 +102,7 @@ def _exported(evaluator: Evaluator, inputs: Tensor) -> Lowered:
     # two samples of the model's own dtype: shapes and kinds matter, values do not
     example = inputs[:1].detach().to(own.pop()).repeat(2, *[1] * (inputs.ndim - 1)).clone()
     with Deferral():  # the model is traced as it is, and must come back whole
-        plan = lowered(traced(model, example), evaluator.layout, model)
-    shared = len(plan.batch_norms) != len(set(plan.batch_norms))
-    if shared and evaluator.batch_norm == "recalibrated":
-        raise Unsupported("batch norm", "one layer is used several times, and its statistics mix")
-    return plan
+        return lowered(traced(model, example), evaluator.layout, model)
 
 
 def _network(evaluator: Evaluator, plan: Lowered, head: Head, batches: Batches) -> _core.Network:
@@ -122,6 +123,17 @@ def _network(evaluator: Evaluator, plan: Lowered, head: Head, batches: Batches) 
         )
     except ValueError as error:
         raise Unsupported("network", str(error)) from error
+
+
+def _refused(evaluator: Evaluator, plan: Lowered) -> dict[str, str]:
+    """The batch-norm policies under which the network would not be what PyTorch evaluates."""
+    layers = [evaluator.stage.model.get_submodule(name) for name in plan.batch_norms]
+    if any(layer not in evaluator.norms.layers for layer in layers):
+        why = "a call of torch's function, not a layer: its statistics stay as they are"
+        return {"recalibrated": why, "batch": why}
+    if len(set(layers)) < len(layers):
+        return {"recalibrated": "one layer is used several times, and its statistics mix"}
+    return {}
 
 
 def _split(batches: Batches) -> list[Any]:

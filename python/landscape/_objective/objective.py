@@ -18,7 +18,7 @@ from torch import nn
 from landscape._objective.admission import admitted
 from landscape._objective.assembly import assembled, on_other_data, read_other_data
 from landscape._objective.batch_norm import POLICIES, BatchNormPolicy
-from landscape._objective.engines import ENGINES, Engine
+from landscape._objective.engines import ENGINES, Engine, check_recorded
 from landscape._objective.evaluate import Measurement
 from landscape._objective.facts import policy_record, sample_facts
 from landscape._objective.metrics import MetricLike, choose_metrics
@@ -185,15 +185,19 @@ class Objective:
     def _for_derivatives(self) -> Engine:
         return Engine.for_derivatives(self._supply, torch.from_numpy(self.theta), self.engine)
 
+    _for_functions: Engine
+    """The engine of the last measurement with a user's functions."""
+
     @property
     def _supply(self) -> Supply:
         return Supply(self._evaluator, self._natives)
 
     def evaluated_by(self, strategy: Strategy) -> str:
         """The engine of a strategy, with the reason where native was possible but not taken."""
-        known = self.__dict__.get("_for_losses")
-        engine = known if known and known.strategy == strategy else Engine(strategy)
-        return engine.name
+        known = [self.__dict__.get(name) for name in ("_for_losses", "_for_functions")]
+        found: list[Engine] = [e for e in known if e is not None and e.strategy == strategy]
+        exact = [engine for engine in found if engine.strategy is strategy]
+        return (exact or found or [Engine(strategy)])[0].name
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -370,9 +374,12 @@ class Objective:
             The subspace, evaluated in batches of coordinates.
 
         Raises:
-            ValueError: A vector has the wrong length, or a metric does not fit the loss.
+            ValueError: A vector has the wrong length, a metric does not fit the loss, or the
+                strategy is of another engine than the one that was asked for.
         """
         evaluator = self._evaluator
+        if strategy is not None:
+            check_recorded(self._supply, strategy, self.engine)
         criterion = evaluator.measurement.criterion
         chosen = tuple(choose_metrics(metrics, criterion))
         measurement = Measurement(criterion, chosen, spread=self._facts.spread is not None)
@@ -416,7 +423,9 @@ class Objective:
             return self.strategy
         # a user's function needs the batches as they are, and may not run under vmap
         supply = Supply(self._evaluator.measuring(measurement), self._natives)
-        return Engine.for_losses(supply, torch.from_numpy(self.theta), self.engine).strategy
+        theta = torch.from_numpy(self.theta)
+        self.__dict__["_for_functions"] = Engine.for_losses(supply, theta, self.engine)
+        return self._for_functions.strategy
 
     def _strategy_for(self, points: int) -> Strategy:
         return self.strategy if points > 1 or self.engine == "native" else self._plain
@@ -438,5 +447,5 @@ class Objective:
 
 
 def _forget_measurements(objective: Objective) -> None:
-    for name in ("_for_losses", "_for_derivatives"):
+    for name in ("_for_losses", "_for_derivatives", "_for_functions"):
         objective.__dict__.pop(name, None)
