@@ -13,7 +13,7 @@ use crate::network::layer::Moments;
 use crate::network::loss::{NetworkLoss, Statistics};
 
 /// Bytes that a block's values and derivatives may take: they should stay in a processor's cache.
-const BLOCK_BYTES: usize = 256 << 10;
+const BLOCK_BYTES: usize = 2 << 20;
 /// The most panels of a block: by then sums over lanes cost little.
 const BLOCK_PANELS: usize = 16;
 /// The most groups: as many threads can share a point.

@@ -54,6 +54,15 @@ fn winners<T: Real>(x: &[T], sources: &[usize]) -> [T; LANES] {
     winner
 }
 
+/// The lanes of a column, all of them read whoever wins: a choice between what has been read is no
+/// branch.
+#[inline(always)]
+fn column<T: Real>(lanes: &[T]) -> [T; LANES] {
+    let mut column = [T::ZERO; LANES];
+    column[..T::LANES].copy_from_slice(lanes);
+    column
+}
+
 impl MaxPool {
     fn rows<T: Real>(&self) -> (usize, usize) {
         (self.views.image_positions() * T::LANES, self.views.positions() * T::LANES)
@@ -101,8 +110,8 @@ impl<T: Real> Layer<T> for MaxPool {
                         let winner = winners(x, sources);
                         let mut index = T::ZERO;
                         for &source in sources {
-                            let x_dot = &x_dot[source * T::LANES..][..T::LANES];
-                            for ((out, &dx), &winner) in out.iter_mut().zip(x_dot).zip(&winner) {
+                            let x_dot = column(&x_dot[source * T::LANES..][..T::LANES]);
+                            for ((out, &dx), &winner) in out.iter_mut().zip(&x_dot).zip(&winner) {
                                 *out = if winner == index { dx } else { *out };
                             }
                             index += T::ONE;
@@ -121,11 +130,11 @@ impl<T: Real> Layer<T> for MaxPool {
                 let images = primal.x[0].chunks_exact(image).zip(x_bar.chunks_exact_mut(image));
                 for ((x, x_bar), y_bar) in images.zip(primal.y_bar.chunks_exact(made)) {
                     for (sources, bar) in self.views.iter().zip(y_bar.chunks_exact(T::LANES)) {
-                        let winner = winners(x, sources);
+                        let (winner, bar) = (winners(x, sources), column(bar));
                         let mut index = T::ZERO;
                         for &source in sources {
                             let x_bar = &mut x_bar[source * T::LANES..][..T::LANES];
-                            for ((out, &bar), &winner) in x_bar.iter_mut().zip(bar).zip(&winner) {
+                            for ((out, &bar), &winner) in x_bar.iter_mut().zip(&bar).zip(&winner) {
                                 *out += if winner == index { bar } else { T::ZERO };
                             }
                             index += T::ONE;
