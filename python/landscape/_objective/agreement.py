@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape._objective.criterion import targets_of
 from landscape._objective.data import Resident
 from landscape._objective.evaluate import Evaluator
 from landscape._objective.gradients import gradients
+from landscape._objective.heads import Head
 from landscape._objective.native import NativeNetwork
 from landscape._objective.points import Rows
 from landscape._objective.stage import Stage
@@ -26,6 +28,7 @@ __all__ = ["disagreement"]
 _SAMPLES = 40  # two panels and a ragged one
 _TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 _SHARE = 2.0  # of PyTorch's own error in float32
+_ROUNDINGS = 30.0  # of every output: what layers that differ in their last bits may add up to
 
 Found = dict[str, Tensor]
 
@@ -39,21 +42,24 @@ def disagreement(evaluator: Evaluator, build: Callable[[Resident], NativeNetwork
 
     Returns:
         None, or what differs: the relative error is larger than 1e-5 and than twice PyTorch's own
-        in float32; 1e-10 in float64.
+        in float32; 1e-10 in float64. At a minimum where hardly any loss is left, what the rounding
+        of outputs makes of loss and gradient is no difference.
     """
     batches = evaluator.batches
     if not isinstance(batches, Resident):
         raise TypeError("agreement is checked on resident data")
     few = batches.head(_SAMPLES)
     here = replace(evaluator, batches=few, statistics=few, batch_norm="frozen")
-    exact = _by_torch(_in_double(here))
+    double = _in_double(here)
+    exact, noise = _by_torch(double), _rounding(double, torch.finfo(evaluator.dtype).eps)
     own = _by_torch(here)
     native = _by_native(here, build(few))
     for name, expected in exact.items():
         if not torch.isfinite(expected).all():
             continue
         error, allowed = (_relative(found[name], expected) for found in (native, own))
-        limit = max(_TOLERANCE[evaluator.dtype], _SHARE * allowed)
+        floor = _ROUNDINGS * _relative(noise[name], torch.zeros(()), expected)
+        limit = max(_TOLERANCE[evaluator.dtype], _SHARE * allowed) + floor
         if not error <= limit:
             return f"its {name} differs from PyTorch's by {error:.1e} (at most {limit:.1e} may be)"
     return None
@@ -92,6 +98,39 @@ def _by_native(evaluator: Evaluator, native: NativeNetwork) -> Found:
     return {"loss": loss, "gradient": slope.double()}
 
 
-def _relative(found: Tensor, expected: Tensor) -> float:
+@torch.inference_mode(mode=False)
+def _rounding(evaluator: Evaluator, epsilon: float) -> Found:
+    """How far loss and gradient move, to first order, when every output is rounded once."""
+    buffer, criterion = evaluator.buffer(), evaluator.measurement.criterion
+    head, stage = criterion.head, evaluator.stage
+    if head is None:
+        raise TypeError("agreement is checked for recognised losses")
+    buffer.fill(_theta(evaluator), 0)
+    leaves = buffer.leaves()
+    with evaluator.ready(), torch.enable_grad():
+        stage.install(leaves)
+        (batch,) = evaluator.passes(evaluator.blocks(Strategy()), 0)
+        outputs = criterion.outputs(stage.model, batch.content)
+        targets = targets_of(batch.content)
+        step = epsilon * outputs.detach().abs().clamp(min=1.0)
+        slope, moved = (_slope(head, outputs.detach() + s, targets) for s in (0 * step, step))
+        signs = torch.ones_like(step)
+        signs.view(-1)[::2] = -1
+        cotangent = signs * ((moved - slope).abs() + torch.finfo(torch.float64).eps)
+        parts = torch.autograd.grad(outputs, leaves, cotangent, allow_unused=True)
+    gradient = torch.cat([part.reshape(-1) for part in parts if part is not None])
+    own = torch.finfo(torch.float64).eps * outputs.detach().abs().clamp(min=1.0)
+    loss = (slope.abs() * step + own).sum()
+    return {"loss": loss.nan_to_num(0, 0), "gradient": gradient.nan_to_num(0, 0, 0)}
+
+
+def _slope(head: Head, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The derivative of the summed loss by the outputs."""
+    leaf = outputs.requires_grad_()
+    return torch.autograd.grad(head.total(leaf, targets), leaf)[0]
+
+
+def _relative(found: Tensor, expected: Tensor, scale: Tensor | None = None) -> float:
     difference = float((found - expected).norm())
-    return difference / max(float(expected.norm()), torch.finfo(torch.float64).tiny)
+    size = float((expected if scale is None else scale).norm())
+    return difference / max(size, torch.finfo(torch.float64).tiny)

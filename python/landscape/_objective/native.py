@@ -57,6 +57,8 @@ class NativeNetwork:
     def sums(self, points: Points, wanted: Sums, policy: BatchNormPolicy) -> Tensor:
         """The sums of a measurement, float64, shape (points, columns)."""
         letters, statistics = wanted.letters, self._statistics(policy)
+        if not len(points):
+            return torch.empty(0, len(letters), dtype=torch.float64)
         if isinstance(points, Plane):
             found = self._plane(points).sums(
                 _coordinates(points), columns=letters, statistics=statistics, source=self.source
@@ -71,6 +73,8 @@ class NativeNetwork:
     def sample_losses(self, points: Points, policy: BatchNormPolicy) -> Tensor:
         """Every sample's loss, float64, shape (points, samples), in the order of the data."""
         statistics = self._statistics(policy)
+        if not len(points):
+            return torch.empty(0, self.network.samples, dtype=torch.float64)
         if isinstance(points, Plane):
             found = self._plane(points).sample_losses(
                 _coordinates(points), statistics=statistics, source=self.source
@@ -136,9 +140,9 @@ def _joined(parts: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _stretches(points: Points) -> list[NDArray[Any]]:
-    """Points as rows, a few at a time: one empty stretch where there are none."""
+    """Points as rows, a few at a time."""
     count = len(points)
-    starts = range(0, max(count, 1), _POINTS_AT_ONCE)
+    starts = range(0, count, _POINTS_AT_ONCE)
     return [_rows(points, start, min(start + _POINTS_AT_ONCE, count)) for start in starts]
 
 
