@@ -21,7 +21,7 @@ help:
 	@echo 'make demo   train a small network on digits and draw its loss surface'
 	@echo 'make test   everything that must hold: formats, lints, types, tests'
 	@echo 'make lint   the static part of it'
-	@echo 'make bench  compare the speed with a hand-written loop and other packages'
+	@echo 'make bench  compare the speed with hand-written loops and other packages'
 	@echo 'make build  set up .venv with the dependencies and the extension'
 	@echo 'make clean  remove .venv and all build products'
 
@@ -42,8 +42,16 @@ lint: build
 	printf '[mypy]\nfollow_imports = skip\n' \
 		| $(BIN)/python -m mypy.stubtest --mypy-config-file /dev/stdin landscape._core
 
+# BENCH holds options that both programs know, such as "--cifar FILE --markdown".
 bench: build $(VENV)/.baselines
-	$(BIN)/python benchmarks/surface.py $(BENCH)
+	mkdir -p target
+	cargo bench -p landscape-core --bench kernel > target/kernel.txt
+	cat target/kernel.txt
+	peak=$$(sed -n 's/^f32, peak \([0-9.]*\).*/\1/p' target/kernel.txt); \
+	for threads in 1 2; do \
+		$(BIN)/python benchmarks/native.py --threads $$threads --peak "$$peak" $(BENCH) || exit; \
+	done
+	$(BIN)/python benchmarks/surface.py --packages "$$($(PACKAGES))" $(BENCH)
 
 build: $(VENV)/.extension
 
@@ -65,9 +73,17 @@ $(VENV)/.extension: $(RUST_SOURCES) $(VENV)/.dependencies
 	$(MATURIN) --skip-install
 	touch $@
 
-# One by one: a baseline that does not install is left out, and the benchmark says so.
-$(VENV)/.baselines: $(VENV)/.extension
+# Other packages have an environment of their own, for one of them wants an older NumPy. It sees
+# what .venv holds, so that PyTorch is not installed twice. One by one: a package that does not
+# install is left out, and the benchmark says so.
+BASELINES := $(VENV)/baselines
+PACKAGES := $(BASELINES)/bin/python -c 'import site; print(site.getsitepackages()[0])'
+
+$(VENV)/.baselines: $(VENV)/.dependencies
+	$(BIN)/python -m venv --clear $(BASELINES)
+	$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > "$$($(PACKAGES))/landscape.pth"
 	for package in gradfield landscaper loss-landscapes; do \
-		$(BIN)/python -m pip install "$$package" || echo "$$package does not install here"; \
+		$(BASELINES)/bin/python -m pip install "$$package" \
+			|| echo "$$package does not install here"; \
 	done
 	touch $@
