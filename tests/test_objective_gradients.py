@@ -36,7 +36,7 @@ def plain_gradient(theta: Any, x: Tensor, y: Tensor) -> Any:
 
 
 def test_losses_and_gradients_at_several_points() -> None:
-    objective = Objective(model(), DATA)
+    objective = Objective(model(), DATA, engine="torch")
     thetas = points(objective)
     losses, slopes = objective.gradients(thetas)
     for theta, loss, slope in zip(thetas, losses, slopes, strict=True):

@@ -195,7 +195,6 @@ def test_cached_parametrisations() -> None:
 
 OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "engine": ({"engine": "rust"}, "engine='rust', expected one of 'auto', 'torch', 'native'"),
-    "native": ({"engine": "native"}, "engine='native' is not built yet; pass 'torch', or 'auto'"),
     "batch_norm": ({"batch_norm": "eval"}, "batch_norm='eval', expected one of None, 'frozen'"),
     "dropout": ({"dropout": "on"}, "dropout='on', expected one of 'off', 'seeded'"),
     "weight_decay": ({"weight_decay": -0.1}, "weight_decay=-0.1, expected a finite number"),

@@ -22,7 +22,7 @@ import torch
 from landscape import _grid_run
 import landscape
 sys.path.insert(0, os.path.dirname({tests!r}))
-from test_resume import problem
+from test_resume import in_chunks
 
 _grid_run._SAVE_SECONDS = 0.0
 _grid_run._SAVE_SHARE = 0
@@ -31,9 +31,7 @@ def die(done, total):
     if done > total // 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-model, data = problem()
-objective = landscape.Objective(model, data)
-object.__setattr__(objective, "strategy", landscape._objective.Strategy(chunk=8))
+objective = in_chunks(8)
 landscape.surface(objective, points=9, resume={path!r}, progress=die)
 """
 
@@ -42,6 +40,14 @@ def problem() -> tuple[nn.Module, Any]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 3))
     return model, (torch.randn(64, 6), torch.arange(64) % 3)
+
+
+def in_chunks(chunk: int) -> landscape.Objective:
+    """The problem by PyTorch's loop, with so many points in a call of the driver."""
+    objective = landscape.Objective(*problem(), engine="torch")
+    strategy = landscape._objective.Strategy(chunk=chunk)
+    objective.__dict__["_for_losses"] = landscape._objective.engines.Engine(strategy)
+    return objective
 
 
 def test_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
@@ -58,9 +64,7 @@ def test_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
         model, data, points=9, resume=path, progress=lambda done, _: evaluated.append(done)
     )
     assert evaluated[0] > done  # the first half was not computed again
-    whole = landscape.surface(
-        landscape.Objective(model, data), points=9, resume=fresh_with_plan(half, tmp_path)
-    )
+    whole = landscape.surface(in_chunks(8), points=9, resume=fresh_with_plan(half, tmp_path))
     assert_array_equal(resumed.losses, whole.losses)
 
 
@@ -74,10 +78,8 @@ def fresh_with_plan(half: _store.Stored, folder: Path) -> Path:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_whatever_stops_a_run_leaves_its_file(error: type[BaseException], tmp_path: Path) -> None:
-    model, data = problem()
     path = tmp_path / "run.npz"
-    objective = landscape.Objective(model, data)
-    objective.__dict__["strategy"] = landscape._objective.Strategy(chunk=8)
+    objective = in_chunks(8)
 
     def stop(done: int, _: int) -> None:
         if done >= 24:
@@ -170,10 +172,8 @@ def test_progress_is_saved_while_the_run_lasts(
 ) -> None:
     monkeypatch.setattr(_grid_run, "_SAVE_SECONDS", 0.0)
     monkeypatch.setattr(_grid_run, "_SAVE_SHARE", 0)
-    model, data = problem()
     path = tmp_path / "run.npz"
-    objective = landscape.Objective(model, data)
-    objective.__dict__["strategy"] = landscape._objective.Strategy(chunk=5)
+    objective = in_chunks(5)
     kept: list[int] = []
 
     def look(done: int, _: int) -> None:

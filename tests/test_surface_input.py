@@ -67,8 +67,8 @@ def test_options_that_do_not_exist() -> None:
         landscape.surface(model, DATA, one_dimensional="keep")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="batch_norm='eval'"):
         landscape.surface(model, DATA, batch_norm="eval")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="not built yet"):
-        landscape.surface(model, DATA, engine="native")
+    with pytest.raises(ValueError, match="engine='rust'"):
+        landscape.surface(model, DATA, engine="rust")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="metric 'f1'"):
         landscape.surface(model, DATA, metrics="f1")
     with pytest.raises(ValueError, match="progress="):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from landscape._objective.criterion import targets_of
 from landscape._objective.data import Resident
-from landscape._objective.evaluate import Evaluator
+from landscape._objective.evaluate import Evaluator, Measurement
 from landscape._objective.gradients import gradients
 from landscape._objective.heads import Head
 from landscape._objective.native import NativeNetwork
@@ -49,7 +49,8 @@ def disagreement(evaluator: Evaluator, build: Callable[[Resident], NativeNetwork
     if not isinstance(batches, Resident):
         raise TypeError("agreement is checked on resident data")
     few = batches.head(_SAMPLES)
-    here = replace(evaluator, batches=few, statistics=few, batch_norm="frozen")
+    loss = Measurement(evaluator.measurement.criterion)
+    here = replace(evaluator, batches=few, statistics=few, batch_norm="frozen", measurement=loss)
     double = _in_double(here)
     exact, noise = _by_torch(double), _rounding(double, torch.finfo(evaluator.dtype).eps)
     own = _by_torch(here)
@@ -117,8 +118,10 @@ def _rounding(evaluator: Evaluator, epsilon: float) -> Found:
         signs = torch.ones_like(step)
         signs.view(-1)[::2] = -1
         cotangent = signs * ((moved - slope).abs() + torch.finfo(torch.float64).eps)
-        parts = torch.autograd.grad(outputs, leaves, cotangent, allow_unused=True)
-    gradient = torch.cat([part.reshape(-1) for part in parts if part is not None])
+        parts: tuple[Tensor | None, ...] = ()
+        if outputs.requires_grad:  # not where only what is held reaches them
+            parts = torch.autograd.grad(outputs, leaves, cotangent, allow_unused=True)
+    gradient = torch.cat([step.new_zeros(1), *(p.reshape(-1) for p in parts if p is not None)])
     own = torch.finfo(torch.float64).eps * outputs.detach().abs().clamp(min=1.0)
     loss = (slope.abs() * step + own).sum()
     return {"loss": loss.nan_to_num(0, 0), "gradient": gradient.nan_to_num(0, 0, 0)}

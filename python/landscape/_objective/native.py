@@ -119,7 +119,7 @@ class NativeNetwork:
 
     def _plane(self, points: Plane) -> _core.NetworkPlane:
         """The plane of these vectors: made once, for a run asks for it again and again."""
-        key = tuple((id(vector), vector._version) for vector in (points.origin, *points.basis))
+        key = tuple(map(_mark, (points.origin, *points.basis)))
         if key not in self.planes:
             self.planes.clear()
             plane = self.network.plane(
@@ -129,6 +129,11 @@ class NativeNetwork:
             self.planes[key] = (plane, points.origin, points.basis)
         found: _core.NetworkPlane = self.planes[key][0]
         return found
+
+
+def _mark(vector: Tensor) -> tuple[int, int]:
+    """What tells a vector, as it is now, from others that are alive."""
+    return id(vector), 0 if vector.is_inference() else vector._version
 
 
 def _coordinates(points: Plane) -> NDArray[np.float64]:

@@ -34,6 +34,7 @@ _HABITS = {
 }
 
 
+@torch.inference_mode(mode=False)
 def native_network(evaluator: Evaluator) -> NativeNetwork:
     """Export the model, and hand it to the core with its data.
 

@@ -95,7 +95,8 @@ class Supply:
         evaluator = self.evaluator
         if strategy.kind != "native":
             return evaluator.sums(points, strategy)
-        return self.native.sums(points, self._wanted(), evaluator.batch_norm)
+        wanted = self._wanted()  # before a network is made that could not be asked
+        return self.native.sums(points, wanted, evaluator.batch_norm)
 
     def gradients(self, points: Points, strategy: Strategy, weight: float) -> tuple[Tensor, Tensor]:
         """Losses, shape (k,), and gradients, shape (k, d), of L without its weight decay."""
