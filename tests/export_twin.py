@@ -143,7 +143,7 @@ def agreed(model: nn.Module, shape: tuple[int, ...], parameters: Any = None) -> 
         found = lowered(traced(model, rows(shape, 3)), layout, model)
     model.eval()
     theta = torch.from_numpy(layout.flatten(model))
-    for samples, point in ((1, theta), (5, theta), (4, theta + torch.randn_like(theta) / 3)):
+    for samples, point in ((1, theta), (5, theta), (4, theta + rows((len(theta),), 1)[0] / 3)):
         x = rows(shape, samples, seed=samples)
         expected = torch.func.functional_call(model, layout.unflatten(point), (x.clone(),))
         got = interpreted(found, point, x)
