@@ -72,7 +72,7 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         let width = panels * self.measure.numbers();
         let mut numbers = vec![0.0; points.count() * width];
         let order = data.iter().map(|data| data.order.as_slice()).collect();
-        if width > 0 {
+        if !numbers.is_empty() {
             install(|| match statistics {
                 Statistics::Batch => self.by_batch(points, data, &mut numbers),
                 _ if points.count() >= 2 * threads() => {

@@ -153,6 +153,15 @@ mod tests {
     }
 
     #[test]
+    fn no_points_have_no_losses() {
+        let objective = regression();
+        objective.losses(&[], &mut [], &Cancel::new()).expect("nothing to do");
+        let plane = objective.subspace(&[2.0, 1.0], &[&[1.0, 1.0]]).expect("fits");
+        plane.evaluate(&[], &mut [], &Cancel::new()).expect("nothing to do");
+        plane.gradients(&[], &mut [], &mut [], &Cancel::new()).expect("nothing to do");
+    }
+
+    #[test]
     fn a_plane_has_the_losses_and_slopes_of_its_points() {
         let objective = regression();
         let plane = objective.subspace(&[2.0, 1.0], &[&[1.0, 1.0]]).expect("fits");
