@@ -28,6 +28,7 @@ ROOMS: tuple[set[str], ...] = (
     {"assembly", "facts", "gradients", "tuning"},
     {"agreement", "products"},
     {"native_build"},
+    {"natives"},
     {"supply"},
     {"engines", "subspace"},
     {"objective"},

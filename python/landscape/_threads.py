@@ -15,10 +15,10 @@ def set_threads(count: int) -> None:
     pool, which ``torch.set_num_threads`` governs, rests while the native engine works.
 
     Args:
-        count: At least one.
+        count: From 1 to 1,024.
 
     Raises:
-        ValueError: The count is 0.
+        ValueError: The count is 0, or larger than 1,024.
         OverflowError: The count is negative.
 
     Example:

@@ -115,9 +115,10 @@ def _rounding(evaluator: Evaluator, epsilon: float) -> Found:
         targets = targets_of(batch.content)
         step = epsilon * outputs.detach().abs().clamp(min=1.0)
         slope, moved = (_slope(head, outputs.detach() + s, targets) for s in (0 * step, step))
-        signs = torch.ones_like(step)
-        signs.view(-1)[::2] = -1
-        cotangent = signs * ((moved - slope).abs() + torch.finfo(torch.float64).eps)
+        signs = torch.ones(step.numel(), dtype=step.dtype)
+        signs[::2] = -1
+        least = torch.finfo(torch.float64).eps
+        cotangent = signs.reshape(step.shape) * ((moved - slope).abs() + least)
         parts: tuple[Tensor | None, ...] = ()
         if outputs.requires_grad:  # not where only what is held reaches them
             parts = torch.autograd.grad(outputs, leaves, cotangent, allow_unused=True)

@@ -94,12 +94,14 @@ class NativeNetwork:
         batches: NDArray[np.int64] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Losses, shape (k,), and gradients, shape (k, d), of sums divided by weights."""
+        counted = weights > 0
         losses, slopes = self.network.gradients(
             _rows(points, 0, len(points)),
-            scale=1 / weights,
+            scale=np.divide(1, weights, out=np.zeros_like(weights), where=counted),
             statistics=self._statistics(policy),
             batches=batches,
         )
+        losses[~counted] = np.nan  # a mean over nothing, whose gradient is 0
         return torch.from_numpy(losses), torch.from_numpy(slopes)
 
     def curvature(

@@ -23,12 +23,13 @@ from landscape._objective.evaluate import Measurement
 from landscape._objective.facts import policy_record, sample_facts
 from landscape._objective.metrics import MetricLike, choose_metrics
 from landscape._objective.native_products import NativeHessianAtPoint
+from landscape._objective.natives import Natives
 from landscape._objective.options import check_numbers, check_option
 from landscape._objective.points import Rows
 from landscape._objective.products import HessianAtPoint
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace, as_vector
-from landscape._objective.supply import Natives, Supply
+from landscape._objective.supply import Supply
 from landscape._objective.tuning import plain_strategy
 from landscape._objective.weight_decay import WeightDecay
 from landscape._parameters import ParameterLayout

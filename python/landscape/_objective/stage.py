@@ -149,10 +149,12 @@ class Stage:
         """What changes whenever a held parameter or a buffer does, at next to no cost.
 
         A write through ``.data`` leaves no trace in a tensor's version, but does in its numbers; of
-        a long tensor some thousands are looked at.
+        a long tensor some thousands are looked at. A module that took another's place is seen, an
+        attribute that was set anew is not.
         """
+        modules = tuple((id(module), 0, 0) for module in self.model.modules())
         held = [spots[0][0][spots[0][1]] for spots in self._held]
-        return tuple(
+        return modules + tuple(
             (id(tensor), -1 if tensor.is_inference() else tensor._version, _glance(tensor))
             for tensor in (*held, *self.model.buffers())
         )

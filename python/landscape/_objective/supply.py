@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from landscape._export import Unsupported
-from landscape._objective.data import Batches
 from landscape._objective.evaluate import Evaluator, Measurement
 from landscape._objective.gradients import (
     gradients,
@@ -22,52 +20,15 @@ from landscape._objective.gradients import (
     sample_losses,
 )
 from landscape._objective.native import NativeNetwork
-from landscape._objective.native_build import native_network
 from landscape._objective.native_products import NativeHessianAtPoint
 from landscape._objective.native_sums import Sums
+from landscape._objective.natives import Natives
 from landscape._objective.points import Points
 from landscape._objective.products import HessianAtPoint
 from landscape._objective.strategy import Strategy
 from landscape._objective.weight_decay import WeightDecay
 
-__all__ = ["Natives", "Supply"]
-
-
-class Natives:
-    """The native networks of one model, one for each set of data, made when they are needed.
-
-    They are made anew when a held parameter or a buffer of the model has changed: theta is handed
-    over with every call, but what is held was exported.
-    """
-
-    def __init__(self) -> None:
-        self._held: tuple[Any, ...] = ()
-        self._made: dict[tuple[int, int], tuple[Batches, Batches, NativeNetwork | Unsupported]] = {}
-
-    def of(self, evaluator: Evaluator) -> NativeNetwork:
-        """The native network of an evaluator.
-
-        Raises:
-            Unsupported: There is none.
-        """
-        held = evaluator.stage.held_print()
-        if held != self._held:
-            self._held = held
-            self._made.clear()
-        key = (id(evaluator.batches), id(evaluator.statistics))
-        if key not in self._made:
-            made: NativeNetwork | Unsupported
-            try:
-                made = native_network(evaluator)
-            except Unsupported as reason:
-                made = reason
-            # the data are kept too, so that no others can take their place in memory
-            self._made[key] = (evaluator.batches, evaluator.statistics, made)
-        found = self._made[key][2]
-        if isinstance(found, Unsupported):
-            raise found
-        found.check(evaluator.batch_norm)
-        return found
+__all__ = ["Supply"]
 
 
 @dataclass(frozen=True)

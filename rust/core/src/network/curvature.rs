@@ -71,8 +71,8 @@ impl<T: Real> NetworkCurvature<T> {
         loss.network.pack(point, Rules::Both, &mut packed);
         let moments = loss.blocks(statistics, None)?.moments;
         let mut found = Self { loss, kind, moments, scale, point: packed, tapes: None };
-        let samples = found.loss.samples().next_multiple_of(T::LANES);
-        if found.loss.network.tape_size() * samples * size_of::<T>() <= memory {
+        let lanes: usize = found.blocks()?.iter().map(|block| block.panels() * T::LANES).sum();
+        if found.loss.network.tape_size() * lanes * size_of::<T>() <= memory {
             found.tapes = Some(install(|| found.recorded(cancel))?);
         }
         Ok(found)
@@ -108,11 +108,10 @@ impl<T: Real> NetworkCurvature<T> {
     fn tape(&self, block: &Block<'_, T>, room: &mut Room<T>) {
         self.loss.record(&self.point, block, self.moments, self.scale, room);
         if self.kind == Curvature::Hessian {
-            // A scratch vector for the gradient, which nobody wants here.
-            let mut gradient = vec![T::ZERO; self.loss.dim()];
             let pass = self.loss.pass(&self.point, block, self.moments);
-            let Tape { values, bars } = &mut room.tape;
-            self.loss.network.pull(&pass, block.inputs, values, bars, &mut gradient);
+            let Room { tape: Tape { values, bars }, unwanted, .. } = room;
+            unwanted.resize(self.loss.dim(), T::ZERO);
+            self.loss.network.pull(&pass, block.inputs, values, bars, unwanted);
         } else {
             room.tape.bars.clear();
         }

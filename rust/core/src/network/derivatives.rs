@@ -37,7 +37,10 @@ impl<T: Real> NetworkLoss<T> {
     ) -> Result<Blocks<'_, T>, Error> {
         let moments = match statistics {
             Statistics::Stored => Moments::Stored,
-            Statistics::Batch => Moments::Batch,
+            Statistics::Batch => {
+                self.check_batches()?;
+                Moments::Batch
+            }
             Statistics::Recalibrated(_) => {
                 return Err(Error::Invalid(
                     "derivatives are not defined for statistics that are re-estimated at every \

@@ -3,6 +3,8 @@
 //! A panel fills its own numbers of a table (points, panels, numbers), so that sums over the table
 //! have the same bits on any number of threads.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::error::Error;
@@ -13,8 +15,15 @@ use crate::network::layer::{Moments, Pass};
 use crate::network::loss::{NetworkLoss, Statistics};
 use crate::network::points::{Points, Rules};
 use crate::network::program::{Feed, Unfed};
-use crate::network::room::{HeadRoom, Room};
+use crate::network::room::{HeadRoom, Ready, Room};
 use crate::network::threads::{install, threads};
+
+/// Panels that a task evaluates before it turns to something else.
+const STRETCH: usize = 4;
+/// The most points that take turns.
+const TURNS: usize = 8;
+/// Bytes that their packed numbers may take.
+const TURNS_BYTES: usize = 4 << 20;
 
 /// Turns a panel's outputs into its numbers.
 pub(crate) trait Measure<T>: Sync {
@@ -63,7 +72,10 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         statistics: Statistics<'_, T>,
     ) -> Result<Table<'_>, Error> {
         let data = match statistics {
-            Statistics::Batch => self.loss.batches(),
+            Statistics::Batch => {
+                self.loss.check_batches()?;
+                self.loss.batches()
+            }
             Statistics::Stored | Statistics::Recalibrated(_) => {
                 std::slice::from_ref(&self.loss.whole)
             }
@@ -84,24 +96,44 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         Ok(Table { numbers, order, lanes: T::LANES, numbers_of_panel: self.measure.numbers() })
     }
 
-    /// Points side by side, each through all samples.
+    /// Points side by side. Those of a task take turns at each stretch of panels, so that what is
+    /// known of its products is read from a near cache by all but the first.
     fn by_point(
         &self,
         points: &dyn Points<T>,
         statistics: Statistics<'_, T>,
         numbers: &mut [f64],
     ) -> Result<(), Error> {
-        let width = numbers.len() / points.count();
-        numbers.par_chunks_mut(width).enumerate().try_for_each(|(index, numbers)| {
+        let (width, panels) = (numbers.len() / points.count(), self.loss.whole.panels());
+        let together = self.together(points.count());
+        let tasks = numbers.par_chunks_mut(width * together).enumerate();
+        tasks.try_for_each(|(task, numbers)| {
             self.loss.rooms.lend(|room| {
-                self.prepare(points, index, statistics, room)?;
-                let panels = numbers.chunks_mut(self.measure.numbers());
-                for (panel, (block, numbers)) in self.loss.whole.blocks(1).zip(panels).enumerate() {
-                    self.panel(index, panel, &block, room, numbers)?;
+                let mut ready = std::mem::take(&mut room.ready);
+                ready.resize_with(together, Ready::default);
+                for (offset, ready) in ready.iter_mut().enumerate().take(numbers.len() / width) {
+                    self.prepare(points, task * together + offset, statistics, room)?;
+                    std::mem::swap(ready, &mut room.here);
                 }
+                for first in (0..panels).step_by(STRETCH) {
+                    let stretch = first..panels.min(first + STRETCH);
+                    for (offset, numbers) in numbers.chunks_mut(width).enumerate() {
+                        std::mem::swap(&mut ready[offset], &mut room.here);
+                        self.stretch(task * together + offset, stretch.clone(), room, numbers)?;
+                        std::mem::swap(&mut ready[offset], &mut room.here);
+                    }
+                }
+                room.ready = ready;
                 Ok(())
             })
         })
+    }
+
+    /// How many points take turns: few enough for every thread to have some, and for their packed
+    /// numbers to stay in a cache.
+    fn together(&self, count: usize) -> usize {
+        let bytes = self.loss.network.forward.len() * size_of::<T>();
+        (TURNS_BYTES / bytes.max(1)).clamp(1, TURNS).min(count / (2 * threads())).max(1)
     }
 
     /// One point after the other, panels side by side.
@@ -111,22 +143,17 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         statistics: Statistics<'_, T>,
         numbers: &mut [f64],
     ) -> Result<(), Error> {
-        const SHARE: usize = 4;
         let width = numbers.len() / points.count().max(1);
         let mut ready = Room::default();
         for (index, numbers) in numbers.chunks_mut(width).enumerate() {
             self.prepare(points, index, statistics, &mut ready)?;
-            let (point, derived) = (&ready.point, &ready.derived);
-            let shares = numbers.par_chunks_mut(SHARE * self.measure.numbers()).enumerate();
-            shares.try_for_each(|(share, numbers)| {
+            let tasks = numbers.par_chunks_mut(STRETCH * self.measure.numbers()).enumerate();
+            tasks.try_for_each(|(task, numbers)| {
                 self.loss.rooms.lend(|room| {
-                    room.point.clone_from(point);
-                    room.derived.clone_from(derived);
-                    let panels = numbers.chunks_mut(self.measure.numbers()).enumerate();
-                    for (offset, numbers) in panels {
-                        let panel = share * SHARE + offset;
-                        let block = self.loss.whole.block(panel, 1);
-                        self.panel(index, panel, &block, room, numbers)?;
+                    room.here.clone_from(&ready.here);
+                    for (offset, numbers) in numbers.chunks_mut(self.measure.numbers()).enumerate()
+                    {
+                        self.panel(index, task * STRETCH + offset, room, numbers)?;
                     }
                     Ok(())
                 })
@@ -154,12 +181,13 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         tasks.into_par_iter().try_for_each(|(index, batch, numbers)| {
             self.cancel.check()?;
             self.loss.rooms.lend(|room| {
-                points.pack(index, Rules::Forward, &mut room.point);
-                let Room { point, values, head, .. } = room;
+                points.pack(index, Rules::Forward, &mut room.here.point);
+                let Room { here, values, head, .. } = room;
+                let point = &here.point;
                 let block = batch.block(0, batch.panels());
                 let pass = self.loss.pass(point, &block, Moments::Batch);
                 let network = &self.loss.network;
-                network.run_through(&pass, block.inputs, values, |_, _| ());
+                network.run_through(&pass, block.inputs, values, self.cancel, |_, _| ())?;
                 let outputs = network.output_of(block.inputs, values);
                 let size = outputs.len() / block.panels();
                 let panels = outputs.chunks_exact(size).zip(block.samples.chunks(T::LANES));
@@ -181,29 +209,44 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         statistics: Statistics<'_, T>,
         room: &mut Room<T>,
     ) -> Result<(), Error> {
-        points.pack(index, Rules::Forward, &mut room.point);
+        points.pack(index, Rules::Forward, &mut room.here.point);
         if let Statistics::Recalibrated(source) = statistics {
             source.recalibrate(room, self.cancel)?;
         }
-        let Room { point, derived, .. } = room;
+        let Ready { point, derived } = &mut room.here;
         self.loss.program.derive(&self.loss.network, &point.forward, derived);
         Ok(())
     }
 
-    /// The numbers of one panel at a point that is packed.
+    /// The numbers of some panels, among those of all, at the point that is ready.
+    fn stretch(
+        &self,
+        index: usize,
+        panels: Range<usize>,
+        room: &mut Room<T>,
+        numbers: &mut [f64],
+    ) -> Result<(), Error> {
+        let count = self.measure.numbers();
+        panels.into_iter().try_for_each(|panel| {
+            self.panel(index, panel, room, &mut numbers[panel * count..][..count])
+        })
+    }
+
+    /// The numbers of one panel at the point that is ready.
     fn panel(
         &self,
         index: usize,
         panel: usize,
-        block: &Block<'_, T>,
         room: &mut Room<T>,
         numbers: &mut [f64],
     ) -> Result<(), Error> {
         self.cancel.check()?;
-        let Room { point, derived, bench, head, .. } = room;
-        let pass = self.loss.pass(point, block, Moments::Stored);
+        let Room { here, bench, head, .. } = room;
+        let block = self.loss.whole.block(panel, 1);
+        let pass = self.loss.pass(&here.point, &block, Moments::Stored);
         let (network, feed) = (&self.loss.network, self.known.at(index, panel));
-        let outputs = self.loss.program.run(network, &pass, derived, block.inputs, &feed, bench);
+        let program = &self.loss.program;
+        let outputs = program.run(network, &pass, &here.derived, block.inputs, &feed, bench);
         self.measure.fill(outputs, block.samples, head, numbers);
         Ok(())
     }

@@ -113,6 +113,24 @@ impl<T: Real> NetworkLoss<T> {
         self.network.tape_size()
     }
 
+    /// Whether every batch has more than one value per channel of every batch norm: the variance
+    /// of a single one is unknown.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a batch has not.
+    pub(crate) fn check_batches(&self) -> Result<(), Error> {
+        let smallest = self.batches().iter().map(|batch| batch.order.len()).min().unwrap_or(0);
+        let norms = self.network.nodes.iter().filter_map(|node| node.layer.as_normalisation());
+        for norm in norms {
+            require!(
+                norm.count(smallest) != 1,
+                "got a batch with one value per channel, whose variance is unknown; pass larger \
+                 batches"
+            );
+        }
+        Ok(())
+    }
+
     /// The batches of the fixed split, each from a panel of its own.
     pub(crate) fn batches(&self) -> &[Data<T>] {
         self.batches.get_or_init(|| {

@@ -77,7 +77,7 @@ impl<T: Real> Objective<T> for NetworkObjective<T> {
         origin: &[T],
         basis: &[&[T]],
     ) -> Result<Box<dyn Subspace + 'a>, Error> {
-        let plane = NetworkPlane::new(Arc::clone(&self.loss), origin, basis)?;
+        let plane = NetworkPlane::new(Arc::clone(&self.loss), origin, basis, &Cancel::new())?;
         let host = HostSubspace::new(self, origin, basis)?;
         Ok(Box::new(Restricted { scale: self.scale, plane, host }))
     }

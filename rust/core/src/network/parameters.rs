@@ -83,6 +83,12 @@ impl Gather {
         self.reserve((tensor.start..tensor.start + tensor.len()).map(Some))
     }
 
+    /// The number of packed entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sources.len()
+    }
+
     /// Packs the point (θ, held). A direction has nothing held: pass an empty slice for zeros.
     pub fn pack<T: Real>(&self, theta: &[T], held: &[T], out: &mut Vec<T>) {
         let entry = |source: u32| match source as usize {

@@ -32,6 +32,10 @@ pub struct NetworkPlane<T> {
     loss: Arc<NetworkLoss<T>>,
     frame: Frame<T>,
     products: Vec<Option<Products<T>>>,
+    /// The entries of a packed point that are read where the products are known.
+    needed: Vec<Range<usize>>,
+    /// All entries.
+    all: Range<usize>,
 }
 
 /// What one product makes of the data, for the origin and each basis vector.
@@ -46,8 +50,14 @@ impl<T: Real> NetworkPlane<T> {
     /// The subspace through `origin` along `basis`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the basis is empty or a vector is not of length dim.
-    pub fn new(loss: Arc<NetworkLoss<T>>, origin: &[T], basis: &[&[T]]) -> Result<Self, Error> {
+    /// [`Error::Invalid`] when the basis is empty or a vector is not of length dim;
+    /// [`Error::Cancelled`] on request.
+    pub fn new(
+        loss: Arc<NetworkLoss<T>>,
+        origin: &[T],
+        basis: &[&[T]],
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
         require!(!basis.is_empty(), "got no directions; pass at least one");
         for vector in std::iter::once(&origin).chain(basis) {
             require!(
@@ -58,8 +68,10 @@ impl<T: Real> NetworkPlane<T> {
             );
         }
         let frame = Frame::new(&loss.network, origin, basis, Rules::Forward);
-        let products = install(|| products(&loss, &frame));
-        Ok(Self { loss, frame, products })
+        let products = install(|| products(&loss, &frame, cancel))?;
+        let size = frame.vectors().next().map_or(0, |origin| origin.forward.len());
+        let needed = needed(&loss, &products, size);
+        Ok(Self { loss, frame, products, needed, all: 0..size })
     }
 
     /// The number of coordinates.
@@ -80,7 +92,7 @@ impl<T: Real> NetworkPlane<T> {
         cancel: &Cancel,
         out: &mut [f64],
     ) -> Result<(), Error> {
-        let points = Coordinates::new(&self.frame, self.loss.isa, coords);
+        let points = self.points(coords, statistics);
         let measure = Columns::new(&self.loss, columns);
         let known = Combined { plane: self, points: &points };
         let evaluation = Evaluation { loss: &self.loss, measure: &measure, known: &known, cancel };
@@ -99,7 +111,7 @@ impl<T: Real> NetworkPlane<T> {
         cancel: &Cancel,
         out: &mut [f64],
     ) -> Result<(), Error> {
-        let points = Coordinates::new(&self.frame, self.loss.isa, coords);
+        let points = self.points(coords, statistics);
         let known = Combined { plane: self, points: &points };
         let measure = PerSample::new(&self.loss);
         let evaluation = Evaluation { loss: &self.loss, measure: &measure, known: &known, cancel };
@@ -108,8 +120,42 @@ impl<T: Real> NetworkPlane<T> {
     }
 }
 
+impl<T: Real> NetworkPlane<T> {
+    /// Points by their coordinates. Batch statistics come from passes that know no products.
+    fn points<'a>(
+        &'a self,
+        coords: &'a [f64],
+        statistics: Statistics<'_, T>,
+    ) -> Coordinates<'a, T> {
+        let needed = match statistics {
+            Statistics::Stored => &self.needed[..],
+            Statistics::Batch | Statistics::Recalibrated(_) => std::slice::from_ref(&self.all),
+        };
+        Coordinates::new(&self.frame, self.loss.isa, coords, needed)
+    }
+}
+
+/// What lies between the weights of the products that are known.
+fn needed<T: Real>(
+    loss: &NetworkLoss<T>,
+    products: &[Option<Products<T>>],
+    size: usize,
+) -> Vec<Range<usize>> {
+    let fed = loss.program.fed(&loss.network).zip(products);
+    let mut known: Vec<_> =
+        fed.filter_map(|(product, known)| known.as_ref().map(|_| product.weights())).collect();
+    known.sort_by_key(|weights| weights.start);
+    let starts = std::iter::once(0).chain(known.iter().map(|weights| weights.end));
+    let ends = known.iter().map(|weights| weights.start).chain(std::iter::once(size));
+    starts.zip(ends).map(|(start, end)| start..end).filter(|range| !range.is_empty()).collect()
+}
+
 /// The products that are worth knowing beforehand.
-fn products<T: Real>(loss: &NetworkLoss<T>, frame: &Frame<T>) -> Vec<Option<Products<T>>> {
+fn products<T: Real>(
+    loss: &NetworkLoss<T>,
+    frame: &Frame<T>,
+    cancel: &Cancel,
+) -> Result<Vec<Option<Products<T>>>, Error> {
     let vectors = frame.dim() + 1;
     let mut kept = 0;
     let fed = loss.program.fed(&loss.network).map(|product| {
@@ -120,7 +166,11 @@ fn products<T: Real>(loss: &NetworkLoss<T>, frame: &Frame<T>) -> Vec<Option<Prod
         let worth = if bytes <= CACHED { 8 } else { 24 };
         let known = product.depth() >= worth * vectors && kept + bytes <= KEPT;
         kept += if known { bytes } else { 0 };
-        known.then(|| Products { values: multiplied(loss, frame, product, size), size })
+        if !known {
+            return Ok(None);
+        }
+        let values = multiplied(loss, frame, product, size, cancel)?;
+        Ok(Some(Products { values, size }))
     });
     fed.collect()
 }
@@ -130,18 +180,21 @@ fn multiplied<T: Real>(
     frame: &Frame<T>,
     product: &Product<T>,
     size: usize,
-) -> Vec<T> {
+    cancel: &Cancel,
+) -> Result<Vec<T>, Error> {
     let vectors = frame.dim() + 1;
     let mut values = vec![T::ZERO; loss.whole.panels() * vectors * size];
     let finish = Finish::Store { scale: None, shift: None, residual: None, relu: Rectify::None };
-    values.par_chunks_mut(vectors * size).enumerate().for_each(|(panel, values)| {
+    values.par_chunks_mut(vectors * size).enumerate().try_for_each(|(panel, values)| {
+        cancel.check()?;
         let block = loss.whole.block(panel, 1);
         for (packed, values) in frame.vectors().zip(values.chunks_exact_mut(size)) {
             let pass = loss.pass(packed, &block, Moments::Stored);
             product.multiply(&pass, &packed.forward, block.inputs, &finish, values);
         }
-    });
-    values
+        Ok::<_, Error>(())
+    })?;
+    Ok(values)
 }
 
 /// The plane's products at its points.

@@ -1,5 +1,7 @@
 //! Parameter vectors as networks take them: given in full, or by their coordinates in a subspace.
 
+use std::ops::Range;
+
 use crate::error::{Error, require};
 use crate::network::graph::Network;
 use crate::network::kernel::{Isa, Real};
@@ -108,12 +110,19 @@ pub(crate) struct Coordinates<'a, T> {
     frame: &'a Frame<T>,
     isa: Isa,
     coords: &'a [f64],
+    /// The entries of a packed point that somebody reads.
+    needed: &'a [Range<usize>],
 }
 
 impl<'a, T: Real> Coordinates<'a, T> {
-    /// The points of coordinates of shape (k, m).
-    pub fn new(frame: &'a Frame<T>, isa: Isa, coords: &'a [f64]) -> Self {
-        Self { frame, isa, coords }
+    /// The points of coordinates of shape (k, m), packed for the forward rules as far as needed.
+    pub fn new(
+        frame: &'a Frame<T>,
+        isa: Isa,
+        coords: &'a [f64],
+        needed: &'a [Range<usize>],
+    ) -> Self {
+        Self { frame, isa, coords, needed }
     }
 
     /// The coordinates of a point.
@@ -127,27 +136,26 @@ impl<T: Real> Points<T> for Coordinates<'_, T> {
         self.coords.len() / self.frame.dim()
     }
 
-    fn pack(&self, index: usize, rules: Rules, out: &mut Packed<T>) {
+    /// A plane has values alone: there is nothing to pack for the adjoint rules.
+    fn pack(&self, index: usize, _: Rules, out: &mut Packed<T>) {
         let coords = self.at(index);
-        let forward = self.frame.vectors().map(|packed| packed.forward.as_slice());
-        combine(self.isa, forward, coords, &mut out.forward);
         out.backward.clear();
-        if rules == Rules::Both {
-            let backward = self.frame.vectors().map(|packed| packed.backward.as_slice());
-            combine(self.isa, backward, coords, &mut out.backward);
+        out.forward.resize(self.frame.origin.forward.len(), T::ZERO);
+        for needed in self.needed {
+            let vectors = self.frame.vectors().map(|packed| &packed.forward[needed.clone()]);
+            combine(self.isa, vectors, coords, &mut out.forward[needed.clone()]);
         }
     }
 }
 
 /// The first vector plus the others times the coordinates.
-pub(crate) fn combine<'a, T: Real>(
+fn combine<'a, T: Real>(
     isa: Isa,
     mut vectors: impl Iterator<Item = &'a [T]>,
     coords: &[f64],
-    out: &mut Vec<T>,
+    out: &mut [T],
 ) {
-    out.clear();
-    out.extend_from_slice(vectors.next().unwrap_or_default());
+    out.copy_from_slice(vectors.next().unwrap_or_default());
     for (vector, &coord) in vectors.zip(coords) {
         let coord = T::narrow(coord);
         isa.run(

@@ -1,6 +1,6 @@
 //! Running statistics re-estimated at a point.
 
-use crate::error::{Error, require};
+use crate::error::Error;
 use crate::monitor::Cancel;
 use crate::network::kernel::Real;
 use crate::network::layer::Moments;
@@ -12,19 +12,19 @@ impl<T: Real> NetworkLoss<T> {
     /// unbiased variances of the batches, averaged with their sizes as weights, where every layer
     /// before normalises by the batch as well.
     pub(crate) fn recalibrate(&self, room: &mut Room<T>, cancel: &Cancel) -> Result<(), Error> {
+        self.check_batches()?;
         let mut sums: Vec<Vec<(f64, f64)>> = Vec::new();
         let mut total = 0.0;
-        let Room { point, values, .. } = room;
+        let Room { here, values, .. } = room;
+        let point = &mut here.point;
         for batch in self.batches() {
-            cancel.check()?;
             let block = batch.block(0, batch.panels());
             let pass = self.pass(point, &block, Moments::Batch);
             let weight = block.samples.len() as f64;
-            let (mut layer, mut lonely) = (0, false);
-            self.network.run_through(&pass, block.inputs, values, |node, x| {
+            let mut layer = 0;
+            self.network.run_through(&pass, block.inputs, values, cancel, |node, x| {
                 let Some(norm) = node.layer.as_normalisation() else { return };
                 let count = norm.count(block.samples.len());
-                lonely |= count < 2;
                 let unbiased = count as f64 / (count as f64 - 1.0);
                 if sums.len() == layer {
                     sums.push(vec![(0.0, 0.0); norm.channels()]);
@@ -36,12 +36,7 @@ impl<T: Real> NetworkLoss<T> {
                     sum.1 += weight * variance * unbiased;
                 }
                 layer += 1;
-            });
-            require!(
-                !lonely,
-                "got a batch with one value per channel, whose variance is unknown; pass larger \
-                 batches"
-            );
+            })?;
             total += weight;
         }
         let norms = self.network.nodes.iter().filter_map(|node| node.layer.as_normalisation());

@@ -8,9 +8,10 @@ use crate::network::tape::{Along, Rooms, Tape};
 /// Buffers of a thread.
 #[derive(Default)]
 pub(crate) struct Room<T> {
-    /// A packed point, and what the program derives from it.
-    pub point: Packed<T>,
-    pub derived: Vec<T>,
+    /// The point that is evaluated.
+    pub here: Ready<T>,
+    /// Points that are evaluated in turns.
+    pub ready: Vec<Ready<T>>,
     /// Values of a panel in a program.
     pub bench: Bench<T>,
     /// Values of a batch that is normalised by itself.
@@ -23,6 +24,15 @@ pub(crate) struct Room<T> {
     pub head: HeadRoom,
     /// Derivatives by a block's outputs.
     pub slopes: Vec<T>,
+    /// A gradient that comes along and that nobody reads.
+    pub unwanted: Vec<T>,
+}
+
+/// A packed point, and what a program derives from it.
+#[derive(Clone, Default)]
+pub(crate) struct Ready<T> {
+    pub point: Packed<T>,
+    pub derived: Vec<T>,
 }
 
 /// Buffers for a panel's outputs in f64.

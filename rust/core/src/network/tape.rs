@@ -4,6 +4,8 @@
 
 use smallvec::SmallVec;
 
+use crate::error::Error;
+use crate::monitor::Cancel;
 use crate::network::graph::{Network, Node};
 use crate::network::kernel::Real;
 use crate::network::layer::{Pass, Primal, Tangent};
@@ -49,12 +51,14 @@ impl<T: Real> Network<T> {
         pass: &Pass<'_, T>,
         input: &[T],
         values: &mut Rooms<T>,
+        cancel: &Cancel,
         mut look: impl FnMut(&Node<T>, &[&[T]]),
-    ) {
+    ) -> Result<(), Error> {
         values.resize_with(self.shapes.len(), Vec::new);
         let last = self.last_uses();
         let mut spare: Vec<Vec<T>> = values.iter_mut().map(std::mem::take).collect();
         for (index, node) in self.nodes.iter().enumerate() {
+            cancel.check()?;
             let size = self.shapes[index + 1].features() * T::LANES * pass.panels;
             let mut y = spare.pop().unwrap_or_default();
             y.resize(size, T::ZERO);
@@ -70,6 +74,7 @@ impl<T: Real> Network<T> {
                 }
             }
         }
+        Ok(())
     }
 
     /// The network's output, after a run.

@@ -9,12 +9,15 @@ use crate::error::{Error, require};
 /// The pool that was asked for; rayon's own, which obeys `RAYON_NUM_THREADS`, without one.
 static CHOSEN: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
 
+/// More threads than any machine has use for.
+const LARGEST: usize = 1024;
+
 /// Evaluates networks on so many threads from now on. Results do not depend on it.
 ///
 /// # Errors
-/// [`Error::Invalid`] for no threads, [`Error::Supplier`] when the system refuses to make them.
+/// [`Error::Invalid`] for no threads or more than 1,024, [`Error::Supplier`] when the system refuses to make them.
 pub fn set_threads(count: usize) -> Result<(), Error> {
-    require!(count > 0, "got 0 threads; pass at least one");
+    require!((1..=LARGEST).contains(&count), "got {count} threads; pass from 1 to {LARGEST}");
     let pool = ThreadPoolBuilder::new().num_threads(count).build().map_err(Error::supplier)?;
     *CHOSEN.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(pool));
     Ok(())

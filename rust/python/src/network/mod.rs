@@ -225,6 +225,9 @@ fn parsed(columns: &str) -> PyResult<Vec<Column>> {
             "got the column {letter:?}; pass some of l (loss), h (hits), q (squares), x (cross)"
         ))),
     };
+    if columns.is_empty() {
+        return Err(PyValueError::new_err("got no columns; pass at least one"));
+    }
     columns.chars().map(column).collect()
 }
 

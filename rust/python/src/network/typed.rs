@@ -18,7 +18,9 @@ use crate::gate;
 use crate::network::interface::{Asked, TypedCurvature, TypedNetwork, TypedPlane};
 
 /// Multiply-adds that take a few milliseconds: shorter work is not worth a thread that watches.
-const SHORT: usize = 1 << 28;
+const SHORT: usize = 1 << 27;
+/// Multiply-adds that any value may take to compute, and its derivatives: a function is no product.
+const VALUE: usize = 32;
 
 /// Runs short work at once, and long work where Ctrl-C can stop it.
 fn run<T: Send>(
@@ -102,7 +104,16 @@ where
 }
 
 fn cost<T: Real>(loss: &NetworkLoss<T>, points: usize) -> usize {
-    loss.operations().saturating_mul(loss.samples()).saturating_mul(points)
+    let sample = loss.operations() + VALUE * loss.tape_size();
+    sample.saturating_mul(loss.samples()).saturating_mul(points)
+}
+
+/// The same where statistics may come from other data.
+fn cost_with<T: Real>(loss: &NetworkLoss<T>, points: usize, asked: &Asked) -> usize {
+    match asked {
+        Asked::Recalibrated(_) => usize::MAX,
+        Asked::Stored | Asked::Batch => cost(loss, points),
+    }
 }
 
 impl<T: Real + Element> TypedNetwork for Typed<T> {
@@ -137,7 +148,7 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         let (rows, points) = (points.dims()[0], points.as_slice()?);
         let statistics = asked.typed()?;
         let mut out = vec![0.0; rows * columns.len()];
-        let out = run(py, self.cost(rows), |cancel| {
+        let out = run(py, cost_with(&self.0, rows, asked), |cancel| {
             self.0.sums(points, columns, statistics, cancel, &mut out)?;
             Ok(out)
         })?;
@@ -154,7 +165,7 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         let (rows, points) = (points.dims()[0], points.as_slice()?);
         let statistics = asked.typed()?;
         let mut out = vec![0.0; rows * self.samples()];
-        let out = run(py, self.cost(rows), |cancel| {
+        let out = run(py, cost_with(&self.0, rows, asked), |cancel| {
             self.0.sample_losses(points, statistics, cancel, &mut out)?;
             Ok(out)
         })?;
@@ -195,7 +206,9 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         let origin = origin.as_slice()?;
         let basis = basis.iter().map(|v| Ok(v.as_slice()?)).collect::<PyResult<Vec<_>>>()?;
         let loss = Arc::clone(&self.0);
-        let plane = gate::enter(py, || NetworkPlane::new(loss, origin, &basis))?;
+        let plane = run(py, self.cost(basis.len() + 1), |cancel| {
+            NetworkPlane::new(loss, origin, &basis, cancel)
+        })?;
         Ok(Box::new(Plane { loss: Arc::clone(&self.0), plane }))
     }
 
@@ -234,7 +247,7 @@ impl<T: Real + Element> TypedPlane for Plane<T> {
         let rows = coords.len() / self.plane.dim();
         let statistics = asked.typed()?;
         let mut out = vec![0.0; rows * columns.len()];
-        let out = run(py, cost(&self.loss, rows), |cancel| {
+        let out = run(py, cost_with(&self.loss, rows, asked), |cancel| {
             self.plane.sums(&coords, columns, statistics, cancel, &mut out)?;
             Ok(out)
         })?;
@@ -251,7 +264,7 @@ impl<T: Real + Element> TypedPlane for Plane<T> {
         let rows = coords.len() / self.plane.dim();
         let statistics = asked.typed()?;
         let mut out = vec![0.0; rows * self.loss.samples()];
-        let out = run(py, cost(&self.loss, rows), |cancel| {
+        let out = run(py, cost_with(&self.loss, rows, asked), |cancel| {
             self.plane.sample_losses(&coords, statistics, cancel, &mut out)?;
             Ok(out)
         })?;

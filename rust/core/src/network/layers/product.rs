@@ -82,6 +82,11 @@ impl<T: Real> Product<T> {
         self.groups * self.packing.rows() * self.packing.inner() * pairs
     }
 
+    /// Where the weights lie in a packed point.
+    pub fn weights(&self) -> Range<usize> {
+        self.weights.clone()
+    }
+
     /// Terms of one sum.
     pub fn depth(&self) -> usize {
         self.packing.inner() * self.packing.taps()

@@ -1,0 +1,103 @@
+"""What happens to native networks besides evaluation: copies, threads, other data, odd memory."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import landscape
+from landscape._objective.natives import Natives
+
+
+def case() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
+    """A small classifier."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Linear(4, 6), nn.LeakyReLU(), nn.Linear(6, 3))
+    return model, (torch.randn(20, 4), torch.randint(0, 3, (20,)))
+
+
+def test_copies_make_networks_of_their_own() -> None:
+    model, data = case()
+    objective = landscape.Objective(model, data, engine="native")
+    expected = objective.loss()
+    assert copy.deepcopy(objective).loss() == expected
+    assert pickle.loads(pickle.dumps(Natives())) is not None
+
+
+def test_several_threads_may_build_at_once() -> None:
+    streams = (sys.stdout, sys.stderr)
+
+    def loss(_: int) -> float:
+        model, data = case()
+        return landscape.Objective(model, data, engine="native").loss()
+
+    model, data = case()
+    objective = landscape.Objective(model, data, engine="native")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: objective.on(data).loss(), range(8)))
+    assert set(found) == {objective.loss()}
+    assert (sys.stdout, sys.stderr) == streams
+    assert loss(0) == objective.loss()
+
+
+def test_networks_of_data_that_were_used_long_ago_are_let_go() -> None:
+    model, data = case()
+    objective = landscape.Objective(model, data, engine="native")
+    for seed in range(6):
+        other = torch.randn(9, 4, generator=torch.Generator().manual_seed(seed))
+        objective.on((other, torch.zeros(9, dtype=torch.long))).loss()
+    assert len(objective._natives._made) <= 3
+    assert objective.loss() == landscape.Objective(model, data, engine="native").loss()
+
+
+def test_a_module_that_took_anothers_place_is_seen() -> None:
+    model, data = case()
+    objective = landscape.Objective(model, data, engine="native")
+    before = objective.loss()
+    assert isinstance(model, nn.Sequential)
+    model[1] = nn.Tanh()
+    fresh = landscape.Objective(model, data, engine="native").loss()
+    assert objective.loss() == fresh != before
+
+
+def test_channels_last_images_with_outputs_at_positions() -> None:
+    torch.manual_seed(6)
+    model = nn.Conv2d(2, 3, 3, padding=1)
+    images = torch.randn(4, 2, 5, 5).contiguous(memory_format=torch.channels_last)
+    data = (images, torch.randint(0, 3, (4, 5, 5)))
+    native, by_torch = (
+        landscape.Objective(model, data, engine=engine).loss() for engine in ("native", "torch")
+    )
+    assert native == pytest.approx(by_torch, rel=1e-6)
+
+
+def test_a_batch_whose_targets_are_all_ignored() -> None:
+    model, (inputs, targets) = case()
+    targets[:5] = -100
+    found = {}
+    for engine in ("native", "torch"):
+        objective = landscape.Objective(model, (inputs, targets), engine=engine, batch_size=5)
+        rows = np.concatenate([objective.theta[None]] * objective.batches)
+        batches = range(objective.batches)
+        found[engine] = objective.gradients_on(rows, list(batches))
+    for native, by_torch in zip(found["native"], found["torch"], strict=True):
+        np.testing.assert_allclose(native, by_torch, rtol=1e-4, atol=1e-7)
+
+
+def test_a_batch_of_one_value_has_no_variance() -> None:
+    torch.manual_seed(7)
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    data = (torch.randn(5, 4), torch.randint(0, 2, (5,)))
+    for engine in ("native", "torch"):
+        objective = landscape.Objective(
+            model, data, engine=engine, batch_norm="batch", batch_size=2
+        )
+        with pytest.raises(ValueError, match=r"value per channel|more than 1 value"):
+            objective.loss()
