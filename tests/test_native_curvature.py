@@ -34,7 +34,9 @@ def jacobian(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     """J, shape (samples, outputs, d)."""
     outputs, leaves = model(inputs), list(model.parameters())
     rows = [
-        torch.cat([part.flatten() for part in torch.autograd.grad(number, leaves, retain_graph=True)])
+        torch.cat(
+            [part.flatten() for part in torch.autograd.grad(number, leaves, retain_graph=True)]
+        )
         for number in outputs.flatten()
     ]
     return torch.stack(rows).reshape(*outputs.shape, -1)
