@@ -64,7 +64,7 @@ fn seconds(mut work: impl FnMut()) -> f64 {
 }
 
 fn numbers<T: Real>(count: usize) -> Vec<T> {
-    (0..count).map(|i| T::from_f64((i % 17) as f64 / 17.0 - 0.4)).collect()
+    (0..count).map(|i| T::narrow((i % 17) as f64 / 17.0 - 0.4)).collect()
 }
 
 /// GFLOP/s of f64 multiply-adds that neither leave the registers nor wait for each other.
@@ -140,7 +140,7 @@ fn functions<T: Real>(isa: Isa) {
         ("erf", erf),
         ("softplus", softplus),
     ];
-    let start: Vec<T> = (1..=VALUES).map(|i| T::from_f64(i as f64 / VALUES as f64)).collect();
+    let start: Vec<T> = (1..=VALUES).map(|i| T::narrow(i as f64 / VALUES as f64)).collect();
     let mut values = start.clone();
     let mut time = |function: fn(Isa, &mut [T])| {
         seconds(|| {

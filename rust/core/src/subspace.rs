@@ -6,6 +6,25 @@ use crate::objective::{Objective, Subspace};
 use crate::scalar::Scalar;
 use crate::vector::{combine, dot};
 
+/// # Errors
+/// [`Error::Invalid`] when the basis is empty or a vector is not of `what`'s length dim.
+pub(crate) fn check_frame<S>(
+    what: &str,
+    dim: usize,
+    origin: &[S],
+    basis: &[&[S]],
+) -> Result<(), Error> {
+    require!(!basis.is_empty(), "got no directions; pass at least one");
+    for vector in std::iter::once(&origin).chain(basis) {
+        require!(
+            vector.len() == dim,
+            "got a vector of {} entries for {what} of {dim} parameters; pass {dim}",
+            vector.len()
+        );
+    }
+    Ok(())
+}
+
 /// The subspace of an objective whose points live in host memory: it forms θ(c), rounded once to S.
 ///
 /// One copy of the origin and each basis vector, and one vector a point of the chunk.
@@ -25,17 +44,9 @@ impl<'a, S: Scalar> HostSubspace<'a, S> {
         origin: &[S],
         basis: &[&[S]],
     ) -> Result<Self, Error> {
-        require!(!basis.is_empty(), "got no directions; pass at least one");
-        let frame = [&[origin], basis].concat();
-        for vector in &frame {
-            require!(
-                vector.len() == objective.dim(),
-                "got a vector of {} entries for an objective of {} parameters; pass {1}",
-                vector.len(),
-                objective.dim()
-            );
-        }
-        Ok(Self { objective, frame: frame.into_iter().map(<[S]>::to_vec).collect() })
+        check_frame("an objective", objective.dim(), origin, basis)?;
+        let frame = [&[origin], basis].concat().into_iter().map(<[S]>::to_vec).collect();
+        Ok(Self { objective, frame })
     }
 
     fn points(&self, coords: &[f64]) -> Result<Vec<S>, Error> {

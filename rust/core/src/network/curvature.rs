@@ -78,6 +78,12 @@ impl<T: Real> NetworkCurvature<T> {
         Ok(found)
     }
 
+    /// The loss that is curved.
+    #[must_use]
+    pub fn loss(&self) -> &NetworkLoss<T> {
+        &self.loss
+    }
+
     /// Whether values and derivatives are kept between products.
     #[must_use]
     pub fn retained(&self) -> bool {

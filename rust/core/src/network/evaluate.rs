@@ -9,13 +9,14 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::monitor::Cancel;
-use crate::network::data::{Block, Data};
+use crate::network::data::Data;
 use crate::network::kernel::Real;
-use crate::network::layer::{Moments, Pass};
+use crate::network::layer::Moments;
 use crate::network::loss::{NetworkLoss, Statistics};
-use crate::network::points::{Points, Rules};
+use crate::network::points::Points;
 use crate::network::program::{Feed, Unfed};
 use crate::network::room::{HeadRoom, Ready, Room};
+use crate::network::table::Table;
 use crate::network::threads::{install, threads};
 
 /// Panels that a task evaluates before it turns to something else.
@@ -112,15 +113,13 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
                 let mut ready = std::mem::take(&mut room.ready);
                 ready.resize_with(together, Ready::default);
                 for (offset, ready) in ready.iter_mut().enumerate().take(numbers.len() / width) {
-                    self.prepare(points, task * together + offset, statistics, room)?;
-                    std::mem::swap(ready, &mut room.here);
+                    self.prepare(points, task * together + offset, statistics, ready, room)?;
                 }
                 for first in (0..panels).step_by(STRETCH) {
                     let stretch = first..panels.min(first + STRETCH);
                     for (offset, numbers) in numbers.chunks_mut(width).enumerate() {
-                        std::mem::swap(&mut ready[offset], &mut room.here);
-                        self.stretch(task * together + offset, stretch.clone(), room, numbers)?;
-                        std::mem::swap(&mut ready[offset], &mut room.here);
+                        let here = (task * together + offset, &ready[offset]);
+                        self.stretch(here, stretch.clone(), room, numbers)?;
                     }
                 }
                 room.ready = ready;
@@ -143,17 +142,17 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         statistics: Statistics<'_, T>,
         numbers: &mut [f64],
     ) -> Result<(), Error> {
-        let width = numbers.len() / points.count().max(1);
-        let mut ready = Room::default();
+        let (count, width) = (self.measure.numbers(), numbers.len() / points.count().max(1));
+        let mut ready = Ready::default();
         for (index, numbers) in numbers.chunks_mut(width).enumerate() {
-            self.prepare(points, index, statistics, &mut ready)?;
-            let tasks = numbers.par_chunks_mut(STRETCH * self.measure.numbers()).enumerate();
+            self.loss
+                .rooms
+                .lend(|room| self.prepare(points, index, statistics, &mut ready, room))?;
+            let tasks = numbers.par_chunks_mut(STRETCH * count).enumerate();
             tasks.try_for_each(|(task, numbers)| {
                 self.loss.rooms.lend(|room| {
-                    room.here.clone_from(&ready.here);
-                    for (offset, numbers) in numbers.chunks_mut(self.measure.numbers()).enumerate()
-                    {
-                        self.panel(index, task * STRETCH + offset, room, numbers)?;
+                    for (offset, numbers) in numbers.chunks_mut(count).enumerate() {
+                        self.panel((index, &ready), task * STRETCH + offset, room, numbers)?;
                     }
                     Ok(())
                 })
@@ -181,9 +180,8 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         tasks.into_par_iter().try_for_each(|(index, batch, numbers)| {
             self.cancel.check()?;
             self.loss.rooms.lend(|room| {
-                points.pack(index, Rules::Forward, &mut room.here.point);
-                let Room { here, values, head, .. } = room;
-                let point = &here.point;
+                let Room { point, values, head, .. } = room;
+                points.pack(index, point);
                 let block = batch.block(0, batch.panels());
                 let pass = self.loss.pass(point, &block, Moments::Batch);
                 let network = &self.loss.network;
@@ -207,108 +205,48 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         points: &dyn Points<T>,
         index: usize,
         statistics: Statistics<'_, T>,
+        ready: &mut Ready<T>,
         room: &mut Room<T>,
     ) -> Result<(), Error> {
-        points.pack(index, Rules::Forward, &mut room.here.point);
+        let Ready { point, derived } = ready;
+        points.pack(index, point);
         if let Statistics::Recalibrated(source) = statistics {
-            source.recalibrate(room, self.cancel)?;
+            source.recalibrate(point, &mut room.values, self.cancel)?;
         }
-        let Ready { point, derived } = &mut room.here;
         self.loss.program.derive(&self.loss.network, &point.forward, derived);
         Ok(())
     }
 
-    /// The numbers of some panels, among those of all, at the point that is ready.
+    /// The numbers of some panels, among those of all, at a point.
     fn stretch(
         &self,
-        index: usize,
+        here: (usize, &Ready<T>),
         panels: Range<usize>,
         room: &mut Room<T>,
         numbers: &mut [f64],
     ) -> Result<(), Error> {
         let count = self.measure.numbers();
         panels.into_iter().try_for_each(|panel| {
-            self.panel(index, panel, room, &mut numbers[panel * count..][..count])
+            self.panel(here, panel, room, &mut numbers[panel * count..][..count])
         })
     }
 
-    /// The numbers of one panel at the point that is ready.
+    /// The numbers of one panel at a point.
     fn panel(
         &self,
-        index: usize,
+        (index, ready): (usize, &Ready<T>),
         panel: usize,
         room: &mut Room<T>,
         numbers: &mut [f64],
     ) -> Result<(), Error> {
         self.cancel.check()?;
-        let Room { here, bench, head, .. } = room;
+        let Room { bench, head, .. } = room;
         let block = self.loss.whole.block(panel, 1);
-        let pass = self.loss.pass(&here.point, &block, Moments::Stored);
+        let pass = self.loss.pass(&ready.point, &block, Moments::Stored);
         let (network, feed) = (&self.loss.network, self.known.at(index, panel));
         let program = &self.loss.program;
-        let outputs = program.run(network, &pass, &here.derived, block.inputs, &feed, bench);
+        let outputs = program.run(network, &pass, &ready.derived, block.inputs, &feed, bench);
         self.measure.fill(outputs, block.samples, head, numbers);
         Ok(())
-    }
-}
-
-/// Numbers of panels at points.
-pub(crate) struct Table<'a> {
-    /// (points, panels, numbers of a panel).
-    pub numbers: Vec<f64>,
-    /// Samples in the order of lanes, one slice for each stretch of panels.
-    pub order: Vec<&'a [usize]>,
-    lanes: usize,
-    numbers_of_panel: usize,
-}
-
-impl Table<'_> {
-    /// Sums over the panels of each point, into (points, numbers).
-    pub fn sums(&self, out: &mut [f64]) {
-        let count = self.numbers_of_panel;
-        let panels: usize = self.order.iter().map(|order| order.len().div_ceil(self.lanes)).sum();
-        for (out, panels) in out.chunks_mut(count).zip(self.numbers.chunks(panels.max(1) * count)) {
-            out.fill(0.0);
-            for numbers in panels.chunks(count) {
-                for (sum, number) in out.iter_mut().zip(numbers) {
-                    *sum += number;
-                }
-            }
-        }
-    }
-
-    /// Numbers that are one a lane, put where their samples belong, into (points, samples).
-    pub fn scatter(&self, samples: usize, out: &mut [f64]) {
-        let mut numbers = self.numbers.as_slice();
-        for out in out.chunks_mut(samples.max(1)) {
-            for order in &self.order {
-                for samples in order.chunks(self.lanes) {
-                    let (panel, rest) = numbers.split_at(self.lanes);
-                    for (&sample, &number) in samples.iter().zip(panel) {
-                        out[sample] = number;
-                    }
-                    numbers = rest;
-                }
-            }
-        }
-    }
-}
-
-impl<T: Real> NetworkLoss<T> {
-    /// A pass over a block at a point.
-    pub(crate) fn pass<'a>(
-        &self,
-        point: &'a crate::network::layer::Packed<T>,
-        block: &Block<'_, T>,
-        moments: Moments,
-    ) -> Pass<'a, T> {
-        Pass {
-            isa: self.isa,
-            point,
-            direction: None,
-            panels: block.panels(),
-            samples: block.samples.len(),
-            moments,
-        }
     }
 }

@@ -49,7 +49,7 @@ impl<T: Real> NetworkLoss<T> {
             let rows = gradients.par_chunks_mut(self.dim()).zip(losses).enumerate();
             rows.try_for_each(|(index, (gradient, loss))| {
                 let mut point = Packed::default();
-                points.pack(index, Rules::Both, &mut point);
+                self.network.pack(points.row(index), Rules::Both, &mut point);
                 let batch = scope.batches.map(|batches| batches[index]);
                 let found = self.gradient(&point, scope, batch, scope.scale[index], cancel)?;
                 *loss = found.0;

@@ -3,10 +3,11 @@
 use std::sync::OnceLock;
 
 use crate::error::{Error, require};
-use crate::network::data::{Data, check_split};
+use crate::network::data::{Block, Data, check_split};
 use crate::network::graph::Network;
 use crate::network::head::Head;
 use crate::network::kernel::{Isa, Real};
+use crate::network::layer::{Moments, Packed, Pass};
 use crate::network::program::Program;
 use crate::network::room::Room;
 use crate::network::threads::Rooms;
@@ -141,5 +142,22 @@ impl<T: Real> NetworkLoss<T> {
             };
             split.iter().filter(|batch| !batch.is_empty()).map(arranged).collect()
         })
+    }
+
+    /// A pass over a block at a point.
+    pub(crate) fn pass<'a>(
+        &self,
+        point: &'a Packed<T>,
+        block: &Block<'_, T>,
+        moments: Moments,
+    ) -> Pass<'a, T> {
+        Pass {
+            isa: self.isa,
+            point,
+            direction: None,
+            panels: block.panels(),
+            samples: block.samples.len(),
+            moments,
+        }
     }
 }

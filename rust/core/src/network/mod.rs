@@ -18,6 +18,7 @@
 //! | `loss` | a network with its data and its loss |
 //! | `points` | parameter vectors, packed |
 //! | `recalibrate` | running statistics re-estimated at a point |
+//! | `table` | numbers of panels at points |
 //! | `evaluate` | every panel at every point |
 //! | `measure` | what is made of a panel's outputs |
 //! | `sums` | losses at points |
@@ -48,6 +49,7 @@ mod recalibrate;
 mod room;
 mod shape;
 mod sums;
+mod table;
 mod tape;
 mod threads;
 

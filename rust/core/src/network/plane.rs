@@ -10,17 +10,18 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::error::{Error, require};
+use crate::error::Error;
 use crate::monitor::Cancel;
-use crate::network::evaluate::{Evaluation, Known};
+use crate::network::evaluate::Known;
 use crate::network::kernel::{Finish, Isa, Real, Rectify};
 use crate::network::layer::Moments;
 use crate::network::layers::product::Product;
 use crate::network::loss::{NetworkLoss, Statistics};
-use crate::network::measure::{Column, Columns, PerSample};
-use crate::network::points::{Coordinates, Frame, Rules};
+use crate::network::measure::Column;
+use crate::network::points::{Coordinates, Frame};
 use crate::network::program::Feed;
 use crate::network::threads::install;
+use crate::subspace::check_frame;
 
 /// Bytes of known products that a processor's last cache may be expected to hold.
 const CACHED: usize = 16 << 20;
@@ -58,20 +59,18 @@ impl<T: Real> NetworkPlane<T> {
         basis: &[&[T]],
         cancel: &Cancel,
     ) -> Result<Self, Error> {
-        require!(!basis.is_empty(), "got no directions; pass at least one");
-        for vector in std::iter::once(&origin).chain(basis) {
-            require!(
-                vector.len() == loss.dim(),
-                "got a vector of {} entries for a network of {} parameters; pass {1}",
-                vector.len(),
-                loss.dim()
-            );
-        }
-        let frame = Frame::new(&loss.network, origin, basis, Rules::Forward);
+        check_frame("a network", loss.dim(), origin, basis)?;
+        let frame = Frame::new(&loss.network, origin, basis);
         let products = install(|| products(&loss, &frame, cancel))?;
         let size = frame.vectors().next().map_or(0, |origin| origin.forward.len());
         let needed = needed(&loss, &products, size);
         Ok(Self { loss, frame, products, needed, all: 0..size })
+    }
+
+    /// The loss that it restricts.
+    #[must_use]
+    pub fn loss(&self) -> &NetworkLoss<T> {
+        &self.loss
     }
 
     /// The number of coordinates.
@@ -93,11 +92,8 @@ impl<T: Real> NetworkPlane<T> {
         out: &mut [f64],
     ) -> Result<(), Error> {
         let points = self.points(coords, statistics);
-        let measure = Columns::new(&self.loss, columns);
         let known = Combined { plane: self, points: &points };
-        let evaluation = Evaluation { loss: &self.loss, measure: &measure, known: &known, cancel };
-        evaluation.table(&points, statistics)?.sums(out);
-        Ok(())
+        self.loss.sums_at(&points, &known, columns, statistics, cancel, out)
     }
 
     /// Every sample's loss at points of coordinates of shape (k, m), into (k, samples).
@@ -113,10 +109,7 @@ impl<T: Real> NetworkPlane<T> {
     ) -> Result<(), Error> {
         let points = self.points(coords, statistics);
         let known = Combined { plane: self, points: &points };
-        let measure = PerSample::new(&self.loss);
-        let evaluation = Evaluation { loss: &self.loss, measure: &measure, known: &known, cancel };
-        evaluation.table(&points, statistics)?.scatter(self.loss.samples(), out);
-        Ok(())
+        self.loss.sample_losses_at(&points, &known, statistics, cancel, out)
     }
 }
 

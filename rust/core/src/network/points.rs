@@ -12,8 +12,8 @@ pub(crate) trait Points<T>: Sync {
     /// How many there are.
     fn count(&self) -> usize;
 
-    /// Packs one of them; with `both`, for the adjoint rules too.
-    fn pack(&self, index: usize, both: Rules, out: &mut Packed<T>);
+    /// Packs one of them for the forward rules.
+    fn pack(&self, index: usize, out: &mut Packed<T>);
 }
 
 /// Which rules a point is packed for.
@@ -42,6 +42,11 @@ impl<'a, T: Real> Rows<'a, T> {
         );
         Ok(Self { network, rows })
     }
+
+    /// One of them.
+    pub fn row(&self, index: usize) -> &'a [T] {
+        &self.rows[index * self.network.dim()..][..self.network.dim()]
+    }
 }
 
 impl<T: Real> Points<T> for Rows<'_, T> {
@@ -49,33 +54,32 @@ impl<T: Real> Points<T> for Rows<'_, T> {
         self.rows.len() / self.network.dim()
     }
 
-    fn pack(&self, index: usize, rules: Rules, out: &mut Packed<T>) {
-        let dim = self.network.dim();
-        self.network.pack(&self.rows[index * dim..][..dim], rules, out);
+    fn pack(&self, index: usize, out: &mut Packed<T>) {
+        self.network.pack(self.row(index), Rules::Forward, out);
     }
 }
 
 impl<T: Real> Network<T> {
     /// Packs a point.
     pub(crate) fn pack(&self, theta: &[T], rules: Rules, out: &mut Packed<T>) {
-        self.forward.pack(theta, &self.held, &mut out.forward);
-        out.backward.clear();
-        if rules == Rules::Both {
-            self.backward.pack(theta, &self.held, &mut out.backward);
-        }
+        self.pack_with(theta, &self.held, rules, out);
     }
 
     /// Packs a direction, along which nothing that is held moves.
     pub(crate) fn pack_direction(&self, direction: &[T], rules: Rules, out: &mut Packed<T>) {
-        self.forward.pack(direction, &[], &mut out.forward);
+        self.pack_with(direction, &[], rules, out);
+    }
+
+    fn pack_with(&self, theta: &[T], held: &[T], rules: Rules, out: &mut Packed<T>) {
+        self.forward.pack(theta, held, &mut out.forward);
         out.backward.clear();
         if rules == Rules::Both {
-            self.backward.pack(direction, &[], &mut out.backward);
+            self.backward.pack(theta, held, &mut out.backward);
         }
     }
 }
 
-/// An affine subspace in packed form: a packed point is the same combination of packed vectors.
+/// An affine subspace, packed for the forward rules: a packed point is the same combination of packed vectors.
 pub(crate) struct Frame<T> {
     origin: Packed<T>,
     basis: Vec<Packed<T>>,
@@ -83,12 +87,12 @@ pub(crate) struct Frame<T> {
 
 impl<T: Real> Frame<T> {
     /// The subspace through `origin` along `basis`, vectors of length dim.
-    pub fn new(network: &Network<T>, origin: &[T], basis: &[&[T]], rules: Rules) -> Self {
+    pub fn new(network: &Network<T>, origin: &[T], basis: &[&[T]]) -> Self {
         let mut packed = Self { origin: Packed::default(), basis: Vec::new() };
-        network.pack(origin, rules, &mut packed.origin);
+        network.pack(origin, Rules::Forward, &mut packed.origin);
         for vector in basis {
             let mut direction = Packed::default();
-            network.pack_direction(vector, rules, &mut direction);
+            network.pack_direction(vector, Rules::Forward, &mut direction);
             packed.basis.push(direction);
         }
         packed
@@ -115,7 +119,7 @@ pub(crate) struct Coordinates<'a, T> {
 }
 
 impl<'a, T: Real> Coordinates<'a, T> {
-    /// The points of coordinates of shape (k, m), packed for the forward rules as far as needed.
+    /// The points of coordinates of shape (k, m), packed as far as needed.
     pub fn new(
         frame: &'a Frame<T>,
         isa: Isa,
@@ -136,8 +140,7 @@ impl<T: Real> Points<T> for Coordinates<'_, T> {
         self.coords.len() / self.frame.dim()
     }
 
-    /// A plane has values alone: there is nothing to pack for the adjoint rules.
-    fn pack(&self, index: usize, _: Rules, out: &mut Packed<T>) {
+    fn pack(&self, index: usize, out: &mut Packed<T>) {
         let coords = self.at(index);
         out.backward.clear();
         out.forward.resize(self.frame.origin.forward.len(), T::ZERO);

@@ -3,20 +3,23 @@
 use crate::error::Error;
 use crate::monitor::Cancel;
 use crate::network::kernel::Real;
-use crate::network::layer::Moments;
+use crate::network::layer::{Moments, Packed};
 use crate::network::loss::NetworkLoss;
-use crate::network::room::Room;
+use crate::network::tape::Rooms;
 
 impl<T: Real> NetworkLoss<T> {
-    /// Replaces the running statistics of the room's packed point by those of these data: means and
+    /// Replaces the running statistics of a packed point by those of these data: means and
     /// unbiased variances of the batches, averaged with their sizes as weights, where every layer
     /// before normalises by the batch as well.
-    pub(crate) fn recalibrate(&self, room: &mut Room<T>, cancel: &Cancel) -> Result<(), Error> {
+    pub(crate) fn recalibrate(
+        &self,
+        point: &mut Packed<T>,
+        values: &mut Rooms<T>,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
         self.check_batches()?;
         let mut sums: Vec<Vec<(f64, f64)>> = Vec::new();
         let mut total = 0.0;
-        let Room { here, values, .. } = room;
-        let point = &mut here.point;
         for batch in self.batches() {
             let block = batch.block(0, batch.panels());
             let pass = self.pass(point, &block, Moments::Batch);

@@ -8,8 +8,8 @@ use crate::network::tape::{Along, Rooms, Tape};
 /// Buffers of a thread.
 #[derive(Default)]
 pub(crate) struct Room<T> {
-    /// The point that is evaluated.
-    pub here: Ready<T>,
+    /// A packed point.
+    pub point: Packed<T>,
     /// Points that are evaluated in turns.
     pub ready: Vec<Ready<T>>,
     /// Values of a panel in a program.
@@ -29,7 +29,7 @@ pub(crate) struct Room<T> {
 }
 
 /// A packed point, and what a program derives from it.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Ready<T> {
     pub point: Packed<T>,
     pub derived: Vec<T>,

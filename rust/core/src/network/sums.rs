@@ -1,12 +1,12 @@
-//! Sums over the samples at points given in full.
+//! Sums over the samples at points.
 
 use crate::error::Error;
 use crate::monitor::Cancel;
-use crate::network::evaluate::{Evaluation, Nothing};
+use crate::network::evaluate::{Evaluation, Known, Nothing};
 use crate::network::kernel::Real;
 use crate::network::loss::{NetworkLoss, Statistics};
 use crate::network::measure::{Column, Columns, PerSample};
-use crate::network::points::Rows;
+use crate::network::points::{Points, Rows};
 
 impl<T: Real> NetworkLoss<T> {
     /// Sums over the samples at points of shape (k, dim), into (k, columns). NaN and infinite
@@ -24,10 +24,7 @@ impl<T: Real> NetworkLoss<T> {
         out: &mut [f64],
     ) -> Result<(), Error> {
         let points = Rows::new(&self.network, points)?;
-        let measure = Columns::new(self, columns);
-        let evaluation = Evaluation { loss: self, measure: &measure, known: &Nothing, cancel };
-        evaluation.table(&points, statistics)?.sums(out);
-        Ok(())
+        self.sums_at(&points, &Nothing, columns, statistics, cancel, out)
     }
 
     /// Every sample's loss at points of shape (k, dim), into (k, samples).
@@ -42,9 +39,37 @@ impl<T: Real> NetworkLoss<T> {
         out: &mut [f64],
     ) -> Result<(), Error> {
         let points = Rows::new(&self.network, points)?;
+        self.sample_losses_at(&points, &Nothing, statistics, cancel, out)
+    }
+
+    /// Sums at points of any kind, of whose products something may be known.
+    pub(crate) fn sums_at(
+        &self,
+        points: &dyn Points<T>,
+        known: &impl Known<T>,
+        columns: &[Column],
+        statistics: Statistics<'_, T>,
+        cancel: &Cancel,
+        out: &mut [f64],
+    ) -> Result<(), Error> {
+        let measure = Columns::new(self, columns);
+        let evaluation = Evaluation { loss: self, measure: &measure, known, cancel };
+        evaluation.table(points, statistics)?.sums(out);
+        Ok(())
+    }
+
+    /// Losses of the samples at points of any kind.
+    pub(crate) fn sample_losses_at(
+        &self,
+        points: &dyn Points<T>,
+        known: &impl Known<T>,
+        statistics: Statistics<'_, T>,
+        cancel: &Cancel,
+        out: &mut [f64],
+    ) -> Result<(), Error> {
         let measure = PerSample::new(self);
-        let evaluation = Evaluation { loss: self, measure: &measure, known: &Nothing, cancel };
-        evaluation.table(&points, statistics)?.scatter(self.samples(), out);
+        let evaluation = Evaluation { loss: self, measure: &measure, known, cancel };
+        evaluation.table(points, statistics)?.scatter(self.samples(), out);
         Ok(())
     }
 }

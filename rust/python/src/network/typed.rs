@@ -65,16 +65,6 @@ pub struct Parts<'a, 'py> {
 
 struct Typed<T>(Arc<NetworkLoss<T>>);
 
-struct Plane<T> {
-    loss: Arc<NetworkLoss<T>>,
-    plane: NetworkPlane<T>,
-}
-
-struct Bent<T> {
-    loss: Arc<NetworkLoss<T>>,
-    curvature: NetworkCurvature<T>,
-}
-
 /// A network of this precision.
 pub fn build<T: Real + Element>(
     py: Python<'_>,
@@ -108,12 +98,26 @@ fn cost<T: Real>(loss: &NetworkLoss<T>, points: usize) -> usize {
     sample.saturating_mul(loss.samples()).saturating_mul(points)
 }
 
-/// The same where statistics may come from other data.
-fn cost_with<T: Real>(loss: &NetworkLoss<T>, points: usize, asked: &Asked) -> usize {
-    match asked {
+/// What `work` fills a new array of this shape with, a row a point. What statistics that come from
+/// other data cost is not known, so that work is watched.
+fn tabulated<'py, T: Real>(
+    py: Python<'py>,
+    loss: &NetworkLoss<T>,
+    [rows, columns]: [usize; 2],
+    asked: &Asked,
+    work: impl FnOnce(Statistics<'_, T>, &Cancel, &mut [f64]) -> Result<(), Error> + Send,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let statistics = asked.typed()?;
+    let operations = match asked {
         Asked::Recalibrated(_) => usize::MAX,
-        Asked::Stored | Asked::Batch => cost(loss, points),
-    }
+        Asked::Stored | Asked::Batch => cost(loss, rows),
+    };
+    let mut out = vec![0.0; rows * columns];
+    let out = run(py, operations, |cancel| {
+        work(statistics, cancel, &mut out)?;
+        Ok(out)
+    })?;
+    table(py, out, columns)
 }
 
 impl<T: Real + Element> TypedNetwork for Typed<T> {
@@ -145,14 +149,10 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         asked: &Asked,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let points = matrix::<T>(points)?;
-        let (rows, points) = (points.dims()[0], points.as_slice()?);
-        let statistics = asked.typed()?;
-        let mut out = vec![0.0; rows * columns.len()];
-        let out = run(py, cost_with(&self.0, rows, asked), |cancel| {
-            self.0.sums(points, columns, statistics, cancel, &mut out)?;
-            Ok(out)
-        })?;
-        table(py, out, columns.len())
+        let (shape, points) = ([points.dims()[0], columns.len()], points.as_slice()?);
+        tabulated(py, &self.0, shape, asked, |statistics, cancel, out| {
+            self.0.sums(points, columns, statistics, cancel, out)
+        })
     }
 
     fn sample_losses<'py>(
@@ -162,14 +162,10 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         asked: &Asked,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let points = matrix::<T>(points)?;
-        let (rows, points) = (points.dims()[0], points.as_slice()?);
-        let statistics = asked.typed()?;
-        let mut out = vec![0.0; rows * self.samples()];
-        let out = run(py, cost_with(&self.0, rows, asked), |cancel| {
-            self.0.sample_losses(points, statistics, cancel, &mut out)?;
-            Ok(out)
-        })?;
-        table(py, out, self.samples())
+        let (shape, points) = ([points.dims()[0], self.0.samples()], points.as_slice()?);
+        tabulated(py, &self.0, shape, asked, |statistics, cancel, out| {
+            self.0.sample_losses(points, statistics, cancel, out)
+        })
     }
 
     fn gradients<'py>(
@@ -209,7 +205,7 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         let plane = run(py, self.cost(basis.len() + 1), |cancel| {
             NetworkPlane::new(loss, origin, &basis, cancel)
         })?;
-        Ok(Box::new(Plane { loss: Arc::clone(&self.0), plane }))
+        Ok(Box::new(plane))
     }
 
     fn curvature(
@@ -227,13 +223,13 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         let loss = Arc::clone(&self.0);
         let curvature =
             run(py, self.cost(3), |cancel| NetworkCurvature::new(loss, point, &request, cancel))?;
-        Ok(Box::new(Bent { loss: Arc::clone(&self.0), curvature }))
+        Ok(Box::new(curvature))
     }
 }
 
-impl<T: Real + Element> TypedPlane for Plane<T> {
+impl<T: Real + Element> TypedPlane for NetworkPlane<T> {
     fn dim(&self) -> usize {
-        self.plane.dim()
+        NetworkPlane::dim(self)
     }
 
     fn sums<'py>(
@@ -243,15 +239,11 @@ impl<T: Real + Element> TypedPlane for Plane<T> {
         columns: &[Column],
         asked: &Asked,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let coords = coordinates(coords, self.plane.dim())?;
-        let rows = coords.len() / self.plane.dim();
-        let statistics = asked.typed()?;
-        let mut out = vec![0.0; rows * columns.len()];
-        let out = run(py, cost_with(&self.loss, rows, asked), |cancel| {
-            self.plane.sums(&coords, columns, statistics, cancel, &mut out)?;
-            Ok(out)
-        })?;
-        table(py, out, columns.len())
+        let coords = coordinates(coords, NetworkPlane::dim(self))?;
+        let shape = [coords.len() / NetworkPlane::dim(self), columns.len()];
+        tabulated(py, self.loss(), shape, asked, |statistics, cancel, out| {
+            NetworkPlane::sums(self, &coords, columns, statistics, cancel, out)
+        })
     }
 
     fn sample_losses<'py>(
@@ -260,25 +252,21 @@ impl<T: Real + Element> TypedPlane for Plane<T> {
         coords: &Bound<'py, PyAny>,
         asked: &Asked,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let coords = coordinates(coords, self.plane.dim())?;
-        let rows = coords.len() / self.plane.dim();
-        let statistics = asked.typed()?;
-        let mut out = vec![0.0; rows * self.loss.samples()];
-        let out = run(py, cost_with(&self.loss, rows, asked), |cancel| {
-            self.plane.sample_losses(&coords, statistics, cancel, &mut out)?;
-            Ok(out)
-        })?;
-        table(py, out, self.loss.samples())
+        let coords = coordinates(coords, NetworkPlane::dim(self))?;
+        let shape = [coords.len() / NetworkPlane::dim(self), self.loss().samples()];
+        tabulated(py, self.loss(), shape, asked, |statistics, cancel, out| {
+            NetworkPlane::sample_losses(self, &coords, statistics, cancel, out)
+        })
     }
 }
 
-impl<T: Real + Element> TypedCurvature for Bent<T> {
+impl<T: Real + Element> TypedCurvature for NetworkCurvature<T> {
     fn dim(&self) -> usize {
-        self.loss.dim()
+        self.loss().dim()
     }
 
     fn retained(&self) -> bool {
-        self.curvature.retained()
+        NetworkCurvature::retained(self)
     }
 
     fn apply<'py>(
@@ -289,8 +277,8 @@ impl<T: Real + Element> TypedCurvature for Bent<T> {
         let vectors = matrix::<T>(vectors)?;
         let (dims, vectors) = (vectors.dims(), vectors.as_slice()?);
         let mut out = vec![T::ZERO; vectors.len()];
-        let out = run(py, cost(&self.loss, 6 * dims[0]), |cancel| {
-            self.curvature.apply(vectors, &mut out, cancel)?;
+        let out = run(py, cost(self.loss(), 6 * dims[0]), |cancel| {
+            LinearOperator::apply(self, vectors, &mut out, cancel)?;
             Ok(out)
         })?;
         Ok(PyArray1::from_vec(py, out).reshape([dims[0], dims[1]])?.into_any())

@@ -32,12 +32,6 @@ pub trait Real:
     /// −∞.
     const LOWEST: Self;
 
-    /// The nearest number, ties to even.
-    #[must_use]
-    fn from_f64(value: f64) -> Self {
-        Self::narrow(value)
-    }
-
     /// |x|.
     #[must_use]
     fn abs(self) -> Self;

@@ -4,7 +4,7 @@ use super::{Finish, Isa, Packing, Panels, Real, Rectify, Taps, product, reduce};
 
 /// Whole numbers, whose sums are exact in any order.
 fn numbers<T: Real>(count: usize, seed: usize) -> Vec<T> {
-    (0..count).map(|i| T::from_f64(((i * 7 + seed * 3) % 11) as f64 - 5.0)).collect()
+    (0..count).map(|i| T::narrow(((i * 7 + seed * 3) % 11) as f64 - 5.0)).collect()
 }
 
 /// The taps of a convolution of height × width positions with a 3 × 3 kernel.
@@ -109,8 +109,8 @@ fn a_product_is_its_sums_however_it_is_tiled_and_finished() {
 }
 
 fn rectifies<T: Real>() {
-    let nan = T::from_f64(f64::NAN);
-    let infinity = T::from_f64(f64::INFINITY);
+    let nan = T::narrow(f64::NAN);
+    let infinity = T::narrow(f64::INFINITY);
     for (isa, rows) in Isa::available().into_iter().flat_map(|isa| [(isa, 4), (isa, 13)]) {
         let packing = Packing::new(rows, 1, 1);
         let weights = vec![T::ONE; rows];

@@ -55,6 +55,18 @@ pub(super) fn map_with<T: Real>(
     }
 }
 
+/// Replaces every x by f(y), for functions whose derivatives are those of their values.
+pub(super) fn map_values<T: Real>(isa: Isa, x: &mut [T], y: &[T], f: impl Fn(T) -> T) {
+    isa.run(
+        #[inline(always)]
+        || {
+            for (x, &y) in x.iter_mut().zip(y) {
+                *x = f(y);
+            }
+        },
+    );
+}
+
 /// A layer that applies a function to every number.
 pub(super) struct Activation<F>(F);
 

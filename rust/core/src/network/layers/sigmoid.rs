@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::network::kernel::{self, Isa, Real};
-use crate::network::layers::activation::{Function, built};
+use crate::network::layers::activation::{Function, built, map_values};
 use crate::network::layers::{Built, Plan};
 
 struct Sigmoid;
@@ -19,26 +19,12 @@ impl<T: Real> Function<T> for Sigmoid {
 
     /// σ′ = σ (1 − σ).
     fn slope(&self, isa: Isa, x: &mut [T], y: &[T]) {
-        isa.run(
-            #[inline(always)]
-            || {
-                for (x, &y) in x.iter_mut().zip(y) {
-                    *x = y * (T::ONE - y);
-                }
-            },
-        );
+        map_values(isa, x, y, |y| y * (T::ONE - y));
     }
 
     /// σ″ = σ (1 − σ) (1 − 2σ).
     fn curvature(&self, isa: Isa, x: &mut [T], y: &[T]) {
-        isa.run(
-            #[inline(always)]
-            || {
-                for (x, &y) in x.iter_mut().zip(y) {
-                    *x = y * (T::ONE - y) * (T::ONE - (y + y));
-                }
-            },
-        );
+        map_values(isa, x, y, |y| y * (T::ONE - y) * (T::ONE - (y + y)));
     }
 }
 

@@ -115,8 +115,8 @@ fn errors_are_small_over_doubles() {
 fn edges<T: Real>(limits: &Limits) {
     let numbers: Vec<T> = [0.0, limits.least, limits.smallest, 1.0, limits.largest, f64::INFINITY]
         .into_iter()
-        .flat_map(|x| [T::from_f64(x), T::from_f64(-x)])
-        .chain([T::from_f64(f64::NAN)])
+        .flat_map(|x| [T::narrow(x), T::narrow(-x)])
+        .chain([T::narrow(f64::NAN)])
         .collect();
     worst(limits, &numbers, 3e-7);
     for (isa, function) in Isa::available()
@@ -136,7 +136,7 @@ fn limits_zeros_and_no_numbers_are_as_they_should_be() {
 }
 
 fn places<T: Real>() {
-    let numbers: Vec<T> = (0..67).map(|i| T::from_f64(f64::from(i) * 0.37 - 11.0)).collect();
+    let numbers: Vec<T> = (0..67).map(|i| T::narrow(f64::from(i) * 0.37 - 11.0)).collect();
     for (isa, case) in Isa::available().into_iter().flat_map(|isa| cases().map(|case| (isa, case)))
     {
         let mut whole = numbers.clone();
