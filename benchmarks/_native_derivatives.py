@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import copy
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import torch
 from _cases import Case
@@ -24,7 +26,7 @@ BLOCKS = (0, 1024, 256)
 Loss = Callable[[Tensor], Tensor]
 
 
-class Products:
+class Products(ABC):
     """H v for one vector after another, as a sum over blocks of samples."""
 
     def __init__(self, case: Case, block: int) -> None:
@@ -56,9 +58,9 @@ class Products:
         """Every row's product, (k, d)."""
         return torch.stack([self.product(vector) for vector in vectors])
 
+    @abstractmethod
     def product(self, vector: Tensor) -> Tensor:
         """One product, (d,)."""
-        raise NotImplementedError
 
 
 class Retained(Products):
@@ -197,7 +199,8 @@ def gradients(case: Case, skip: Sequence[str]) -> Iterator[Program]:
     if "compiled autograd" in skip:
         return
     compiled = Gradients(case, torch.contiguous_format)
-    compiled.model = torch.compile(compiled.model, dynamic=False)  # type: ignore[assignment]
+    # what torch.compile returns is a module as well, but its type says a function
+    compiled.model = cast("nn.Module", torch.compile(compiled.model, dynamic=False))
     try:
         compiled([0])
     except Exception as error:  # a compiler may raise whatever it likes

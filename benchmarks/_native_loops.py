@@ -171,8 +171,7 @@ def _vmap(case: Case, u: Tensor, v: Tensor, patience: float) -> VmapLoop:
         for numbers, stack in product(STACK_NUMBERS, STACKS)
     }
     makers: list[Callable[[], VmapLoop]] = [
-        lambda stack=stack, block=block: VmapLoop(case, u, v, points=stack, block=block)  # type: ignore[misc]
-        for stack, block in sorted(shapes)
+        partial(VmapLoop, case, u, v, points=stack, block=block) for stack, block in sorted(shapes)
     ]
     trial = _spread(max(STACKS))
     return fastest(makers, lambda loop: loop(trial), patience)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -110,7 +111,7 @@ def measured(
         places = range(len(programs))
         for place in places if turn % 2 else reversed(places):
             chunk, run = items[: counts[place]], programs[place].run
-            wall, cpu = timed(lambda run=run, chunk=chunk: run(chunk))  # type: ignore[misc]
+            wall, cpu = timed(partial(run, chunk))
             times[place].wall[turn] = wall / counts[place]
             times[place].cpu[turn] = cpu / counts[place]
     return times
@@ -121,7 +122,7 @@ def affordable(program: Program, items: Items, seconds: float) -> int:
     most = len(items) // program.step
     steps = 1
     while True:
-        taken, _ = timed(lambda steps=steps: program.run(items[: steps * program.step]))  # type: ignore[misc]
+        taken, _ = timed(partial(program.run, items[: steps * program.step]))
         if steps == most or taken > seconds / 4:
             return max(1, min(most, int(steps * seconds / taken))) * program.step
         steps = min(most, 4 * steps)
@@ -143,7 +144,7 @@ def fastest(
         if best is not None and time.perf_counter() - start > patience:
             break
         candidate = make()
-        seconds = quickest(lambda candidate=candidate: run(candidate))  # type: ignore[misc]
+        seconds = quickest(partial(run, candidate))
         if best is None or seconds < least:
             best, least = candidate, seconds
     if best is None:

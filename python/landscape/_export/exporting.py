@@ -43,6 +43,7 @@ def exported(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedProgram
     """
     _refuse_hooks(model)
     inputs = tuple(_example(value) for value in example_inputs)
+    # PyTorch declares no types for this class, nor for the question about global hooks below
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]
     batch = Dim("batch", min=2)
     for value in inputs:

@@ -64,6 +64,11 @@ class Measurement:
                 sums[column] += metric.weight(self._targets(batch.content), batch.size)
         return sums
 
+    def per_sample(self, model: torch.nn.Module, batch: Batch) -> Tensor:
+        """The weighted sum of each sample's losses, shape (batch,) (recognised losses only)."""
+        outputs = self.criterion.outputs(model, batch.content)
+        return self._head.per_sample(outputs, self._targets(batch.content))
+
     def sample_weights(self, batch: Batch) -> Tensor:
         """What each sample adds to the denominator of L (recognised losses only)."""
         return self._head.sample_weights(self._targets(batch.content))

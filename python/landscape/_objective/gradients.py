@@ -124,11 +124,11 @@ def sample_losses(
     Raises:
         ValueError: The loss is opaque.
     """
-    criterion = evaluator.measurement.criterion
-    head = criterion.head
-    if head is None:
+    measurement, model = evaluator.measurement, evaluator.stage.model
+    if measurement.criterion.head is None:
         raise ValueError(
-            f"per-sample losses need a recognised loss, and {criterion.name!r} is known only by "
+            "per-sample losses need a recognised loss, and "
+            f"{measurement.criterion.name!r} is known only by "
             "its batch means; pass a torch.nn loss"
         )
     samples = evaluator.batches.samples
@@ -139,12 +139,7 @@ def sample_losses(
         for index in range(len(points)):
             buffer.fill(points, index)
             rows = [
-                head.per_sample(
-                    criterion.outputs(evaluator.stage.model, batch.content),
-                    criterion.targets(batch.content),  # type: ignore[arg-type]
-                )
-                .detach()
-                .cpu()
+                measurement.per_sample(model, batch).detach().cpu()
                 for batch in evaluator.passes(evaluator.blocks(strategy))
             ]
             found[index, _row_order(evaluator)] = torch.cat(rows)

@@ -6,7 +6,7 @@ in the same columns, and never touches the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -64,9 +64,13 @@ class NativeNetwork:
                 _coordinates(points), columns=letters, statistics=statistics, source=self.source
             )
         else:
-            found = _joined(
-                self.network.sums(rows, columns=letters, statistics=statistics, source=self.source)
-                for rows in _stretches(points)
+            found = np.concatenate(
+                [
+                    self.network.sums(
+                        rows, columns=letters, statistics=statistics, source=self.source
+                    )
+                    for rows in _stretches(points)
+                ]
             )
         return torch.from_numpy(wanted.arranged(found))
 
@@ -80,9 +84,11 @@ class NativeNetwork:
                 _coordinates(points), statistics=statistics, source=self.source
             )
         else:
-            found = _joined(
-                self.network.sample_losses(rows, statistics=statistics, source=self.source)
-                for rows in _stretches(points)
+            found = np.concatenate(
+                [
+                    self.network.sample_losses(rows, statistics=statistics, source=self.source)
+                    for rows in _stretches(points)
+                ]
             )
         return torch.from_numpy(found)
 
@@ -140,10 +146,6 @@ def _mark(vector: Tensor) -> tuple[int, int]:
 
 def _coordinates(points: Plane) -> NDArray[np.float64]:
     return np.asarray(points.coordinates, np.float64).reshape(len(points), len(points.basis))
-
-
-def _joined(parts: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.concatenate(list(parts))
 
 
 def _stretches(points: Points) -> list[NDArray[Any]]:
