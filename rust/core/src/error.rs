@@ -11,6 +11,9 @@ pub enum Error {
     /// The supplier of the loss failed. Its own error travels unchanged, so that a Python exception
     /// leaves the core as the object it entered as, although the core knows no Python.
     Supplier(Box<dyn StdError + Send + Sync>),
+    /// A number that must be finite is not, and the algorithm cannot go on: where it was seen, and
+    /// what is likely to have made it.
+    NonFinite(String),
     /// Somebody raised the flag that asks a computation to stop.
     Cancelled,
 }
@@ -25,7 +28,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(advice) => f.write_str(advice),
+            Self::Invalid(advice) | Self::NonFinite(advice) => f.write_str(advice),
             Self::Supplier(cause) => write!(f, "the supplier of the loss failed: {cause}"),
             Self::Cancelled => f.write_str("the computation was cancelled"),
         }
@@ -36,7 +39,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Supplier(cause) => Some(cause.as_ref()),
-            Self::Invalid(_) | Self::Cancelled => None,
+            Self::Invalid(_) | Self::NonFinite(_) | Self::Cancelled => None,
         }
     }
 }

@@ -15,6 +15,7 @@
 //! | `subspace` | planes through an objective in host memory |
 //! | `analytic` | suppliers with known answers |
 //! | `surface` | directions and grids |
+//! | `spectrum` | eigenvalues and traces of operators that are known by their products |
 //! | `network` | a supplier of its own: exported networks |
 
 mod error;
@@ -31,6 +32,7 @@ mod subspace;
 
 pub mod analytic;
 pub mod network;
+pub mod spectrum;
 pub mod surface;
 
 pub use error::Error;

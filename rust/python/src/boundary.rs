@@ -234,6 +234,23 @@ pub fn returned<'py>(
     }
 }
 
+/// Products that a callback returned, which must be of this dtype and shape.
+pub fn products<'py, S: Element>(
+    object: &Bound<'py, PyAny>,
+    shape: [usize; 2],
+) -> PyResult<PyReadonlyArray2<'py, S>> {
+    let array = in_order(object)?;
+    match array.cast::<PyArray2<S>>() {
+        Ok(values) if values.shape() == shape => Ok(values.try_readonly()?),
+        _ => Err(PyValueError::new_err(format!(
+            "the operator returned {} of shape {:?}; return {} of shape {shape:?}",
+            array.dtype(),
+            array.shape(),
+            numpy::dtype::<S>(object.py())
+        ))),
+    }
+}
+
 /// The array itself where it is C-contiguous and aligned, else a copy that is.
 fn in_order<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
     let Ok(array) = object.cast::<PyUntypedArray>() else {

@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use landscape_core::{Cancel, Error};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyFloatingPointError, PyKeyboardInterrupt, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 /// Runs `work` with the GIL released, and turns its error into a Python exception.
@@ -77,6 +77,7 @@ pub fn reenter<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Err
 fn exception(error: Error) -> PyErr {
     match error {
         Error::Invalid(advice) => PyValueError::new_err(advice),
+        Error::NonFinite(found) => PyFloatingPointError::new_err(found),
         Error::Supplier(cause) => match cause.downcast::<PyErr>() {
             Ok(raised) => *raised,
             Err(foreign) => PyRuntimeError::new_err(foreign.to_string()),

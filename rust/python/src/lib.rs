@@ -10,6 +10,7 @@ mod gate;
 mod grid;
 mod network;
 mod random;
+mod spectrum;
 mod surface;
 mod vector;
 

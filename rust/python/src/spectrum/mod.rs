@@ -1,0 +1,3 @@
+//! Iterations on operators, with a Python function as the supplier of products.
+
+mod callback;
