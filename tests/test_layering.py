@@ -27,7 +27,7 @@ ROOMS: tuple[set[str], ...] = (
     {"evaluate", "native", "probe"},
     {"assembly", "facts", "gradients", "tuning"},
     {"agreement", "products"},
-    {"native_build"},
+    {"native_build", "sample_curvatures"},
     {"natives"},
     {"supply"},
     {"engines", "subspace"},

@@ -14,18 +14,18 @@ from numpy.testing import assert_array_equal
 from torch import nn
 
 import landscape
-from landscape import _grid_run, _store
+from landscape import _resuming, _store
 
 KILLED = """
 import os, signal, sys
 import torch
-from landscape import _grid_run
+from landscape import _resuming
 import landscape
 sys.path.insert(0, os.path.dirname({tests!r}))
 from test_resume import in_chunks
 
-_grid_run._SAVE_SECONDS = 0.0
-_grid_run._SAVE_SHARE = 0
+_resuming._SAVE_SECONDS = 0.0
+_resuming._SAVE_SHARE = 0
 
 def die(done, total):
     if done > total // 2:
@@ -170,8 +170,8 @@ def test_a_damaged_or_foreign_resume_file_is_refused(tmp_path: Path) -> None:
 def test_progress_is_saved_while_the_run_lasts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_grid_run, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(_grid_run, "_SAVE_SHARE", 0)
+    monkeypatch.setattr(_resuming, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(_resuming, "_SAVE_SHARE", 0)
     path = tmp_path / "run.npz"
     objective = in_chunks(5)
     kept: list[int] = []

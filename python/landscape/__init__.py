@@ -1,6 +1,7 @@
 """The geometry of a neural network's loss, measured as an instrument would.
 
     landscape.plot_surface(model, data)                  # filter-normalised 2-D surface
+    landscape.hessian(model, data).eigenvalues(k=5)      # top curvature, with residuals
 
 This table is the whole public interface. A name is imported where it is first used, so that
 ``import landscape`` itself costs neither PyTorch nor matplotlib.
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from landscape._parameters import ParameterLayout
     from landscape._picture import plot_surface
     from landscape._results import Line, Recipe, Run, Surface, load
+    from landscape._spectrum import Hessian, hessian
     from landscape._surface import line, surface
     from landscape._threads import set_threads
 
 __all__ = [
+    "Hessian",
     "Line",
     "Objective",
     "ParameterLayout",
@@ -32,6 +35,7 @@ __all__ = [
     "Surface",
     "__version__",
     "batch_loss",
+    "hessian",
     "line",
     "load",
     "pca",
@@ -43,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Hessian": "_spectrum",
     "Line": "_results",
     "Objective": "_objective",
     "ParameterLayout": "_parameters",
@@ -50,6 +55,7 @@ _HOMES = {
     "Run": "_results",
     "Surface": "_results",
     "batch_loss": "_objective",
+    "hessian": "_spectrum",
     "line": "_surface",
     "load": "_results",
     "pca": "_directions",

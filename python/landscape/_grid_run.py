@@ -1,13 +1,12 @@
 """A grid of losses as a run: driven by the core, shown while it lasts, resumable if it stops.
 
-Depends on the core's grid driver, the store and the progress reporter.
+Depends on the core's grid driver, the store, what unfinished runs share and the progress reporter.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import numpy as np
 
 from landscape import _core, _store
 from landscape._progress import reporter
+from landscape._resuming import SaveTimes, check_same, plain
 
 if TYPE_CHECKING:
     import os
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
     from landscape._progress import Choice
 
-__all__ = ["GridRun", "Progressed", "Start", "begin", "execute", "other_environment"]
-
-_SAVE_SECONDS = 2.0
-_SAVE_SHARE = 20  # a save may take at most this part of the time between two saves
+__all__ = ["GridRun", "Progressed", "Start", "begin", "execute"]
 
 
 @dataclass(frozen=True)
@@ -81,13 +78,7 @@ def begin(run: GridRun, resume: str | os.PathLike[str] | None) -> Start:
         return fresh
     stored = _store.read(resume, "partial")
     found = {**stored.record["inputs"], "columns": stored.record["columns"]}
-    wanted = {**_plain(run.inputs), "columns": list(run.columns)}
-    differences = _differences(found, wanted)
-    if differences:
-        raise ValueError(
-            f"{Path(resume)} holds another computation: {'; '.join(differences)}. Pass the same "
-            "inputs to finish it, or another file to begin anew"
-        )
+    check_same(resume, found, {**run.inputs, "columns": list(run.columns)})
     return Start(stored.arrays["values"], stored.record["seconds"], stored.record["plan"])
 
 
@@ -102,8 +93,7 @@ class _Keeper:
     done: int
     earlier: float
     started: float = field(default_factory=time.perf_counter)
-    saved: float = 0.0
-    due: float = 0.0
+    times: SaveTimes = field(default_factory=SaveTimes)
 
     @property
     def seconds(self) -> float:
@@ -112,15 +102,14 @@ class _Keeper:
     def add(self, done: int, values: NDArray[np.float64]) -> None:
         self.values[self.done : done] = values
         self.done = done
-        if time.perf_counter() >= self.due:
+        if self.times.due:
             self.save()
 
     def save(self) -> None:
         if self.path is None:
             return
-        before = time.perf_counter()
         record = {
-            "inputs": _plain(self.run.inputs),
+            "inputs": plain(self.run.inputs),
             "columns": list(self.run.columns),
             "plan": self.plan,
             "seconds": self.seconds,
@@ -128,9 +117,8 @@ class _Keeper:
         arrays = {"values": self.values[: self.done]}
         for index, axis in enumerate(self.run.axes):
             arrays[f"axis_{index}"] = axis
-        _store.write(self.path, "partial", record, arrays)
-        after = time.perf_counter()
-        self.due = after + max(_SAVE_SECONDS, _SAVE_SHARE * (after - before))
+        with self.times.save():
+            _store.write(self.path, "partial", record, arrays)
 
 
 def execute(
@@ -183,36 +171,3 @@ def execute(
         finally:
             keeper.save()
     return Progressed(values, keeper.seconds)
-
-
-def other_environment(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say so where a resumed run cannot repeat the bits of its first part."""
-    differences = _differences(dict(found), dict(wanted))
-    if not differences:
-        return ()
-    note = (
-        f"resumed in another environment ({'; '.join(differences)}): points before and after may "
-        "differ in their last bits"
-    )
-    warnings.warn(note, UserWarning, stacklevel=5)
-    return (note,)
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists and mappings as dicts, as a file gives them back."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], at: str = "") -> list[str]:
-    lines = []
-    for key in dict.fromkeys((*found, *wanted)):
-        there, here = found.get(key), wanted.get(key)
-        if isinstance(there, Mapping) and isinstance(here, Mapping):
-            lines += _differences(there, here, f"{at}{key}.")
-        elif there != here:
-            lines.append(f"{at}{key} is {there!r} in the file and {here!r} here")
-    return lines

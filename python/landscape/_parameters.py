@@ -6,20 +6,20 @@ Depends on PyTorch and NumPy alone. Nothing here runs a model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from landscape._filters import FilterGrid, filter_grid, parameter_owners
+from landscape._selection import matching, select_parameters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-__all__ = ["ParameterEntry", "ParameterLayout", "host_array", "select_parameters"]
+__all__ = ["ParameterEntry", "ParameterLayout", "host_array"]
 
 _WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 _SHOWN_DIFFERENCES = 5
@@ -118,6 +118,28 @@ class ParameterLayout:
         """The flat vector's dtype: float64 where any tensor is float64, otherwise float32."""
         wide = any(entry.dtype == "float64" for entry in self.entries)
         return np.dtype(np.float64 if wide else np.float32)
+
+    def positions(self, patterns: str | Iterable[str]) -> tuple[int, ...]:
+        """Which entries names, module prefixes or shell patterns choose, in the layout's order.
+
+        Raises:
+            ValueError: A pattern matches nothing; the names are listed.
+        """
+        known = {
+            name: entry.name for entry in self.entries for name in (entry.name, *entry.aliases)
+        }
+        chosen = matching(patterns, known)
+        return tuple(i for i, entry in enumerate(self.entries) if entry.name in chosen)
+
+    def part(self, positions: Sequence[int]) -> ParameterLayout:
+        """The layout of some of the entries, one after the other; the others are held."""
+        entries, offset = [], 0
+        for position in positions:
+            entries.append(replace(self.entries[position], offset=offset))
+            offset = entries[-1].span.stop
+        others = [entry for i, entry in enumerate(self.entries) if i not in set(positions)]
+        names = (name for entry in others for name in (entry.name, *entry.aliases))
+        return ParameterLayout(tuple(entries), (*self.held, *names))
 
     def difference(self, other: ParameterLayout) -> str | None:
         """Say in words how another layout differs, or None where the two can be joined."""
@@ -219,45 +241,6 @@ class ParameterLayout:
             elif one_dimensional == "include":
                 rows.append((entry.offset, *FilterGrid(1, 1, 1, entry.size)))
         return np.array(rows, dtype=np.int64).reshape(-1, 5)
-
-
-def select_parameters(model: nn.Module, parameters: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Name the trainable parameters that a user's names, prefixes or patterns choose."""
-    trainable = tuple(name for name, p in model.named_parameters() if p.requires_grad)
-    first_names = {id(p): name for name, p in model.named_parameters()}
-    known = {  # a tied parameter may be chosen by any of its names
-        name: first_names[id(p)]
-        for name, p in model.named_parameters(remove_duplicate=False)
-        if p.requires_grad
-    }
-    if not trainable:
-        raise ValueError(
-            "the model has no trainable parameter, so there is nothing to vary; call "
-            "model.requires_grad_(True) first, or pass a model with parameters"
-        )
-    if parameters is None:
-        return trainable
-    patterns = (parameters,) if isinstance(parameters, str) else tuple(parameters)
-    matched = {pattern: {known[name] for name in _matches(pattern, known)} for pattern in patterns}
-    for pattern, names in matched.items():
-        if not names:
-            raise ValueError(
-                f"parameters={pattern!r} matches no trainable parameter; the model has "
-                f"{_listed(trainable)}"
-            )
-    chosen = set().union(*matched.values()) if matched else set()
-    if not chosen:
-        raise ValueError("parameters is empty, so there is nothing to vary; pass names or patterns")
-    return tuple(name for name in trainable if name in chosen)
-
-
-def _matches(pattern: str, names: Iterable[str]) -> set[str]:
-    return {name for name in names if fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")}
-
-
-def _listed(names: Sequence[str], limit: int = 40) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
 
 
 def _shape_or_missing(shape: tuple[int, ...] | None) -> str:

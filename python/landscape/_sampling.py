@@ -13,9 +13,10 @@ import torch
 
 from landscape import _core
 from landscape._environment import environment, thread_count, versions
-from landscape._grid_run import GridRun, Start, begin, execute, other_environment
+from landscape._grid_run import GridRun, Start, begin, execute
 from landscape._objective import Objective, Strategy, identity
 from landscape._results import Recipe, Run
+from landscape._resuming import other_environment
 
 if TYPE_CHECKING:
     import os

@@ -27,6 +27,7 @@ from landscape._objective.natives import Natives
 from landscape._objective.options import check_numbers, check_option
 from landscape._objective.points import Rows
 from landscape._objective.products import HessianAtPoint
+from landscape._objective.sample_curvatures import sample_curvatures
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace, as_vector
 from landscape._objective.supply import Supply
@@ -186,6 +187,11 @@ class Objective:
     def _for_derivatives(self) -> Engine:
         return Engine.for_derivatives(self._supply, torch.from_numpy(self.theta), self.engine)
 
+    @property
+    def derivatives(self) -> Engine:
+        """How gradients and products are evaluated, measured at the first need and then kept."""
+        return self._for_derivatives
+
     _for_functions: Engine
     """The engine of the last measurement with a user's functions."""
 
@@ -324,11 +330,20 @@ class Objective:
         """H v at one point, shape (d,) or (k, d); :meth:`hessian_at` is for many products."""
         return self.hessian_at(theta)(vector)
 
-    def hessian_at(self, theta: ArrayLike | None = None) -> HessianAtPoint | NativeHessianAtPoint:
-        """The Hessian at one point, as an operator that keeps what its products share."""
+    def hessian_at(
+        self, theta: ArrayLike | None = None, *, strategy: Strategy | None = None
+    ) -> HessianAtPoint | NativeHessianAtPoint:
+        """The Hessian at one point, as an operator that keeps what its products share.
+
+        Args:
+            theta: The point, shape (d,); the model's own parameters when None.
+            strategy: How it is evaluated; :attr:`derivatives` when None.
+        """
+        if strategy is not None:
+            check_recorded(self._supply, strategy, self.engine)
         return self._supply.hessian_at(
             self._rows(self._vector(theta)[None]),
-            self._for_derivatives.strategy,
+            strategy or self.derivatives.strategy,
             weight=self._facts.weight,
             weight_decay=self._decay,
             budget=self.memory_budget,
@@ -342,6 +357,22 @@ class Objective:
         rows = self._rows(points)
         strategy = self._strategy_for(len(rows))
         return self._supply.sample_losses(rows, strategy, self._facts.weight).numpy()
+
+    def curvature_errors(
+        self, vectors: ArrayLike, theta: ArrayLike | None = None
+    ) -> NDArray[np.float64] | None:
+        """Standard errors of v' H v, for k vectors at one point, shape (k, d) to (k,).
+
+        They are those of the drawing of samples (``samples=`` a count), to first order in it; None
+        where nothing was drawn.
+        """
+        if self._facts.spread is None:
+            return None
+        rows, directions = self._rows(self._vector(theta)[None]), self._rows(vectors)
+        shares, weights = sample_curvatures(self._evaluator, rows, directions.rows, self._plain)
+        totals = torch.stack([shares.square().sum(1), shares @ weights], dim=1)
+        means, weight = shares.sum(1) / self._facts.weight, self._facts.weight
+        return self._facts.spread.standard_errors(means.numpy(), totals.numpy(), weight)
 
     def metrics(
         self, metrics: Sequence[MetricLike] | MetricLike, theta: ArrayLike | None = None

@@ -8,6 +8,7 @@ weight normalisation as its definition, for its fused kernel has a wrong one.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from landscape._objective.weight_decay import WeightDecay
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["HessianAtPoint"]
+__all__ = ["HessianAtPoint", "twice_differentiable"]
 
 
 class HessianAtPoint:
@@ -57,7 +58,20 @@ class HessianAtPoint:
         buffer = evaluator.buffer()
         buffer.fill(point, 0)
         self._leaves = buffer.leaves()
+        self.layout = evaluator.layout
+        """The parameters of the rows and columns."""
+        self._chosen = tuple(range(len(self._leaves)))
         self._retained = self._retain(budget)
+
+    def block(self, positions: Sequence[int]) -> HessianAtPoint:
+        """The diagonal block of some of the layout's entries, which shares the graph.
+
+        Only their own second derivatives are computed.
+        """
+        twin = copy.copy(self)
+        twin.layout = self.layout.part(positions)
+        twin._chosen = tuple(self._chosen[position] for position in positions)
+        return twin
 
     @property
     def retained(self) -> bool:
@@ -71,7 +85,7 @@ class HessianAtPoint:
         Raises:
             ValueError: The vectors do not have d entries.
         """
-        dim, dtype = self._evaluator.layout.size, self._evaluator.dtype
+        dim, dtype = self.layout.size, self._evaluator.dtype
         given = torch.tensor(np.asarray(vectors), dtype=dtype)
         if given.ndim not in (1, 2) or given.shape[-1] != dim:
             raise ValueError(
@@ -82,24 +96,37 @@ class HessianAtPoint:
         return products.reshape(given.shape).numpy()
 
     def _multiplied(self, vectors: Tensor) -> Tensor:
-        layout, dtypes = self._evaluator.layout, self._evaluator.stage.dtypes
+        stage = self._evaluator.stage
+        dtypes = [stage.dtypes[position] for position in self._chosen]
         found = torch.zeros(vectors.shape, dtype=self._evaluator.dtype)
-        device = self._evaluator.stage.device
         tangents = [
             [
-                row[entry.span].reshape(entry.shape).to(device=device, dtype=dtype)
-                for entry, dtype in zip(layout.entries, dtypes, strict=True)
+                row[entry.span].reshape(entry.shape).to(device=stage.device, dtype=dtype)
+                for entry, dtype in zip(self.layout.entries, dtypes, strict=True)
             ]
             for row in vectors
         ]
-        with self._differentiable():
-            for gradient in self._gradients() if self._retained is None else self._retained:
+        leaves = [self._leaves[position] for position in self._chosen]
+        with twice_differentiable(self._evaluator, self._leaves):
+            for gradient in self._pieces(leaves):
                 for row, tangent in zip(found, tangents, strict=True):
-                    self._add_product(gradient, tangent, row)
+                    self._add_product(gradient, leaves, tangent, row)
         return found
 
+    def _pieces(self, leaves: Sequence[Tensor]) -> Iterator[Sequence[Tensor | None]]:
+        """The gradient of every block of samples by these leaves."""
+        if self._retained is None:
+            yield from self._gradients(leaves)
+        else:
+            for gradient in self._retained:
+                yield [gradient[position] for position in self._chosen]
+
     def _add_product(
-        self, gradient: Sequence[Tensor | None], tangent: list[Tensor], out: Tensor
+        self,
+        gradient: Sequence[Tensor | None],
+        leaves: Sequence[Tensor],
+        tangent: list[Tensor],
+        out: Tensor,
     ) -> None:
         # a gradient that no longer depends on theta (a linear layer under L1) has no curvature
         curved = [
@@ -110,10 +137,8 @@ class HessianAtPoint:
         if not curved:
             return
         pieces, parts = zip(*curved, strict=True)
-        products = torch.autograd.grad(
-            pieces, self._leaves, parts, retain_graph=True, allow_unused=True
-        )
-        for entry, product in zip(self._evaluator.layout.entries, products, strict=True):
+        products = torch.autograd.grad(pieces, leaves, parts, retain_graph=True, allow_unused=True)
+        for entry, product in zip(self.layout.entries, products, strict=True):
             if product is not None:
                 out[entry.span] += product.reshape(-1).to(out)
 
@@ -128,33 +153,35 @@ class HessianAtPoint:
             return tensor
 
         hooks = torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor)
-        with self._differentiable(), hooks:
-            for gradient in self._gradients():
+        with twice_differentiable(self._evaluator, self._leaves), hooks:
+            for gradient in self._gradients(self._leaves):
                 kept.append(gradient)
                 if sum(saved.values()) > budget:
                     return None
         return kept
 
-    def _gradients(self) -> Iterator[Sequence[Tensor | None]]:
+    def _gradients(self, leaves: Sequence[Tensor]) -> Iterator[Sequence[Tensor | None]]:
         evaluator = self._evaluator
         for batch in evaluator.passes(evaluator.blocks(self._strategy)):
-            yield self._gradient(batch)
+            yield self._gradient(batch, leaves)
 
-    def _gradient(self, batch: Batch) -> Sequence[Tensor | None]:
+    def _gradient(self, batch: Batch, leaves: Sequence[Tensor]) -> Sequence[Tensor | None]:
         total = self._evaluator.measurement.totals(self._evaluator.stage.model, batch)[0]
         if not total.requires_grad:  # no varied parameter reaches this batch's loss
-            return [None] * len(self._leaves)
+            return [None] * len(leaves)
         return torch.autograd.grad(
-            total / self._weight, self._leaves, create_graph=True, allow_unused=True
+            total / self._weight, leaves, create_graph=True, allow_unused=True
         )
 
-    @contextmanager
-    def _differentiable(self) -> Iterator[None]:
-        kernels = sdpa_kernel(SDPBackend.MATH), _DefinedWeightNorm()
-        with self._evaluator.ready(), torch.enable_grad(), kernels[0], kernels[1]:
-            # a checkpointed module runs again in its backward, so the point stays installed
-            self._evaluator.stage.install(self._leaves)
-            yield
+
+@contextmanager
+def twice_differentiable(evaluator: Evaluator, leaves: Sequence[Tensor]) -> Iterator[None]:
+    """Lend the model at a point, under kernels that have second derivatives."""
+    kernels = sdpa_kernel(SDPBackend.MATH), _DefinedWeightNorm()
+    with evaluator.ready(), torch.enable_grad(), kernels[0], kernels[1]:
+        # a checkpointed module runs again in its backward, so the point stays installed
+        evaluator.stage.install(leaves)
+        yield
 
 
 class _DefinedWeightNorm(TorchFunctionMode):

@@ -117,7 +117,7 @@ class Supply:
         curvature = self.native.curvature(
             theta, "hessian", weight=weight, policy=evaluator.batch_norm, memory=budget
         )
-        return NativeHessianAtPoint(curvature, theta.dtype, weight_decay)
+        return NativeHessianAtPoint(curvature, evaluator.layout, theta.dtype, weight_decay)
 
     def _wanted(self) -> Sums:
         measurement = self.evaluator.measurement

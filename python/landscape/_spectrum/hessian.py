@@ -1,0 +1,275 @@
+"""Hessian: second derivatives of the loss at a point, and what is measured of them.
+
+Depends on the matrix and on what computes each result.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from landscape._sampling import ObjectiveOptions, objectives
+from landscape._spectrum.eigenvalues import Method, Request, Which, spectrum
+from landscape._spectrum.iteration import Interrupt, Iteration
+from landscape._spectrum.matrix import Matrix
+from landscape._spectrum.traces import Estimator, Precision, diagonal, moments, trace
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from torch import nn
+
+    from landscape._objective import Objective
+    from landscape._progress import Choice
+    from landscape._results import Diagonal, Moments, Spectrum, Trace
+
+__all__ = ["Hessian", "hessian"]
+
+
+def hessian(
+    model: nn.Module | Objective,
+    data: Any = None,
+    loss: Any = None,
+    *,
+    parameters: str | Iterable[str] | None = None,
+    theta: ArrayLike | None = None,
+    seed: int = 0,
+    **options: Unpack[ObjectiveOptions],
+) -> Hessian:
+    r"""The Hessian of the loss at the model's parameters, as an operator.
+
+    .. math:: H = \nabla^2 L(\theta), \quad L(\theta) = \frac{1}{n} \sum_i \ell_i(\theta)
+
+    Args:
+        model: The trained module, or an Objective in place of model, data and loss.
+        data: ``(inputs, targets)``, a Dataset, a DataLoader or any re-iterable of batches.
+        loss: None (inferred), a torch loss, ``f(outputs, targets)`` or ``batch_loss(f)``.
+        parameters: Names, module prefixes or patterns of the parameters whose second derivatives
+            are meant, such as ``"layer3.*"``; the others are held. All when None.
+        theta: The point, shape (d,); the model's own parameters when None.
+        seed: Of the sample subset, the batch split and the dropout masks.
+        options: Those of :class:`landscape.Objective`.
+
+    Returns:
+        The operator; nothing is computed before it is asked for.
+
+    Raises:
+        ValueError: An option or the data do not fit, or a pattern matches nothing.
+
+    Reference:
+        Pearlmutter, "Fast Exact Multiplication by the Hessian", Neural Computation 6 (1994).
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> import landscape
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+        >>> data = (torch.randn(64, 4), torch.randint(3, (64,)))
+        >>> landscape.hessian(model, data).eigenvalues(k=3).values.shape
+        (3,)
+    """
+    from landscape._objective import Objective  # noqa: PLC0415  (its class is asked for below)
+
+    if not isinstance(model, Objective) and parameters is not None:
+        options = {**options, "parameters": parameters}
+        parameters = None
+    objective, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
+    whole = Hessian(objective.resolved("frozen"), theta)
+    return whole if parameters is None else whole.block(parameters)
+
+
+class Hessian(Matrix):
+    r"""Second derivatives of L at one point, as a symmetric operator; :func:`landscape.hessian`.
+
+    It multiplies (``H @ v``, :meth:`matvec`, :meth:`matmat`, :meth:`to_scipy`), cuts out blocks
+    (:meth:`block`, :meth:`blocks`) and measures itself. One product costs about two gradients.
+
+    Args:
+        objective: The function.
+        theta: The point, shape (d,); the model's own parameters when None.
+    """
+
+    def eigenvalues(
+        self,
+        k: int = 5,
+        which: Which = "largest",
+        tolerance: float = 1e-3,
+        vectors: bool = False,
+        *,
+        method: Method = "lanczos",
+        multiplicity: Literal["check"] | None = None,
+        basis: int | None = None,
+        max_products: int | None = None,
+        seed: int = 0,
+        interrupt: Interrupt = "raise",
+        resume: str | os.PathLike[str] | None = None,
+        progress: Choice = None,
+    ) -> Spectrum:
+        r"""Eigenvalues of one end or of both, each with its residual.
+
+        .. math:: H v_i \approx \lambda_i v_i, \quad r_i = \lVert H v_i - \lambda_i v_i \rVert
+
+        An eigenvalue lies within r of every value. Lanczos keeps an orthonormal basis of the
+        Krylov space of a random start, orthogonalises against all of it, and restarts with the
+        best pairs when the basis is full.
+
+        Args:
+            k: How many; from each end when ``which="both"``.
+            which: ``"largest"``, ``"smallest"`` (algebraic), ``"magnitude"`` or ``"both"``.
+            tolerance: Of a residual, relative to the largest \|eigenvalue\| found.
+            vectors: Whether the result keeps the eigenvectors.
+            method: ``"lanczos"``, or ``"power"``: one after the other, with deflation.
+            multiplicity: ``"check"`` looks for copies of eigenvalues, of which one Krylov space
+                sees one each, by a run orthogonal to all pairs; its products are counted apart.
+            basis: Vectors that Lanczos keeps, at least two more than pairs; chosen when None.
+                Beyond the Objective's memory budget they lie in a temporary file.
+            max_products: The most products; chosen when None.
+            seed: Of the random start.
+            interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` what has converged so far.
+            resume: A file that keeps the run: created when absent, continued when present.
+            progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of
+                (done, total) products.
+
+        Returns:
+            The spectrum.
+
+        Raises:
+            ValueError: An option is out of range, the matrix is not symmetric, or ``resume`` holds
+                another computation.
+            FloatingPointError: A product is not finite.
+
+        Reference:
+            Wu and Simon, "Thick-Restart Lanczos Method for Large Symmetric Eigenvalue Problems",
+            SIAM J. Matrix Anal. Appl. 22 (2000), algorithm 3; Parlett, "The Symmetric Eigenvalue
+            Problem" (1998), theorems 4.5.1 and 11.7.1 for the bounds.
+
+        Example:
+            >>> spectrum = landscape.hessian(model, data).eigenvalues(k=2, which="both")
+            >>> spectrum.values, spectrum.residuals, spectrum.status
+        """
+        request = Request(
+            k, which, tolerance, vectors, method, multiplicity, basis, max_products, seed
+        )
+        request.check(self.dim)
+        limit = request.limit(self.dim)
+        iteration = Iteration(
+            "eigenvalues", self, request.inputs, limit, progress, resume, interrupt
+        )
+        self.check_symmetric(seed)
+        return spectrum(self, request, iteration)
+
+    def trace(
+        self,
+        relative_error: float | None = 0.01,
+        *,
+        absolute_error: float | None = None,
+        method: Estimator = "hutch++",
+        max_products: int = 10_000,
+        level: float = 0.95,
+        seed: int = 0,
+        interrupt: Interrupt = "raise",
+        progress: Choice = None,
+    ) -> Trace:
+        r"""The sum of all eigenvalues, with its standard error.
+
+        .. math:: \mathrm{tr}\,H = \mathrm{E}\, z^T H z, \quad \mathrm{E}\, z z^T = I
+
+        Args:
+            relative_error: The standard error to reach, relative to the estimate; or None.
+            absolute_error: The standard error to reach; either of the two suffices.
+            method: ``"hutch++"`` (an exact part in the range of a sketch, probes for the rest),
+                ``"xtrace"`` (every probe serves both ends), or ``"hutchinson"``.
+            max_products: The most products.
+            level: Of the interval.
+            seed: Of the probes.
+            interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the estimate so far.
+            progress: As for :meth:`eigenvalues`.
+
+        Returns:
+            The estimate, its standard error and a t-interval.
+
+        Raises:
+            ValueError: An option is out of range, or the matrix is not symmetric.
+            FloatingPointError: A product is not finite.
+
+        Reference:
+            Hutchinson (1990); Meyer, Musco, Musco and Woodruff, "Hutch++" (2021), algorithm 1;
+            Epperly, Tropp and Webber, "XTrace" (2024).
+
+        Example:
+            >>> print(landscape.hessian(model, data).trace(relative_error=0.05))
+        """
+        precision = Precision(relative_error, absolute_error, max_products, seed, level)
+        iteration = Iteration("trace", self, {}, max_products, progress, None, interrupt)
+        self.check_symmetric(seed)
+        return trace(self, method, precision, iteration)
+
+    def diagonal(
+        self,
+        relative_error: float | None = 0.1,
+        *,
+        max_products: int = 10_000,
+        seed: int = 0,
+        progress: Choice = None,
+    ) -> Diagonal:
+        r"""Every second derivative by one parameter alone, each with a standard error.
+
+        .. math:: H_{ii} = \mathrm{E}\, z_i (H z)_i, \quad z_i = \pm 1
+
+        Args:
+            relative_error: The standard error to reach, as 2-norms of all entries together; or
+                None.
+            max_products: The most products.
+            seed: Of the probes.
+            progress: As for :meth:`eigenvalues`.
+
+        Returns:
+            The entries, in the order of the parameters.
+
+        Reference:
+            Bekas, Kokiopoulou and Saad, "An Estimator for the Diagonal of a Matrix" (2007).
+
+        Example:
+            >>> landscape.hessian(model, data).diagonal(relative_error=0.2).values.shape
+        """
+        precision = Precision(relative_error, None, max_products, seed)
+        iteration = Iteration("diagonal", self, {}, max_products, progress)
+        self.check_symmetric(seed)
+        return diagonal(self, precision, iteration)
+
+    def spectral_moments(
+        self,
+        order: int = 4,
+        relative_error: float | None = 0.05,
+        *,
+        max_products: int = 10_000,
+        seed: int = 0,
+        progress: Choice = None,
+    ) -> Moments:
+        r"""The traces of the matrix's powers, each with its standard error.
+
+        .. math:: \mathrm{tr}\,H^j = \sum_i \lambda_i^j, \quad j = 1, \dots, J
+
+        Args:
+            order: J.
+            relative_error: The standard error to reach at the last moment, relative to it; or None.
+            max_products: The most products.
+            seed: Of the probes.
+            progress: As for :meth:`eigenvalues`.
+
+        Returns:
+            The moments; ``.frobenius`` is the norm that the second one is the square of.
+
+        Example:
+            >>> landscape.hessian(model, data).spectral_moments(2).frobenius
+        """
+        precision = Precision(relative_error, None, max_products, seed)
+        iteration = Iteration("moments", self, {}, max_products, progress)
+        self.check_symmetric(seed)
+        return moments(self, order, precision, iteration)
+
+    def __repr__(self) -> str:
+        return (
+            f"Hessian of {self.dim} x {self.dim} over {len(self.names)} tensors, "
+            f"{self.objective.samples} samples, {self.dtype}"
+        )
