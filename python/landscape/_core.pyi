@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Lanczos",
     "Network",
     "NetworkCurvature",
     "NetworkPlane",
@@ -395,6 +396,91 @@ class NetworkCurvature:
 
     def apply(self, vectors: NDArray[Any]) -> NDArray[Any]:
         """Products with vectors of shape (k, d)."""
+
+@final
+class Lanczos:
+    """Thick-restart Lanczos with full reorthogonalisation: eigenpairs of a symmetric operator.
+
+    A pair has converged when its residual is at most `tolerance` times the largest |Ritz value|.
+
+    Args:
+        dim: The number d of rows of the operator.
+        dtype: What vectors are stored in; sums are accumulated in float64.
+        count: How many pairs are wanted; so many from each end for "both".
+        which: The end that is wanted; "largest" and "smallest" count signs.
+        tolerance: See above.
+        basis: How many directions are kept before a restart.
+        max_products: How many products may be made.
+        seed: Of the random directions.
+        path: The basis lies in this new memory-mapped file; without it, in memory.
+        deflate: Orthonormal vectors of shape (d,) that all directions stay orthogonal to.
+
+    Raises:
+        ValueError: The options do not fit the dimension, or there is no room for the basis.
+    """
+
+    def __new__(
+        cls,
+        dim: int,
+        dtype: Literal["float32", "float64"],
+        *,
+        count: int,
+        which: Literal["largest", "smallest", "magnitude", "both"],
+        tolerance: float,
+        basis: int,
+        max_products: int,
+        seed: int,
+        path: str | None = None,
+        deflate: Sequence[NDArray[Any]] = (),
+    ) -> Lanczos: ...
+    @staticmethod
+    def resumed(record: str, arrays: dict[str, NDArray[Any]], path: str | None = None) -> Lanczos:
+        """The iteration whose `state` this is; it goes on with the same bits."""
+
+    def run(
+        self,
+        apply: Callable[[NDArray[Any]], NDArray[Any]],
+        tick: Callable[[int, int, _Double, _Double], bool],
+    ) -> bool:
+        """Goes on until the iteration has ended (True) or `tick` pauses it (False).
+
+        An exception leaves the object as it was after the last whole step.
+
+        Args:
+            apply: Products with vectors of shape (k, d), of the dtype.
+            tick: Called after every product with the number of products, that of converged pairs,
+                values and residuals; whether to go on.
+
+        Raises:
+            FloatingPointError: A product is not finite.
+            RuntimeError: The iteration is running already.
+        """
+
+    @property
+    def products(self) -> int:
+        """How many products were made."""
+
+    @property
+    def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
+        """How the iteration ended; "exhausted" has spanned the whole space: it is exact."""
+
+    def values(self) -> _Double:
+        """The best Ritz values by now, at most as many as are wanted.
+
+        Descending; ascending for "smallest"; by descending absolute value for "magnitude".
+        """
+
+    def residuals(self) -> _Double:
+        """‖A v - λ v‖ of these pairs."""
+
+    def bounds(self) -> _Double:
+        """Bounds on the errors of these values: min(r, r²/gap), and r where they are clustered."""
+
+    def vectors(self) -> NDArray[Any]:
+        """Their orthonormal vectors, shape (n, d), of the dtype."""
+
+    def state(self) -> tuple[str, dict[str, NDArray[Any]]]:
+        """JSON and arrays from which `resumed` makes the same object."""
 
 def set_threads(count: int) -> None:
     """Evaluate networks on so many threads from now on; results do not depend on it."""

@@ -13,6 +13,9 @@ mod sealed {
 pub trait Scalar:
     sealed::Sealed + Copy + Debug + Default + PartialEq + Send + Sync + 'static
 {
+    /// The distance of 1 to the next larger storable value.
+    const EPSILON: f64;
+
     /// The exact value.
     fn widen(self) -> f64;
 
@@ -21,6 +24,8 @@ pub trait Scalar:
 }
 
 impl Scalar for f32 {
+    const EPSILON: f64 = Self::EPSILON as f64;
+
     fn widen(self) -> f64 {
         f64::from(self)
     }
@@ -32,6 +37,8 @@ impl Scalar for f32 {
 }
 
 impl Scalar for f64 {
+    const EPSILON: f64 = Self::EPSILON;
+
     fn widen(self) -> f64 {
         self
     }

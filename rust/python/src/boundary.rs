@@ -6,6 +6,7 @@
 
 use landscape_core::Scalar;
 use landscape_core::network::head::Targets;
+use landscape_core::spectrum::Which;
 use landscape_core::surface::{Normalisation, TensorLayout};
 use numpy::ndarray::{Dimension, Ix1, Ix2};
 use numpy::{
@@ -203,17 +204,34 @@ impl FromPyObject<'_, '_> for Kind {
     }
 }
 
+/// A [`Which`] by its name.
+pub struct Ends(pub Which);
+
+impl FromPyObject<'_, '_> for Ends {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let names = [
+            ("largest", Which::Largest),
+            ("smallest", Which::Smallest),
+            ("magnitude", Which::Magnitude),
+            ("both", Which::Both),
+        ];
+        one_of(&object, &names).map(Self)
+    }
+}
+
 /// A newly allocated 1-D array that takes over the vector's memory.
 pub fn array<S: Scalar + Element>(py: Python<'_>, vector: Vec<S>) -> Bound<'_, PyAny> {
     PyArray1::from_vec(py, vector).into_any()
 }
 
 /// A newly allocated 2-D array of rows of `columns` entries.
-pub fn table(
+pub fn table<S: Element>(
     py: Python<'_>,
-    values: Vec<f64>,
+    values: Vec<S>,
     columns: usize,
-) -> PyResult<Bound<'_, PyArray2<f64>>> {
+) -> PyResult<Bound<'_, PyArray2<S>>> {
     let rows = values.len() / columns.max(1);
     PyArray1::from_vec(py, values).reshape([rows, columns])
 }

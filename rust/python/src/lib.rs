@@ -24,6 +24,8 @@ mod _core {
     #[pymodule_export]
     use crate::random::gaussian;
     #[pymodule_export]
+    use crate::spectrum::Lanczos;
+    #[pymodule_export]
     use crate::surface::{axis, normalise};
     #[pymodule_export]
     use crate::vector::{combine, dot, gram, norm, orthogonalise};

@@ -5,7 +5,19 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `products` | products of an operator, counted and checked |
+//! | `symmetric` | eigenpairs of a small dense matrix |
+//! | `basis` | orthonormal vectors in memory or in a file |
+//! | `wanted` | which eigenvalues are wanted, and how well they are known |
+//! | `lanczos` | thick-restart Lanczos |
 
+mod basis;
+mod lanczos;
 mod products;
+mod symmetric;
+mod wanted;
 
+pub use basis::Basis;
+pub use lanczos::{Arrays, Lanczos, Options, Status};
 pub use products::Products;
+pub use symmetric::{Eigen, eigen};
+pub use wanted::{Which, bounds};

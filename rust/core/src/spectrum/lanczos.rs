@@ -1,0 +1,263 @@
+//! Thick-restart Lanczos with full reorthogonalisation, one product at a time.
+
+mod options;
+mod restart;
+mod state;
+
+use std::path::Path;
+
+use super::basis::Basis;
+use super::products::Products;
+use super::symmetric::{Eigen, eigen};
+use super::wanted::bounds;
+use crate::error::{Error, require};
+use crate::monitor::Cancel;
+use crate::operator::LinearOperator;
+use crate::random::Gaussian;
+use crate::scalar::Scalar;
+use crate::vector::norm;
+
+pub use options::{Options, Status};
+pub use state::Arrays;
+
+/// What is left of a vector below so many units of rounding is no direction.
+const NOTHING: f64 = 8.0;
+
+/// An iteration that owns its state: A V = V T + β v e_mᵀ with V, v orthonormal.
+///
+/// Ritz pairs of T are those of A to the residual |β s_m|. When the basis is full it is replaced by
+/// the Ritz vectors nearest to what is wanted, which keeps the relation with an arrow in T.
+///
+/// # Reference
+/// Wu and Simon (2000), *Thick-restart Lanczos method for large symmetric eigenvalue problems*.
+pub struct Lanczos<S> {
+    options: Options,
+    /// The deflated rows, those of V, and the next direction v.
+    basis: Basis<S>,
+    deflated: usize,
+    projected: Vec<Vec<f64>>,
+    beta: f64,
+    products: usize,
+    restarts: usize,
+    streams: u64,
+    status: Status,
+    ritz: Eigen,
+}
+
+impl<S: Scalar> Lanczos<S> {
+    /// An iteration on the space orthogonal to the orthonormal rows `deflate`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the options do not fit the space, and where the basis has no room.
+    pub fn new(options: Options, path: Option<&Path>, deflate: &[&[S]]) -> Result<Self, Error> {
+        let options = options.checked(deflate.len())?;
+        let mut basis = Basis::new(options.dim, deflate.len() + options.basis + 1, path)?;
+        for row in deflate {
+            basis.push(row, 1.0)?;
+        }
+        let mut made = Self {
+            options,
+            basis,
+            deflated: deflate.len(),
+            projected: Vec::new(),
+            beta: 0.0,
+            products: 0,
+            restarts: 0,
+            streams: 0,
+            status: Status::Running,
+            ritz: Eigen::default(),
+        };
+        made.push_random()?;
+        Ok(made)
+    }
+
+    /// Steps until the iteration has ended (true) or `tick`, called after every product, says false.
+    ///
+    /// # Errors
+    /// Those of the operator and of `tick`, and [`Error::NonFinite`]. The iteration is then as it was
+    /// after the last whole step, and goes on from there with the same bits.
+    pub fn run(
+        &mut self,
+        operator: &dyn LinearOperator<S>,
+        cancel: &Cancel,
+        mut tick: impl FnMut(&Self) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        require!(
+            operator.dim() == self.options.dim,
+            "got an operator of {} rows for vectors of {} entries; pass the one it began with",
+            operator.dim(),
+            self.options.dim
+        );
+        let mut product = vec![S::default(); self.options.dim];
+        while self.status == Status::Running {
+            self.step(operator, cancel, &mut product)?;
+            if !tick(self)? {
+                return Ok(self.status != Status::Running);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One product, after which nothing fails.
+    fn step(
+        &mut self,
+        operator: &dyn LinearOperator<S>,
+        cancel: &Cancel,
+        w: &mut [S],
+    ) -> Result<(), Error> {
+        let mut products = Products::new(operator, cancel, self.products);
+        products.apply(self.basis.row(self.basis.len() - 1), w)?;
+        self.products = products.count();
+        let coupling = if self.projected.len() == self.options.basis {
+            self.restart()
+        } else {
+            self.last(self.beta)
+        };
+        let size = norm(w);
+        let taken = self.basis.orthogonalise(w);
+        self.beta = norm(w);
+        self.extend(coupling, taken[taken.len() - 1]);
+        self.ritz = eigen(&self.projected);
+        let exhausted = self.projected.len() == self.options.space(self.deflated);
+        if exhausted {
+            self.beta = 0.0;
+        } else if self.beta <= NOTHING * S::EPSILON * size.max(self.scale()) {
+            self.beta = 0.0;
+            self.push_random()?;
+        } else {
+            self.basis.push(w, 1.0 / self.beta)?;
+        }
+        self.status = self.judge(exhausted);
+        Ok(())
+    }
+
+    /// The coupling of V to the next direction: β e_m.
+    fn last(&self, beta: f64) -> Vec<f64> {
+        let mut coupling = vec![0.0; self.projected.len()];
+        if let Some(entry) = coupling.last_mut() {
+            *entry = beta;
+        }
+        coupling
+    }
+
+    /// The next direction becomes one of V: T grows by its coupling and by ⟨v, A v⟩.
+    fn extend(&mut self, coupling: Vec<f64>, alpha: f64) {
+        for (row, value) in self.projected.iter_mut().zip(&coupling) {
+            row.push(*value);
+        }
+        let mut row = coupling;
+        row.push(alpha);
+        self.projected.push(row);
+    }
+
+    /// A random next direction, orthogonal to all rows.
+    fn push_random(&mut self) -> Result<(), Error> {
+        const TRIALS: usize = 8;
+        let mut w = vec![S::default(); self.options.dim];
+        for _ in 0..TRIALS {
+            Gaussian::new(self.options.seed, self.streams).fill(0, &mut w);
+            self.streams += 1;
+            let size = norm(&w);
+            self.basis.orthogonalise(&mut w);
+            let left = norm(&w);
+            if left > NOTHING * S::EPSILON * size {
+                let unit: Vec<S> = w.iter().map(|x| S::narrow(x.widen() / left)).collect();
+                w = unit;
+                // In few dimensions what is left is short, and its rounding is not.
+                self.basis.orthogonalise(&mut w);
+                return self.basis.push(&w, 1.0 / norm(&w));
+            }
+        }
+        Err(Error::Invalid(format!(
+            "found no direction orthogonal to {} rows; pass orthonormal rows to deflate",
+            self.basis.len()
+        )))
+    }
+
+    fn judge(&self, exhausted: bool) -> Status {
+        let wanted = self.wanted();
+        if exhausted {
+            return Status::Exhausted;
+        }
+        if self.values().len() == wanted && self.converged() == wanted {
+            return Status::Converged;
+        }
+        if self.products >= self.options.max_products {
+            return Status::MaxProducts;
+        }
+        Status::Running
+    }
+
+    fn wanted(&self) -> usize {
+        self.options.which.pairs(self.options.count, self.options.space(self.deflated))
+    }
+
+    fn best(&self) -> Vec<usize> {
+        self.options.which.best(&self.ritz.values, self.wanted())
+    }
+
+    /// The largest |Ritz value|.
+    fn scale(&self) -> f64 {
+        self.ritz.values.iter().fold(0.0, |most: f64, value| most.max(value.abs()))
+    }
+
+    /// |β s_m|, and what rounding of the basis adds to it, of every Ritz pair.
+    fn all_residuals(&self) -> Vec<f64> {
+        let floor = S::EPSILON * self.scale() * ((1 + self.restarts) as f64).sqrt();
+        let last = |vector: &Vec<f64>| vector.last().copied().unwrap_or_default();
+        self.ritz.vectors.iter().map(|s| (self.beta * last(s)).hypot(floor)).collect()
+    }
+
+    /// What the iteration was asked for.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// How many products were made.
+    #[must_use]
+    pub fn products(&self) -> usize {
+        self.products
+    }
+
+    /// Whether and how the iteration has ended.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// How many of the wanted pairs have residuals within the tolerance.
+    #[must_use]
+    pub fn converged(&self) -> usize {
+        let most = self.options.tolerance * self.scale();
+        self.residuals().iter().filter(|&&residual| residual <= most).count()
+    }
+
+    /// The best Ritz values by now, at most as many as are wanted.
+    #[must_use]
+    pub fn values(&self) -> Vec<f64> {
+        self.best().iter().map(|&i| self.ritz.values[i]).collect()
+    }
+
+    /// ‖A v − λ v‖ of these, with what rounding adds. Where rows are deflated, A is its part on the
+    /// space orthogonal to them.
+    #[must_use]
+    pub fn residuals(&self) -> Vec<f64> {
+        let all = self.all_residuals();
+        self.best().iter().map(|&i| all[i]).collect()
+    }
+
+    /// Bounds on the errors of these values, see [`bounds`].
+    #[must_use]
+    pub fn bounds(&self) -> Vec<f64> {
+        let all = bounds(&self.ritz.values, &self.all_residuals());
+        self.best().iter().map(|&i| all[i]).collect()
+    }
+
+    /// The Ritz vectors of these, orthonormal, row-major (n, dim).
+    #[must_use]
+    pub fn vectors(&self) -> Vec<S> {
+        let rows: Vec<_> = self.best().iter().map(|&i| self.ritz.vectors[i].clone()).collect();
+        self.basis.combinations(self.deflated, &rows)
+    }
+}
