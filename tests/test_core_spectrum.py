@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from landscape._core import Lanczos
 from numpy.typing import NDArray
+
+from landscape._core import Lanczos, PowerIteration, asymmetry
 
 Which = Literal["largest", "smallest", "magnitude", "both"]
 WHICH: list[Which] = ["largest", "smallest", "magnitude", "both"]
@@ -169,3 +170,36 @@ def test_as_many_as_there_are(count: int, which: Which) -> None:
 def test_what_does_not_fit_is_refused(options: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         made(20, **options)
+
+
+@pytest.mark.parametrize("which", WHICH)
+def test_power_iteration_finds_the_same_ends(which: Which) -> None:
+    spectrum = np.array([-9.0, -7.5, -4.0, 0.0, 0.1, 0.2, 0.3, 6.0, 8.0, 10.0])
+    matrix = rotated(spectrum)
+    power = PowerIteration(
+        10, "float64", count=2, which=which, tolerance=1e-6, max_products=5000, seed=3
+    )
+    assert power.run(lambda block: block @ matrix, onward)
+    values, vectors = power.values(), power.vectors()
+    assert power.status == "converged"
+    np.testing.assert_allclose(values, wanted(spectrum, 2, which), atol=1e-8)
+    residuals = np.linalg.norm(vectors @ matrix - values[:, None] * vectors, axis=1)
+    np.testing.assert_allclose(power.residuals(), residuals, rtol=1e-6)
+    assert (residuals <= 1e-6 * 10).all()
+
+
+@pytest.mark.parametrize("value", [-9.0, 0.0, 9.0])
+def test_power_iteration_is_not_fooled_by_rank_one(value: float) -> None:
+    matrix = rotated(np.array([value, *[0.0] * 11]))
+    power = PowerIteration(
+        12, "float64", count=2, which="largest", tolerance=1e-6, max_products=500, seed=3
+    )
+    assert power.run(lambda block: block @ matrix, onward)
+    np.testing.assert_allclose(power.values(), [max(value, 0.0), 0.0], atol=1e-6)
+
+
+def test_asymmetry_is_rounding_or_seen() -> None:
+    matrix = rotated(np.linspace(-1, 1, 30))
+    assert asymmetry(lambda block: block @ matrix, 30, "float64", 0) < 1e-15
+    matrix[3, 4] += 0.1
+    assert asymmetry(lambda block: block @ matrix, 30, "float64", 0) > 1e-5

@@ -17,7 +17,9 @@ __all__ = [
     "Network",
     "NetworkCurvature",
     "NetworkPlane",
+    "PowerIteration",
     "__version__",
+    "asymmetry",
     "axis",
     "combine",
     "dot",
@@ -481,6 +483,74 @@ class Lanczos:
 
     def state(self) -> tuple[str, dict[str, NDArray[Any]]]:
         """JSON and arrays from which `resumed` makes the same object."""
+
+@final
+class PowerIteration:
+    """Power iteration with deflation on a shifted A, so that the two ends are not confused.
+
+    Arguments, methods and the tolerance are those of `Lanczos`.
+    """
+
+    def __new__(
+        cls,
+        dim: int,
+        dtype: Literal["float32", "float64"],
+        *,
+        count: int,
+        which: Literal["largest", "smallest", "magnitude", "both"],
+        tolerance: float,
+        max_products: int,
+        seed: int,
+    ) -> PowerIteration: ...
+    def run(
+        self,
+        apply: Callable[[NDArray[Any]], NDArray[Any]],
+        tick: Callable[[int, int, _Double, _Double], bool],
+    ) -> bool:
+        """Goes on until the iteration has ended (True) or `tick` pauses it (False).
+
+        An exception leaves the object as it was after the last whole step.
+
+        Args:
+            apply: Products with vectors of shape (k, d), of the dtype.
+            tick: Called after every product with the number of products, that of converged pairs,
+                values and residuals; whether to go on.
+
+        Raises:
+            FloatingPointError: A product is not finite.
+            RuntimeError: The iteration is running already.
+        """
+
+    @property
+    def products(self) -> int:
+        """How many products were made."""
+
+    @property
+    def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
+        """How the iteration ended; "exhausted" has spanned the whole space: it is exact."""
+
+    def values(self) -> _Double:
+        """The pairs found, and the Rayleigh quotient of the one that is being iterated.
+
+        Descending; ascending for "smallest"; by descending absolute value for "magnitude".
+        """
+
+    def residuals(self) -> _Double:
+        """‖A v - λ v‖ of these pairs."""
+
+    def bounds(self) -> _Double:
+        """Bounds on the errors of these values: as those of `Lanczos`, of the pairs found alone."""
+
+    def vectors(self) -> NDArray[Any]:
+        """Their orthonormal vectors, shape (n, d), of the dtype."""
+
+def asymmetry(
+    apply: Callable[[NDArray[Any]], NDArray[Any]],
+    dim: int,
+    dtype: Literal["float32", "float64"],
+    seed: int,
+) -> float:
+    """|xᵀAy - yᵀAx| / (‖Ax‖ ‖y‖ + ‖Ay‖ ‖x‖) of random x, y: rounding where A is symmetric."""
 
 def set_threads(count: int) -> None:
     """Evaluate networks on so many threads from now on; results do not depend on it."""

@@ -74,7 +74,8 @@ pub fn reenter<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Err
     .map_err(|raised: PyErr| Error::supplier(raised))
 }
 
-fn exception(error: Error) -> PyErr {
+/// The Python exception that an error of the core becomes.
+pub fn exception(error: Error) -> PyErr {
     match error {
         Error::Invalid(advice) => PyValueError::new_err(advice),
         Error::NonFinite(found) => PyFloatingPointError::new_err(found),

@@ -24,7 +24,7 @@ mod _core {
     #[pymodule_export]
     use crate::random::gaussian;
     #[pymodule_export]
-    use crate::spectrum::Lanczos;
+    use crate::spectrum::{Lanczos, PowerIteration, asymmetry};
     #[pymodule_export]
     use crate::surface::{axis, normalise};
     #[pymodule_export]

@@ -9,15 +9,21 @@
 //! | `basis` | orthonormal vectors in memory or in a file |
 //! | `wanted` | which eigenvalues are wanted, and how well they are known |
 //! | `lanczos` | thick-restart Lanczos |
+//! | `power` | shifted power iteration |
+//! | `symmetry` | whether an operator is symmetric |
 
 mod basis;
 mod lanczos;
+mod power;
 mod products;
 mod symmetric;
+mod symmetry;
 mod wanted;
 
 pub use basis::Basis;
 pub use lanczos::{Arrays, Lanczos, Options, Status};
+pub use power::Power;
 pub use products::Products;
 pub use symmetric::{Eigen, eigen};
+pub use symmetry::asymmetry;
 pub use wanted::{Which, bounds};

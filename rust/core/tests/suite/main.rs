@@ -5,6 +5,7 @@ mod common;
 mod gaussian;
 mod graph_loader;
 mod grid;
+mod lanczos;
 mod layering;
 mod normalise;
 mod vector;

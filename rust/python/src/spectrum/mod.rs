@@ -2,6 +2,10 @@
 
 mod callback;
 mod lanczos;
+mod power;
 mod slot;
+mod symmetry;
 
 pub use lanczos::Lanczos;
+pub use power::PowerIteration;
+pub use symmetry::asymmetry;

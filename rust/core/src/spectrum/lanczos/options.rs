@@ -26,7 +26,7 @@ pub struct Options {
 
 impl Options {
     /// The options, with a basis no larger than the space.
-    pub(super) fn checked(mut self, deflated: usize) -> Result<Self, Error> {
+    pub(in crate::spectrum) fn checked(mut self, deflated: usize) -> Result<Self, Error> {
         require!(
             deflated < self.dim,
             "got {deflated} rows to deflate in {} dimensions; pass fewer",

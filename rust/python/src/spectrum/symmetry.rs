@@ -1,0 +1,26 @@
+//! Whether a Python function is a symmetric operator.
+
+use landscape_core::{Cancel, spectrum};
+use pyo3::prelude::*;
+
+use super::callback::Callback;
+use crate::boundary::Dtype;
+use crate::gate;
+
+/// The relative asymmetry of two random products.
+#[pyfunction]
+pub fn asymmetry(
+    py: Python<'_>,
+    apply: Py<PyAny>,
+    dim: usize,
+    dtype: Dtype,
+    seed: u64,
+) -> PyResult<f64> {
+    gate::enter(py, || {
+        let operator = Callback { apply, dim };
+        match dtype {
+            Dtype::F32 => spectrum::asymmetry::<f32>(&operator, seed, &Cancel::new()),
+            Dtype::F64 => spectrum::asymmetry::<f64>(&operator, seed, &Cancel::new()),
+        }
+    })
+}
