@@ -114,7 +114,9 @@ def _interpolate(model: nn.Module, data: Any) -> None:
         model.load_state_dict(state)
         residual = (model(data[0]) - data[1])[:, 0]
         rows = [
-            torch.cat([g.reshape(-1) for g in torch.autograd.grad(r, parameters, retain_graph=True)])
+            torch.cat(
+                [g.reshape(-1) for g in torch.autograd.grad(r, parameters, retain_graph=True)]
+            )
             for r in residual
         ]
         step = torch.linalg.lstsq(torch.stack(rows), residual.detach()[:, None], driver="gelsd")
@@ -163,9 +165,7 @@ def test_a_run_goes_on_from_its_file_with_the_same_bits(
     with pytest.raises(RuntimeError, match="stop"):
         hessian.eigenvalues(**options, resume=path, progress=stop)
     asked: list[int] = []
-    again = hessian.eigenvalues(
-        **options, resume=path, progress=lambda done, _: asked.append(done)
-    )
+    again = hessian.eigenvalues(**options, resume=path, progress=lambda done, _: asked.append(done))
     assert asked[0] == 11 or asked[0] == 12
     assert again.products == whole.products
     assert again.values.tobytes() == whole.values.tobytes()

@@ -59,10 +59,7 @@ def test_all_entries_are_those_of_torch_func(engine: Any) -> None:
     wanted = torch.cat(
         [
             torch.cat(
-                [
-                    nested[a][b].reshape(parameters[a].numel(), parameters[b].numel())
-                    for b in names
-                ],
+                [nested[a][b].reshape(parameters[a].numel(), parameters[b].numel()) for b in names],
                 dim=1,
             )
             for a in names

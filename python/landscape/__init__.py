@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from landscape._objective import Objective, batch_loss
     from landscape._parameters import ParameterLayout
     from landscape._picture import plot_surface
-    from landscape._results import Line, Recipe, Run, Surface, load
+    from landscape._results import Line, Recipe, Run, Spectrum, Surface, load
     from landscape._spectrum import Hessian, hessian
     from landscape._surface import line, surface
     from landscape._threads import set_threads
@@ -32,6 +32,7 @@ __all__ = [
     "ParameterLayout",
     "Recipe",
     "Run",
+    "Spectrum",
     "Surface",
     "__version__",
     "batch_loss",
@@ -53,6 +54,7 @@ _HOMES = {
     "ParameterLayout": "_parameters",
     "Recipe": "_results",
     "Run": "_results",
+    "Spectrum": "_results",
     "Surface": "_results",
     "batch_loss": "_objective",
     "hessian": "_spectrum",

@@ -463,6 +463,10 @@ class Lanczos:
         """How many products were made."""
 
     @property
+    def scale(self) -> float:
+        """The largest |value| of all pairs, which residuals are compared to."""
+
+    @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
         """How the iteration ended; "exhausted" has spanned the whole space: it is exact."""
 
@@ -526,6 +530,10 @@ class PowerIteration:
         """How many products were made."""
 
     @property
+    def scale(self) -> float:
+        """The largest |value| of all pairs, which residuals are compared to."""
+
+    @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
         """How the iteration ended; "exhausted" has spanned the whole space: it is exact."""
 
@@ -550,7 +558,7 @@ def asymmetry(
     dtype: Literal["float32", "float64"],
     seed: int,
 ) -> float:
-    """|xᵀAy - yᵀAx| / (‖Ax‖ ‖y‖ + ‖Ay‖ ‖x‖) of random x, y: rounding where A is symmetric."""
+    """|xᵀAy - yᵀAx| / (‖Ax‖ + ‖Ay‖) of random x, y: rounding where A is symmetric."""
 
 def set_threads(count: int) -> None:
     """Evaluate networks on so many threads from now on; results do not depend on it."""

@@ -4,6 +4,7 @@ from landscape._results._load import load
 from landscape._results.directions import Recipe
 from landscape._results.line import Line
 from landscape._results.run import Run
+from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
 
-__all__ = ["Line", "Recipe", "Run", "Surface", "load"]
+__all__ = ["Line", "Recipe", "Run", "Spectrum", "Surface", "load"]

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 from landscape import _store
 from landscape._results import _pack
 from landscape._results.line import Line
+from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
 
-_KINDS: dict[str, type[Surface] | type[Line]] = {Surface.kind: Surface, Line.kind: Line}
+_KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Surface | Line | Spectrum]] = {
+    Surface.kind: partial(_pack.unpack, Surface),
+    Line.kind: partial(_pack.unpack, Line),
+    Spectrum.kind: Spectrum.unpack,
+}
 
 
-def load(path: str | os.PathLike[str]) -> Surface | Line:
+def load(path: str | os.PathLike[str]) -> Surface | Line | Spectrum:
     """Read the result that `save` wrote, equal to it bit for bit.
 
     Args:
         path: the file.
 
     Returns:
-        A `Surface` or a `Line`, as the file says; its figure is None.
+        A `Surface`, a `Line` or a `Spectrum`, as the file says; its figure is None.
 
     Raises:
         ValueError: the file is cut short, damaged, of another program, of a newer landscape, or an
@@ -32,7 +40,7 @@ def load(path: str | os.PathLike[str]) -> Surface | Line:
     """
     stored = _store.read(path, *_KINDS)
     try:
-        return _pack.unpack(_KINDS[stored.kind], stored.record, stored.arrays)
+        return _KINDS[stored.kind](stored.record, stored.arrays)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{os.fspath(path)} does not hold a whole {stored.kind} ({error!r}); it was changed "

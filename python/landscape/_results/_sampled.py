@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape import _store
 from landscape._results import _dataset, _pack, _table
+from landscape._results._saved import Saved
 from landscape._results._values import (
     finite_range,
     frozen_array,
@@ -19,7 +19,6 @@ from landscape._results._values import (
 )
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
     import xarray
@@ -30,14 +29,13 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-class Sampled:
+class Sampled(Saved):
     """Losses at every point of a product of axes: the common part of `Surface` and `Line`.
 
     The losses have one dimension an axis, the first axis varying fastest (so it comes last), and
     lie in read-only float64 arrays copied when the result is made.
     """
 
-    kind: ClassVar[str]
     axis_names: ClassVar[tuple[str, ...]]
 
     if TYPE_CHECKING:  # the fields of the frozen dataclasses below
@@ -112,34 +110,9 @@ class Sampled:
         places = zip(self.axes.values(), reversed(index), strict=True)
         return (*(float(axis[i]) for axis, i in places), float(self.losses[index]))
 
-    def equals(self, other: object) -> bool:
-        """Whether two results are equal bit for bit: NaN equals NaN, and -0.0 differs from 0.0.
-
-        The run record takes part, with its seconds; the figure does not.
-        """
-        if type(other) is not type(self):
-            return False
-        record, arrays = _pack.pack(self)
-        other_record, other_arrays = _pack.pack(other)
-        return (
-            _store.encode(record) == _store.encode(other_record)
-            and arrays.keys() == other_arrays.keys()
-            and all(same_bits(array, other_arrays[name]) for name, array in arrays.items())
-        )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything but the figure to one file, in one step; `landscape.load` reads it.
-
-        The file is an uncompressed zip of NumPy arrays with a JSON record, without pickle:
-        `numpy.load` opens it too.
-
-        Args:
-            path: the file, with any suffix (".npz" tells other programs what it is).
-
-        Raises:
-            OSError: the folder is missing or cannot be written, or the path is a folder.
-        """
-        _store.write(path, self.kind, *_pack.pack(self))
+    def pack(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """The record and the arrays, from which the result can be made again."""
+        return _pack.pack(self)
 
     def to_xarray(self) -> xarray.Dataset:
         """A labelled copy: named dimensions, units, and how it was made as JSON attributes.

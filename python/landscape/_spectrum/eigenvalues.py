@@ -112,8 +112,9 @@ def spectrum(matrix: Matrix, request: Request, iteration: Iteration) -> Spectrum
             solver, _shown, solver.state if isinstance(solver, _core.Lanczos) else None
         )
         pairs = Pairs(solver.values(), solver.residuals(), solver.bounds(), solver.vectors())
-        status, products = solver.status, solver.products
-        found = _described(status, pairs, request, iteration, dim)
+        status, products, scale = solver.status, solver.products, solver.scale
+        good = int((pairs.residuals <= request.tolerance * scale).sum())
+        found = _described(status, good, request, iteration, dim)
         checked, multiplicity = pairs, None
         if request.multiplicity == "check":
             checked, multiplicity = with_copies(matrix, request, iteration, pairs, status)
@@ -126,6 +127,7 @@ def spectrum(matrix: Matrix, request: Request, iteration: Iteration) -> Spectrum
         status=found,
         which=request.which,
         tolerance=request.tolerance,
+        scale=scale,
         method=request.method,
         vectors=whole if request.vectors else None,
         standard_errors=matrix.sampling_errors(whole) if len(whole) else None,

@@ -1,4 +1,4 @@
-"""Pictures of surfaces and lines; the only part that knows matplotlib, and never pyplot.
+"""Pictures of surfaces, lines and spectra; the only part that knows matplotlib, and never pyplot.
 
 Every function draws on the Axes it is given, or makes a figure of its own that no global list
 holds; it returns the Axes and shows nothing.
@@ -8,5 +8,15 @@ from landscape.plot._line import line
 from landscape.plot._plane import contour, filled_contour, trajectory
 from landscape.plot._relief import surface_3d
 from landscape.plot._sheet import compare, draw
+from landscape.plot._spectrum import spectrum
 
-__all__ = ["compare", "contour", "draw", "filled_contour", "line", "surface_3d", "trajectory"]
+__all__ = [
+    "compare",
+    "contour",
+    "draw",
+    "filled_contour",
+    "line",
+    "spectrum",
+    "surface_3d",
+    "trajectory",
+]

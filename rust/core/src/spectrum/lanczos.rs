@@ -196,8 +196,9 @@ impl<S: Scalar> Lanczos<S> {
         self.options.which.best(&self.ritz.values, self.wanted())
     }
 
-    /// The largest |Ritz value|.
-    fn scale(&self) -> f64 {
+    /// The largest |Ritz value|, which residuals are compared to.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
         self.ritz.values.iter().fold(0.0, |most: f64, value| most.max(value.abs()))
     }
 

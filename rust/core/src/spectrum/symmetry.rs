@@ -8,8 +8,8 @@ use crate::random::Gaussian;
 use crate::scalar::Scalar;
 use crate::vector::{inner_product, norm};
 
-/// |xᵀAy − yᵀAx| / (‖Ax‖ ‖y‖ + ‖Ay‖ ‖x‖) of two random vectors: rounding, for a symmetric A. Zero
-/// where both products are.
+/// |xᵀAy − yᵀAx| / (‖Ax‖ + ‖Ay‖) of two standard normal vectors: a small multiple of rounding for a
+/// symmetric A, about the asymmetric share of its norm for another. Zero where both products are.
 ///
 /// # Errors
 /// Those of the two products.
@@ -26,7 +26,7 @@ pub fn asymmetry<S: Scalar>(
         products.apply(&vector, &mut out).map(|()| (vector, out))
     };
     let ((x, ax), (y, ay)) = (image(0)?, image(1)?);
-    let size = norm(&ax) * norm(&y) + norm(&ay) * norm(&x);
+    let size = norm(&ax) + norm(&ay);
     let difference = (inner_product(&x, &ay) - inner_product(&y, &ax)).abs();
     Ok(if size > 0.0 { difference / size } else { 0.0 })
 }

@@ -100,6 +100,11 @@ impl Lanczos {
     }
 
     #[getter]
+    fn scale(&self) -> PyResult<f64> {
+        self.0.with(|held| each!(held, iteration => iteration.scale()))
+    }
+
+    #[getter]
     fn status(&self) -> PyResult<&'static str> {
         self.0.with(|held| each!(held, iteration => iteration.status().name()))
     }

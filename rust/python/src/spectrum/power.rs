@@ -62,6 +62,11 @@ impl PowerIteration {
     }
 
     #[getter]
+    fn scale(&self) -> PyResult<f64> {
+        self.0.with(|held| each!(held, iteration => iteration.scale()))
+    }
+
+    #[getter]
     fn status(&self) -> PyResult<&'static str> {
         self.0.with(|held| each!(held, iteration => iteration.status().name()))
     }

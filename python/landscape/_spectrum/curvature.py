@@ -13,7 +13,6 @@ from landscape._sampling import ObjectiveOptions, objectives
 from landscape._spectrum.eigenvalues import Method, Request, Which, spectrum
 from landscape._spectrum.iteration import Interrupt, Iteration
 from landscape._spectrum.matrix import Matrix
-from landscape._spectrum.traces import Estimator, Precision, diagonal, moments, trace
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from landscape._objective import Objective
     from landscape._progress import Choice
-    from landscape._results import Diagonal, Moments, Spectrum, Trace
+    from landscape._results import Spectrum
 
 __all__ = ["Hessian", "hessian"]
 
@@ -157,116 +156,6 @@ class Hessian(Matrix):
         )
         self.check_symmetric(seed)
         return spectrum(self, request, iteration)
-
-    def trace(
-        self,
-        relative_error: float | None = 0.01,
-        *,
-        absolute_error: float | None = None,
-        method: Estimator = "hutch++",
-        max_products: int = 10_000,
-        level: float = 0.95,
-        seed: int = 0,
-        interrupt: Interrupt = "raise",
-        progress: Choice = None,
-    ) -> Trace:
-        r"""The sum of all eigenvalues, with its standard error.
-
-        .. math:: \mathrm{tr}\,H = \mathrm{E}\, z^T H z, \quad \mathrm{E}\, z z^T = I
-
-        Args:
-            relative_error: The standard error to reach, relative to the estimate; or None.
-            absolute_error: The standard error to reach; either of the two suffices.
-            method: ``"hutch++"`` (an exact part in the range of a sketch, probes for the rest),
-                ``"xtrace"`` (every probe serves both ends), or ``"hutchinson"``.
-            max_products: The most products.
-            level: Of the interval.
-            seed: Of the probes.
-            interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the estimate so far.
-            progress: As for :meth:`eigenvalues`.
-
-        Returns:
-            The estimate, its standard error and a t-interval.
-
-        Raises:
-            ValueError: An option is out of range, or the matrix is not symmetric.
-            FloatingPointError: A product is not finite.
-
-        Reference:
-            Hutchinson (1990); Meyer, Musco, Musco and Woodruff, "Hutch++" (2021), algorithm 1;
-            Epperly, Tropp and Webber, "XTrace" (2024).
-
-        Example:
-            >>> print(landscape.hessian(model, data).trace(relative_error=0.05))
-        """
-        precision = Precision(relative_error, absolute_error, max_products, seed, level)
-        iteration = Iteration("trace", self, {}, max_products, progress, None, interrupt)
-        self.check_symmetric(seed)
-        return trace(self, method, precision, iteration)
-
-    def diagonal(
-        self,
-        relative_error: float | None = 0.1,
-        *,
-        max_products: int = 10_000,
-        seed: int = 0,
-        progress: Choice = None,
-    ) -> Diagonal:
-        r"""Every second derivative by one parameter alone, each with a standard error.
-
-        .. math:: H_{ii} = \mathrm{E}\, z_i (H z)_i, \quad z_i = \pm 1
-
-        Args:
-            relative_error: The standard error to reach, as 2-norms of all entries together; or
-                None.
-            max_products: The most products.
-            seed: Of the probes.
-            progress: As for :meth:`eigenvalues`.
-
-        Returns:
-            The entries, in the order of the parameters.
-
-        Reference:
-            Bekas, Kokiopoulou and Saad, "An Estimator for the Diagonal of a Matrix" (2007).
-
-        Example:
-            >>> landscape.hessian(model, data).diagonal(relative_error=0.2).values.shape
-        """
-        precision = Precision(relative_error, None, max_products, seed)
-        iteration = Iteration("diagonal", self, {}, max_products, progress)
-        self.check_symmetric(seed)
-        return diagonal(self, precision, iteration)
-
-    def spectral_moments(
-        self,
-        order: int = 4,
-        relative_error: float | None = 0.05,
-        *,
-        max_products: int = 10_000,
-        seed: int = 0,
-        progress: Choice = None,
-    ) -> Moments:
-        r"""The traces of the matrix's powers, each with its standard error.
-
-        .. math:: \mathrm{tr}\,H^j = \sum_i \lambda_i^j, \quad j = 1, \dots, J
-
-        Args:
-            order: J.
-            relative_error: The standard error to reach at the last moment, relative to it; or None.
-            max_products: The most products.
-            seed: Of the probes.
-            progress: As for :meth:`eigenvalues`.
-
-        Returns:
-            The moments; ``.frobenius`` is the norm that the second one is the square of.
-
-        Example:
-            >>> landscape.hessian(model, data).spectral_moments(2).frobenius
-        """
-        precision = Precision(relative_error, None, max_products, seed)
-        iteration = Iteration("moments", self, {}, max_products, progress)
-        self.check_symmetric(seed)
-        return moments(self, order, precision, iteration)
 
     def __repr__(self) -> str:
         return (
