@@ -171,7 +171,7 @@ mod tests {
         check(&of(9, |_, _| 0.0));
         check(&of(12, |i, j| f64::from(u8::from(i == j))));
         check(&of(40, |i, j| ((7 * i * i + 3 * j * j) % 23) as f64 - 11.0));
-        check(&of(30, |i, j| if i == j { 10_f64.powi(-(i as i32) / 2) } else { 1e-9 }));
+        check(&of(30, |i, j| if i == j { 10_f64.powf(-(i as f64) / 2.0) } else { 1e-9 }));
         check(&of(25, |i, j| if i == j { i as f64 } else { f64::from(u8::from(j == 24)) }));
         check(&of(20, |i, j| if i + 1 == j { 1.0 } else { 0.0 }));
         check(&of(15, |_, _| 1e-200));
