@@ -4,8 +4,8 @@
 
 Everything runs in turns in this one process, on the same trained network, data and threads. A run
 is all that a user waits for: making the operator, and the eigenvalues to a relative 1e-3. What a
-package calls its tolerance is its own affair; the largest relative error of the five values, against
-eigenvalues to 1e-8, is printed beside it.
+package calls its tolerance is its own affair; the largest error of the five values, relative to the
+first and against eigenvalues to 1e-8, is printed beside it.
 """
 
 from __future__ import annotations

@@ -68,6 +68,7 @@ def test_the_demo_says_five_things_and_keeps_the_numbers(
     assert len(lines) == len(things)
     assert all(line.startswith(thing) for line, thing in zip(lines, things, strict=True))
     surface = landscape.load("surface.landscape")
+    assert isinstance(surface, landscape.Surface)
     assert surface.losses.shape == (5, 5)
     assert f"{surface.centre_loss:.4g}" in lines[0]
     assert surface.run.policy["samples"] == 1437

@@ -24,11 +24,13 @@ Case = tuple[Hessian, NDArray[np.float64]]
 def trained(seed: int = 0) -> nn.Module:
     """A few steps of descent: both signs of curvature, but more of the positive."""
     model, (inputs, targets) = seeded(mlp, seed).double(), double()
-    optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
+    parameters = list(model.parameters())
     for _ in range(20):
-        optimiser.zero_grad()
-        nn.functional.cross_entropy(model(inputs), targets).backward()
-        optimiser.step()
+        loss = nn.functional.cross_entropy(model(inputs), targets)
+        slopes = torch.autograd.grad(loss, parameters)
+        with torch.no_grad():
+            for parameter, slope in zip(parameters, slopes, strict=True):
+                parameter.sub_(slope)
     return model
 
 
@@ -63,7 +65,7 @@ def test_values_lie_within_their_bounds(case: Case, which: Any, method: Any) -> 
     for value, vector, residual in zip(found.values, found.vectors, found.residuals, strict=True):
         true = np.linalg.norm(hessian @ vector - value * vector)
         assert_allclose(true, residual, rtol=1e-3, atol=1e-12)
-        assert residual <= 1e-6 * np.abs(found.values).max()
+        assert residual <= 1e-6 * found.scale <= 1e-6 * np.abs(dense).max() * (1 + 1e-12)
     assert found.status.startswith(("converged", "exact"))
 
 
@@ -228,7 +230,7 @@ def test_bad_input_is_refused_with_advice() -> None:
 def test_products_that_are_not_finite_stop_the_run() -> None:
     model = mlp()
     with torch.no_grad():
-        model[2].weight.fill_(3e38)
+        model.get_parameter("2.weight").fill_(3e38)
     hessian = landscape.hessian(model, classes(20), engine="torch")
     with pytest.raises(FloatingPointError, match="product 1 is"):
         hessian.eigenvalues(progress="off")
@@ -246,7 +248,8 @@ def test_an_operator_that_is_not_symmetric_is_refused() -> None:
         @staticmethod
         def backward(ctx: Any, slope: torch.Tensor) -> torch.Tensor:
             (x,) = ctx.saved_tensors
-            return slope * x.roll(1, dims=1) * x
+            wrong: torch.Tensor = slope * x.roll(1, dims=1) * x
+            return wrong
 
     class Model(nn.Module):
         def __init__(self) -> None:

@@ -23,13 +23,13 @@ from landscape import Objective
 ENGINES = ("torch", "native")
 
 
-def reference(model: nn.Module, loss: Callable[[nn.Module], Tensor] | Any) -> Any:
-    """The dense Hessian of loss(function of parameters), by forward over reverse."""
+def reference(model: nn.Module, loss: Callable[[Any], Tensor]) -> Any:
+    """The dense Hessian of loss(the model as a function), by double backward row by row."""
     names = dict(model.named_parameters())
     sizes = [p.numel() for p in names.values()]
 
     def of_flat(flat: Tensor) -> Tensor:
-        pieces = flat.split(sizes)
+        pieces = torch.split(flat, sizes)
         parameters = {
             name: piece.view(p.shape)
             for (name, p), piece in zip(names.items(), pieces, strict=True)
@@ -37,7 +37,13 @@ def reference(model: nn.Module, loss: Callable[[nn.Module], Tensor] | Any) -> An
         return loss(lambda *args: functional_call(model, parameters, args))
 
     flat = torch.cat([p.detach().reshape(-1) for p in names.values()])
-    return torch.autograd.functional.hessian(of_flat, flat).numpy()
+
+    def gradient(at: Tensor) -> Tensor:
+        return torch.autograd.grad(of_flat(at), at, create_graph=True)[0]
+
+    flat.requires_grad_()
+    rows = [torch.autograd.grad(slope, flat, retain_graph=True)[0] for slope in gradient(flat)]
+    return torch.stack(rows).numpy()
 
 
 def doubled(model: nn.Module, data: tuple[Tensor, Tensor]) -> tuple[nn.Module, Any]:

@@ -464,7 +464,7 @@ class Lanczos:
 
     @property
     def scale(self) -> float:
-        """The largest |value| of all pairs, which residuals are compared to."""
+        """What residuals are compared to: the largest |Ritz value|, or ‖A v‖ of a unit vector."""
 
     @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
@@ -531,7 +531,7 @@ class PowerIteration:
 
     @property
     def scale(self) -> float:
-        """The largest |value| of all pairs, which residuals are compared to."""
+        """What residuals are compared to: the largest |Ritz value|, or ‖A v‖ of a unit vector."""
 
     @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:

@@ -36,7 +36,8 @@ class Spectrum(Saved):
         status: how the run ended, as a sentence.
         which: "largest", "smallest", "magnitude" or "both".
         tolerance: a pair has converged when its residual is at most this times the scale.
-        scale: the largest absolute value of all approximate eigenvalues, wanted or not.
+        scale: the largest absolute value of all approximate eigenvalues, wanted or not; of the
+            power iteration, the largest norm of H v.
         method: "lanczos" or "power".
         vectors: (n, d) orthonormal eigenvectors, where they were asked for.
         standard_errors: (n,) of the drawing of samples to first order, where the data are a random
@@ -111,10 +112,8 @@ class Spectrum(Saved):
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Spectrum:
         """The result that `pack` took apart."""
-        given = {name: arrays.get(name) for name in ("standard_errors", "vectors")}
-        rest = {name: value for name, value in record.items() if name != "run"}
-        found = [arrays[name] for name in ("values", "residuals", "bounds")]
-        return cls(*found, **given, **rest, run=Run(**record["run"]))
+        given: dict[str, Any] = {name: arrays.get(name) for name in _ARRAYS}
+        return cls(**given, **{**record, "run": Run(**record["run"])})
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """The eigenvalues as bars with whiskers: `landscape.plot.spectrum`.

@@ -75,7 +75,7 @@ def with_copies(
         return pairs, "skipped: the basis spans the whole space"
     solver = _core.Lanczos(
         matrix.dim,
-        matrix.dtype.name,
+        matrix.storage,
         count=min(request.k, left),
         which=request.which,
         tolerance=request.tolerance,

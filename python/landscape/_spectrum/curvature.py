@@ -6,9 +6,9 @@ Depends on the matrix and on what computes each result.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from landscape._objective import Objective
 from landscape._sampling import ObjectiveOptions, objectives
 from landscape._spectrum.eigenvalues import Method, Request, Which, spectrum
 from landscape._spectrum.iteration import Interrupt, Iteration
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from torch import nn
 
-    from landscape._objective import Objective
     from landscape._progress import Choice
     from landscape._results import Spectrum
 
@@ -30,7 +29,6 @@ def hessian(
     data: Any = None,
     loss: Any = None,
     *,
-    parameters: str | Iterable[str] | None = None,
     theta: ArrayLike | None = None,
     seed: int = 0,
     **options: Unpack[ObjectiveOptions],
@@ -43,11 +41,10 @@ def hessian(
         model: The trained module, or an Objective in place of model, data and loss.
         data: ``(inputs, targets)``, a Dataset, a DataLoader or any re-iterable of batches.
         loss: None (inferred), a torch loss, ``f(outputs, targets)`` or ``batch_loss(f)``.
-        parameters: Names, module prefixes or patterns of the parameters whose second derivatives
-            are meant, such as ``"layer3.*"``; the others are held. All when None.
         theta: The point, shape (d,); the model's own parameters when None.
         seed: Of the sample subset, the batch split and the dropout masks.
-        options: Those of :class:`landscape.Objective`.
+        options: Those of :class:`landscape.Objective`. ``parameters="layer3.*"`` (names, module
+            prefixes or patterns) asks for the block of these parameters, of an Objective too.
 
     Returns:
         The operator; nothing is computed before it is asked for.
@@ -67,11 +64,7 @@ def hessian(
         >>> landscape.hessian(model, data).eigenvalues(k=3).values.shape
         (3,)
     """
-    from landscape._objective import Objective  # noqa: PLC0415  (its class is asked for below)
-
-    if not isinstance(model, Objective) and parameters is not None:
-        options = {**options, "parameters": parameters}
-        parameters = None
+    parameters = options.pop("parameters", None) if isinstance(model, Objective) else None
     objective, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
     whole = Hessian(objective.resolved("frozen"), theta)
     return whole if parameters is None else whole.block(parameters)

@@ -111,7 +111,9 @@ def spectrum(matrix: Matrix, request: Request, iteration: Iteration) -> Spectrum
         iteration.execute(
             solver, _shown, solver.state if isinstance(solver, _core.Lanczos) else None
         )
-        pairs = Pairs(solver.values(), solver.residuals(), solver.bounds(), solver.vectors())
+        # of the gaps that sharper bounds need, the power iteration knows only those upwards
+        bounds = solver.residuals() if request.method == "power" else solver.bounds()
+        pairs = Pairs(solver.values(), solver.residuals(), bounds, solver.vectors())
         status, products, scale = solver.status, solver.products, solver.scale
         good = int((pairs.residuals <= request.tolerance * scale).sum())
         found = _described(status, good, request, iteration, dim)
@@ -153,8 +155,8 @@ def _solver(
         "seed": request.seed,
     }
     if request.method == "power":
-        return _core.PowerIteration(dim, matrix.dtype.name, **options)
-    return _core.Lanczos(dim, matrix.dtype.name, basis=request.rows(dim), path=path, **options)
+        return _core.PowerIteration(dim, matrix.storage, **options)
+    return _core.Lanczos(dim, matrix.storage, basis=request.rows(dim), path=path, **options)
 
 
 @contextmanager
@@ -192,9 +194,7 @@ def _shown(
     return shown
 
 
-def _described(status: str, pairs: Pairs, request: Request, iteration: Iteration, dim: int) -> str:
-    scale = float(np.abs(pairs.values).max()) if len(pairs.values) else 0.0
-    good = int((pairs.residuals <= request.tolerance * scale).sum())
+def _described(status: str, good: int, request: Request, iteration: Iteration, dim: int) -> str:
     of = f"{good} of {request.wanted(dim)} pairs converged"
     if iteration.interrupted:
         return f"interrupted: {of}; call again with resume= to go on"

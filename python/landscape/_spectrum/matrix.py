@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import zlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -65,6 +65,11 @@ class Matrix:
     def dtype(self) -> np.dtype[Any]:
         """Of products, float32 or float64."""
         return self.objective.dtype
+
+    @property
+    def storage(self) -> Literal["float32", "float64"]:
+        """The dtype's name, as the core knows it."""
+        return "float64" if self.dtype == np.float64 else "float32"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -188,7 +193,7 @@ class Matrix:
         """
         if self.layout in self._symmetric:
             return
-        found = _core.asymmetry(self.operator(), self.dim, self.dtype.name, seed)
+        found = _core.asymmetry(self.operator(), self.dim, self.storage, seed)
         allowed = float(np.sqrt(np.finfo(self.dtype).eps))
         if found > allowed:
             raise ValueError(

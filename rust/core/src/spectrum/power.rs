@@ -219,10 +219,10 @@ impl<S: Scalar> Power<S> {
         self.found.len().min(self.options.which.pairs(self.options.count, self.options.dim))
     }
 
-    /// The largest |value| of all pairs, which residuals are compared to.
+    /// The largest ‖A v‖ of all unit vectors so far, which residuals are compared to.
     #[must_use]
     pub fn scale(&self) -> f64 {
-        self.pairs().iter().fold(0.0, |most: f64, pair| most.max(pair.value.abs()))
+        self.norm
     }
 
     /// Rayleigh quotients of the pairs that were found, and of the one that is being iterated.
