@@ -433,7 +433,7 @@ class Lanczos:
         max_products: int,
         seed: int,
         path: str | None = None,
-        deflate: Sequence[NDArray[Any]] = (),
+        deflate: Sequence[NDArray[Any]] | None = None,
     ) -> Lanczos: ...
     @staticmethod
     def resumed(record: str, arrays: dict[str, NDArray[Any]], path: str | None = None) -> Lanczos:

@@ -33,16 +33,11 @@ class Pairs:
     vectors: NDArray[Any]
 
     def joined(self, others: Pairs) -> Pairs:
-        """Both families, one after the other.
-
-        The others were found orthogonal to these, whose own residuals are the part of the others'
-        that such a search does not see; their bounds stay theirs plus that part.
-        """
-        unseen = float(np.sqrt(np.square(self.residuals).sum()))
+        """Both families, one after the other."""
         return Pairs(
             np.concatenate([self.values, others.values]),
-            np.concatenate([self.residuals, np.hypot(others.residuals, unseen)]),
-            np.concatenate([self.bounds, np.hypot(others.residuals, unseen)]),
+            np.concatenate([self.residuals, others.residuals]),
+            np.concatenate([self.bounds, others.bounds]),
             np.concatenate([self.vectors, others.vectors]),
         )
 
@@ -87,14 +82,25 @@ def with_copies(
     iteration.execute(solver, _nothing)
     if iteration.interrupted:
         return pairs, "skipped: interrupted"
-    more = Pairs(solver.values(), solver.residuals(), solver.bounds(), solver.vectors())
+    more = _measured(matrix, iteration, solver.values(), solver.vectors())
     everything = pairs.joined(more)
     order = best(everything.values, request.which, request.k, matrix.dim)
     missing = int((order >= len(pairs.values)).sum())
     found = f"{missing} missing pairs found" if missing else "no missing pair"
     ended = "" if solver.status != "max_products" else ", which did not converge"
-    sentence = f"checked by {solver.products} further products{ended}: {found}"
+    products = solver.products + len(more.values)
+    sentence = f"checked by {products} further products{ended}: {found}"
     return everything.taken(order), sentence
+
+
+def _measured(
+    matrix: Matrix, iteration: Iteration, values: NDArray[np.float64], vectors: NDArray[Any]
+) -> Pairs:
+    """Pairs with their residuals in the whole space, of which the search saw a part only."""
+    images = matrix.operator(iteration.strategy)(vectors)
+    off = images.astype(np.float64) - values[:, None] * vectors
+    residuals = np.linalg.norm(off, axis=1)
+    return Pairs(values, residuals, residuals, vectors)
 
 
 def best(values: NDArray[np.float64], which: str, k: int, dim: int) -> NDArray[np.intp]:

@@ -115,12 +115,12 @@ def spectrum(matrix: Matrix, request: Request, iteration: Iteration) -> Spectrum
         bounds = solver.residuals() if request.method == "power" else solver.bounds()
         pairs = Pairs(solver.values(), solver.residuals(), bounds, solver.vectors())
         status, products, scale = solver.status, solver.products, solver.scale
-        good = int((pairs.residuals <= request.tolerance * scale).sum())
-        found = _described(status, good, request, iteration, dim)
         checked, multiplicity = pairs, None
         if request.multiplicity == "check":
             checked, multiplicity = with_copies(matrix, request, iteration, pairs, status)
     whole = checked.vectors
+    good = int((checked.residuals <= request.tolerance * scale).sum())
+    found = _described(status, good, request, iteration, dim)
     return Spectrum(
         values=checked.values,
         residuals=checked.residuals,
@@ -198,6 +198,8 @@ def _described(status: str, good: int, request: Request, iteration: Iteration, d
     of = f"{good} of {request.wanted(dim)} pairs converged"
     if iteration.interrupted:
         return f"interrupted: {of}; call again with resume= to go on"
+    if status == "converged" and good < request.wanted(dim):
+        return f"{of}: not all of the copies that were found; lower the tolerance"
     if status == "converged":
         return f"converged: residuals of all pairs are at most {request.tolerance:g} max |value|"
     if status == "exhausted":

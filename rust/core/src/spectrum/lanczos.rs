@@ -204,9 +204,14 @@ impl<S: Scalar> Lanczos<S> {
 
     /// |β s_m|, and what rounding of the basis adds to it, of every Ritz pair.
     fn all_residuals(&self) -> Vec<f64> {
-        let floor = S::EPSILON * self.scale() * ((1 + self.restarts) as f64).sqrt();
+        let floor = self.floor();
         let last = |vector: &Vec<f64>| vector.last().copied().unwrap_or_default();
         self.ritz.vectors.iter().map(|s| (self.beta * last(s)).hypot(floor)).collect()
+    }
+
+    /// What rounding adds to a residual and to an eigenvalue.
+    fn floor(&self) -> f64 {
+        S::EPSILON * self.scale() * ((1 + self.restarts) as f64).sqrt()
     }
 
     /// What the iteration was asked for.
@@ -248,11 +253,11 @@ impl<S: Scalar> Lanczos<S> {
         self.best().iter().map(|&i| all[i]).collect()
     }
 
-    /// Bounds on the errors of these values, see [`bounds`].
+    /// Bounds on the errors of these values, see [`bounds`]; no less than what rounding makes.
     #[must_use]
     pub fn bounds(&self) -> Vec<f64> {
-        let all = bounds(&self.ritz.values, &self.all_residuals());
-        self.best().iter().map(|&i| all[i]).collect()
+        let (all, floor) = (bounds(&self.ritz.values, &self.all_residuals()), self.floor());
+        self.best().iter().map(|&i| all[i].max(floor)).collect()
     }
 
     /// The Ritz vectors of these, orthonormal, row-major (n, dim).

@@ -38,7 +38,7 @@ impl Lanczos {
     #[new]
     #[pyo3(signature = (
         dim, dtype, *, count, which, tolerance, basis, max_products, seed, path = None,
-        deflate = Vec::new(),
+        deflate = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
@@ -57,7 +57,7 @@ impl Lanczos {
         let which = which.0;
         let options = Options { dim, count, which, tolerance, basis, max_products, seed };
         let path = path.as_deref();
-        let held = match (dtype, Vectors::of(deflate)?) {
+        let held = match (dtype, Vectors::of(deflate.unwrap_or_default())?) {
             (Dtype::F32, Vectors::F32(rows)) => {
                 let rows = slices(&rows)?;
                 Held::F32(gate::enter(py, || Iteration::new(options, path, &rows))?)
