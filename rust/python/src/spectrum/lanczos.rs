@@ -52,7 +52,7 @@ impl Lanczos {
         max_products: usize,
         seed: u64,
         path: Option<PathBuf>,
-        deflate: Vec<Vector<'_>>,
+        deflate: Option<Vec<Vector<'_>>>,
     ) -> PyResult<Self> {
         let which = which.0;
         let options = Options { dim, count, which, tolerance, basis, max_products, seed };
