@@ -42,7 +42,7 @@ lint: build
 	printf '[mypy]\nfollow_imports = skip\n' \
 		| $(BIN)/python -m mypy.stubtest --mypy-config-file /dev/stdin landscape._core
 
-# BENCH holds options that both programs know, such as "--cifar FILE --markdown".
+# BENCH holds options that all programs know, such as "--cifar FILE --markdown".
 bench: build $(VENV)/.baselines
 	mkdir -p target
 	cargo bench -p landscape-core --bench kernel > target/kernel.txt
@@ -52,6 +52,8 @@ bench: build $(VENV)/.baselines
 		$(BIN)/python benchmarks/native.py --threads $$threads --peak "$$peak" $(BENCH) || exit; \
 	done
 	$(BIN)/python benchmarks/surface.py --packages "$$($(PACKAGES))" $(BENCH)
+	$(BIN)/python benchmarks/spectrum.py --packages "$$($(PACKAGES))" $(BENCH)
+	cargo bench -p landscape-core --bench spectrum
 
 build: $(VENV)/.extension
 
@@ -82,7 +84,8 @@ PACKAGES := $(BASELINES)/bin/python -c 'import site; print(site.getsitepackages(
 $(VENV)/.baselines: $(VENV)/.dependencies
 	$(BIN)/python -m venv --clear $(BASELINES)
 	$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > "$$($(PACKAGES))/landscape.pth"
-	for package in gradfield landscaper loss-landscapes; do \
+	for package in gradfield landscaper loss-landscapes \
+			curvlinops-for-pytorch hessian-eigenthings pyhessian; do \
 		$(BASELINES)/bin/python -m pip install "$$package" \
 			|| echo "$$package does not install here"; \
 	done

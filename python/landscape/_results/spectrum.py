@@ -48,6 +48,11 @@ class Spectrum(Saved):
 
     Raises:
         ValueError: shapes that do not fit together.
+
+    Example:
+        >>> spectrum = landscape.hessian(model, data).eigenvalues(k=2)
+        >>> spectrum.interval.shape, bool(spectrum.converged.all())
+        ((2, 2), True)
     """
 
     kind: ClassVar[str] = "spectrum"

@@ -79,6 +79,11 @@ class Hessian(Matrix):
     Args:
         objective: The function.
         theta: The point, shape (d,); the model's own parameters when None.
+
+    Example:
+        >>> hessian = landscape.Hessian(landscape.Objective(model, data))
+        >>> (hessian @ hessian.theta).shape == hessian.theta.shape
+        True
     """
 
     def eigenvalues(
