@@ -140,7 +140,7 @@ class Matrix:
             raise ValueError(
                 f"a dense matrix of {self.dim} parameters takes {needed / 2**30:.3g} GiB, more "
                 f"than memory_budget = {budget / 2**30:.3g} GiB; restrict it with block(...), "
-                "raise memory_budget, or use eigenvalues() or trace(), which need products alone"
+                "raise memory_budget, or use eigenvalues(), which needs products alone"
             )
         found, operator = np.empty(self.shape, self.dtype), self.operator()
         for start in range(0, self.dim, _ROWS_AT_ONCE):

@@ -15,7 +15,7 @@
 //! | `subspace` | planes through an objective in host memory |
 //! | `analytic` | suppliers with known answers |
 //! | `surface` | directions and grids |
-//! | `spectrum` | eigenvalues and traces of operators that are known by their products |
+//! | `spectrum` | eigenvalues of operators that are known by their products |
 //! | `network` | a supplier of its own: exported networks |
 
 mod error;

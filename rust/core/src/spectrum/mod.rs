@@ -1,4 +1,4 @@
-//! Eigenvalues and traces of symmetric operators of which only products can be had.
+//! Eigenvalues of symmetric operators of which only products can be had.
 //!
 //! A module may use those above it in this table, never those below:
 //!

@@ -1,4 +1,4 @@
-//! A Python function as a symmetric operator, and another one that watches.
+//! A Python function as a symmetric operator.
 
 use landscape_core::{Cancel, Error, LinearOperator, Scalar};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
