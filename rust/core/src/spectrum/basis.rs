@@ -63,6 +63,12 @@ impl<S: Scalar> Basis<S> {
         self.rows == 0
     }
 
+    /// How many rows more there is room for.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.capacity - self.rows
+    }
+
     /// The rows, row-major (len, dim).
     #[must_use]
     pub fn numbers(&self) -> &[S] {
@@ -108,6 +114,11 @@ impl<S: Scalar> Basis<S> {
         });
         self.rows += 1;
         Ok(())
+    }
+
+    /// Forgets all rows but the first ones.
+    pub fn truncate(&mut self, rows: usize) {
+        self.rows = self.rows.min(rows);
     }
 
     /// Makes w orthogonal to all rows, and returns what was taken away: w = V'c + what is left.

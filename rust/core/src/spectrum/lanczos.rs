@@ -7,17 +7,19 @@ mod state;
 use std::path::Path;
 
 use super::basis::Basis;
+use super::iteration::Iteration;
 use super::products::Products;
+use super::status::Status;
 use super::symmetric::{Eigen, eigen};
 use super::wanted::bounds;
-use crate::error::{Error, require};
+use crate::error::Error;
 use crate::monitor::Cancel;
 use crate::operator::LinearOperator;
 use crate::random::Gaussian;
 use crate::scalar::Scalar;
 use crate::vector::norm;
 
-pub use options::{Options, Status};
+pub use options::Options;
 pub use state::Arrays;
 
 /// What is left of a vector below so many units of rounding is no direction.
@@ -69,66 +71,6 @@ impl<S: Scalar> Lanczos<S> {
         };
         made.push_random()?;
         Ok(made)
-    }
-
-    /// Steps until the iteration has ended (true) or `tick`, called after every product, says false.
-    ///
-    /// # Errors
-    /// Those of the operator and of `tick`, and [`Error::NonFinite`]. The iteration is then as it was
-    /// after the last whole step, and goes on from there with the same bits.
-    pub fn run(
-        &mut self,
-        operator: &dyn LinearOperator<S>,
-        cancel: &Cancel,
-        mut tick: impl FnMut(&Self) -> Result<bool, Error>,
-    ) -> Result<bool, Error> {
-        require!(
-            operator.dim() == self.options.dim,
-            "got an operator of {} rows for vectors of {} entries; pass the one it began with",
-            operator.dim(),
-            self.options.dim
-        );
-        let mut product = vec![S::default(); self.options.dim];
-        while self.status == Status::Running {
-            self.step(operator, cancel, &mut product)?;
-            if !tick(self)? {
-                return Ok(self.status != Status::Running);
-            }
-        }
-        Ok(true)
-    }
-
-    /// One product, after which nothing fails.
-    fn step(
-        &mut self,
-        operator: &dyn LinearOperator<S>,
-        cancel: &Cancel,
-        w: &mut [S],
-    ) -> Result<(), Error> {
-        let mut products = Products::new(operator, cancel, self.products);
-        products.apply(self.basis.row(self.basis.len() - 1), w)?;
-        self.products = products.count();
-        let coupling = if self.projected.len() == self.options.basis {
-            self.restart()
-        } else {
-            self.last(self.beta)
-        };
-        let size = norm(w);
-        let taken = self.basis.orthogonalise(w);
-        self.beta = norm(w);
-        self.extend(coupling, taken[taken.len() - 1]);
-        self.ritz = eigen(&self.projected);
-        let exhausted = self.projected.len() == self.options.space(self.deflated);
-        if exhausted {
-            self.beta = 0.0;
-        } else if self.beta <= NOTHING * S::EPSILON * size.max(self.scale()) {
-            self.beta = 0.0;
-            self.push_random()?;
-        } else {
-            self.basis.push(w, 1.0 / self.beta)?;
-        }
-        self.status = self.judge(exhausted);
-        Ok(())
     }
 
     /// The coupling of V to the next direction: β e_m.
@@ -220,18 +162,6 @@ impl<S: Scalar> Lanczos<S> {
         &self.options
     }
 
-    /// How many products were made.
-    #[must_use]
-    pub fn products(&self) -> usize {
-        self.products
-    }
-
-    /// Whether and how the iteration has ended.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.status
-    }
-
     /// How many of the wanted pairs have residuals within the tolerance.
     #[must_use]
     pub fn converged(&self) -> usize {
@@ -265,5 +195,49 @@ impl<S: Scalar> Lanczos<S> {
     pub fn vectors(&self) -> Vec<S> {
         let rows: Vec<_> = self.best().iter().map(|&i| self.ritz.vectors[i].clone()).collect();
         self.basis.combinations(self.deflated, &rows)
+    }
+}
+
+impl<S: Scalar> Iteration<S> for Lanczos<S> {
+    fn dim(&self) -> usize {
+        self.options.dim
+    }
+
+    fn products(&self) -> usize {
+        self.products
+    }
+
+    fn status(&self) -> Status {
+        self.status
+    }
+
+    /// One product, after which nothing fails.
+    fn step(&mut self, operator: &dyn LinearOperator<S>, cancel: &Cancel) -> Result<(), Error> {
+        let mut w = vec![S::default(); self.options.dim];
+        let w = w.as_mut_slice();
+        let mut products = Products::new(operator, cancel, self.products);
+        products.apply(self.basis.row(self.basis.len() - 1), w)?;
+        self.products = products.count();
+        let coupling = if self.projected.len() == self.options.basis {
+            self.restart()
+        } else {
+            self.last(self.beta)
+        };
+        let size = norm(w);
+        let taken = self.basis.orthogonalise(w);
+        self.beta = norm(w);
+        self.extend(coupling, taken[taken.len() - 1]);
+        self.ritz = eigen(&self.projected);
+        let exhausted = self.projected.len() == self.options.space(self.deflated);
+        if exhausted {
+            self.beta = 0.0;
+        } else if self.beta <= NOTHING * S::EPSILON * size.max(self.scale()) {
+            self.beta = 0.0;
+            self.push_random()?;
+        } else {
+            self.basis.push(w, 1.0 / self.beta)?;
+        }
+        self.status = self.judge(exhausted);
+        Ok(())
     }
 }

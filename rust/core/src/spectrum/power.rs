@@ -3,10 +3,12 @@
 mod ends;
 
 use super::basis::Basis;
-use super::lanczos::{Options, Status};
+use super::iteration::Iteration;
+use super::lanczos::Options;
 use super::products::Products;
+use super::status::Status;
 use super::wanted::bounds;
-use crate::error::{Error, require};
+use crate::error::Error;
 use crate::monitor::Cancel;
 use crate::operator::LinearOperator;
 use crate::random::Gaussian;
@@ -64,67 +66,6 @@ impl<S: Scalar> Power<S> {
             streams: 0,
             status: Status::Running,
         })
-    }
-
-    /// Steps until the iteration has ended (true) or `tick`, called after every product, says false.
-    ///
-    /// # Errors
-    /// Those of the operator and of `tick`, and [`Error::NonFinite`]; the iteration is then as it was
-    /// after the last whole step.
-    pub fn run(
-        &mut self,
-        operator: &dyn LinearOperator<S>,
-        cancel: &Cancel,
-        mut tick: impl FnMut(&Self) -> Result<bool, Error>,
-    ) -> Result<bool, Error> {
-        let dim = self.options.dim;
-        require!(
-            operator.dim() == dim,
-            "got an operator of {} rows for vectors of {dim} entries; pass the one it began with",
-            operator.dim()
-        );
-        let mut product = vec![S::default(); dim];
-        while self.status == Status::Running {
-            self.step(operator, cancel, &mut product)?;
-            if !tick(self)? {
-                return Ok(self.status != Status::Running);
-            }
-        }
-        Ok(true)
-    }
-
-    fn step(
-        &mut self,
-        operator: &dyn LinearOperator<S>,
-        cancel: &Cancel,
-        w: &mut Vec<S>,
-    ) -> Result<(), Error> {
-        if self.fresh {
-            self.begin();
-        } else if !self.image.is_empty() {
-            self.advance();
-        }
-        let mut products = Products::new(operator, cancel, self.products);
-        products.apply(&self.vector, w)?;
-        self.products = products.count();
-        self.image.clone_from(w);
-        self.norm = self.norm.max(norm(w));
-        let value = inner_product(&self.vector, w);
-        let (residual, own) = self.residual(value, w);
-        let pair = Pair { value, residual, end: self.end };
-        self.current = Some(pair);
-        let pairs = self.options.which.pairs(self.options.count, self.options.dim) + 1;
-        let most = self.options.tolerance * self.norm / (pairs as f64).sqrt();
-        if self.products <= ESTIMATE {
-            // Plain steps may have met the other end: they are only good for the norm.
-            self.fresh = self.products == ESTIMATE;
-        } else if own <= most {
-            self.accept(pair)?;
-        }
-        if self.status == Status::Running && self.products >= self.options.max_products {
-            self.status = Status::MaxProducts;
-        }
-        Ok(())
     }
 
     /// A random unit vector orthogonal to the pairs that were found.
@@ -201,18 +142,6 @@ impl<S: Scalar> Power<S> {
         &self.options
     }
 
-    /// How many products were made.
-    #[must_use]
-    pub fn products(&self) -> usize {
-        self.products
-    }
-
-    /// Whether and how the iteration has ended.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.status
-    }
-
     /// How many pairs have residuals within the tolerance.
     #[must_use]
     pub fn converged(&self) -> usize {
@@ -254,6 +183,50 @@ impl<S: Scalar> Power<S> {
     pub fn vectors(&self) -> Vec<S> {
         let row = |&i: &usize| if i < self.basis.len() { self.basis.row(i) } else { &self.vector };
         self.best().iter().flat_map(|i| row(i).iter().copied()).collect()
+    }
+}
+
+impl<S: Scalar> Iteration<S> for Power<S> {
+    fn dim(&self) -> usize {
+        self.options.dim
+    }
+
+    fn products(&self) -> usize {
+        self.products
+    }
+
+    fn status(&self) -> Status {
+        self.status
+    }
+
+    fn step(&mut self, operator: &dyn LinearOperator<S>, cancel: &Cancel) -> Result<(), Error> {
+        let w = &mut vec![S::default(); self.options.dim];
+        if self.fresh {
+            self.begin();
+        } else if !self.image.is_empty() {
+            self.advance();
+        }
+        let mut products = Products::new(operator, cancel, self.products);
+        products.apply(&self.vector, w)?;
+        self.products = products.count();
+        self.image.clone_from(w);
+        self.norm = self.norm.max(norm(w));
+        let value = inner_product(&self.vector, w);
+        let (residual, own) = self.residual(value, w);
+        let pair = Pair { value, residual, end: self.end };
+        self.current = Some(pair);
+        let pairs = self.options.which.pairs(self.options.count, self.options.dim) + 1;
+        let most = self.options.tolerance * self.norm / (pairs as f64).sqrt();
+        if self.products <= ESTIMATE {
+            // Plain steps may have met the other end: they are only good for the norm.
+            self.fresh = self.products == ESTIMATE;
+        } else if own <= most {
+            self.accept(pair)?;
+        }
+        if self.status == Status::Running && self.products >= self.options.max_products {
+            self.status = Status::MaxProducts;
+        }
+        Ok(())
     }
 }
 

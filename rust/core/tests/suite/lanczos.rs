@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use landscape_core::spectrum::{Basis, Lanczos, Options, Power, Status, Which};
+use landscape_core::spectrum::{Basis, Iteration, Lanczos, Options, Power, Status, Which};
 use landscape_core::{Cancel, Error, Gaussian, LinearOperator, Scalar, dot, norm};
 
 /// diag(values), which fails at one call where it is told to.

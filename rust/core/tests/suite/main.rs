@@ -8,4 +8,5 @@ mod grid;
 mod lanczos;
 mod layering;
 mod normalise;
+mod trace;
 mod vector;

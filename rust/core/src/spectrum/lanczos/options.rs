@@ -1,7 +1,5 @@
 //! What a Lanczos iteration is asked for, and how it ended.
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, require};
 use crate::spectrum::wanted::Which;
 
@@ -57,31 +55,5 @@ impl Options {
     /// The dimension of the space that the deflated rows leave.
     pub(super) fn space(&self, deflated: usize) -> usize {
         self.dim - deflated
-    }
-}
-
-/// Whether and how an iteration has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Status {
-    /// It has not.
-    Running,
-    /// All wanted pairs are within the tolerance.
-    Converged,
-    /// As many products were made as were allowed.
-    MaxProducts,
-    /// The whole space is spanned: the pairs are exact to rounding.
-    Exhausted,
-}
-
-impl Status {
-    /// Its name in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Converged => "converged",
-            Self::MaxProducts => "max_products",
-            Self::Exhausted => "exhausted",
-        }
     }
 }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lanczos, Options, Status};
+use super::{Lanczos, Options};
 use crate::error::{Error, require};
 use crate::scalar::Scalar;
 use crate::spectrum::basis::Basis;
+use crate::spectrum::status::Status;
 use crate::spectrum::symmetric::eigen;
 use crate::spectrum::wanted::Which;
 

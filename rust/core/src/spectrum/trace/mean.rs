@@ -1,0 +1,120 @@
+//! What independent samples say of their mean.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// A mean with its standard error and a confidence interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mean {
+    /// The estimate.
+    pub value: f64,
+    /// s/√n; infinite for fewer than two samples.
+    pub standard_error: f64,
+    /// Where the expectation lies, with the probability that was asked for.
+    pub interval: [f64; 2],
+}
+
+impl Mean {
+    /// The mean of samples, with a t-interval that follows their skewness γ.
+    ///
+    /// With T = √n (x̄ − μ)/s, the transform g(T) = T + γT²/3√n + γ²T³/27n + γ/6√n has Student's
+    /// distribution to second order; the interval is g⁻¹ of its quantiles, and the t-interval where
+    /// γ = 0. Quadratic forms of a few large eigenvalues are as skew as χ², for which a t-interval
+    /// of 30 samples covers 91% instead of 95%.
+    ///
+    /// # Reference
+    /// Hall (1992), *On the removal of skewness by transformation*, J. R. Statist. Soc. B 54, eq. 2.
+    #[must_use]
+    pub fn of(samples: &[f64], level: f64) -> Self {
+        let n = samples.len() as f64;
+        let value = samples.iter().sum::<f64>() / n;
+        if samples.len() < 2 {
+            let interval = [f64::NEG_INFINITY, f64::INFINITY];
+            return Self { value, standard_error: f64::INFINITY, interval };
+        }
+        let central = |power: i32| samples.iter().map(|x| (x - value).powi(power)).sum::<f64>() / n;
+        let (second, third) = (central(2), central(3));
+        let standard_error = (second / (n - 1.0)).sqrt();
+        if standard_error == 0.0 {
+            return Self { value, standard_error, interval: [value, value] };
+        }
+        let skew = third / second.powf(1.5) / n.sqrt();
+        let quantile = student_quantile(level, n - 1.0);
+        let inverse = |q: f64| {
+            // The limit of the expression below, which has no digits left here.
+            if skew.abs() < 1e-6 {
+                return q;
+            }
+            3.0 / skew * ((1.0 + skew * (q - skew / 6.0)).cbrt() - 1.0)
+        };
+        let end = |q: f64| value - standard_error * inverse(q);
+        Self { value, standard_error, interval: [end(quantile), end(-quantile)] }
+    }
+
+    /// The same estimate of a quantity that is larger by `exact`, where numbers are known to
+    /// `rounding`.
+    pub(super) fn shifted(self, exact: f64, rounding: f64) -> Self {
+        let [low, high] = self.interval;
+        Self {
+            value: self.value + exact,
+            standard_error: self.standard_error.hypot(rounding),
+            interval: [low + exact - rounding, high + exact + rounding],
+        }
+    }
+
+    /// A number that is known to rounding.
+    pub(super) fn exact(value: f64, rounding: f64) -> Self {
+        Self { value, standard_error: 0.0, interval: [value, value] }.shifted(0.0, rounding)
+    }
+}
+
+/// The t for which Student's distribution lies within ±t with the probability `level`.
+///
+/// # Panics
+/// Where the level does not lie between 0 and 1, or the degrees of freedom are not positive.
+#[must_use]
+pub fn student_quantile(level: f64, freedom: f64) -> f64 {
+    let student = StudentsT::new(0.0, 1.0, freedom).expect("positive degrees of freedom");
+    student.inverse_cdf(f64::midpoint(1.0, level))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_tables() {
+        for (freedom, expected) in [(1.0, 12.706_204_736), (9.0, 2.262_157_163), (1e6, 1.959_966)] {
+            let found = student_quantile(0.95, freedom);
+            assert!((found / expected - 1.0).abs() < 1e-6, "{freedom}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_symmetric_sample_has_the_t_interval() {
+        let found = Mean::of(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.95);
+        let half = 2.776_445_105 * 0.5_f64.sqrt();
+        assert!((found.value - 3.0).abs() < 1e-15);
+        assert!((found.interval[0] - (3.0 - half)).abs() < 1e-8, "{found:?}");
+        assert!((found.interval[1] - (3.0 + half)).abs() < 1e-8, "{found:?}");
+    }
+
+    #[test]
+    fn the_transform_is_undone() {
+        let samples = [0.1, 0.2, 0.1, 0.4, 0.3, 0.2, 3.0, 0.7];
+        let found = Mean::of(&samples, 0.9);
+        let n = samples.len() as f64;
+        let central =
+            |power: i32| samples.iter().map(|x| (x - found.value).powi(power)).sum::<f64>() / n;
+        let skew = central(3) / central(2).powf(1.5);
+        for (end, sign) in found.interval.into_iter().zip([1.0, -1.0]) {
+            let t = (found.value - end) / found.standard_error;
+            let root = n.sqrt();
+            let g = t
+                + skew * t * t / (3.0 * root)
+                + skew * skew * t.powi(3) / (27.0 * n)
+                + skew / (6.0 * root);
+            assert!((g - sign * student_quantile(0.9, n - 1.0)).abs() < 1e-9, "{g}");
+        }
+        assert!(found.interval[1] - found.value > found.value - found.interval[0]);
+    }
+}
