@@ -552,6 +552,278 @@ class PowerIteration:
     def vectors(self) -> NDArray[Any]:
         """Their orthonormal vectors, shape (n, d), of the dtype."""
 
+@final
+class Trace:
+    """Traces of powers of a symmetric operator, or of its logarithm, from random vectors.
+
+    An estimate is good enough when its standard error is at most `relative` times its size, or at
+    most `absolute`, and it rests on at least 30 vectors.
+
+    Args:
+        dim: The number d of rows of the operator.
+        dtype: What vectors are stored in; sums are accumulated in float64.
+        powers: Traces of A, A^2, up to this power.
+        target: The first of them whose precision counts.
+        logarithm: (shift, tolerance, steps): instead, the trace of log(A + shift), by quadratures
+            that settle to a relative change of `tolerance` within so many steps.
+        relative, absolute: See above.
+        max_products: How many products may be made.
+        level: Probability with which an interval contains the truth.
+        rows: How many vectors the sketch may have; none is Hutchinson's estimate.
+        block: How many vectors are multiplied together.
+        seed: Of the random vectors.
+        state: What `state` of an estimate with the same arguments gave: it goes on.
+
+    Raises:
+        ValueError: The options do not fit, or the state is another's.
+    """
+
+    def __new__(
+        cls,
+        dim: int,
+        dtype: Literal["float32", "float64"],
+        *,
+        powers: int,
+        target: int,
+        logarithm: tuple[float, float, int] | None,
+        relative: float,
+        absolute: float,
+        max_products: int,
+        level: float,
+        rows: int,
+        block: int,
+        seed: int,
+        state: tuple[str, dict[str, NDArray[Any]]] | None = None,
+    ) -> Trace: ...
+    def run(
+        self,
+        apply: Callable[[NDArray[Any]], NDArray[Any]],
+        tick: Callable[[int, int, float, float], bool],
+    ) -> bool:
+        """Goes on until the estimate has ended (True) or `tick` pauses it (False).
+
+        An exception leaves the object as it was after the last whole step.
+
+        Args:
+            apply: Products with vectors of shape (k, d), of the dtype.
+            tick: Called after every block of products with the number of products, that of random
+                vectors, the estimate and its standard error; whether to go on.
+
+        Raises:
+            FloatingPointError: A product is not finite.
+            RuntimeError: The estimate is running already.
+        """
+
+    @property
+    def products(self) -> int:
+        """How many products were made."""
+
+    @property
+    def probes(self) -> int:
+        """How many independent random vectors the estimate has."""
+
+    @property
+    def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
+        """How the estimate ended; "exhausted" has summed the whole space: it is exact."""
+
+    def means(self) -> _Double:
+        """Rows (value, standard error, low end, high end), one a form."""
+
+    def sketch(self) -> NDArray[Any]:
+        """The orthonormal vectors that were summed exactly, shape (k, d)."""
+
+    def state(self) -> tuple[str, dict[str, NDArray[Any]]]:
+        """JSON and arrays from which the same estimate is made."""
+
+@final
+class XTrace:
+    """The trace from exchangeable vectors, with a jackknife standard error.
+
+    Arguments and methods are those of `Trace`; `rows` bounds the number of vectors.
+    """
+
+    def __new__(
+        cls,
+        dim: int,
+        dtype: Literal["float32", "float64"],
+        *,
+        relative: float,
+        absolute: float,
+        max_products: int,
+        level: float,
+        rows: int,
+        block: int,
+        seed: int,
+    ) -> XTrace: ...
+    def run(
+        self,
+        apply: Callable[[NDArray[Any]], NDArray[Any]],
+        tick: Callable[[int, int, float, float], bool],
+    ) -> bool:
+        """Goes on until the estimate has ended (True) or `tick` pauses it (False).
+
+        An exception leaves the object as it was after the last whole step.
+
+        Args:
+            apply: Products with vectors of shape (k, d), of the dtype.
+            tick: Called after every block of products with the number of products, that of random
+                vectors, the estimate and its standard error; whether to go on.
+
+        Raises:
+            FloatingPointError: A product is not finite.
+            RuntimeError: The estimate is running already.
+        """
+
+    @property
+    def products(self) -> int:
+        """How many products were made."""
+
+    @property
+    def probes(self) -> int:
+        """How many independent random vectors the estimate has."""
+
+    @property
+    def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
+        """How the estimate ended; "exhausted" has summed the whole space: it is exact."""
+
+    def means(self) -> _Double:
+        """Rows (value, standard error, low end, high end), one a form."""
+
+    def sketch(self) -> NDArray[Any]:
+        """The orthonormal vectors that were summed exactly, shape (k, d)."""
+
+@final
+class Diagonal:
+    """Every diagonal entry of a symmetric operator, from random signs beside a sketch.
+
+    Arguments are those of `Trace`; the precision is that of all entries together.
+    """
+
+    def __new__(
+        cls,
+        dim: int,
+        dtype: Literal["float32", "float64"],
+        *,
+        relative: float,
+        absolute: float,
+        max_products: int,
+        level: float,
+        rows: int,
+        block: int,
+        seed: int,
+    ) -> Diagonal: ...
+    def run(
+        self,
+        apply: Callable[[NDArray[Any]], NDArray[Any]],
+        tick: Callable[[int, int, float, float], bool],
+    ) -> bool:
+        """Goes on until the estimate has ended (True) or `tick` pauses it (False).
+
+        An exception leaves the object as it was after the last whole step.
+
+        Args:
+            apply: Products with vectors of shape (k, d), of the dtype.
+            tick: Called after every block of products with the number of products, that of random
+                vectors, the diagonal's norm and its standard error; whether to go on.
+
+        Raises:
+            FloatingPointError: A product is not finite.
+            RuntimeError: The estimate is running already.
+        """
+
+    @property
+    def products(self) -> int:
+        """How many products were made."""
+
+    @property
+    def probes(self) -> int:
+        """How many independent random vectors the estimate has."""
+
+    @property
+    def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
+        """How the estimate ended; "exhausted" has summed the whole space: it is exact."""
+
+    @property
+    def rank(self) -> int:
+        """How many vectors the sketch has."""
+
+    @property
+    def quantile(self) -> float:
+        """Standard errors on each side of an interval."""
+
+    def values(self) -> _Double:
+        """The estimates, shape (d,)."""
+
+    def standard_errors(self) -> _Double:
+        """Their standard errors, shape (d,)."""
+
+@final
+class Density:
+    """Lanczos quadratures of independent random vectors.
+
+    Args:
+        dim: The number d of rows of the operator.
+        dtype: What vectors are stored in; sums are accumulated in float64.
+        probes: How many random vectors.
+        steps: Products of each, at most.
+        block: How many vectors are multiplied together.
+        seed: Of the random vectors.
+        known: Quadratures of the first vectors, which another run brought.
+        products: How many products these took.
+
+    Raises:
+        ValueError: A number is 0, or more is known than wanted.
+    """
+
+    def __new__(
+        cls,
+        dim: int,
+        dtype: Literal["float32", "float64"],
+        *,
+        probes: int,
+        steps: int,
+        block: int,
+        seed: int,
+        known: Sequence[tuple[_Double, _Double]],
+        products: int,
+    ) -> Density: ...
+    def run(
+        self,
+        apply: Callable[[NDArray[Any]], NDArray[Any]],
+        tick: Callable[[int, int], bool],
+    ) -> bool:
+        """Goes on until the estimate has ended (True) or `tick` pauses it (False).
+
+        An exception leaves the object as it was after the last whole step.
+
+        Args:
+            apply: Products with vectors of shape (k, d), of the dtype.
+            tick: Called after every block of products with the number of products and that of
+                finished vectors; whether to go on.
+
+        Raises:
+            FloatingPointError: A product is not finite.
+            RuntimeError: The estimate is running already.
+        """
+
+    @property
+    def products(self) -> int:
+        """How many products were made."""
+
+    def quadratures(self) -> list[tuple[_Double, _Double]]:
+        """Nodes, ascending, and weights, which sum to 1, of every vector that is finished."""
+
+def student_quantile(level: float, freedom: float) -> float:
+    """The t for which Student's distribution lies within -t and t with the probability `level`.
+
+    Raises:
+        ValueError: The level is no probability, or the degrees of freedom are not positive.
+
+    Example:
+        >>> round(student_quantile(0.95, 9), 6)
+        2.262157
+    """
+
 def asymmetry(
     apply: Callable[[NDArray[Any]], NDArray[Any]],
     dim: int,

@@ -236,24 +236,8 @@ pub fn table<S: Element>(
     PyArray1::from_vec(py, values).reshape([rows, columns])
 }
 
-/// What a callback returned, which must be float64 of this shape.
-pub fn returned<'py>(
-    object: &Bound<'py, PyAny>,
-    shape: [usize; 2],
-) -> PyResult<PyReadonlyArray2<'py, f64>> {
-    let array = in_order(object)?;
-    match array.cast::<PyArray2<f64>>() {
-        Ok(values) if values.shape() == shape => Ok(values.try_readonly()?),
-        _ => Err(PyValueError::new_err(format!(
-            "the function returned {} of shape {:?}; return float64 of shape {shape:?}",
-            array.dtype(),
-            array.shape()
-        ))),
-    }
-}
-
-/// Products that a callback returned, which must be of this dtype and shape.
-pub fn products<'py, S: Element>(
+/// What a callback returned, which must be of this dtype and shape.
+pub fn returned<'py, S: Element>(
     object: &Bound<'py, PyAny>,
     shape: [usize; 2],
 ) -> PyResult<PyReadonlyArray2<'py, S>> {
@@ -261,7 +245,7 @@ pub fn products<'py, S: Element>(
     match array.cast::<PyArray2<S>>() {
         Ok(values) if values.shape() == shape => Ok(values.try_readonly()?),
         _ => Err(PyValueError::new_err(format!(
-            "the operator returned {} of shape {:?}; return {} of shape {shape:?}",
+            "the function returned {} of shape {:?}; return {} of shape {shape:?}",
             array.dtype(),
             array.shape(),
             numpy::dtype::<S>(object.py())

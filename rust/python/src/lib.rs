@@ -24,7 +24,9 @@ mod _core {
     #[pymodule_export]
     use crate::random::gaussian;
     #[pymodule_export]
-    use crate::spectrum::{Lanczos, PowerIteration, asymmetry};
+    use crate::spectrum::{
+        Density, Diagonal, Lanczos, PowerIteration, Trace, XTrace, asymmetry, student_quantile,
+    };
     #[pymodule_export]
     use crate::surface::{axis, normalise};
     #[pymodule_export]

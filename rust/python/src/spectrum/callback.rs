@@ -4,7 +4,7 @@ use landscape_core::{Cancel, Error, LinearOperator, Scalar};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 
-use crate::boundary::products;
+use crate::boundary::returned;
 use crate::gate;
 
 /// An operator whose products a Python function computes: (k, dim) vectors to (k, dim) products, both
@@ -24,7 +24,7 @@ impl<S: Scalar + Element> LinearOperator<S> for Callback {
             let shape = [block.len() / self.dim, self.dim];
             let vectors: Bound<'_, PyArray2<S>> = PyArray1::from_slice(py, block).reshape(shape)?;
             let found = self.apply.bind(py).call1((vectors,))?;
-            out.copy_from_slice(products::<S>(&found, shape)?.as_slice()?);
+            out.copy_from_slice(returned::<S>(&found, shape)?.as_slice()?);
             Ok(())
         })
     }

@@ -2,36 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use landscape_core::spectrum::{Arrays, Lanczos as Iteration, Options};
-use landscape_core::{Cancel, Error, Scalar};
+use landscape_core::Scalar;
+use landscape_core::spectrum::{Arrays, Iteration, Lanczos as Solver, Options};
 use numpy::{Element, PyArray1, PyArrayMethods};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
-use super::callback::Callback;
+use super::held::{Held, each, run};
 use super::slot::Slot;
 use crate::boundary::{Dtype, Ends, Vector, Vectors, array, dtype, matrix, slices, table};
 use crate::gate;
 
-enum Held {
-    F32(Iteration<f32>),
-    F64(Iteration<f64>),
-}
-
-/// Runs the same code on an iteration of either storage type.
-macro_rules! each {
-    ($held:expr, $iteration:ident => $body:expr) => {
-        match $held {
-            Held::F32($iteration) => $body,
-            Held::F64($iteration) => $body,
-        }
-    };
-}
+type Either = Held<Solver<f32>, Solver<f64>>;
 
 /// Thick-restart Lanczos.
 #[pyclass(frozen, module = "landscape._core")]
-pub struct Lanczos(Slot<Held>);
+pub struct Lanczos(Slot<Either>);
 
 #[pymethods]
 impl Lanczos {
@@ -60,14 +47,14 @@ impl Lanczos {
         let held = match (dtype, Vectors::of(deflate.unwrap_or_default())?) {
             (Dtype::F32, Vectors::F32(rows)) => {
                 let rows = slices(&rows)?;
-                Held::F32(gate::enter(py, || Iteration::new(options, path, &rows))?)
+                Held::F32(gate::enter(py, || Solver::new(options, path, &rows))?)
             }
             (Dtype::F64, Vectors::F64(rows)) => {
                 let rows = slices(&rows)?;
-                Held::F64(gate::enter(py, || Iteration::new(options, path, &rows))?)
+                Held::F64(gate::enter(py, || Solver::new(options, path, &rows))?)
             }
             (Dtype::F32, Vectors::F64(rows)) if rows.is_empty() => {
-                Held::F32(gate::enter(py, || Iteration::new(options, path, &[]))?)
+                Held::F32(gate::enter(py, || Solver::new(options, path, &[]))?)
             }
             _ => return Err(mixed()),
         };
@@ -91,7 +78,11 @@ impl Lanczos {
     }
 
     fn run(&self, py: Python<'_>, apply: Py<PyAny>, tick: Py<PyAny>) -> PyResult<bool> {
-        self.0.lend(|held| each!(held, iteration => run(py, iteration, apply, &tick)))
+        self.0.lend(|held| {
+            each!(held, iteration => run(py, iteration, apply, &tick, |py, now| {
+                told(py, (now.products(), now.converged()), now.values(), now.residuals())
+            }))
+        })
     }
 
     #[getter]
@@ -136,38 +127,19 @@ fn mixed() -> PyErr {
     )
 }
 
-fn run<S: Scalar + Element>(
+/// What a tick is told of eigenpairs.
+pub(super) fn told(
     py: Python<'_>,
-    iteration: &mut Iteration<S>,
-    apply: Py<PyAny>,
-    tick: &Py<PyAny>,
-) -> PyResult<bool> {
-    gate::enter(py, || {
-        let operator = Callback { apply, dim: iteration.options().dim };
-        iteration.run(&operator, &Cancel::new(), |iteration| {
-            let (values, residuals) = (iteration.values(), iteration.residuals());
-            let counts = (iteration.products(), iteration.converged());
-            ticked(tick, counts, values, residuals)
-        })
-    })
-}
-
-/// Tells a Python function about progress, and asks it whether to go on.
-pub(super) fn ticked(
-    tick: &Py<PyAny>,
     (products, converged): (usize, usize),
     values: Vec<f64>,
     residuals: Vec<f64>,
-) -> Result<bool, Error> {
-    gate::reenter(|py| {
-        let told = (products, converged, array(py, values), array(py, residuals));
-        tick.bind(py).call1(told)?.is_truthy()
-    })
+) -> PyResult<Bound<'_, PyTuple>> {
+    (products, converged, array(py, values), array(py, residuals)).into_pyobject(py)
 }
 
 fn vectors<'py, S: Scalar + Element>(
     py: Python<'py>,
-    iteration: &Iteration<S>,
+    iteration: &Solver<S>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let rows = gate::enter(py, || Ok(iteration.vectors()))?;
     Ok(table(py, rows, iteration.options().dim)?.into_any())
@@ -175,7 +147,7 @@ fn vectors<'py, S: Scalar + Element>(
 
 fn state<'py, S: Scalar + Element>(
     py: Python<'py>,
-    iteration: &Iteration<S>,
+    iteration: &Solver<S>,
 ) -> PyResult<(String, Bound<'py, PyDict>)> {
     let (record, arrays) = gate::enter(py, || Ok(iteration.state()))?;
     let order = arrays.projected.len().isqrt();
@@ -186,7 +158,7 @@ fn state<'py, S: Scalar + Element>(
     Ok((record, found))
 }
 
-fn entry<'py>(arrays: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn entry<'py>(arrays: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     arrays.get_item(name)?.ok_or_else(|| {
         PyKeyError::new_err(format!("got no array {name:?}; pass the arrays of `state`"))
     })
@@ -197,8 +169,8 @@ fn resume<S: Scalar + Element>(
     record: &str,
     arrays: &Bound<'_, PyDict>,
     path: Option<&Path>,
-) -> PyResult<Iteration<S>> {
+) -> PyResult<Solver<S>> {
     let basis = matrix::<S>(&entry(arrays, "basis")?)?.as_slice()?.to_vec();
     let projected = matrix::<f64>(&entry(arrays, "projected")?)?.as_slice()?.to_vec();
-    gate::enter(py, || Iteration::resumed(record, &Arrays { basis, projected }, path))
+    gate::enter(py, || Solver::resumed(record, &Arrays { basis, projected }, path))
 }

@@ -1,34 +1,21 @@
 //! Power iteration, with a Python function as the operator.
 
-use landscape_core::spectrum::{Options, Power};
-use landscape_core::{Cancel, Scalar};
+use landscape_core::Scalar;
+use landscape_core::spectrum::{Iteration, Options, Power};
 use numpy::Element;
 use pyo3::prelude::*;
 
-use super::callback::Callback;
-use super::lanczos::ticked;
+use super::held::{Held, each, run};
+use super::lanczos::told;
 use super::slot::Slot;
 use crate::boundary::{Dtype, Ends, array, table};
 use crate::gate;
 
-enum Held {
-    F32(Power<f32>),
-    F64(Power<f64>),
-}
-
-/// Runs the same code on an iteration of either storage type.
-macro_rules! each {
-    ($held:expr, $iteration:ident => $body:expr) => {
-        match $held {
-            Held::F32($iteration) => $body,
-            Held::F64($iteration) => $body,
-        }
-    };
-}
+type Either = Held<Power<f32>, Power<f64>>;
 
 /// Shifted power iteration with deflation.
 #[pyclass(frozen, module = "landscape._core")]
-pub struct PowerIteration(Slot<Held>);
+pub struct PowerIteration(Slot<Either>);
 
 #[pymethods]
 impl PowerIteration {
@@ -53,7 +40,11 @@ impl PowerIteration {
     }
 
     fn run(&self, py: Python<'_>, apply: Py<PyAny>, tick: Py<PyAny>) -> PyResult<bool> {
-        self.0.lend(|held| each!(held, iteration => run(py, iteration, apply, &tick)))
+        self.0.lend(|held| {
+            each!(held, iteration => run(py, iteration, apply, &tick, |py, now| {
+                told(py, (now.products(), now.converged()), now.values(), now.residuals())
+            }))
+        })
     }
 
     #[getter]
@@ -86,22 +77,6 @@ impl PowerIteration {
     fn vectors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.0.lend(|held| each!(held, iteration => vectors(py, iteration)))
     }
-}
-
-fn run<S: Scalar + Element>(
-    py: Python<'_>,
-    iteration: &mut Power<S>,
-    apply: Py<PyAny>,
-    tick: &Py<PyAny>,
-) -> PyResult<bool> {
-    gate::enter(py, || {
-        let operator = Callback { apply, dim: iteration.options().dim };
-        iteration.run(&operator, &Cancel::new(), |iteration| {
-            let (values, residuals) = (iteration.values(), iteration.residuals());
-            let counts = (iteration.products(), iteration.converged());
-            ticked(tick, counts, values, residuals)
-        })
-    })
 }
 
 fn vectors<'py, S: Scalar + Element>(
