@@ -207,5 +207,6 @@ def test_plot_surface_returns_the_figure_and_saves_it(digits: Any, tmp_path: Any
     assert surface.figure is not None
     surface.save(tmp_path / "surface.npz")
     loaded = landscape.load(tmp_path / "surface.npz")
+    assert isinstance(loaded, landscape.Surface)
     assert loaded.figure is None
     assert loaded.equals(surface)

@@ -2,6 +2,7 @@
 
     landscape.plot_surface(model, data)                  # filter-normalised 2-D surface
     landscape.hessian(model, data).eigenvalues(k=5)      # top curvature, with residuals
+    landscape.hessian(model, data).trace()               # the sum of all, with a standard error
 
 This table is the whole public interface. A name is imported where it is first used, so that
 ``import landscape`` itself costs neither PyTorch nor matplotlib.
@@ -20,12 +21,25 @@ if TYPE_CHECKING:
     from landscape._objective import Objective, batch_loss
     from landscape._parameters import ParameterLayout
     from landscape._picture import plot_surface
-    from landscape._results import Line, Recipe, Run, Spectrum, Surface, load
+    from landscape._results import (
+        Density,
+        Estimate,
+        Estimates,
+        Line,
+        Recipe,
+        Run,
+        Spectrum,
+        Surface,
+        load,
+    )
     from landscape._spectrum import Hessian, hessian
     from landscape._surface import line, surface
     from landscape._threads import set_threads
 
 __all__ = [
+    "Density",
+    "Estimate",
+    "Estimates",
     "Hessian",
     "Line",
     "Objective",
@@ -48,6 +62,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Density": "_results",
+    "Estimate": "_results",
+    "Estimates": "_results",
     "Hessian": "_spectrum",
     "Line": "_results",
     "Objective": "_objective",

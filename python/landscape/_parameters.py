@@ -211,6 +211,8 @@ class ParameterLayout:
         Raises:
             ValueError: The vector's length is not d.
         """
+        if isinstance(theta, np.ndarray) and not theta.flags.writeable:
+            theta = theta.copy()  # results are frozen, of which torch warns
         flat = torch.as_tensor(theta)
         if flat.shape != (self.size,):
             raise ValueError(

@@ -155,6 +155,11 @@ class Objective:
         return self._evaluator.batches.samples
 
     @property
+    def drawn(self) -> bool:
+        """Whether the samples are a random subset, so that numbers have a sampling error."""
+        return self._facts.spread is not None
+
+    @property
     def batches(self) -> int:
         """The number of batches in the fixed split, for :meth:`gradients_on`."""
         return len(self._evaluator.batches.sizes)
@@ -359,17 +364,22 @@ class Objective:
         return self._supply.sample_losses(rows, strategy, self._facts.weight).numpy()
 
     def curvature_errors(
-        self, vectors: ArrayLike, theta: ArrayLike | None = None
+        self,
+        vectors: ArrayLike,
+        theta: ArrayLike | None = None,
+        coefficients: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float64] | None:
         """Standard errors of v' H v, for k vectors at one point, shape (k, d) to (k,).
 
         They are those of the drawing of samples (``samples=`` a count), to first order in it; None
-        where nothing was drawn.
+        where nothing was drawn. With coefficients, shape (k,), that of the sum: shape (1,).
         """
         if self._facts.spread is None:
             return None
         rows, directions = self._rows(self._vector(theta)[None]), self._rows(vectors)
         shares, weights = sample_curvatures(self._evaluator, rows, directions.rows, self._plain)
+        if coefficients is not None:
+            shares = torch.from_numpy(coefficients)[None] @ shares
         totals = torch.stack([shares.square().sum(1), shares @ weights], dim=1)
         means, weight = shares.sum(1) / self._facts.weight, self._facts.weight
         return self._facts.spread.standard_errors(means.numpy(), totals.numpy(), weight)

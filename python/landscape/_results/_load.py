@@ -9,25 +9,32 @@ from typing import Any
 
 from landscape import _store
 from landscape._results import _pack
+from landscape._results.density import Density
+from landscape._results.estimate import Estimate, Estimates
 from landscape._results.line import Line
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
 
-_KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Surface | Line | Spectrum]] = {
+Result = Surface | Line | Spectrum | Density | Estimate | Estimates
+
+_KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     Surface.kind: partial(_pack.unpack, Surface),
     Line.kind: partial(_pack.unpack, Line),
     Spectrum.kind: Spectrum.unpack,
+    Density.kind: Density.unpack,
+    Estimate.kind: Estimate.unpack,
+    Estimates.kind: Estimates.unpack,
 }
 
 
-def load(path: str | os.PathLike[str]) -> Surface | Line | Spectrum:
+def load(path: str | os.PathLike[str]) -> Result:
     """Read the result that `save` wrote, equal to it bit for bit.
 
     Args:
         path: the file.
 
     Returns:
-        A `Surface`, a `Line` or a `Spectrum`, as the file says; its figure is None.
+        The result of the kind that the file says; its figure is None.
 
     Raises:
         ValueError: the file is cut short, damaged, of another program, of a newer landscape, or an

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape._results._saved import Saved
+from landscape._results._flat import Flat
 from landscape._results._values import frozen_array
 from landscape._results.run import Run
 
@@ -17,13 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CONFIDENCE = 1.96  # standard errors on each side of a 95% interval
-_ARRAYS = ("values", "residuals", "bounds", "standard_errors", "vectors")
 _SHOWN = 12
-_WIDTH = 100
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Spectrum(Saved):
+class Spectrum(Flat):
     """Eigenvalues lambda_i of a symmetric matrix H, with what is known of their errors.
 
     Args:
@@ -56,6 +53,13 @@ class Spectrum(Saved):
     """
 
     kind: ClassVar[str] = "spectrum"
+    arrays: ClassVar[tuple[str, ...]] = (
+        "values",
+        "residuals",
+        "bounds",
+        "standard_errors",
+        "vectors",
+    )
 
     values: NDArray[np.float64]
     residuals: NDArray[np.float64]
@@ -106,20 +110,6 @@ class Spectrum(Saved):
         """(n, 2) where the eigenvalue lies: 95% of the time where samples were drawn."""
         return np.stack([self.values - self.errors, self.values + self.errors], axis=1)
 
-    def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """The record and the arrays, from which the result can be made again."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        plain = [f.name for f in fields(self) if f.name not in (*_ARRAYS, "run", "figure")]
-        record = {name: getattr(self, name) for name in plain}
-        record["run"] = {f.name: getattr(self.run, f.name) for f in fields(self.run)}
-        return record, {name: array for name, array in arrays.items() if array is not None}
-
-    @classmethod
-    def unpack(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Spectrum:
-        """The result that `pack` took apart."""
-        given: dict[str, Any] = {name: arrays.get(name) for name in _ARRAYS}
-        return cls(**given, **{**record, "run": Run(**record["run"])})
-
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """The eigenvalues as bars with whiskers: `landscape.plot.spectrum`.
 
@@ -143,14 +133,7 @@ class Spectrum(Saved):
                 break
             mark = "" if good else "  not converged"
             lines.append(f"  {value:12.6g} +- {error:8.2g}   residual {residual:8.2g}{mark}")
-        made = [
-            ("products", f"{self.products} in {self.run.seconds:.3g} s, {self.method}"),
-            ("engine", self.run.engine),
-            ("status", self.status),
-            *([("copies", self.multiplicity)] if self.multiplicity else []),
-            *(("note", note) for note in self.run.notes),
-        ]
-        lines += [f"{name:<10}{text}"[:_WIDTH] for name, text in made]
+        lines += self._made(f"{self.products}, {self.method}", copies=self.multiplicity)
         return "\n".join(lines)
 
     def _repr_png_(self) -> Any:
