@@ -1,6 +1,6 @@
 """Hessian: second derivatives of the loss at a point, and what is measured of them.
 
-Depends on the matrix and on what computes each result.
+Depends on the matrix with its traces, and on what computes each result.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from landscape._objective import Objective
 from landscape._sampling import ObjectiveOptions, objectives
+from landscape._spectrum.densities import Distributed
 from landscape._spectrum.eigenvalues import Method, Request, Which, spectrum
 from landscape._spectrum.iteration import Interrupt, Iteration
-from landscape._spectrum.matrix import Matrix
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -70,11 +70,13 @@ def hessian(
     return whole if parameters is None else whole.block(parameters)
 
 
-class Hessian(Matrix):
+class Hessian(Distributed):
     r"""Second derivatives of L at one point, as a symmetric operator; :func:`landscape.hessian`.
 
     It multiplies (``H @ v``, :meth:`matvec`, :meth:`matmat`, :meth:`to_scipy`), cuts out blocks
-    (:meth:`block`, :meth:`blocks`) and measures itself. One product costs about two gradients.
+    (:meth:`block`, :meth:`blocks`) and measures itself: :meth:`eigenvalues`, :meth:`density`,
+    :meth:`trace`, :meth:`diagonal`, :meth:`frobenius`, :meth:`spectral_moments`,
+    :meth:`log_determinant`. One product costs about two gradients.
 
     Args:
         objective: The function.

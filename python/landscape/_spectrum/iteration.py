@@ -167,7 +167,7 @@ class Iteration:
             evaluations=products,
             seconds=self.seconds,
             seed=seed,
-            status="; ".join([status, *self.notes]),
+            status=status,
             versions=versions(),
             notes=(*objective.notes, *self.notes),
         )

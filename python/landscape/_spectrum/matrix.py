@@ -185,6 +185,11 @@ class Matrix:
         whole = self._operators[chosen]
         return whole if self._positions is None else whole.block(self._positions)
 
+    @property
+    def room(self) -> int:
+        """How many vectors fit the Objective's memory budget."""
+        return int(self.objective.memory_budget // (self.dim * self.dtype.itemsize))
+
     def check_symmetric(self, seed: int) -> None:
         """Refuse a matrix that is not symmetric, by two products with random vectors, once.
 
@@ -206,11 +211,14 @@ class Matrix:
             )
         self._symmetric.add(self.layout)
 
-    def sampling_errors(self, vectors: NDArray[Any]) -> NDArray[np.float64] | None:
+    def sampling_errors(
+        self, vectors: NDArray[Any], weights: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64] | None:
         """Standard errors of v' H v for a random subset of the samples; None where there is none.
 
         Args:
             vectors: Shape (k, d).
+            weights: Shape (k,): the error of the weighted sum, shape (1,), is wanted instead.
         """
         rows = vectors
         if self._positions is not None:
@@ -218,7 +226,7 @@ class Matrix:
             rows = np.zeros((len(vectors), whole.size), vectors.dtype)
             for entry, position in zip(self.layout.entries, self._positions, strict=True):
                 rows[:, whole.entries[position].span] = vectors[:, entry.span]
-        return self.objective.curvature_errors(rows, self.theta)
+        return self.objective.curvature_errors(rows, self.theta, weights)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
