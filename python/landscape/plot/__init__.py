@@ -1,9 +1,10 @@
-"""Pictures of surfaces, lines and spectra; the only part that knows matplotlib, and never pyplot.
+"""Pictures of results; the only part that knows matplotlib, and never pyplot.
 
 Every function draws on the Axes it is given, or makes a figure of its own that no global list
 holds; it returns the Axes and shows nothing.
 """
 
+from landscape.plot._density import density
 from landscape.plot._line import line
 from landscape.plot._plane import contour, filled_contour, trajectory
 from landscape.plot._relief import surface_3d
@@ -13,6 +14,7 @@ from landscape.plot._spectrum import spectrum
 __all__ = [
     "compare",
     "contour",
+    "density",
     "draw",
     "filled_contour",
     "line",
