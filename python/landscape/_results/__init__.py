@@ -3,6 +3,7 @@
 from landscape._results._load import load
 from landscape._results.density import Density
 from landscape._results.directions import Recipe
+from landscape._results.energy import GradientEnergy
 from landscape._results.estimate import Estimate, Estimates
 from landscape._results.line import Line
 from landscape._results.run import Run
@@ -13,6 +14,7 @@ __all__ = [
     "Density",
     "Estimate",
     "Estimates",
+    "GradientEnergy",
     "Line",
     "Recipe",
     "Run",

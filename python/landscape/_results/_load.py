@@ -10,12 +10,13 @@ from typing import Any
 from landscape import _store
 from landscape._results import _pack
 from landscape._results.density import Density
+from landscape._results.energy import GradientEnergy
 from landscape._results.estimate import Estimate, Estimates
 from landscape._results.line import Line
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
 
-Result = Surface | Line | Spectrum | Density | Estimate | Estimates
+Result = Surface | Line | Spectrum | Density | Estimate | Estimates | GradientEnergy
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     Surface.kind: partial(_pack.unpack, Surface),
@@ -24,6 +25,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     Density.kind: Density.unpack,
     Estimate.kind: Estimate.unpack,
     Estimates.kind: Estimates.unpack,
+    GradientEnergy.kind: GradientEnergy.unpack,
 }
 
 

@@ -12,6 +12,7 @@ from landscape._objective import Objective
 from landscape._sampling import ObjectiveOptions, objectives
 from landscape._spectrum.densities import Distributed
 from landscape._spectrum.eigenvalues import Method, Request, Which, spectrum
+from landscape._spectrum.energy import gradient_energy
 from landscape._spectrum.iteration import Interrupt, Iteration
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from landscape._progress import Choice
-    from landscape._results import Spectrum
+    from landscape._results import GradientEnergy, Spectrum
 
 __all__ = ["Hessian", "hessian"]
 
@@ -156,6 +157,58 @@ class Hessian(Distributed):
         )
         self.check_symmetric(seed)
         return spectrum(self, request, iteration)
+
+    def gradient_energy(
+        self,
+        k: int = 10,
+        tolerance: float = 1e-3,
+        *,
+        max_products: int | None = None,
+        seed: int = 0,
+        progress: Choice = None,
+    ) -> GradientEnergy:
+        r"""The share of the squared gradient norm in the space of the top eigenvectors.
+
+        .. math:: s_j = \sum_{i \le j} (v_i^T g)^2 / \lVert g \rVert^2, \quad j = 1, \dots, k
+
+        During training most of the gradient often lies in the space of as many eigenvectors as
+        there are classes.
+
+        Args:
+            k: Dimension of the largest space.
+            tolerance: Of the residuals, relative to the largest \|eigenvalue\|; one more pair
+                than k is computed, so that the gap below the space is known.
+            max_products: The most products; chosen when None.
+            seed: Of the random start.
+            progress: As for :meth:`eigenvalues`.
+
+        Returns:
+            The shares, with bounds on their errors.
+
+        Raises:
+            ValueError: An option is out of range, or the gradient is zero.
+
+        Reference:
+            Gur-Ari, Roberts and Dyer (2018), "Gradient Descent Happens in a Tiny Subspace"; Davis
+            and Kahan (1970), "The Rotation of Eigenvectors by a Perturbation. III".
+
+        Example:
+            >>> energy = landscape.hessian(model, data).gradient_energy(k=2)
+            >>> bool(energy.shares[-1] <= 1.0)
+            True
+        """
+        if not 1 <= k <= self.dim:
+            raise ValueError(f"k={k}, expected 1 to {self.dim}, the number of parameters")
+        spectrum = self.eigenvalues(
+            min(k + 1, self.dim),
+            "largest",
+            tolerance,
+            True,
+            max_products=max_products,
+            seed=seed,
+            progress=progress,
+        )
+        return gradient_energy(spectrum, self.gradient(), k)
 
     def __repr__(self) -> str:
         return (

@@ -211,6 +211,18 @@ class Matrix:
             )
         self._symmetric.add(self.layout)
 
+    def gradient(self) -> NDArray[Any]:
+        """The gradient of L at the point by the parameters of the rows, shape (d,)."""
+        found: NDArray[Any] = self._restricted(self.objective.gradient(self.theta)[None])[0]
+        return found
+
+    def _restricted(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The columns of the parameters of the block."""
+        if self._positions is None:
+            return rows
+        entries = self.objective.layout.entries
+        return np.concatenate([rows[:, entries[i].span] for i in self._positions], axis=1)
+
     def sampling_errors(
         self, vectors: NDArray[Any], weights: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64] | None:
