@@ -20,17 +20,20 @@ UPWARDS = {("_results", "plot")}
 """A result's .plot() imports the plots when it is called."""
 
 ROOMS: tuple[set[str], ...] = (
-    {"behaviour", "heads", "identity", "interruption", "points", "spread", "strategy", "tree"},
-    {"admission", "criterion", "native_head", "native_sums", "options", "randomness"},
-    {"data", "metrics", "weight_decay"},
-    {"batch_norm", "native_products", "reading", "stage"},
+    {"behaviour", "heads", "identity", "interruption", "kinds", "points", "spread", "strategy"},
+    {"admission", "centred", "criterion", "likelihoods", "native_head", "native_sums", "options"},
+    {"randomness", "tree"},
+    {"data", "metrics", "output_curvatures", "weight_decay"},
+    {"batch_norm", "measurement", "native_products", "reading", "stage"},
     {"evaluate", "native", "probe"},
     {"assembly", "facts", "gradients", "tuning"},
-    {"agreement", "products"},
-    {"native_build", "sample_curvatures"},
+    {"agreement", "at_point"},
+    {"native_build", "output_products", "products", "sample_curvatures"},
     {"natives"},
     {"supply"},
     {"engines", "subspace"},
+    {"function"},
+    {"derivatives"},
     {"objective"},
 )
 """Inside _objective, from the ground up: a room uses those of earlier rows only."""

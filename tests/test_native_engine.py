@@ -56,7 +56,7 @@ def test_auto_takes_what_is_faster(
     fake_clock(monkeypatch, **seconds)
     points = np.stack([objective.theta, off_centre(objective)])
     slopes = objective.gradients(points)[1]
-    assert objective._for_derivatives.name == expected
+    assert objective.derivatives.name == expected
     by_torch = Objective(model, DATA, engine="torch").gradients(points)[1]
     assert np.array_equal(slopes, by_torch) == (expected != "native")
     assert_allclose(slopes, by_torch, rtol=1e-4, atol=1e-6)

@@ -4,10 +4,24 @@ Depends on PyTorch, NumPy and the parameter layout; nothing here draws, saves or
 """
 
 from landscape._objective.criterion import BatchLoss, batch_loss
+from landscape._objective.engines import Engine
 from landscape._objective.identity import identity
+from landscape._objective.kinds import Curvature, CurvatureKind, Products
 from landscape._objective.metrics import MetricLike
 from landscape._objective.objective import Objective
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace
 
-__all__ = ["BatchLoss", "MetricLike", "Objective", "Strategy", "Subspace", "batch_loss", "identity"]
+__all__ = [
+    "BatchLoss",
+    "Curvature",
+    "CurvatureKind",
+    "Engine",
+    "MetricLike",
+    "Objective",
+    "Products",
+    "Strategy",
+    "Subspace",
+    "batch_loss",
+    "identity",
+]

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from landscape._objective.criterion import targets_of
 from landscape._objective.data import Resident
-from landscape._objective.evaluate import Evaluator, Measurement
+from landscape._objective.evaluate import Evaluator
 from landscape._objective.gradients import gradients
 from landscape._objective.heads import Head
+from landscape._objective.measurement import Measurement
 from landscape._objective.native import NativeNetwork
 from landscape._objective.points import Rows
 from landscape._objective.stage import Stage

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from landscape._objective.batch_norm import BatchNormPolicy, BatchNorms
-from landscape._objective.evaluate import Evaluator, Measurement
+from landscape._objective.evaluate import Evaluator
 from landscape._objective.heads import recognise
+from landscape._objective.measurement import Measurement
 from landscape._objective.options import chosen_device, chosen_dtype
 from landscape._objective.points import Rows
 from landscape._objective.probe import checked, probed

@@ -8,89 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from landscape._objective.batch_norm import BatchNormPolicy, BatchNorms
-from landscape._objective.criterion import Criterion
 from landscape._objective.data import Batch, Batches, Resident, Streamed
-from landscape._objective.heads import Head
-from landscape._objective.metrics import Metric
+from landscape._objective.measurement import Measurement
 from landscape._objective.points import Points
 from landscape._objective.stage import PointBuffer, Stage
 from landscape._objective.strategy import Strategy
 from landscape._objective.tree import map_tensors
 from landscape._parameters import ParameterLayout
 
-__all__ = ["Evaluator", "Measurement"]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What is summed over the samples at a point: the loss, then the metrics, then its spread."""
-
-    criterion: Criterion
-    metrics: tuple[Metric, ...] = ()
-    _: KW_ONLY
-    spread: bool = False
-    """Also sum the squares that a standard error needs (recognised losses only)."""
-
-    @property
-    def columns(self) -> int:
-        """How many sums there are."""
-        return 1 + len(self.metrics) + 2 * self.spread
-
-    def totals(self, model: torch.nn.Module, batch: Batch) -> Tensor:
-        """The sums of one batch, float64, shape (columns,)."""
-        content, size = batch.content, batch.size
-        outputs = self.criterion.outputs(model, content)
-        sums = [self.criterion.total(outputs, content, size)]
-        if self.metrics:
-            targets, found = self._targets(content), getattr(outputs, "logits", outputs)
-            sums += [metric.total(found, targets, size) for metric in self.metrics]
-        if self.spread:
-            sums += self._squares(outputs, content)
-        return torch.stack(sums)
-
-    def weights(self, batches: Batches) -> list[float]:
-        """The denominators of the loss and of each metric, from one pass over the data."""
-        sums = [0.0] * (1 + len(self.metrics))
-        for batch in batches.blocks(None):
-            sums[0] += self.criterion.weight(batch.content, batch.size)
-            for column, metric in enumerate(self.metrics, start=1):
-                sums[column] += metric.weight(self._targets(batch.content), batch.size)
-        return sums
-
-    def per_sample(self, model: torch.nn.Module, batch: Batch) -> Tensor:
-        """The weighted sum of each sample's losses, shape (batch,) (recognised losses only)."""
-        outputs = self.criterion.outputs(model, batch.content)
-        return self._head.per_sample(outputs, self._targets(batch.content))
-
-    def sample_weights(self, batch: Batch) -> Tensor:
-        """What each sample adds to the denominator of L (recognised losses only)."""
-        return self._head.sample_weights(self._targets(batch.content))
-
-    @property
-    def _head(self) -> Head:
-        if self.criterion.head is None:
-            raise ValueError(f"{self.criterion.name!r} is known only by its batch means")
-        return self.criterion.head
-
-    def _targets(self, content: Any) -> Tensor:
-        targets = self.criterion.targets(content)
-        if targets is None:
-            raise ValueError(
-                "a metric needs targets, and the batches have none; pass (inputs, targets)"
-            )
-        return targets
-
-    def _squares(self, outputs: Any, content: Any) -> list[Tensor]:
-        losses = self._head.per_sample(outputs, self._targets(content))
-        weights = self._head.sample_weights(self._targets(content)).to(losses.device)
-        return [losses.square().sum(), (losses * weights).sum()]
+__all__ = ["Evaluator"]
 
 
 @dataclass(frozen=True)

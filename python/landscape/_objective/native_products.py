@@ -1,4 +1,4 @@
-"""Hessian products at one point, by the core's R-operator.
+"""Curvature products at one point, by the core's R-operator.
 
 Depends on the core and the parameter layout.
 """
@@ -19,11 +19,11 @@ from landscape._parameters import ParameterLayout
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["NativeHessianAtPoint"]
+__all__ = ["NativeAtPoint"]
 
 
-class NativeHessianAtPoint:
-    r"""The Hessian of L at one point as a linear operator, v -> H v.
+class NativeAtPoint:
+    r"""A curvature of L at one point as a linear operator, v -> A v.
 
     The gradient's own computation is differentiated along v. Values and derivatives of all samples
     are kept between products while they fit the memory budget.
@@ -46,7 +46,7 @@ class NativeHessianAtPoint:
         """The parameters of the rows and columns."""
         self._spans = [entry.span for entry in layout.entries]
 
-    def block(self, positions: Sequence[int]) -> NativeHessianAtPoint:
+    def block(self, positions: Sequence[int]) -> NativeAtPoint:
         """The diagonal block of some of the layout's entries.
 
         The other entries of its vectors are 0 in the whole matrix.

@@ -1,49 +1,31 @@
 """The Objective: a model, data and a loss as one function L(theta) of a flat vector.
 
-Depends on the rooms of this folder. Everything that measures a model stands on this class.
+Depends on the function and its derivatives. Everything that measures a model stands on this class.
 """
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
-from landscape._objective.admission import admitted
-from landscape._objective.assembly import assembled, on_other_data, read_other_data
-from landscape._objective.batch_norm import POLICIES, BatchNormPolicy
-from landscape._objective.engines import ENGINES, Engine, check_recorded
-from landscape._objective.evaluate import Measurement
-from landscape._objective.facts import policy_record, sample_facts
+from landscape._objective.derivatives import Differentiable
+from landscape._objective.engines import Engine, check_recorded
+from landscape._objective.measurement import Measurement
 from landscape._objective.metrics import MetricLike, choose_metrics
-from landscape._objective.native_products import NativeHessianAtPoint
-from landscape._objective.natives import Natives
-from landscape._objective.options import check_numbers, check_option
-from landscape._objective.points import Rows
-from landscape._objective.products import HessianAtPoint
-from landscape._objective.sample_curvatures import sample_curvatures
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace, as_vector
 from landscape._objective.supply import Supply
-from landscape._objective.tuning import plain_strategy
-from landscape._objective.weight_decay import WeightDecay
-from landscape._parameters import ParameterLayout
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Objective"]
 
-_MEMORY_BUDGET = 2 << 30
 
-
-class Objective:
+class Objective(Differentiable):
     r"""L(theta): the mean loss over samples as a function of the model's parameters.
 
     .. math:: L(\theta) = \frac{\sum_i w_i \ell(f_\theta(x_i), y_i)}{\sum_i w_i}
@@ -91,188 +73,6 @@ class Objective:
         (3, 4)
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        data: Any,
-        loss: Any = None,
-        *,
-        engine: Literal["auto", "torch", "native"] = "auto",
-        batch_norm: BatchNormPolicy | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | str | None = None,
-        parameters: str | Iterable[str] | None = None,
-        samples: int | Sequence[int] | None = None,
-        dropout: Literal["off", "seeded"] = "off",
-        weight_decay: float = 0.0,
-        seed: int = 0,
-        batch_size: int | None = None,
-        memory_budget: int = _MEMORY_BUDGET,
-    ) -> None:
-        check_option("engine", engine, ENGINES)
-        check_option("batch_norm", batch_norm, (None, *POLICIES))
-        check_option("dropout", dropout, ("off", "seeded"))
-        check_numbers(weight_decay=weight_decay, seed=seed, memory_budget=memory_budget)
-        self.model = admitted(model)
-        """The module itself, without wrappers."""
-        self.layout = ParameterLayout.of(self.model, parameters)
-        self.batch_norm: BatchNormPolicy | None = batch_norm
-        self.seed = seed
-        self.memory_budget = memory_budget
-        self._batch_size = batch_size
-        reading, evaluator = assembled(
-            self.model,
-            self.layout,
-            data,
-            loss,
-            batch_norm=batch_norm or "frozen",
-            dropout=dropout,
-            device=device,
-            dtype=dtype,
-            samples=samples,
-            batch_size=batch_size,
-            memory_budget=memory_budget,
-            seed=seed,
-        )
-        self._evaluator = evaluator
-        self._reading = reading
-        self._facts = sample_facts(evaluator, reading)
-        self._decay = WeightDecay(float(weight_decay))
-        self._natives = Natives()
-        self.engine = engine
-        """The engine that was asked for; the one that evaluates is in a result's ``run.engine``."""
-        if engine == "native":
-            _ = self._supply.native  # or the reason why not, now rather than later
-
-    @property
-    def dim(self) -> int:
-        """The number d of parameters that vary."""
-        return self.layout.size
-
-    @property
-    def samples(self) -> int:
-        """The number of samples that L is a mean over."""
-        return self._evaluator.batches.samples
-
-    @property
-    def drawn(self) -> bool:
-        """Whether the samples are a random subset, so that numbers have a sampling error."""
-        return self._facts.spread is not None
-
-    @property
-    def batches(self) -> int:
-        """The number of batches in the fixed split, for :meth:`gradients_on`."""
-        return len(self._evaluator.batches.sizes)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The flat vector's dtype, float32 or float64."""
-        return np.dtype(str(self._evaluator.dtype).removeprefix("torch."))
-
-    @property
-    def theta(self) -> NDArray[Any]:
-        """The model's parameters as they are now, shape (d,), a copy."""
-        return self.layout.flatten(self.model).astype(self.dtype, copy=False)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is evaluated."""
-        return self._evaluator.stage.device
-
-    @property
-    def strategy(self) -> Strategy:
-        """How many points are evaluated fastest here, measured at the first need and then kept."""
-        return self._for_losses.strategy
-
-    @cached_property
-    def _for_losses(self) -> Engine:
-        return Engine.for_losses(self._supply, torch.from_numpy(self.theta), self.engine)
-
-    @cached_property
-    def _for_derivatives(self) -> Engine:
-        return Engine.for_derivatives(self._supply, torch.from_numpy(self.theta), self.engine)
-
-    @property
-    def derivatives(self) -> Engine:
-        """How gradients and products are evaluated, measured at the first need and then kept."""
-        return self._for_derivatives
-
-    _for_functions: Engine
-    """The engine of the last measurement with a user's functions."""
-
-    @property
-    def _supply(self) -> Supply:
-        return Supply(self._evaluator, self._natives)
-
-    def evaluated_by(self, strategy: Strategy) -> str:
-        """The engine of a strategy, with the reason where native was possible but not taken."""
-        known = [self.__dict__.get(name) for name in ("_for_losses", "_for_functions")]
-        found: list[Engine] = [e for e in known if e is not None and e.strategy == strategy]
-        exact = [engine for engine in found if engine.strategy is strategy]
-        return (exact or found or [Engine(strategy)])[0].name
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should know: dropped samples, frozen augmentation, held parameters."""
-        return self._facts.notes
-
-    @property
-    def policy(self) -> dict[str, Any]:
-        """Which function L is, as plain data for the run record."""
-        return policy_record(self._evaluator, self._facts, self._decay.weight)
-
-    def resolved(self, batch_norm: BatchNormPolicy) -> Objective:
-        """The same function with its batch-norm policy settled.
-
-        Args:
-            batch_norm: The policy where the user left it None.
-
-        Returns:
-            An Objective that shares model and data; this one where the user chose a policy.
-        """
-        if self.batch_norm is not None or batch_norm == self._evaluator.batch_norm:
-            return self
-        twin = copy.copy(self)
-        _forget_measurements(twin)
-        twin.batch_norm = batch_norm
-        twin._evaluator = dataclasses.replace(self._evaluator, batch_norm=batch_norm)
-        return twin
-
-    def on(self, data: Any) -> Objective:
-        """The same function of other data, such as a test set.
-
-        Under ``batch_norm="recalibrated"`` the statistics still come from the first data, as they
-        would for a model in use.
-
-        Args:
-            data: As for the Objective, or an Objective whose data are meant.
-
-        Returns:
-            An Objective that shares the model, the loss and the policy.
-        """
-        if isinstance(data, Objective):
-            ours, theirs = ((o.device, o.policy["dtype"]) for o in (self, data))
-            if ours != theirs:
-                raise ValueError(
-                    f"the other Objective's data lie on {theirs[0]} for {theirs[1]}, expected "
-                    f"{ours[0]} and {ours[1]}; pass the data themselves"
-                )
-            reading = data._reading
-        else:
-            reading = read_other_data(
-                self._evaluator,
-                data,
-                batch_size=self._batch_size,
-                memory_budget=self.memory_budget,
-                seed=self.seed,
-            )
-        twin = copy.copy(self)
-        _forget_measurements(twin)
-        twin._reading = reading
-        twin._evaluator = on_other_data(self._evaluator, twin._reading)
-        twin._facts = sample_facts(twin._evaluator, twin._reading)
-        return twin
-
     def loss(self, theta: ArrayLike | None = None) -> float:
         """L at one point, shape (d,); at the model's own parameters when None."""
         return float(self.losses(self._vector(theta)[None])[0])
@@ -293,67 +93,6 @@ class Objective:
             )
         return float(subspace.evaluate([[0.0]])[0, -1])
 
-    def gradient(self, theta: ArrayLike | None = None) -> NDArray[Any]:
-        """The gradient of L at one point, shape (d,)."""
-        _, slopes = self.gradients(self._vector(theta)[None])
-        found: NDArray[Any] = slopes[0]
-        return found
-
-    def gradients(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """Losses, shape (k,), and gradients, shape (k, d), of L at several points."""
-        rows = self._rows(points)
-        return self._regularised(
-            rows,
-            self._supply.gradients(rows, self._derivatives_for(len(rows)), self._facts.weight),
-        )
-
-    def gradients_on(
-        self, points: ArrayLike, batches: Sequence[int]
-    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """Losses and gradients of mini-batch means: point i on batch ``batches[i]`` of the split.
-
-        Args:
-            points: Parameter vectors, shape (k, d).
-            batches: One index below :attr:`batches` for each point.
-
-        Returns:
-            Losses, shape (k,), and gradients, shape (k, d).
-
-        Raises:
-            ValueError: A batch index is out of range, or their number is not k.
-        """
-        rows = self._rows(points)
-        if len(batches) != len(rows) or not all(0 <= b < self.batches for b in batches):
-            raise ValueError(
-                f"got batches={list(batches)} for {len(rows)} points, expected one index from 0 "
-                f"to {self.batches - 1} for each point"
-            )
-        strategy = self._for_derivatives.strategy
-        return self._regularised(rows, self._supply.gradients_on(rows, batches, strategy))
-
-    def hessian_product(self, vector: ArrayLike, theta: ArrayLike | None = None) -> NDArray[Any]:
-        """H v at one point, shape (d,) or (k, d); :meth:`hessian_at` is for many products."""
-        return self.hessian_at(theta)(vector)
-
-    def hessian_at(
-        self, theta: ArrayLike | None = None, *, strategy: Strategy | None = None
-    ) -> HessianAtPoint | NativeHessianAtPoint:
-        """The Hessian at one point, as an operator that keeps what its products share.
-
-        Args:
-            theta: The point, shape (d,); the model's own parameters when None.
-            strategy: How it is evaluated; :attr:`derivatives` when None.
-        """
-        if strategy is not None:
-            check_recorded(self._supply, strategy, self.engine)
-        return self._supply.hessian_at(
-            self._rows(self._vector(theta)[None]),
-            strategy or self.derivatives.strategy,
-            weight=self._facts.weight,
-            weight_decay=self._decay,
-            budget=self.memory_budget,
-        )
-
     def sample_losses(self, points: ArrayLike) -> NDArray[np.float64]:
         """Every sample's loss, shape (k, n), in the order of the data.
 
@@ -362,27 +101,6 @@ class Objective:
         rows = self._rows(points)
         strategy = self._strategy_for(len(rows))
         return self._supply.sample_losses(rows, strategy, self._facts.weight).numpy()
-
-    def curvature_errors(
-        self,
-        vectors: ArrayLike,
-        theta: ArrayLike | None = None,
-        coefficients: NDArray[np.float64] | None = None,
-    ) -> NDArray[np.float64] | None:
-        """Standard errors of v' H v, for k vectors at one point, shape (k, d) to (k,).
-
-        They are those of the drawing of samples (``samples=`` a count), to first order in it; None
-        where nothing was drawn. With coefficients, shape (k,), that of the sum: shape (1,).
-        """
-        if self._facts.spread is None:
-            return None
-        rows, directions = self._rows(self._vector(theta)[None]), self._rows(vectors)
-        shares, weights = sample_curvatures(self._evaluator, rows, directions.rows, self._plain)
-        if coefficients is not None:
-            shares = torch.from_numpy(coefficients)[None] @ shares
-        totals = torch.stack([shares.square().sum(1), shares @ weights], dim=1)
-        means, weight = shares.sum(1) / self._facts.weight, self._facts.weight
-        return self._facts.spread.standard_errors(means.numpy(), totals.numpy(), weight)
 
     def metrics(
         self, metrics: Sequence[MetricLike] | MetricLike, theta: ArrayLike | None = None
@@ -449,17 +167,6 @@ class Objective:
         nowhere = np.zeros(self.dim, self.dtype)
         return self.subspace(theta, [nowhere], metrics=metrics, strategy=self._strategy_for(1))
 
-    def _vector(self, theta: ArrayLike | None) -> NDArray[Any]:
-        if theta is None:
-            return self.theta
-        return as_vector(theta, self.dim, self._evaluator.dtype, "theta").cpu().numpy()
-
-    def _rows(self, points: ArrayLike) -> Rows:
-        rows = np.ascontiguousarray(points, dtype=self.dtype)
-        if rows.ndim != 2 or rows.shape[1] != self.dim:
-            raise ValueError(f"got points of shape {rows.shape}, expected (points, {self.dim})")
-        return Rows(torch.from_numpy(rows if rows.flags.writeable else rows.copy()))
-
     def _strategy_of(self, measurement: Measurement) -> Strategy:
         if all(metric.separable for metric in measurement.metrics):
             return self.strategy
@@ -468,26 +175,3 @@ class Objective:
         theta = torch.from_numpy(self.theta)
         self.__dict__["_for_functions"] = Engine.for_losses(supply, theta, self.engine)
         return self._for_functions.strategy
-
-    def _strategy_for(self, points: int) -> Strategy:
-        return self.strategy if points > 1 or self.engine == "native" else self._plain
-
-    def _derivatives_for(self, points: int) -> Strategy:
-        several = points > 1 or self.engine == "native"
-        return self._for_derivatives.strategy if several else self._plain
-
-    @property
-    def _plain(self) -> Strategy:
-        return plain_strategy(self._evaluator)
-
-    def _regularised(
-        self, rows: Rows, found: tuple[torch.Tensor, torch.Tensor]
-    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        losses, slopes = found
-        self._decay.add_derivative(rows.rows, slopes)
-        return losses.numpy() + self._decay.penalties(rows, rows.rows), slopes.numpy()
-
-
-def _forget_measurements(objective: Objective) -> None:
-    for name in ("_for_losses", "_for_derivatives", "_for_functions"):
-        objective.__dict__.pop(name, None)

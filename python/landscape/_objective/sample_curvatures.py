@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from landscape._objective.at_point import twice_differentiable
 from landscape._objective.data import Batch
 from landscape._objective.evaluate import Evaluator
 from landscape._objective.gradients import refuse_recalibrated
 from landscape._objective.points import Points
-from landscape._objective.products import twice_differentiable
 from landscape._objective.strategy import Strategy
 
 __all__ = ["sample_curvatures"]

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from landscape._export import Unsupported
-from landscape._objective.evaluate import Evaluator, Measurement
+from landscape._objective.centred import Centred
+from landscape._objective.evaluate import Evaluator
 from landscape._objective.gradients import (
     gradients,
     gradients_on,
     refuse_recalibrated,
     sample_losses,
 )
+from landscape._objective.kinds import Curvature, Products
+from landscape._objective.measurement import Measurement
 from landscape._objective.native import NativeNetwork
-from landscape._objective.native_products import NativeHessianAtPoint
+from landscape._objective.native_products import NativeAtPoint
 from landscape._objective.native_sums import Sums
 from landscape._objective.natives import Natives
+from landscape._objective.output_products import OutputCurvatureAtPoint
 from landscape._objective.points import Points
 from landscape._objective.products import HessianAtPoint
 from landscape._objective.strategy import Strategy
@@ -92,32 +97,52 @@ class Supply:
         found = self.native.sample_losses(points, self.evaluator.batch_norm)
         return found * (self.evaluator.batches.samples / weight)
 
-    def hessian_at(
+    def curvature_at(
         self,
         point: Points,
         strategy: Strategy,
+        curvature: Curvature,
         *,
         weight: float,
         weight_decay: WeightDecay,
         budget: int,
-    ) -> HessianAtPoint | NativeHessianAtPoint:
-        """The Hessian of L at one point."""
+    ) -> Products:
+        """A curvature of L at one point, of a kind that the strategy's engine has.
+
+        Raises:
+            ValueError: The loss has no likelihood, and the kind needs one.
+        """
         evaluator = self.evaluator
-        if strategy.kind != "native":
-            return HessianAtPoint(
-                evaluator,
-                point,
-                strategy,
-                weight=weight,
-                weight_decay=weight_decay,
-                budget=budget,
+        refuse_recalibrated(evaluator, "curvatures")
+        denominator = curvature.denominator(weight, evaluator.batches.samples)
+        decay = weight_decay if curvature.penalised else WeightDecay(0.0)
+        products: Products
+        if strategy.kind == "native":
+            theta = point.stacked(0, 1)[0].contiguous().numpy()
+            found = self.native.curvature(
+                theta,
+                curvature.native or "",
+                weight=denominator,
+                policy=evaluator.batch_norm,
+                memory=budget,
             )
-        refuse_recalibrated(evaluator, "Hessian products")
-        theta = point.stacked(0, 1)[0].contiguous().numpy()
-        curvature = self.native.curvature(
-            theta, "hessian", weight=weight, policy=evaluator.batch_norm, memory=budget
-        )
-        return NativeHessianAtPoint(curvature, evaluator.layout, theta.dtype, weight_decay)
+            products = NativeAtPoint(found, evaluator.layout, theta.dtype, decay)
+        else:
+            options: dict[str, Any] = {
+                "weight": denominator,
+                "weight_decay": decay,
+                "budget": budget,
+            }
+            given = evaluator, point, strategy
+            products = (
+                HessianAtPoint(*given, **options)
+                if curvature.kind == "hessian"
+                else OutputCurvatureAtPoint(curvature, *given, **options)
+            )
+        if not curvature.centred:
+            return products
+        _, slopes = self.gradients(point, strategy, weight)
+        return Centred(products, slopes[0].numpy())
 
     def _wanted(self) -> Sums:
         measurement = self.evaluator.measurement
