@@ -43,6 +43,7 @@ class Density(Flat):
         products: multiplications by H that it took.
         status: how the run ended, as a sentence.
         run: how the numbers were made; its evaluations are products.
+        figure: set by the `plot_*` calls alone; takes no part in equality or saving.
 
     Raises:
         ValueError: shapes that do not fit together, or a width that is not positive.

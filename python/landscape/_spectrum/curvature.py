@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from landscape._objective import Objective
+from landscape._objective import CurvatureKind, Objective
 from landscape._sampling import ObjectiveOptions, objectives
 from landscape._spectrum.densities import Distributed
 from landscape._spectrum.eigenvalues import Method, Request, Which, spectrum
@@ -30,7 +30,9 @@ def hessian(
     data: Any = None,
     loss: Any = None,
     *,
+    curvature: CurvatureKind = "hessian",
     theta: ArrayLike | None = None,
+    draws: int = 1,
     seed: int = 0,
     **options: Unpack[ObjectiveOptions],
 ) -> Hessian:
@@ -42,8 +44,20 @@ def hessian(
         model: The trained module, or an Objective in place of model, data and loss.
         data: ``(inputs, targets)``, a Dataset, a DataLoader or any re-iterable of batches.
         loss: None (inferred), a torch loss, ``f(outputs, targets)`` or ``batch_loss(f)``.
+        curvature: Which matrix: ``"hessian"`` or, with the derivatives :math:`J_i` of sample i's
+            outputs :math:`z_i` and its slope :math:`s_i = \partial \ell_i / \partial z_i`,
+
+            - ``"gauss_newton"``: the mean of :math:`J_i^T M_i J_i` with
+              :math:`M_i = \partial^2 \ell_i / \partial z_i^2`;
+            - ``"fisher"``: of :math:`J_i^T E[s s^T] J_i` over targets from the likelihood that the
+              loss claims (softmax, sigmoid, or Gaussian of variance 1/2 for MSE), in closed form;
+            - ``"monte_carlo_fisher"``: the same over a few random targets;
+            - ``"empirical_fisher"``: of :math:`J_i^T s_i s_i^T J_i` at the targets at hand;
+            - ``"gradient_covariance"``: the second moment of samples' gradients, not centred;
+            - ``"gradient_noise"``: their covariance, centred: that of a batch of one.
         theta: The point, shape (d,); the model's own parameters when None.
-        seed: Of the sample subset, the batch split and the dropout masks.
+        draws: Random targets a sample, of ``"monte_carlo_fisher"``.
+        seed: Of the sample subset, the batch split, the dropout masks and random targets.
         options: Those of :class:`landscape.Objective`. ``parameters="layer3.*"`` (names, module
             prefixes or patterns) asks for the block of these parameters, of an Objective too.
 
@@ -51,10 +65,18 @@ def hessian(
         The operator; nothing is computed before it is asked for.
 
     Raises:
-        ValueError: An option or the data do not fit, or a pattern matches nothing.
+        ValueError: An option or the data do not fit, a pattern matches nothing, or the loss is not
+            a recognised one and the curvature is not the Hessian.
+
+    Note:
+        Means are over the same weights as L, so that for cross-entropy, BCE and MSE the Fisher
+        matrix is the Gauss-Newton matrix. Weight decay, which is no sample's, is in the Hessian
+        and the Gauss-Newton matrix alone.
 
     Reference:
-        Pearlmutter, "Fast Exact Multiplication by the Hessian", Neural Computation 6 (1994).
+        Pearlmutter, "Fast Exact Multiplication by the Hessian", Neural Computation 6 (1994);
+        Martens, "New Insights and Perspectives on the Natural Gradient Method", JMLR 21 (2020);
+        Kunstner, Balles and Hennig, "Limitations of the Empirical Fisher Approximation" (2019).
 
     Example:
         >>> import torch
@@ -67,12 +89,12 @@ def hessian(
     """
     parameters = options.pop("parameters", None) if isinstance(model, Objective) else None
     objective, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    whole = Hessian(objective.resolved("frozen"), theta)
+    whole = Hessian(objective.resolved("frozen"), theta, curvature, draws)
     return whole if parameters is None else whole.block(parameters)
 
 
 class Hessian(Distributed):
-    r"""Second derivatives of L at one point, as a symmetric operator; :func:`landscape.hessian`.
+    r"""A curvature of L at one point, as a symmetric operator; :func:`landscape.hessian`.
 
     It multiplies (``H @ v``, :meth:`matvec`, :meth:`matmat`, :meth:`to_scipy`), cuts out blocks
     (:meth:`block`, :meth:`blocks`) and measures itself: :meth:`eigenvalues`, :meth:`density`,
@@ -82,6 +104,8 @@ class Hessian(Distributed):
     Args:
         objective: The function.
         theta: The point, shape (d,); the model's own parameters when None.
+        curvature: Which matrix; see there.
+        draws: Random targets a sample, of ``"monte_carlo_fisher"``.
 
     Example:
         >>> hessian = landscape.Hessian(landscape.Objective(model, data))
@@ -211,7 +235,8 @@ class Hessian(Distributed):
         return gradient_energy(spectrum, self.gradient(), k)
 
     def __repr__(self) -> str:
+        name = self.kind.kind.replace("_", " ").capitalize()
         return (
-            f"Hessian of {self.dim} x {self.dim} over {len(self.names)} tensors, "
+            f"{name} of {self.dim} x {self.dim} over {len(self.names)} tensors, "
             f"{self.objective.samples} samples, {self.dtype}"
         )

@@ -77,7 +77,7 @@ class Iteration:
             _store.check_writable(self.resume)
             if Path(self.resume).exists():
                 return self._found(here)
-        self._plan["strategy"] = objective.derivatives.strategy.record()
+        self._plan["strategy"] = self.matrix.engine.strategy.record()
         return None
 
     def _found(self, here: Mapping[str, Any]) -> tuple[str, dict[str, NDArray[Any]]]:
@@ -154,8 +154,7 @@ class Iteration:
     def run(self, products: int, status: str, seed: int) -> Run:
         """The record of a result."""
         objective = self.matrix.objective
-        engine = objective.derivatives
-        name = "native" if self.strategy.kind == "native" else engine.name
+        name = "native" if self.strategy.kind == "native" else self.matrix.engine.name
         return Run(
             engine=name,
             strategy={

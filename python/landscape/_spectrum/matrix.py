@@ -1,4 +1,4 @@
-"""The Hessian as a matrix: products, blocks, and all of its entries where they fit.
+"""A curvature as a matrix: products, blocks, and all of its entries where they fit.
 
 Depends on the Objective. Knows nothing of eigenvalues.
 """
@@ -8,17 +8,19 @@ from __future__ import annotations
 import copy
 import zlib
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from landscape import _core
+from landscape._objective import Curvature
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse.linalg import LinearOperator
 
-    from landscape._objective import Objective, Strategy
+    from landscape._objective import CurvatureKind, Engine, Objective, Products, Strategy
     from landscape._parameters import ParameterLayout
 
 __all__ = ["Matrix"]
@@ -33,9 +35,17 @@ class Matrix:
     the Objective's memory budget allows.
     """
 
-    def __init__(self, objective: Objective, theta: ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        theta: ArrayLike | None = None,
+        curvature: CurvatureKind = "hessian",
+        draws: int = 1,
+    ) -> None:
         self.objective = objective
         """The function whose curvature it is."""
+        self.kind = Curvature(curvature, draws, objective.seed)
+        """Which matrix it is."""
         point = objective.theta if theta is None else np.array(theta, objective.dtype)
         if point.shape != (objective.dim,):
             raise ValueError(
@@ -48,7 +58,7 @@ class Matrix:
         self.layout: ParameterLayout = objective.layout
         """The parameters of the rows and columns."""
         self._positions: tuple[int, ...] | None = None
-        self._operators: dict[Any, Any] = {}
+        self._operators: dict[Strategy, Products] = {}
         self._symmetric: set[ParameterLayout] = set()
 
     @property
@@ -77,10 +87,14 @@ class Matrix:
         return tuple(entry.name for entry in self.layout.entries)
 
     @property
+    def engine(self) -> Engine:
+        """What multiplies, measured at the first need and then kept."""
+        return self.objective.engine_of(self.kind)
+
+    @property
     def retained(self) -> bool:
         """Whether what products share is kept between them."""
-        found: bool = self.operator().retained
-        return found
+        return self.operator().retained
 
     def matvec(self, vector: ArrayLike) -> NDArray[Any]:
         """H v, shape (d,) to (d,).
@@ -91,8 +105,7 @@ class Matrix:
         given = np.asarray(vector)
         if given.shape != (self.dim,):
             raise ValueError(f"got a vector of shape {given.shape}, expected ({self.dim},)")
-        found: NDArray[Any] = self.operator()(given)
-        return found
+        return self.operator()(given)
 
     def matmat(self, block: ArrayLike) -> NDArray[Any]:
         """H V for k vectors that share the forward pass, the columns of V: (d, k) to (d, k).
@@ -176,12 +189,13 @@ class Matrix:
         twin.layout = self.layout.part(within)
         return twin
 
-    def operator(self, strategy: Strategy | None = None) -> Any:
+    def operator(self, strategy: Strategy | None = None) -> Products:
         """Products of rows, shape (k, d) to (k, d), under a strategy of the Objective's."""
-        chosen = strategy or self.objective.derivatives.strategy
+        chosen = strategy or self.engine.strategy
         if chosen not in self._operators:
             self._operators.clear()
-            self._operators[chosen] = self.objective.hessian_at(self.theta, strategy=chosen)
+            made = self.objective.curvature_at(self.theta, self.kind, strategy=chosen)
+            self._operators[chosen] = made
         whole = self._operators[chosen]
         return whole if self._positions is None else whole.block(self._positions)
 
@@ -238,12 +252,13 @@ class Matrix:
             rows = np.zeros((len(vectors), whole.size), vectors.dtype)
             for entry, position in zip(self.layout.entries, self._positions, strict=True):
                 rows[:, whole.entries[position].span] = vectors[:, entry.span]
-        return self.objective.curvature_errors(rows, self.theta, weights)
+        return self.objective.curvature_errors(rows, self.theta, weights, curvature=self.kind)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What its entries depend on, as plain data."""
         return {
+            "curvature": asdict(self.kind),
             "policy": self.objective.policy,
             "theta": f"crc32 {zlib.crc32(self.theta.tobytes()):08x}",
             "rows": f"crc32 {zlib.crc32(' '.join(self.names).encode()):08x}",
