@@ -13,11 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Density",
+    "Diagonal",
     "Lanczos",
     "Network",
     "NetworkCurvature",
     "NetworkPlane",
     "PowerIteration",
+    "Trace",
+    "XTrace",
     "__version__",
     "asymmetry",
     "axis",
@@ -30,6 +34,7 @@ __all__ = [
     "normalise",
     "orthogonalise",
     "set_threads",
+    "student_quantile",
     "threads",
 ]
 
