@@ -16,6 +16,7 @@
 //! | `analytic` | suppliers with known answers |
 //! | `surface` | directions and grids |
 //! | `spectrum` | eigenvalues of operators that are known by their products |
+//! | `critical` | searches for points without slope |
 //! | `network` | a supplier of its own: exported networks |
 
 mod error;
@@ -31,6 +32,7 @@ mod operator;
 mod subspace;
 
 pub mod analytic;
+pub mod critical;
 pub mod network;
 pub mod spectrum;
 pub mod surface;

@@ -12,6 +12,7 @@
 //! | `wanted` | which eigenvalues are wanted, and how well they are known |
 //! | `lanczos` | thick-restart Lanczos |
 //! | `power` | shifted power iteration |
+//! | `krylov` | the Krylov space of one vector |
 //! | `quadrature` | nodes and weights of what a vector sees of a spectrum |
 //! | `trace` | traces, moments and diagonals from random vectors |
 //! | `density` | quadratures of random vectors: how eigenvalues are distributed |
@@ -20,6 +21,7 @@
 mod basis;
 mod density;
 mod iteration;
+mod krylov;
 mod lanczos;
 mod power;
 mod products;
@@ -33,6 +35,7 @@ mod wanted;
 pub use basis::Basis;
 pub use density::Density;
 pub use iteration::Iteration;
+pub use krylov::Krylov;
 pub use lanczos::{Arrays, Lanczos, Options};
 pub use power::Power;
 pub use products::Products;

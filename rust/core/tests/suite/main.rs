@@ -2,6 +2,7 @@
 
 mod analytic;
 mod common;
+mod critical;
 mod gaussian;
 mod graph_loader;
 mod grid;
