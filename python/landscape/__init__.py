@@ -17,11 +17,15 @@ from landscape._core import __version__
 
 if TYPE_CHECKING:
     from landscape import plot
+    from landscape._critical import critical_points, find_critical_point, saddle_free_newton
     from landscape._directions import pca, plane
     from landscape._objective import Objective, batch_loss
     from landscape._parameters import ParameterLayout
     from landscape._picture import plot_surface
     from landscape._results import (
+        CriticalPoint,
+        CriticalPoints,
+        CriticalSearch,
         Density,
         Estimate,
         Estimates,
@@ -38,6 +42,9 @@ if TYPE_CHECKING:
     from landscape._threads import set_threads
 
 __all__ = [
+    "CriticalPoint",
+    "CriticalPoints",
+    "CriticalSearch",
     "Density",
     "Estimate",
     "Estimates",
@@ -52,6 +59,8 @@ __all__ = [
     "Surface",
     "__version__",
     "batch_loss",
+    "critical_points",
+    "find_critical_point",
     "hessian",
     "line",
     "load",
@@ -59,11 +68,15 @@ __all__ = [
     "plane",
     "plot",
     "plot_surface",
+    "saddle_free_newton",
     "set_threads",
     "surface",
 ]
 
 _HOMES = {
+    "CriticalPoint": "_results",
+    "CriticalPoints": "_results",
+    "CriticalSearch": "_results",
     "Density": "_results",
     "Estimate": "_results",
     "Estimates": "_results",
@@ -77,12 +90,15 @@ _HOMES = {
     "Spectrum": "_results",
     "Surface": "_results",
     "batch_loss": "_objective",
+    "critical_points": "_critical",
+    "find_critical_point": "_critical",
     "hessian": "_spectrum",
     "line": "_surface",
     "load": "_results",
     "pca": "_directions",
     "plane": "_directions",
     "plot_surface": "_picture",
+    "saddle_free_newton": "_critical",
     "set_threads": "_threads",
     "surface": "_surface",
 }

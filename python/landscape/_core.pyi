@@ -7,7 +7,7 @@ same bits on any number of threads. The GIL is released while Rust works.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar, final, overload
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ __all__ = [
     "NetworkCurvature",
     "NetworkPlane",
     "PowerIteration",
+    "Search",
     "Trace",
     "XTrace",
     "__version__",
@@ -817,6 +818,96 @@ class Density:
 
     def quadratures(self) -> list[tuple[_Double, _Double]]:
         """Nodes, ascending, and weights, which sum to 1, of every vector that is finished."""
+
+class _Losses(Protocol):
+    """A function L, at points of shape (k, d)."""
+
+    def losses(self, points: NDArray[Any], /) -> _Double:
+        """L at each point: shape (k,)."""
+
+    def gradients(self, points: NDArray[Any], /) -> tuple[_Double, NDArray[Any]]:
+        """L and its gradient at each point: shapes (k,) and (k, d)."""
+
+    def curvature_at(self, theta: NDArray[Any], /) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        """Products with the Hessian at a point, for vectors of shape (k, d)."""
+
+@final
+class Search:
+    """Steps until a point is critical.
+
+    Args:
+        objective: The function; it is evaluated at theta.
+        theta: Where to begin: shape (d,). Its dtype is that of all vectors.
+        method: Lower the gradient's norm, or the loss with saddles left.
+        tolerance: The norm of the gradient of a critical point.
+        max_steps: The most steps.
+        krylov: The most products of a step, and the vectors that it keeps.
+        negative: Curvature above minus this share of the largest |eigenvalue| is not negative.
+        seed: Of random directions.
+
+    Raises:
+        ValueError: An option is out of range.
+        FloatingPointError: The loss or its gradient is not finite at theta.
+    """
+
+    def __new__(
+        cls,
+        objective: _Losses,
+        theta: NDArray[Any],
+        *,
+        method: Literal["newton_mr", "saddle_free"],
+        tolerance: float,
+        max_steps: int,
+        krylov: int,
+        negative: float,
+        seed: int,
+    ) -> Search: ...
+    @staticmethod
+    def resumed(record: str, theta: NDArray[Any], gradient: NDArray[Any]) -> Search:
+        """A search that goes on with the same bits, from what its methods of these names gave."""
+
+    def run(self, objective: _Losses, tick: Callable[[int, float, float], bool]) -> bool:
+        """Goes on until the search has ended (True) or `tick` pauses it (False).
+
+        An exception leaves the object as it was after the last whole step.
+
+        Args:
+            objective: The function.
+            tick: Called after every step with the number of steps, the loss, and the norm of the
+                gradient.
+        """
+
+    @property
+    def ending(self) -> str:
+        """How it ended: running, converged, flat, stalled or max_steps."""
+
+    @property
+    def loss(self) -> float:
+        """L where it is."""
+
+    @property
+    def gradient_norm(self) -> float:
+        """The norm of the gradient there."""
+
+    @property
+    def products(self) -> int:
+        """Hessian products so far."""
+
+    @property
+    def evaluations(self) -> int:
+        """Points so far at which L was evaluated, with its gradient or without."""
+
+    def theta(self) -> NDArray[Any]:
+        """Where it is: shape (d,)."""
+
+    def gradient(self) -> NDArray[Any]:
+        """The gradient there: shape (d,)."""
+
+    def steps(self) -> _Double:
+        """Loss, gradient norm and length of the start and of every step: shape (steps + 1, 3)."""
+
+    def record(self) -> str:
+        """All that the search is besides its vectors."""
 
 def student_quantile(level: float, freedom: float) -> float:
     """The t for which Student's distribution lies within -t and t with the probability `level`.

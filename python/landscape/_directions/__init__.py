@@ -8,6 +8,7 @@ from landscape._directions.given import GivenDirections
 from landscape._directions.principal import PrincipalComponents, pca
 from landscape._directions.random import NORMALIZATIONS, ONE_DIMENSIONAL, RandomDirections
 from landscape._directions.through import LineBetween, PlaneThrough, plane
+from landscape._directions.weights import flat_weights
 
 __all__ = [
     "NORMALIZATIONS",
@@ -19,6 +20,7 @@ __all__ = [
     "PlaneThrough",
     "PrincipalComponents",
     "RandomDirections",
+    "flat_weights",
     "pca",
     "plane",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from landscape._export import Unsupported
-from landscape._objective.engines import Engine, check_recorded
+from landscape._objective.engines import Engine
 from landscape._objective.function import Function
 from landscape._objective.kinds import Curvature, Products
 from landscape._objective.output_products import OutputCurvatureAtPoint
@@ -59,13 +59,18 @@ class Differentiable(Function):
         found: NDArray[Any] = slopes[0]
         return found
 
-    def gradients(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """Losses, shape (k,), and gradients, shape (k, d), of L at several points."""
+    def gradients(
+        self, points: ArrayLike, *, strategy: Strategy | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Losses, shape (k,), and gradients, shape (k, d), of L at several points.
+
+        Args:
+            points: Parameter vectors, shape (k, d).
+            strategy: How they are evaluated; chosen when None.
+        """
         rows = self._rows(points)
-        return self._regularised(
-            rows,
-            self._supply.gradients(rows, self._derivatives_for(len(rows)), self._facts.weight),
-        )
+        chosen = self._checked(strategy) or self._derivatives_for(len(rows))
+        return self._regularised(rows, self._supply.gradients(rows, chosen, self._facts.weight))
 
     def gradients_on(
         self, points: ArrayLike, batches: Sequence[int]
@@ -116,11 +121,9 @@ class Differentiable(Function):
         Raises:
             ValueError: The loss has no likelihood, and the kind needs one.
         """
-        if strategy is not None:
-            check_recorded(self._supply, strategy, self.engine)
         return self._supply.curvature_at(
             self._rows(self._vector(theta)[None]),
-            strategy or self.engine_of(curvature).strategy,
+            self._checked(strategy) or self.engine_of(curvature).strategy,
             curvature,
             weight=self._facts.weight,
             weight_decay=self._decay,

@@ -18,7 +18,7 @@ from torch import nn
 from landscape._objective.admission import admitted
 from landscape._objective.assembly import assembled, on_other_data, read_other_data
 from landscape._objective.batch_norm import POLICIES, BatchNormPolicy
-from landscape._objective.engines import ENGINES, Engine
+from landscape._objective.engines import ENGINES, Engine, check_recorded
 from landscape._objective.facts import policy_record, sample_facts
 from landscape._objective.natives import Natives
 from landscape._objective.options import check_numbers, check_option
@@ -224,6 +224,12 @@ class Function:
         if rows.ndim != 2 or rows.shape[1] != self.dim:
             raise ValueError(f"got points of shape {rows.shape}, expected (points, {self.dim})")
         return Rows(torch.from_numpy(rows if rows.flags.writeable else rows.copy()))
+
+    def _checked(self, strategy: Strategy | None) -> Strategy | None:
+        """A strategy that was handed in, which must be of the engine that was asked for."""
+        if strategy is not None:
+            check_recorded(self._supply, strategy, self.engine)
+        return strategy
 
     def _strategy_for(self, points: int) -> Strategy:
         return self.strategy if points > 1 or self.engine == "native" else self._plain

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from landscape._objective.derivatives import Differentiable
-from landscape._objective.engines import Engine, check_recorded
+from landscape._objective.engines import Engine
 from landscape._objective.measurement import Measurement
 from landscape._objective.metrics import MetricLike, choose_metrics
 from landscape._objective.strategy import Strategy
@@ -77,10 +77,16 @@ class Objective(Differentiable):
         """L at one point, shape (d,); at the model's own parameters when None."""
         return float(self.losses(self._vector(theta)[None])[0])
 
-    def losses(self, points: ArrayLike) -> NDArray[np.float64]:
-        """L at each of several points, shape (k, d) to (k,)."""
+    def losses(self, points: ArrayLike, *, strategy: Strategy | None = None) -> NDArray[np.float64]:
+        """L at each of several points, shape (k, d) to (k,).
+
+        Args:
+            points: Parameter vectors, shape (k, d).
+            strategy: How they are evaluated; chosen when None.
+        """
         rows = self._rows(points)
-        sums = self._supply.sums(rows, self._strategy_for(len(rows)))[:, 0].numpy()
+        chosen = self._checked(strategy) or self._strategy_for(len(rows))
+        sums = self._supply.sums(rows, chosen)[:, 0].numpy()
         return sums / self._facts.weight + self._decay.penalties(rows, rows.rows)
 
     def standard_error(self, theta: ArrayLike | None = None) -> float:
@@ -138,8 +144,7 @@ class Objective(Differentiable):
                 strategy is of another engine than the one that was asked for.
         """
         evaluator = self._evaluator
-        if strategy is not None:
-            check_recorded(self._supply, strategy, self.engine)
+        strategy = self._checked(strategy)
         criterion = evaluator.measurement.criterion
         chosen = tuple(choose_metrics(metrics, criterion))
         measurement = Measurement(criterion, chosen, spread=self._facts.spread is not None)

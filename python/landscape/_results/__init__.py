@@ -1,16 +1,22 @@
 """Frozen results: arrays, their error bars and how they were made. NumPy alone; no PyTorch."""
 
 from landscape._results._load import load
+from landscape._results.critical import CriticalPoint
 from landscape._results.density import Density
 from landscape._results.directions import Recipe
 from landscape._results.energy import GradientEnergy
 from landscape._results.estimate import Estimate, Estimates
 from landscape._results.line import Line
 from landscape._results.run import Run
+from landscape._results.search import CriticalSearch
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
+from landscape._results.survey import CriticalPoints
 
 __all__ = [
+    "CriticalPoint",
+    "CriticalPoints",
+    "CriticalSearch",
     "Density",
     "Estimate",
     "Estimates",

@@ -9,19 +9,36 @@ from typing import Any
 
 from landscape import _store
 from landscape._results import _pack
+from landscape._results.critical import CriticalPoint
 from landscape._results.density import Density
 from landscape._results.energy import GradientEnergy
 from landscape._results.estimate import Estimate, Estimates
 from landscape._results.line import Line
+from landscape._results.search import CriticalSearch
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
+from landscape._results.survey import CriticalPoints
 
-Result = Surface | Line | Spectrum | Density | Estimate | Estimates | GradientEnergy
+Result = (
+    Surface
+    | Line
+    | Spectrum
+    | Density
+    | Estimate
+    | Estimates
+    | GradientEnergy
+    | CriticalPoint
+    | CriticalPoints
+    | CriticalSearch
+)
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     Surface.kind: partial(_pack.unpack, Surface),
     Line.kind: partial(_pack.unpack, Line),
     Spectrum.kind: Spectrum.unpack,
+    CriticalPoint.kind: CriticalPoint.unpack,
+    CriticalPoints.kind: CriticalPoints.unpack,
+    CriticalSearch.kind: CriticalSearch.unpack,
     Density.kind: Density.unpack,
     Estimate.kind: Estimate.unpack,
     Estimates.kind: Estimates.unpack,

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from landscape._spectrum.iteration import Interrupt
+from landscape._iteration import Interrupt
 
 if TYPE_CHECKING:
     from landscape._progress import Choice

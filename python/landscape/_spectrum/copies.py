@@ -16,8 +16,8 @@ from landscape import _core
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from landscape._iteration import Iteration
     from landscape._spectrum.eigenvalues import Request
-    from landscape._spectrum.iteration import Iteration
     from landscape._spectrum.matrix import Matrix
 
 __all__ = ["Pairs", "with_copies"]

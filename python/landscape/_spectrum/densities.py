@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape import _core
+from landscape._iteration import Interrupt, Iteration
 from landscape._results import Density
-from landscape._spectrum.iteration import Interrupt, Iteration
 from landscape._spectrum.traces import Traced
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Distributed(Traced):
             found = _packed(solver)
             return str(solver.products), found
 
-        iteration.execute(solver, lambda done: {"probes": done}, state)
+        iteration.execute(solver, lambda done: {"probes": done}, state, solver.products)
         found = _packed(solver)
         done = len(found["counts"])
         if done < _FEWEST:

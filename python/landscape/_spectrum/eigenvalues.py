@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from landscape import _core
+from landscape._iteration import Iteration
 from landscape._results import Spectrum
 from landscape._spectrum.copies import Pairs, with_copies
-from landscape._spectrum.iteration import Iteration
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,7 +109,10 @@ def spectrum(matrix: Matrix, request: Request, iteration: Iteration) -> Spectrum
     with _room(matrix, request) as path:
         solver = _solver(matrix, request, state, path)
         iteration.execute(
-            solver, _shown, solver.state if isinstance(solver, _core.Lanczos) else None
+            solver,
+            _shown,
+            solver.state if isinstance(solver, _core.Lanczos) else None,
+            solver.products,
         )
         # of the gaps that sharper bounds need, the power iteration knows only those upwards
         bounds = solver.residuals() if request.method == "power" else solver.bounds()

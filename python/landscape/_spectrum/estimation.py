@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from landscape import _core
+from landscape._iteration import Iteration
 from landscape._results import Estimate, Estimates
 from landscape._spectrum.accuracy import FEWEST, Accuracy
-from landscape._spectrum.iteration import Iteration
 
 if TYPE_CHECKING:
     import os
@@ -83,7 +83,7 @@ class Found:
     def _shared(self, error: float, size: float, *, known: bool) -> dict[str, Any]:
         iteration, accuracy = self.iteration, self.accuracy
         status = accuracy.described(self.ended, error, size, iteration.interrupted)
-        if iteration.matrix.objective.drawn and not known:
+        if iteration.subject.objective.drawn and not known:
             iteration.notes += (_UNDRAWN,)
         run = iteration.run(self.products, status, accuracy.seed)
         return {
@@ -135,7 +135,8 @@ def traces(
             block=block,
             state=begun,
         )
-    iteration.execute(solver, _shown, solver.state if isinstance(solver, _core.Trace) else None)
+    state = solver.state if isinstance(solver, _core.Trace) else None
+    iteration.execute(solver, _shown, state, solver.products)
     sketch = solver.sketch()
     return Found(
         iteration,

@@ -15,6 +15,7 @@ import numpy as np
 
 from landscape import _core
 from landscape._objective import Curvature
+from landscape._progress import reporter
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from landscape._objective import CurvatureKind, Engine, Objective, Products, Strategy
     from landscape._parameters import ParameterLayout
+    from landscape._progress import Choice
 
 __all__ = ["Matrix"]
 
@@ -142,8 +144,12 @@ class Matrix:
             rmatmat=self.matmat,
         )
 
-    def dense(self) -> NDArray[Any]:
+    def dense(self, *, progress: Choice = None) -> NDArray[Any]:
         """All entries, shape (d, d), from d products; symmetric to rounding.
+
+        Args:
+            progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of
+                (done, d) products.
 
         Raises:
             ValueError: They would take more than the Objective's memory budget.
@@ -156,11 +162,13 @@ class Matrix:
                 "raise memory_budget, or use eigenvalues(), which needs products alone"
             )
         found, operator = np.empty(self.shape, self.dtype), self.operator()
-        for start in range(0, self.dim, _ROWS_AT_ONCE):
-            stop = min(start + _ROWS_AT_ONCE, self.dim)
-            rows = np.zeros((stop - start, self.dim), self.dtype)
-            rows[np.arange(stop - start), np.arange(start, stop)] = 1
-            found[start:stop] = operator(rows)
+        with reporter(progress, self.dim, "dense", unit="product", start=0) as bar:
+            for start in range(0, self.dim, _ROWS_AT_ONCE):
+                stop = min(start + _ROWS_AT_ONCE, self.dim)
+                rows = np.zeros((stop - start, self.dim), self.dtype)
+                rows[np.arange(stop - start), np.arange(start, stop)] = 1
+                found[start:stop] = operator(rows)
+                bar.update(stop)
         return found
 
     def block(self, parameters: str | Iterable[str]) -> Self:

@@ -4,6 +4,7 @@ Every function draws on the Axes it is given, or makes a figure of its own that 
 holds; it returns the Axes and shows nothing.
 """
 
+from landscape.plot._critical import critical_points
 from landscape.plot._density import density
 from landscape.plot._line import line
 from landscape.plot._plane import contour, filled_contour, trajectory
@@ -14,6 +15,7 @@ from landscape.plot._spectrum import spectrum
 __all__ = [
     "compare",
     "contour",
+    "critical_points",
     "density",
     "draw",
     "filled_contour",

@@ -283,7 +283,8 @@ fn unexpected(array: &Bound<'_, PyUntypedArray>, expected: &str) -> PyErr {
     PyValueError::new_err(format!("got {dtype} of shape {shape:?}; pass {expected}"))
 }
 
-fn one_of<T: Copy>(object: &Bound<'_, PyAny>, names: &[(&str, T)]) -> PyResult<T> {
+/// What a name stands for.
+pub fn one_of<T: Copy>(object: &Bound<'_, PyAny>, names: &[(&str, T)]) -> PyResult<T> {
     let given = object.cast::<PyString>()?.to_cow()?;
     names.iter().find(|(name, _)| *name == given).map(|&(_, value)| value).ok_or_else(|| {
         let known: Vec<_> = names.iter().map(|(name, _)| format!("{name:?}")).collect();

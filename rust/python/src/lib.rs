@@ -6,17 +6,21 @@
 #![expect(clippy::needless_pass_by_value, reason = "pyo3 hands over arguments by value")]
 
 mod boundary;
+mod critical;
 mod gate;
 mod grid;
 mod network;
 mod random;
 mod spectrum;
+mod supplier;
 mod surface;
 mod vector;
 
 /// The numerical core of `landscape`; described in `_core.pyi`.
 #[pyo3::pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::critical::Search;
     #[pymodule_export]
     use crate::grid::grid;
     #[pymodule_export]

@@ -22,4 +22,4 @@ mod space;
 
 pub use outcome::{Ending, Method, SearchOptions, Step};
 pub use point::Point;
-pub use search::{Saved, Search};
+pub use search::Search;

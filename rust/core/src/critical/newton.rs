@@ -8,29 +8,32 @@ use crate::monitor::Cancel;
 use crate::objective::Objective;
 use crate::scalar::Scalar;
 use crate::spectrum::Products;
-use crate::vector::norm;
 
-/// The share of the decrease that the slope promises, and that a step must bring.
-const ARMIJO: f64 = 1e-4;
-/// Halvings of a step.
-const HALVINGS: usize = 30;
+/// The share of the predicted decrease below which a step is refused, and below or above which the
+/// radius changes.
+const REFUSED: f64 = 1e-4;
+const POOR: f64 = 0.25;
+const GOOD: f64 = 0.75;
+/// Radii that are tried for one step.
+const TRIED: usize = 40;
 /// A step that can take away less than this share of the squared norm finds no slope of it.
 const FLAT: f64 = 1e-6;
 
-/// One step of Newton-MR: p minimises ‖H p + g‖ over a Krylov space of g, and is shortened until the
-/// squared norm of the gradient falls by a part of what its slope 2 ⟨H p, g⟩ promises.
+/// One step of Newton-MR: p minimises ‖H p + g‖ over a Krylov space of g, among vectors within a
+/// radius that follows how well the prediction holds.
 ///
 /// Minima, maxima and saddles attract it alike. Where g ≠ 0 lies in the kernel of H it stops: the
 /// norm has no slope there, though the point is not critical.
 ///
 /// # Reference
 /// Roosta, Liu, Xu, Mahoney (2022), *Newton-MR: Inexact Newton method with minimum residual
-/// sub-problem solver*, algorithm 1; Frye et al. (2021), *Critical point-finding methods reveal
-/// gradient-flat regions of deep network losses*.
+/// sub-problem solver*; Nocedal and Wright (2006), *Numerical Optimization*, section 11.2, for the
+/// radius; Frye et al. (2021), *Critical point-finding methods reveal gradient-flat regions of deep
+/// network losses*.
 pub(super) fn step<S: Scalar>(
     objective: &dyn Objective<S>,
     at: &Point<S>,
-    first: f64,
+    (first, radius): (f64, &mut f64),
     options: &SearchOptions,
     cancel: &Cancel,
 ) -> Result<Found<S>, Error> {
@@ -40,20 +43,24 @@ pub(super) fn step<S: Scalar>(
     let accuracy = (at.norm / first).clamp(S::EPSILON, 0.1);
     let (space, residual) = grown(&mut products, &at.gradient, options.krylov, accuracy)?;
     let made = products.count();
-    let slope = 2.0 * space.start() * residual.image[0];
     let square = at.norm * at.norm;
-    if -slope <= FLAT * square {
+    if residual.within(f64::INFINITY).gain <= FLAT * square {
         return Ok(Found::ended(Ending::Flat, made, 0));
     }
-    let direction = space.combinations(&[residual.solution]);
-    let length = norm(&direction);
-    let mut share = 1.0;
-    for tried in 1..=HALVINGS {
-        let next = Point::at(objective, at.moved(&direction, share)?, cancel)?;
-        if next.norm * next.norm <= square + ARMIJO * share * slope {
-            return Ok(Found::moved(next, share * length, made, tried));
+    for tried in 1..=TRIED {
+        let best = residual.within(*radius);
+        let direction = space.combinations(&[best.y]);
+        let next = Point::at(objective, at.moved(&direction, 1.0)?, cancel)?;
+        let share = (square - next.norm * next.norm) / best.gain;
+        // A norm that is NaN is as poor as can be.
+        if share.is_nan() || share < POOR {
+            *radius = best.length / 4.0;
+        } else if share > GOOD {
+            *radius = radius.max(2.0 * best.length);
         }
-        share /= 2.0;
+        if share >= REFUSED {
+            return Ok(Found::moved(next, best.length, made, tried));
+        }
     }
-    Ok(Found::ended(Ending::Stalled, made, HALVINGS))
+    Ok(Found::ended(Ending::Stalled, made, TRIED))
 }

@@ -47,8 +47,8 @@ impl<S: Scalar> Point<S> {
             return Ok(self);
         }
         Err(Error::NonFinite(format!(
-            "the loss is {} and the norm of its gradient {} at the start; begin at a point where \
-             both are finite",
+            "the loss is {} and the norm of its gradient {}; begin where both are finite, and \
+             stay within the region where they are",
             self.loss, self.norm
         )))
     }

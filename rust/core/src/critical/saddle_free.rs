@@ -60,7 +60,7 @@ pub(super) fn step<S: Scalar>(
             let dim = at.theta.len();
             let direction = &directions[best * dim..(best + 1) * dim];
             *damping = dampings[best];
-            let next = Point::at(objective, at.moved(direction, 1.0)?, cancel)?;
+            let next = Point::at(objective, at.moved(direction, 1.0)?, cancel)?.finite()?;
             return Ok(Found::moved(next, norm(direction), made, evaluations + 1));
         }
         *damping *= APART.powi(TRIED);
@@ -105,7 +105,8 @@ fn leave<S: Scalar>(
     let losses = losses(objective, at, &steps, cancel)?;
     match lowest(&losses).filter(|&best| losses[best] < at.loss) {
         Some(best) => {
-            let next = Point::at(objective, at.moved(&direction, lengths[best])?, cancel)?;
+            let next =
+                Point::at(objective, at.moved(&direction, lengths[best])?, cancel)?.finite()?;
             Ok(Found::moved(next, lengths[best].abs(), made, losses.len() + 1))
         }
         None => Ok(Found::ended(Ending::Stalled, made, losses.len())),

@@ -10,14 +10,18 @@ use crate::error::{Error, require};
 use crate::monitor::Cancel;
 use crate::objective::Objective;
 use crate::scalar::Scalar;
+use crate::vector::norm;
 
-/// All that a search is but its vectors: what a resume needs.
+/// All that a search is but its vectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Saved {
+struct State {
     options: SearchOptions,
     loss: f64,
     first: f64,
+    /// Of the last step of saddle-free Newton.
     damping: f64,
+    /// Of the next step of Newton-MR.
+    radius: f64,
     steps: Vec<Step>,
     products: usize,
     evaluations: usize,
@@ -26,11 +30,13 @@ pub struct Saved {
 
 /// The damping of the first saddle-free step, in units of the largest |Ritz value|.
 const DAMPING: f64 = 1e-3;
+/// The length of the first step of Newton-MR at most, in units of the norm of θ, or of 1.
+const RADIUS: f64 = 1.0;
 
 /// A search that owns its state and goes on step by step.
 pub struct Search<S> {
     point: Point<S>,
-    state: Saved,
+    state: State,
 }
 
 impl<S: Scalar> Search<S> {
@@ -59,12 +65,13 @@ impl<S: Scalar> Search<S> {
             objective.dim()
         );
         let point = Point::at(objective, theta, cancel)?.finite()?;
-        let state = Saved {
+        let state = State {
             options,
             loss: point.loss,
             first: point.norm,
             damping: DAMPING,
-            steps: Vec::new(),
+            radius: RADIUS * norm(&point.theta).max(1.0),
+            steps: vec![Step { loss: point.loss, gradient_norm: point.norm, length: 0.0 }],
             products: 0,
             evaluations: 1,
             ending: Ending::Running,
@@ -74,10 +81,15 @@ impl<S: Scalar> Search<S> {
         Ok(made)
     }
 
-    /// Goes on with what [`saved`](Self::saved) and [`point`](Self::point) gave.
-    #[must_use]
-    pub fn resumed(state: Saved, theta: Vec<S>, gradient: Vec<S>) -> Self {
-        Self { point: Point::known(theta, state.loss, gradient), state }
+    /// Goes on with what [`record`](Self::record) and [`point`](Self::point) gave.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the text is not such a record.
+    pub fn resumed(record: &str, theta: Vec<S>, gradient: Vec<S>) -> Result<Self, Error> {
+        let state: State = serde_json::from_str(record).map_err(|error| {
+            Error::Invalid(format!("got a text that is no record of a search: {error}"))
+        })?;
+        Ok(Self { point: Point::known(theta, state.loss, gradient), state })
     }
 
     /// Where it is.
@@ -86,10 +98,10 @@ impl<S: Scalar> Search<S> {
         &self.point
     }
 
-    /// Everything else.
+    /// Everything else, as text.
     #[must_use]
-    pub fn saved(&self) -> &Saved {
-        &self.state
+    pub fn record(&self) -> String {
+        serde_json::to_string(&self.state).unwrap_or_default()
     }
 
     /// Whether and how it has ended.
@@ -98,7 +110,7 @@ impl<S: Scalar> Search<S> {
         self.state.ending
     }
 
-    /// What every step brought.
+    /// The start, and what every step brought.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.state.steps
@@ -121,16 +133,18 @@ impl<S: Scalar> Search<S> {
     /// # Errors
     /// Those of the objective; the search is then as it was before.
     pub fn step(&mut self, objective: &dyn Objective<S>, cancel: &Cancel) -> Result<(), Error> {
-        let (options, mut damping) = (self.state.options, self.state.damping);
+        let options = self.state.options;
+        let (mut damping, mut radius) = (self.state.damping, self.state.radius);
         let found = match options.method {
             Method::NewtonMr => {
-                newton::step(objective, &self.point, self.state.first, &options, cancel)
+                let bounds = (self.state.first, &mut radius);
+                newton::step(objective, &self.point, bounds, &options, cancel)
             }
             Method::SaddleFree => {
                 saddle_free::step(objective, &self.point, &mut damping, &options, cancel)
             }
         }?;
-        self.state.damping = damping;
+        (self.state.damping, self.state.radius) = (damping, radius);
         self.state.products += found.products;
         self.state.evaluations += found.evaluations;
         self.state.ending = found.ending;
@@ -175,7 +189,7 @@ impl<S: Scalar> Search<S> {
         // A saddle is critical too; whether it is one takes products, and so a step.
         if critical && self.state.options.method == Method::NewtonMr {
             self.state.ending = Ending::Converged;
-        } else if self.state.steps.len() >= self.state.options.max_steps {
+        } else if self.state.steps.len() > self.state.options.max_steps {
             self.state.ending = Ending::MaxSteps;
         }
     }

@@ -1,4 +1,4 @@
-//! Dependencies point upwards in the layer tables of `lib.rs` and of `network/mod.rs`, and every
+//! Dependencies point upwards in the layer tables of `lib.rs` and of its larger folders, and every
 //! module has its row there.
 
 use std::fs;
@@ -11,12 +11,17 @@ struct Table {
     path: &'static str,
 }
 
-fn tables() -> [Table; 2] {
+fn tables() -> Vec<Table> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let network = source.join("network");
-    [
-        Table { head: source.join("lib.rs"), folder: source, path: "crate::" },
-        Table { head: network.join("mod.rs"), folder: network, path: "crate::network::" },
+    let folder = |name: &str, path: &'static str| {
+        let folder = source.join(name);
+        Table { head: folder.join("mod.rs"), folder, path }
+    };
+    vec![
+        Table { head: source.join("lib.rs"), folder: source.clone(), path: "crate::" },
+        folder("network", "crate::network::"),
+        folder("spectrum", "crate::spectrum::"),
+        folder("critical", "crate::critical::"),
     ]
 }
 

@@ -24,7 +24,7 @@ macro_rules! each {
         }
     };
 }
-pub(super) use each;
+pub(crate) use each;
 
 /// Goes on until the iteration has ended, or the Python function `tick` says false; `told` makes its
 /// arguments.

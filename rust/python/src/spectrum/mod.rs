@@ -1,12 +1,12 @@
 //! Iterations on operators, with a Python function as the supplier of products.
 
-mod callback;
+pub mod callback;
 mod density;
 mod diagonal;
-mod held;
+pub mod held;
 mod lanczos;
 mod power;
-mod slot;
+pub mod slot;
 mod symmetry;
 mod trace;
 mod xtrace;

@@ -24,35 +24,54 @@ from landscape._resuming import SaveTimes, check_same, other_environment, plain
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from landscape._objective import Engine, Objective
     from landscape._progress import Choice
-    from landscape._spectrum.matrix import Matrix
 
-__all__ = ["Interrupt", "Iteration", "Solver"]
+__all__ = ["Interrupt", "Iteration", "Solver", "Subject"]
 
 Interrupt = Literal["raise", "return"]
+
+
+class Subject(Protocol):
+    """What is computed on: a matrix, or a function."""
+
+    @property
+    def objective(self) -> Objective:
+        """The function that it comes from."""
+
+    @property
+    def engine(self) -> Engine:
+        """Who evaluates it."""
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What its numbers depend on, as plain data."""
+
+    def operator(self, strategy: Strategy) -> Any:
+        """What the core calls back."""
 
 
 class Solver(Protocol):
     """An iteration of the core."""
 
-    @property
-    def products(self) -> int: ...
-
-    def run(self, apply: Callable[..., Any], tick: Callable[..., bool]) -> bool: ...
+    def run(self, operator: Any, tick: Callable[..., bool], /) -> bool:
+        """Go on until it has ended (True) or `tick` pauses it (False)."""
 
 
 @dataclass
 class Iteration:
-    """What is computed, of which matrix, and how it is watched."""
+    """What is computed, on what, and how it is watched."""
 
     label: str
-    matrix: Matrix
+    subject: Subject
     inputs: Mapping[str, Any]
-    """What the numbers depend on besides the matrix: a resume is refused where it differs."""
-    max_products: int
+    """What the numbers depend on besides the subject: a resume is refused where it differs."""
+    most: int
+    """The most units of work."""
     progress: Choice = None
     resume: str | os.PathLike[str] | None = None
     interrupt: Interrupt = "raise"
+    unit: str = "product"
     interrupted: bool = False
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
@@ -70,14 +89,14 @@ class Iteration:
             OSError: The file could not be written.
             ValueError: It belongs to another computation; the difference is named.
         """
-        objective = self.matrix.objective
+        objective = self.subject.objective
         here = environment(objective.device)
         self._plan = {"threads": torch.get_num_threads(), "environment": here}
         if self.resume is not None:
             _store.check_writable(self.resume)
             if Path(self.resume).exists():
                 return self._found(here)
-        self._plan["strategy"] = self.matrix.engine.strategy.record()
+        self._plan["strategy"] = self.subject.engine.strategy.record()
         return None
 
     def _found(self, here: Mapping[str, Any]) -> tuple[str, dict[str, NDArray[Any]]]:
@@ -92,7 +111,7 @@ class Iteration:
 
     @property
     def _inputs(self) -> dict[str, Any]:
-        return {"what": self.label, **self.matrix.fingerprint, **self.inputs}
+        return {"what": self.label, **self.subject.fingerprint, **self.inputs}
 
     @property
     def strategy(self) -> Strategy:
@@ -104,6 +123,7 @@ class Iteration:
         solver: Solver,
         shown: Callable[..., Mapping[str, float]],
         state: Callable[[], tuple[str, Mapping[str, NDArray[Any]]]] | None = None,
+        done: int = 0,
     ) -> None:
         """Run to the end, or to an interrupt that is to return what there is.
 
@@ -111,19 +131,18 @@ class Iteration:
             solver: The core's iteration.
             shown: From what a tick brings to what is shown beside the bar.
             state: What a resume needs.
+            done: Units of work that were done before.
         """
         started = time.perf_counter()
         before = self.seconds
-        operator = self.matrix.operator(self.strategy)
+        operator = self.subject.operator(self.strategy)
         with (
             thread_count(self._plan["threads"]),
-            reporter(
-                self.progress, self.max_products, self.label, unit="product", start=solver.products
-            ) as bar,
+            reporter(self.progress, self.most, self.label, unit=self.unit, start=done) as bar,
         ):
 
-            def tick(products: int, *values: Any) -> bool:
-                bar.update(products, **shown(*values))
+            def tick(done: int, *values: Any) -> bool:
+                bar.update(done, **shown(*values))
                 return self.resume is None or not self._times.due
 
             try:
@@ -151,10 +170,10 @@ class Iteration:
             }
             _store.write(self.resume, "partial", record, arrays)
 
-    def run(self, products: int, status: str, seed: int) -> Run:
+    def run(self, evaluations: int, status: str, seed: int) -> Run:
         """The record of a result."""
-        objective = self.matrix.objective
-        name = "native" if self.strategy.kind == "native" else self.matrix.engine.name
+        objective = self.subject.objective
+        name = "native" if self.strategy.kind == "native" else self.subject.engine.name
         return Run(
             engine=name,
             strategy={
@@ -163,7 +182,7 @@ class Iteration:
                 **self._plan["environment"],
             },
             policy=objective.policy,
-            evaluations=products,
+            evaluations=evaluations,
             seconds=self.seconds,
             seed=seed,
             status=status,
