@@ -44,7 +44,6 @@ def test_points(points: Any) -> None:
     ("directions", "text"),
     [
         ("sideways", "'sideways' is unknown"),
-        ("eigen", "not built yet"),
         ((np.zeros(15), np.ones(15)), "direction 0 is zero"),
         ((np.ones(14), np.ones(15)), r"shape \(14,\), expected \(15,\)"),
         ((np.ones(15),), "pair"),

@@ -18,7 +18,10 @@ from landscape._core import __version__
 if TYPE_CHECKING:
     from landscape import plot
     from landscape._critical import critical_points, find_critical_point, saddle_free_newton
+    from landscape._curvature_map import curvature_map
     from landscape._directions import pca, plane
+    from landscape._eigenplane import eigenplane
+    from landscape._gradient_noise import gradient_noise
     from landscape._objective import Objective, batch_loss
     from landscape._parameters import ParameterLayout
     from landscape._picture import plot_surface
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
         Estimate,
         Estimates,
         GradientEnergy,
+        GradientNoise,
         Line,
         Recipe,
         Run,
@@ -49,6 +53,7 @@ __all__ = [
     "Estimate",
     "Estimates",
     "GradientEnergy",
+    "GradientNoise",
     "Hessian",
     "Line",
     "Objective",
@@ -60,7 +65,10 @@ __all__ = [
     "__version__",
     "batch_loss",
     "critical_points",
+    "curvature_map",
+    "eigenplane",
     "find_critical_point",
+    "gradient_noise",
     "hessian",
     "line",
     "load",
@@ -81,6 +89,7 @@ _HOMES = {
     "Estimate": "_results",
     "Estimates": "_results",
     "GradientEnergy": "_results",
+    "GradientNoise": "_results",
     "Hessian": "_spectrum",
     "Line": "_results",
     "Objective": "_objective",
@@ -91,7 +100,10 @@ _HOMES = {
     "Surface": "_results",
     "batch_loss": "_objective",
     "critical_points": "_critical",
+    "curvature_map": "_curvature_map",
+    "eigenplane": "_eigenplane",
     "find_critical_point": "_critical",
+    "gradient_noise": "_gradient_noise",
     "hessian": "_spectrum",
     "line": "_surface",
     "load": "_results",

@@ -422,6 +422,7 @@ class Lanczos:
         seed: Of the random directions.
         path: The basis lies in this new memory-mapped file; without it, in memory.
         deflate: Orthonormal vectors of shape (d,) that all directions stay orthogonal to.
+        start: The first direction, shape (d,), in place of a random one.
 
     Raises:
         ValueError: The options do not fit the dimension, or there is no room for the basis.
@@ -440,6 +441,7 @@ class Lanczos:
         seed: int,
         path: str | None = None,
         deflate: Sequence[NDArray[Any]] | None = None,
+        start: NDArray[Any] | None = None,
     ) -> Lanczos: ...
     @staticmethod
     def resumed(record: str, arrays: dict[str, NDArray[Any]], path: str | None = None) -> Lanczos:

@@ -1,6 +1,6 @@
-"""Which directions a call asks for: its options read, checked and turned into a plan.
+"""Which directions a call asks for: its options read and checked, then turned into axes.
 
-Depends on the directions alone.
+Depends on the directions.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from landscape._directions import (
     PrincipalComponents,
     RandomDirections,
 )
+from landscape._eigenplane import EigenDirections
 
 if TYPE_CHECKING:
-    from landscape._directions import Plan
+    from landscape._directions import Axes, Plan
+    from landscape._objective import Objective
+    from landscape._progress import Choice
 
-__all__ = ["Normalize", "OneDimensional", "line_plan", "surface_plan"]
+__all__ = ["Normalize", "OneDimensional", "line_plan", "prepared", "surface_plan"]
 
 Normalize = Literal["auto", "filter", "layer", "model"] | None
 OneDimensional = Literal["zero", "include"]
@@ -28,7 +31,7 @@ OneDimensional = Literal["zero", "include"]
 
 def surface_plan(
     directions: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
-) -> Plan:
+) -> Plan | EigenDirections:
     """The plan of a surface's two axes; see :func:`landscape.surface` for the options.
 
     Raises:
@@ -37,8 +40,8 @@ def surface_plan(
     _check_normalization(normalize, one_dimensional)
     if isinstance(directions, str):
         return _named_plan(directions, 2, normalize, one_dimensional, seed)
-    if isinstance(directions, (PlaneThrough, PrincipalComponents)):
-        _refuse_normalization(normalize, "a plane through models")
+    if isinstance(directions, (PlaneThrough, PrincipalComponents, EigenDirections)):
+        _refuse_normalization(normalize, "the plane that is meant")
         return directions
     try:
         pair = tuple(directions)
@@ -46,15 +49,16 @@ def surface_plan(
         pair = ()
     if len(pair) != 2 or isinstance(directions, dict):
         raise ValueError(
-            f"directions is a {type(directions).__name__}, expected 'random', landscape.pca(...), "
-            "landscape.plane(...) or a pair of flat vectors or state dicts"
+            f"directions is a {type(directions).__name__}, expected 'random', 'eigen', "
+            "landscape.pca(...), landscape.plane(...), landscape.eigenplane(...) or a pair of "
+            "flat vectors or state dicts"
         )
     return GivenDirections(pair, None if normalize == "auto" else normalize, one_dimensional)
 
 
 def line_plan(
     to: Any, direction: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
-) -> Plan:
+) -> Plan | EigenDirections:
     """The plan of a line's axis; see :func:`landscape.line` for the options.
 
     Raises:
@@ -72,16 +76,25 @@ def line_plan(
     return GivenDirections((direction,), chosen, one_dimensional)
 
 
+def prepared(
+    plan: Plan | EigenDirections, objective: Objective, tested: Objective | None, progress: Choice
+) -> tuple[Axes, Objective, Objective | None]:
+    """Make the axes, and settle the batch-norm policy that they ask for."""
+    if isinstance(plan, EigenDirections):
+        plan = plan.found(objective.resolved("frozen"), progress)
+    axes = plan.axes(objective.theta, objective.layout)
+    policy: Literal["frozen", "recalibrated"] = "recalibrated" if axes.joins_models else "frozen"
+    return axes, objective.resolved(policy), tested.resolved(policy) if tested else None
+
+
 def _named_plan(
     name: str, count: int, normalize: Normalize, one_dimensional: OneDimensional, seed: int
-) -> Plan:
+) -> Plan | EigenDirections:
     if name == "eigen":
-        raise ValueError(
-            "directions='eigen' is not built yet; compute eigenvectors elsewhere and pass a pair "
-            "of flat vectors"
-        )
+        _refuse_normalization(normalize, "the eigenvectors' plane")
+        return EigenDirections(range(1, count + 1), seed=seed)
     if name != "random":
-        raise ValueError(f"direction {name!r} is unknown, expected 'random' or vectors")
+        raise ValueError(f"direction {name!r} is unknown, expected 'random', 'eigen' or vectors")
     return RandomDirections(
         count, seed, "filter" if normalize == "auto" else normalize, one_dimensional
     )

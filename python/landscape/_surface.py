@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from landscape._plans import Normalize, OneDimensional, line_plan, surface_plan
+from landscape._plans import Normalize, OneDimensional, line_plan, prepared, surface_plan
 from landscape._results import Line, Surface
 from landscape._sampling import ObjectiveOptions, coordinates, objectives, sample
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from landscape._directions import Axes, Plan
     from landscape._objective import MetricLike, Objective
     from landscape._progress import Choice
 
@@ -48,8 +47,10 @@ def surface(
         model: The trained module, or an Objective in place of model, data and loss.
         data: ``(inputs, targets)``, a Dataset, a DataLoader or any re-iterable of batches.
         loss: None (inferred), a torch loss, ``f(outputs, targets)`` or ``batch_loss(f)``.
-        directions: ``"random"``, :func:`landscape.pca` of checkpoints, :func:`landscape.plane`
-            through two more models, or a pair of flat vectors, shape (d,), or state dicts.
+        directions: ``"random"``; ``"eigen"`` (the top two eigenvectors of the Hessian) or
+            :func:`landscape.eigenplane` of others; :func:`landscape.pca` of checkpoints;
+            :func:`landscape.plane` through two more models; or a pair of flat vectors, shape (d,),
+            or state dicts.
         normalize: ``"auto"`` (filter for random directions, none for all others), ``"filter"``,
             ``"layer"``, ``"model"`` or None.
         one_dimensional: Under normalisation, ``"zero"`` leaves biases and normalisation scales
@@ -87,7 +88,7 @@ def surface(
     """
     plan = surface_plan(directions, normalize, one_dimensional, seed)
     objective, tested = objectives(model, data, loss, test=test, seed=seed, options=options)
-    axes, objective, tested = _prepared(plan, objective, tested)
+    axes, objective, tested = prepared(plan, objective, tested, progress)
     alpha, beta = coordinates(axes, span, points)
     fields, test_fields = sample(
         objective,
@@ -132,7 +133,8 @@ def line(
         to: Another model (module, state dict, ``.safetensors`` path or flat vector): t = 0 is the
             first model and t = 1 is this one. Batch statistics are then re-estimated at every
             point, unless ``batch_norm=`` says otherwise.
-        direction: Without ``to``: ``"random"``, a flat vector, shape (d,), or a state dict.
+        direction: Without ``to``: ``"random"``, ``"eigen"`` (the top eigenvector of the Hessian),
+            a flat vector, shape (d,), or a state dict.
         normalize: As for :func:`surface`.
         one_dimensional: As for :func:`surface`.
         span: Half-width, or ``(low, high)``; None is 1.0, or (-0.5, 1.5) between two models.
@@ -166,7 +168,7 @@ def line(
     """
     plan = line_plan(to, direction, normalize, one_dimensional, seed)
     objective, tested = objectives(model, data, loss, test=test, seed=seed, options=options)
-    axes, objective, tested = _prepared(plan, objective, tested)
+    axes, objective, tested = prepared(plan, objective, tested, progress)
     (positions,) = coordinates(axes, span, points)
     fields, test_fields = sample(
         objective,
@@ -180,12 +182,3 @@ def line(
     )
     tested_line = Line(positions, **test_fields) if test_fields else None
     return Line(positions, **fields, test=tested_line)
-
-
-def _prepared(
-    plan: Plan, objective: Objective, tested: Objective | None
-) -> tuple[Axes, Objective, Objective | None]:
-    """Make the axes, and settle the batch-norm policy that they ask for."""
-    axes = plan.axes(objective.theta, objective.layout)
-    policy: Literal["frozen", "recalibrated"] = "recalibrated" if axes.joins_models else "frozen"
-    return axes, objective.resolved(policy), tested.resolved(policy) if tested else None

@@ -7,6 +7,7 @@ from landscape._results.directions import Recipe
 from landscape._results.energy import GradientEnergy
 from landscape._results.estimate import Estimate, Estimates
 from landscape._results.line import Line
+from landscape._results.noise import GradientNoise
 from landscape._results.run import Run
 from landscape._results.search import CriticalSearch
 from landscape._results.spectrum import Spectrum
@@ -21,6 +22,7 @@ __all__ = [
     "Estimate",
     "Estimates",
     "GradientEnergy",
+    "GradientNoise",
     "Line",
     "Recipe",
     "Run",

@@ -14,6 +14,7 @@ from landscape._results.density import Density
 from landscape._results.energy import GradientEnergy
 from landscape._results.estimate import Estimate, Estimates
 from landscape._results.line import Line
+from landscape._results.noise import GradientNoise
 from landscape._results.search import CriticalSearch
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
@@ -27,6 +28,7 @@ Result = (
     | Estimate
     | Estimates
     | GradientEnergy
+    | GradientNoise
     | CriticalPoint
     | CriticalPoints
     | CriticalSearch
@@ -43,6 +45,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     Estimate.kind: Estimate.unpack,
     Estimates.kind: Estimates.unpack,
     GradientEnergy.kind: GradientEnergy.unpack,
+    GradientNoise.kind: GradientNoise.unpack,
 }
 
 

@@ -1,8 +1,9 @@
-"""Curvature at a point: the Hessian as an operator, and its eigenvalues.
+"""Curvature at a point: an operator, its eigenvalues, their density and their sums.
 
 Depends on the Objective, the core's iterations and the results.
 """
 
 from landscape._spectrum.curvature import Hessian, hessian
+from landscape._spectrum.traces import Traced
 
-__all__ = ["Hessian", "hessian"]
+__all__ = ["Hessian", "Traced", "hessian"]

@@ -57,7 +57,7 @@ class Found:
     ) -> Estimate:
         """The result of one number: value, standard error, and the ends of the interval."""
         value, error, low, high = numbers
-        known = self.iteration.label == "trace"
+        known = drawn is not None
         return Estimate(
             value=value,
             standard_error=error,

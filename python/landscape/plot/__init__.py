@@ -5,7 +5,9 @@ holds; it returns the Axes and shows nothing.
 """
 
 from landscape.plot._critical import critical_points
+from landscape.plot._curvature import curvature
 from landscape.plot._density import density
+from landscape.plot._layers import layers
 from landscape.plot._line import line
 from landscape.plot._plane import contour, filled_contour, trajectory
 from landscape.plot._relief import surface_3d
@@ -16,9 +18,11 @@ __all__ = [
     "compare",
     "contour",
     "critical_points",
+    "curvature",
     "density",
     "draw",
     "filled_contour",
+    "layers",
     "line",
     "spectrum",
     "surface_3d",

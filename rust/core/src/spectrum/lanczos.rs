@@ -12,7 +12,7 @@ use super::products::Products;
 use super::status::Status;
 use super::symmetric::{Eigen, eigen};
 use super::wanted::bounds;
-use crate::error::Error;
+use crate::error::{Error, require};
 use crate::monitor::Cancel;
 use crate::operator::LinearOperator;
 use crate::random::Gaussian;
@@ -71,6 +71,32 @@ impl<S: Scalar> Lanczos<S> {
         };
         made.push_random()?;
         Ok(made)
+    }
+
+    /// The same from a vector in place of a random one: a guess of what is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a product was made, the length is another, or nothing of the vector is
+    /// orthogonal to the deflated rows.
+    pub fn from(mut self, start: &[S]) -> Result<Self, Error> {
+        let mut w = start.to_vec();
+        require!(
+            self.products == 0 && w.len() == self.options.dim,
+            "got a start of {} entries after {} products; pass {} before the first",
+            w.len(),
+            self.products,
+            self.options.dim
+        );
+        self.basis.truncate(self.deflated);
+        let before = norm(&w);
+        self.basis.orthogonalise(&mut w);
+        let left = norm(&w);
+        require!(
+            left > NOTHING * S::EPSILON * before,
+            "got a start that lies in the space of the deflated rows, or is zero; pass another"
+        );
+        self.basis.push(&w, 1.0 / left)?;
+        Ok(self)
     }
 
     /// The coupling of V to the next direction: β e_m.

@@ -73,6 +73,21 @@ fn five_outliers_take_few_products() {
 }
 
 #[test]
+fn a_good_guess_saves_products() {
+    let matrix = bulk(&[3.0, -2.0], 500);
+    let wanted = options(500, 1, Which::Both);
+    let cold = solved::<f64>(&matrix, wanted);
+    let mut guess = vec![1e-3; 500];
+    (guess[0], guess[1]) = (1.0, 1.0);
+    let mut warm = Lanczos::new(wanted, None, &[]).and_then(|l| l.from(&guess)).expect("valid");
+    assert!(warm.run(&matrix, &Cancel::new(), |_| Ok(true)).expect("products"));
+    assert_near(&warm.values(), &cold.values(), 1e-7);
+    assert!(warm.products() < cold.products(), "{} {}", warm.products(), cold.products());
+    let again = Lanczos::<f64>::new(wanted, None, &[]).expect("valid");
+    assert!(again.from(&[0.0; 500]).is_err());
+}
+
+#[test]
 fn clusters_pairs_of_signs_and_conditions_are_resolved() {
     let close =
         solved::<f64>(&bulk(&[3.0, 3.0 - 1e-4, 3.0 - 2e-4], 400), options(400, 3, Which::Largest));

@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::held::{Held, each, run};
 use super::slot::Slot;
-use crate::boundary::{Dtype, Ends, Vector, Vectors, array, dtype, matrix, slices, table};
+use crate::boundary::{Dtype, Ends, Vector, Vectors, array, dtype, matrix, slices, table, vector};
 use crate::gate;
 
 type Either = Held<Solver<f32>, Solver<f64>>;
@@ -25,7 +25,7 @@ impl Lanczos {
     #[new]
     #[pyo3(signature = (
         dim, dtype, *, count, which, tolerance, basis, max_products, seed, path = None,
-        deflate = None,
+        deflate = None, start = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
@@ -40,6 +40,7 @@ impl Lanczos {
         seed: u64,
         path: Option<PathBuf>,
         deflate: Option<Vec<Vector<'_>>>,
+        start: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let which = which.0;
         let options = Options { dim, count, which, tolerance, basis, max_products, seed };
@@ -57,6 +58,11 @@ impl Lanczos {
                 Held::F32(gate::enter(py, || Solver::new(options, path, &[]))?)
             }
             _ => return Err(mixed()),
+        };
+        let held = match (held, start) {
+            (held, None) => held,
+            (Held::F32(solver), Some(start)) => Held::F32(from(solver, &start)?),
+            (Held::F64(solver), Some(start)) => Held::F64(from(solver, &start)?),
         };
         Ok(Self(Slot::new(held)))
     }
@@ -119,6 +125,11 @@ impl Lanczos {
     fn state<'py>(&self, py: Python<'py>) -> PyResult<(String, Bound<'py, PyDict>)> {
         self.0.lend(|held| each!(held, iteration => state(py, iteration)))
     }
+}
+
+fn from<S: Scalar + Element>(solver: Solver<S>, start: &Bound<'_, PyAny>) -> PyResult<Solver<S>> {
+    let start = vector::<S>(start)?;
+    solver.from(start.as_slice()?).map_err(gate::exception)
 }
 
 fn mixed() -> PyErr {

@@ -1,0 +1,179 @@
+"""`gradient_noise`: how much samples disagree about the gradient, and where that matters.
+
+Depends on the curvatures and their traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from landscape._iteration import Iteration
+from landscape._results import GradientNoise
+from landscape._sampling import ObjectiveOptions, objectives
+from landscape._spectrum import Hessian, Traced
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from torch import nn
+
+    from landscape._objective import Objective, Products, Strategy
+    from landscape._parameters import ParameterLayout
+    from landscape._progress import Choice
+
+__all__ = ["gradient_noise"]
+
+_EACH = 4  # products of a symmetrised one
+_DRAWN = "the samples are a random subset: what another draw would change is not in all intervals"
+
+
+def gradient_noise(
+    model: nn.Module | Objective,
+    data: Any = None,
+    loss: Any = None,
+    *,
+    batch: int = 1,
+    theta: ArrayLike | None = None,
+    relative_error: float = 0.02,
+    max_products: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+    progress: Choice = None,
+    **options: Unpack[ObjectiveOptions],
+) -> GradientNoise:
+    r"""The variance of mini-batch gradients, and the batch size beyond which it hardly matters.
+
+    .. math:: \Sigma = \frac{1}{n} \sum_i (g_i - g)(g_i - g)^T, \quad
+        B_{\text{simple}} = \frac{\operatorname{tr} \Sigma}{\lVert g \rVert^2}, \quad
+        B_{\text{noise}} = \frac{\operatorname{tr} H \Sigma}{g^T H g}
+
+    with the gradient g_i of sample i. Both traces are estimated by Hutch++ from products.
+
+    Args:
+        model: The trained module, or an Objective in place of model, data and loss.
+        data: As for the Objective.
+        loss: As for the Objective; it must be a recognised one.
+        batch: The batch size B whose noise is meant, 1 to n.
+        theta: The point, shape (d,); the model's own parameters when None.
+        relative_error: Wanted standard error of each trace, relative to it.
+        max_products: The most products of each trace.
+        level: Probability of the intervals.
+        seed: Of the random vectors, the subset, the split and the masks.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+            products.
+        options: Those of :class:`landscape.Objective`.
+
+    Returns:
+        Variance, noise scales, signal-to-noise ratio and alignments, each with an interval.
+
+    Raises:
+        ValueError: An option or the data do not fit, or the loss is not a recognised one.
+        FloatingPointError: A product is not finite.
+
+    Reference:
+        McCandlish, Kaplan, Amodei and the OpenAI Dota Team, "An Empirical Model of Large-Batch
+        Training" (2018), equations 2.8 and 2.9.
+
+    Example:
+        >>> noise = landscape.gradient_noise(model, data, batch=16, relative_error=0.1)
+        >>> noise.noise_scale.shape
+        (3,)
+    """
+    made, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective = made.resolved("frozen")
+    if not 1 <= batch <= objective.samples:
+        raise ValueError(f"batch={batch}, expected 1 to {objective.samples}, the samples there are")
+    hessian = Hessian(objective, theta)
+    noise = Hessian(objective, theta, "gradient_noise")
+    asked: dict[str, Any] = {
+        "relative_error": relative_error,
+        "max_products": max_products,
+        "level": level,
+        "seed": seed,
+        "progress": progress,
+    }
+    variance = noise.trace(**asked)
+    both = Weighted(hessian, noise).trace(**asked)
+    slope = hessian.gradient().astype(np.float64)
+    image = hessian.matvec(slope).astype(np.float64)
+    square, along = float(slope @ slope), float(slope @ image)
+    products = variance.products + _EACH * both.products + 1
+    iteration = Iteration("gradient_noise", hessian, {}, 1)
+    iteration.begun()
+    iteration.seconds = variance.run.seconds + both.run.seconds
+    if objective.drawn:
+        iteration.notes += (_DRAWN,)
+    status = f"variance {variance.status}; with the Hessian {both.status}"
+    traces = [np.array([found.value, *found.interval]) for found in (variance, both)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return GradientNoise(
+            variance=traces[0],
+            noise_scale=traces[0] / np.float64(square),
+            curvature_noise_scale=_ascending(traces[1] / np.float64(along)),
+            noise_curvature=traces[1] / variance.value,
+            batch=batch,
+            samples=objective.samples,
+            gradient_norm=square**0.5,
+            gradient_curvature=float(np.float64(along) / square),
+            alignment=float(along / (np.sqrt(square) * np.linalg.norm(image))),
+            level=level,
+            products=products,
+            status=status,
+            run=iteration.run(products, status, seed),
+        )
+
+
+def _ascending(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A negative denominator turns an interval around."""
+    return np.array([found[0], *sorted(found[1:])])
+
+
+class Weighted(Traced):
+    """(H Sigma + Sigma H) / 2, whose trace is that of H Sigma."""
+
+    def __init__(self, hessian: Hessian, noise: Hessian) -> None:
+        super().__init__(hessian.objective, hessian.theta)
+        self._pair = hessian, noise
+
+    def operator(self, strategy: Strategy | None = None) -> Products:
+        """Products of rows, four of the two matrices for each."""
+        hessian, noise = (matrix.operator(strategy) for matrix in self._pair)
+        return _Symmetrised(hessian, noise)
+
+    def sampling_errors(
+        self,
+        vectors: NDArray[Any],  # noqa: ARG002
+        weights: NDArray[np.float64] | None = None,  # noqa: ARG002
+    ) -> None:
+        """What another draw of samples would change is not known of a product of two means."""
+        return
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What its entries depend on, as plain data."""
+        return {**super().fingerprint, "curvature": "hessian times gradient_noise"}
+
+
+@dataclass(frozen=True)
+class _Symmetrised:
+    first: Products
+    second: Products
+
+    @property
+    def layout(self) -> ParameterLayout:
+        return self.first.layout
+
+    @property
+    def retained(self) -> bool:
+        return self.first.retained and self.second.retained
+
+    def block(self, positions: Sequence[int]) -> _Symmetrised:
+        return _Symmetrised(self.first.block(positions), self.second.block(positions))
+
+    def __call__(self, vectors: ArrayLike) -> NDArray[Any]:
+        one, other = self.first, self.second
+        found: NDArray[Any] = (one(other(vectors)) + other(one(vectors))) / 2
+        return found

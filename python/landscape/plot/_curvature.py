@@ -1,0 +1,101 @@
+"""A curvature map: the loss, the largest eigenvalue, and where the loss is convex."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.patches import Patch
+
+from landscape.plot import _contours
+from landscape.plot._figure import INK, LABEL, panel, picture
+from landscape.plot._hatch import key
+from landscape.plot._plane import filled_contour, values_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from landscape._results import Surface
+
+DIVERGING = "RdBu"
+"""Red where curvature is negative, blue where the loss is convex."""
+_HEIGHT, _APART = 2.4, 1.7  # inches
+_LIMITS = 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0
+
+
+def curvature(
+    surface: Surface, axes: Sequence[Axes] | None = None, **options: Any
+) -> tuple[Axes, ...]:
+    """The loss, the largest eigenvalue, and the ratio of both ends, side by side.
+
+    The ratio is that of the smallest eigenvalue to the larger of both absolute values: above 0
+    where the loss is convex, -1 where curvature is as negative as it is positive. A line runs along
+    0, and dots cover where the smallest eigenvalue lies within its bound of 0, so that its sign is
+    not known.
+
+    Args:
+        surface: what `landscape.curvature_map` returned.
+        axes: three; None makes a figure of its own, outside pyplot.
+        options: for `matplotlib.axes.Axes.contourf`.
+
+    Returns:
+        The three Axes.
+
+    Raises:
+        ValueError: the surface has no eigenvalues, or another number of axes.
+
+    Example:
+        >>> found = landscape.curvature_map(model, data, points=5)
+        >>> landscape.plot.curvature(found)[0].figure.savefig("curvature.pdf")
+    """
+    ratio = values_of(surface, "ratio")
+    shown = _places(surface) if axes is None else tuple(axes)
+    if len(shown) != 3:
+        raise ValueError(f"{len(shown)} axes; expected three")
+    filled_contour(surface, shown[0], **options)
+    filled_contour(surface, shown[1], values="lambda_max", scale="auto", **options)
+    filled_contour(
+        surface,
+        shown[2],
+        values="ratio",
+        scale="linear",
+        levels=_levels(ratio),
+        **{"cmap": DIVERGING, **options},
+    )
+    if np.nanmin(ratio) < 0 < np.nanmax(ratio):
+        shown[2].contour(
+            surface.alpha, surface.beta, ratio, levels=[0.0], colors=INK, linewidths=1.0
+        )
+    _undecided(shown[2], surface)
+    titles = ("loss", "largest eigenvalue", "smallest / largest")
+    for ax, title in zip(shown, titles, strict=True):
+        ax.set_title(title, fontsize=LABEL, color=INK, loc="left")
+    return shown
+
+
+def _levels(ratio: NDArray[np.float64]) -> list[float]:
+    """Ten steps on each side of 0, up to a round limit beyond all ratios."""
+    size = float(np.nanmax(np.abs(ratio))) if np.isfinite(ratio).any() else 0.0
+    limit = next((limit for limit in _LIMITS if limit >= size), 1.0)
+    return [float(level) for level in np.linspace(-limit, limit, 21).round(12)]
+
+
+def _undecided(ax: Axes, surface: Surface) -> None:
+    """Dots where the sign of the smallest eigenvalue is not known."""
+    excess = surface.metrics["lambda_min bound"] - np.abs(surface.metrics["lambda_min"])
+    if not (excess > 0).any():
+        return
+    levels = [0.0, np.inf]
+    ax.contourf(surface.alpha, surface.beta, excess, levels=levels, colors="none", hatches=["..."])
+    key(ax, Patch(hatch="...", facecolor="none", edgecolor=INK, lw=0, label="sign not known"))
+
+
+def _places(surface: Surface) -> tuple[Axes, ...]:
+    """Three axes of one height, each with room for its colour bar."""
+    width = _HEIGHT * min(1 / (_contours.shape(surface) or 1.0), 1.5)
+    figure = picture(3 * (width + _APART), _HEIGHT + 1.0)
+    lefts = [0.7 + place * (width + _APART) for place in range(3)]
+    return tuple(panel(figure, left, 0.55, width, _HEIGHT) for left in lefts)
