@@ -53,6 +53,7 @@ bench: build $(VENV)/.baselines
 	done
 	$(BIN)/python benchmarks/surface.py --packages "$$($(PACKAGES))" $(BENCH)
 	$(BIN)/python benchmarks/spectrum.py --packages "$$($(PACKAGES))" $(BENCH)
+	$(BIN)/python benchmarks/trace.py $(BENCH)
 	cargo bench -p landscape-core --bench spectrum
 
 build: $(VENV)/.extension

@@ -24,13 +24,12 @@ import _cases
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
-from _cases import Case
+from _cases import Case, trained
 from _measure import timed
 
 import landscape
 
 COUNT, TOLERANCE = 5, 1e-3
-STEPS = 150  # of training: the spectrum of a network that was not trained is another one
 
 ROWS = {
     False: "  {:34s} {:5d} products  {:9.1f} ms  {:22s}  error {:.1e}",
@@ -70,19 +69,6 @@ def main() -> None:
         cases.append(trained(_cases.cifar_resnet20(arguments.cifar, 256)))
     for case in cases:
         report(case, measured(case, arguments.rounds), ROWS[arguments.markdown])
-
-
-def trained(case: Case) -> Case:
-    """A few steps of descent on all data, batch statistics as they were."""
-    case.model.eval()
-    optimiser = torch.optim.Adam(case.model.parameters(), lr=3e-3)
-    steps = STEPS if len(case.inputs) * case.parameters < 10**8 else STEPS // 10
-    for _ in range(steps):
-        optimiser.zero_grad()
-        case.loss(case.model(case.inputs), case.targets).backward()
-        optimiser.step()
-    case.model.zero_grad()
-    return case
 
 
 def measured(case: Case, rounds: int) -> dict[str, Entry]:

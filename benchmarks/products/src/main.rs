@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
-use landscape_core::network::kernel::{Finish, Isa, Packing, Real, Rectify, Taps, product};
+use landscape_core::Isa;
+use landscape_core::network::kernel::{Finish, Packing, Real, Rectify, Taps, product};
 
 const SAMPLES: usize = 256;
 const ROUNDS: usize = 15;

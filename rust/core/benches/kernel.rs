@@ -6,9 +6,10 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use landscape_core::Isa;
 use landscape_core::network::kernel::{
-    Finish, Isa, Packing, Panels, Real, Rectify, Taps, erf, exp, expm1, ln, product, reduce,
-    sigmoid, softplus, tanh,
+    Finish, Packing, Panels, Real, Rectify, Taps, erf, exp, expm1, ln, product, reduce, sigmoid,
+    softplus, tanh,
 };
 
 const RUNS: usize = 9;

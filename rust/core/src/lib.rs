@@ -5,6 +5,7 @@
 //! | layer | what it holds |
 //! |---|---|
 //! | `error` | what can go wrong |
+//! | `isa` | the instruction set, found at run time |
 //! | `scalar` | storage types: f32 and f64, with arithmetic in f64 |
 //! | `vector` | sums and combinations of long vectors |
 //! | `projection` | what of a vector is orthogonal to others |
@@ -20,6 +21,7 @@
 //! | `network` | a supplier of its own: exported networks |
 
 mod error;
+mod isa;
 mod scalar;
 
 mod projection;
@@ -38,6 +40,7 @@ pub mod spectrum;
 pub mod surface;
 
 pub use error::Error;
+pub use isa::Isa;
 pub use monitor::{Cancel, Monitor, Progress, Unwatched};
 pub use objective::{Objective, Subspace};
 pub use operator::{Dense, LinearOperator, Shifted};

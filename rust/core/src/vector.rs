@@ -4,11 +4,14 @@
 //! pairwise in a tree that depends on the length alone. Threads only choose who computes a branch.
 //! The pairwise order also keeps the rounding error at O(ε log n) instead of O(ε n).
 
+#![allow(clippy::inline_always, reason = "a loop is compiled with what calls it")]
+
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::error::{Error, require};
+use crate::isa::Isa;
 use crate::scalar::Scalar;
 
 /// Entries that one leaf of a sum covers: 16 KiB of f64, so a block stays in the first-level cache.
@@ -90,7 +93,14 @@ pub(crate) fn add_combination<S: Scalar>(
 
 /// ⟨x, y⟩ of vectors known to be equally long.
 pub(crate) fn inner_product<S: Scalar>(x: &[S], y: &[S]) -> f64 {
-    let product = |range: Range<usize>| block_product(&x[range.clone()], &y[range]);
+    let isa = Isa::detect();
+    let product = |range: Range<usize>| {
+        let (x, y) = (&x[range.clone()], &y[range]);
+        isa.run(
+            #[inline(always)]
+            || block_product(x, y),
+        )
+    };
     tree_sum(0..x.len(), BLOCK, &product, &|left, right| left + right)
 }
 
@@ -122,6 +132,7 @@ pub(crate) fn add_entries(mut left: Vec<f64>, right: Vec<f64>) -> Vec<f64> {
 }
 
 /// ⟨x, y⟩ over one block, in eight interleaved partial sums: a fixed order that vector units like.
+#[inline(always)]
 pub(crate) fn block_product<X: Scalar, Y: Scalar>(x: &[X], y: &[Y]) -> f64 {
     const LANES: usize = 8;
     let (x_rows, x_rest) = x.as_chunks::<LANES>();

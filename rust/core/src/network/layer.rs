@@ -12,7 +12,8 @@
 //! A value lies in memory as (panels, channels, positions, lanes): a panel is as many samples as a
 //! kernel works on at once, side by side, so that no rule ever mixes lanes (batch statistics apart).
 
-use crate::network::kernel::{Isa, Real};
+use crate::isa::Isa;
+use crate::network::kernel::Real;
 
 /// Where batch normalisation takes its mean and variance from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

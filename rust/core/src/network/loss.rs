@@ -3,10 +3,11 @@
 use std::sync::OnceLock;
 
 use crate::error::{Error, require};
+use crate::isa::Isa;
 use crate::network::data::{Block, Data, check_split};
 use crate::network::graph::Network;
 use crate::network::head::Head;
-use crate::network::kernel::{Isa, Real};
+use crate::network::kernel::Real;
 use crate::network::layer::{Moments, Packed, Pass};
 use crate::network::program::Program;
 use crate::network::room::Room;

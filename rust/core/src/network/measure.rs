@@ -1,8 +1,9 @@
 //! From outputs to numbers: what is summed over samples, and where derivatives start.
 
+use crate::isa::Isa;
 use crate::network::evaluate::Measure;
 use crate::network::head::{Curvature, Outputs};
-use crate::network::kernel::{Isa, Real};
+use crate::network::kernel::Real;
 use crate::network::loss::NetworkLoss;
 use crate::network::room::HeadRoom;
 

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::Error;
+use crate::isa::Isa;
 use crate::monitor::Cancel;
 use crate::network::evaluate::Known;
-use crate::network::kernel::{Finish, Isa, Real, Rectify};
+use crate::network::kernel::{Finish, Real, Rectify};
 use crate::network::layer::Moments;
 use crate::network::layers::product::Product;
 use crate::network::loss::{NetworkLoss, Statistics};

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use crate::error::{Error, require};
+use crate::isa::Isa;
 use crate::network::graph::Network;
-use crate::network::kernel::{Isa, Real};
+use crate::network::kernel::Real;
 use crate::network::layer::Packed;
 
 /// Points to evaluate.

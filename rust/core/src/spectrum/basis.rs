@@ -14,8 +14,8 @@ use rayon::prelude::*;
 
 use crate::error::{Error, require};
 use crate::scalar::Scalar;
-use crate::vector::{BLOCK, add_entries, tree_sum};
-use blocks::{products, subtract};
+use crate::vector::{add_entries, tree_sum};
+use blocks::{BLOCK, products, subtract};
 use mapped::Mapped;
 
 /// Entries of a block in which rows are replaced by combinations of them.

@@ -91,8 +91,9 @@ impl<S: Scalar> Lanczos<S> {
         let before = norm(&w);
         self.basis.orthogonalise(&mut w);
         let left = norm(&w);
+        let leads_out = left > NOTHING * S::EPSILON * before;
         require!(
-            left > NOTHING * S::EPSILON * before,
+            leads_out,
             "got a start that lies in the space of the deflated rows, or is zero; pass another"
         );
         self.basis.push(&w, 1.0 / left)?;

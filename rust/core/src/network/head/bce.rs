@@ -3,9 +3,10 @@
 use std::array::from_fn;
 
 use crate::error::{Error, require};
+use crate::isa::Isa;
 use crate::network::head::elements::{Noise, Rule};
 use crate::network::head::panel::Lanes;
-use crate::network::kernel::{Isa, exp, softplus};
+use crate::network::kernel::{exp, softplus};
 
 /// Weights w of elements and q of their positive targets.
 pub(super) struct Bce {

@@ -1,7 +1,7 @@
 //! What tests of all losses share, and the tests that all losses share.
 
 use super::{Curvature, Head, Outputs, Scratch, Targets, from_json};
-use crate::network::kernel::Isa;
+use crate::isa::Isa;
 use crate::network::shape::Shape;
 use crate::random::Gaussian;
 

@@ -1,9 +1,9 @@
 //! Losses that are sums over elements: every output has a target of its own.
 
 use crate::error::{Error, require};
+use crate::isa::Isa;
 use crate::network::head::panel::{Block, Lanes, NOTHING, Outputs, Scratch};
 use crate::network::head::{Curvature, Head, Hits, Targets, empirical_fisher};
-use crate::network::kernel::Isa;
 use crate::network::shape::Shape;
 
 /// What a slope does when targets are drawn from the model's own likelihood.

@@ -3,9 +3,9 @@
 use std::array::from_fn;
 
 use crate::error::{Error, require};
+use crate::isa::Isa;
 use crate::network::head::elements::Rule;
 use crate::network::head::panel::Lanes;
-use crate::network::kernel::Isa;
 
 pub(super) struct Huber {
     delta: f64,

@@ -2,9 +2,9 @@
 
 use std::array::from_fn;
 
+use crate::isa::Isa;
 use crate::network::head::elements::{Noise, Rule};
 use crate::network::head::panel::{Lanes, NOTHING, WIDTH};
-use crate::network::kernel::Isa;
 
 pub(super) struct Mse;
 

@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use crate::network::kernel::Isa;
+use crate::isa::Isa;
 
 /// Lanes that are worked on at once: one or two registers, and a divisor of any panel's.
 pub(super) const WIDTH: usize = 8;

@@ -9,9 +9,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `real` | f32 and f64 as networks compute with them |
-//! | `isa` | the instruction set, found at run time |
 //! | `vector` | what kernels ask of a vector register |
-//! | `simd` | the registers: all that is unsafe lies there |
+//! | `simd` | the registers, which the compiler does not check |
 //! | `aligned` | copies in the order that a kernel reads them |
 //! | `packing` | the order of weights in memory |
 //! | `taps` | which position of the input feeds which of the output |
@@ -22,7 +21,6 @@
 #![allow(clippy::inline_always, reason = "registers must not pass through calls")]
 
 mod aligned;
-mod isa;
 mod math;
 mod packing;
 mod product;
@@ -34,7 +32,6 @@ mod taps;
 mod tests;
 mod vector;
 
-pub use isa::Isa;
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};
 pub use packing::Packing;
 pub use product::{Finish, Rectify, product};

@@ -4,11 +4,11 @@ use std::array::from_fn;
 use std::ops::Range;
 
 use super::aligned::Aligned;
-use super::isa::Isa;
 use super::packing::{GROUP, Packing};
 use super::real::Real;
 use super::taps::Taps;
 use super::vector::{Kernel, Simd, Vector};
+use crate::isa::Isa;
 
 /// What becomes of the sums of a product before they reach memory.
 #[derive(Clone, Copy, Debug)]

@@ -3,10 +3,10 @@
 use std::array::from_fn;
 
 use super::aligned::Aligned;
-use super::isa::Isa;
 use super::real::Real;
 use super::taps::Taps;
 use super::vector::{Kernel, Simd, Vector};
+use crate::isa::Isa;
 
 /// A value, or a range of its channels, in several panels.
 #[derive(Clone, Copy, Debug)]

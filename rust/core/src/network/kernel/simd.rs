@@ -1,4 +1,4 @@
-//! Registers: the one file of this crate that is not checked by the compiler.
+//! Registers: with `isa/compiled.rs`, what of this crate is not checked by the compiler.
 //!
 //! It makes two promises. A function compiled for an instruction set is called with an [`Isa`] in
 //! hand, which only machines that have it give out; and a register is made from a [`Simd`] of the
@@ -10,8 +10,8 @@
 use std::marker::PhantomData;
 use std::ops::{Add, Div, Mul, Sub};
 
-use super::isa::{Isa, Kind};
 use super::vector::{Dispatch, Kernel, Vector};
+use crate::isa::{Isa, Kind};
 
 /// Evidence that this machine has registers V.
 pub struct Simd<V>(PhantomData<V>);
@@ -23,20 +23,6 @@ impl<V> Clone for Simd<V> {
 }
 
 impl<V> Copy for Simd<V> {}
-
-/// Runs work that was compiled for the instruction set.
-#[inline]
-pub fn run<R>(isa: Isa, work: impl FnOnce() -> R) -> R {
-    match isa.kind() {
-        // SAFETY: an `Isa` of this kind is given out where the machine has these instructions.
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { x86::avx512(work) },
-        // SAFETY: an `Isa` of this kind is given out where the machine has these instructions.
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => unsafe { x86::avx2(work) },
-        _ => work(),
-    }
-}
 
 /// Implements [`Dispatch`]: which registers an instruction set has, and how many make a panel.
 macro_rules! dispatch {

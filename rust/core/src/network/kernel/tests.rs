@@ -1,6 +1,7 @@
 //! Products and their gradients against loops that say what they are.
 
-use super::{Finish, Isa, Packing, Panels, Real, Rectify, Taps, product, reduce};
+use super::{Finish, Packing, Panels, Real, Rectify, Taps, product, reduce};
+use crate::isa::Isa;
 
 /// Whole numbers, whose sums are exact in any order.
 fn numbers<T: Real>(count: usize, seed: usize) -> Vec<T> {

@@ -2,9 +2,9 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
-use super::isa::Isa;
 use super::real::Real;
 pub use super::simd::Simd;
+use crate::isa::Isa;
 
 /// A register of numbers. Whoever holds one runs on a machine that has it, for only [`Simd`] makes
 /// the first.

@@ -1,7 +1,8 @@
 //! Functions of single numbers: y = f(x), with f′ and f″.
 
 use crate::error::Error;
-use crate::network::kernel::{Isa, Real};
+use crate::isa::Isa;
+use crate::network::kernel::Real;
 use crate::network::layer::{Layer, Pass, Primal, Tangent};
 use crate::network::layers::{Built, Plan};
 

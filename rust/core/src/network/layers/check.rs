@@ -4,8 +4,9 @@ mod sketch;
 
 pub(super) use sketch::Sketch;
 
+use crate::isa::Isa;
 use crate::network::Network;
-use crate::network::kernel::{Isa, Real};
+use crate::network::kernel::Real;
 use crate::network::layer::{Moments, Packed, Pass};
 use crate::network::program::{Bench, Program, Unfed};
 use crate::network::tape::{Along, Tape};

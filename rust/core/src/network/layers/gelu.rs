@@ -5,7 +5,8 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::network::kernel::{self, Isa, Real};
+use crate::isa::Isa;
+use crate::network::kernel::{self, Real};
 use crate::network::layers::activation::{CHUNK, Function, built, map, map_with};
 use crate::network::layers::{Built, Plan};
 

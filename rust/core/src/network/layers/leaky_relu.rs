@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::network::kernel::{Isa, Real};
+use crate::isa::Isa;
+use crate::network::kernel::Real;
 use crate::network::layers::activation::{Function, built, map};
 use crate::network::layers::{Built, Plan};
 

@@ -6,7 +6,8 @@
 
 #![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
 
-use crate::network::kernel::{Isa, Real};
+use crate::isa::Isa;
+use crate::network::kernel::Real;
 use crate::network::layer::{Primal, Tangent};
 
 /// Where a channel's numbers lie in (panels, channels, positions, lanes).

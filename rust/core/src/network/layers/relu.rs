@@ -90,7 +90,7 @@ mod tests {
     use serde_json::json;
 
     use super::Relu;
-    use crate::network::kernel::Isa;
+    use crate::isa::Isa;
     use crate::network::layer::{Layer, Moments, Packed, Pass, Primal};
     use crate::network::layers::check::{Sketch, check};
 

@@ -1,7 +1,8 @@
 //! y = x σ(x).
 
 use crate::error::Error;
-use crate::network::kernel::{self, Isa, Real};
+use crate::isa::Isa;
+use crate::network::kernel::{self, Real};
 use crate::network::layers::activation::{Function, built, map_with};
 use crate::network::layers::{Built, Plan};
 

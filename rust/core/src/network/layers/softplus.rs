@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use crate::error::{Error, require};
-use crate::network::kernel::{self, Isa, Real};
+use crate::isa::Isa;
+use crate::network::kernel::{self, Real};
 use crate::network::layers::activation::{Function, built, map, map_with};
 use crate::network::layers::{Built, Plan};
 

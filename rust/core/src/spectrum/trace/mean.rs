@@ -79,9 +79,11 @@ impl Mean {
 pub fn student_quantile(level: f64, freedom: f64) -> f64 {
     let share = f64::midpoint(1.0, level);
     if freedom > NEARLY_NORMAL {
-        // Cornish and Fisher: the next term is of order 1/freedom².
+        // The expansion of Cornish and Fisher; its next term is of order 1/freedom³.
         let z = Normal::standard().inverse_cdf(share);
-        return z + (z.powi(3) + z) / (4.0 * freedom);
+        let first = z.powi(3) + z;
+        let second = 5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z;
+        return z + first / (4.0 * freedom) + second / (96.0 * freedom * freedom);
     }
     let student = StudentsT::new(0.0, 1.0, freedom).expect("positive degrees of freedom");
     student.inverse_cdf(share)

@@ -12,9 +12,9 @@ mod tanh;
 #[cfg(test)]
 mod tests;
 
-use super::isa::Isa;
 use super::real::Real;
 use super::vector::{Kernel, Simd, Vector};
+use crate::isa::Isa;
 pub use tables::{Rational, Tables};
 
 /// A function of a register's numbers.

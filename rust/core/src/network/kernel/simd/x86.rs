@@ -6,18 +6,6 @@ use std::arch::x86_64::*;
 
 use super::{Add, Div, Mul, Simd, Sub, Vector};
 
-/// Runs work that was compiled for AVX-512.
-#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-pub fn avx512<R>(work: impl FnOnce() -> R) -> R {
-    work()
-}
-
-/// Runs work that was compiled for AVX2.
-#[target_feature(enable = "avx2,fma")]
-pub fn avx2<R>(work: impl FnOnce() -> R) -> R {
-    work()
-}
-
 vector! { F32x8(__m256), f32, 8;
     splat(x) = _mm256_set1_ps(x);
     load(from) = _mm256_loadu_ps(from);

@@ -1,15 +1,15 @@
 //! The instruction set, found at run time.
 
-use std::sync::LazyLock;
+mod compiled;
 
-use super::simd;
+use std::sync::LazyLock;
 
 /// An instruction set that this machine has: whoever holds one may use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -54,10 +54,16 @@ impl Isa {
     /// A `mul_add` in it would be a call to a function on machines that have no such instruction.
     #[inline]
     pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
-        simd::run(self, work)
+        compiled::run(self.0, work)
     }
 
-    pub(super) fn kind(self) -> Kind {
+    /// Whether a `mul_add` in such a loop is one instruction.
+    #[must_use]
+    pub fn fuses(self) -> bool {
+        self.0 != Kind::Plain
+    }
+
+    pub(crate) fn kind(self) -> Kind {
         self.0
     }
 }

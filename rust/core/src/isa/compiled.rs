@@ -1,0 +1,30 @@
+//! Functions compiled for an instruction set, which only a holder of its [`Isa`](super::Isa) calls.
+#![allow(unsafe_code, reason = "vector instructions have no other door")]
+
+use super::Kind;
+
+/// Runs work that was compiled for the instruction set.
+#[inline]
+pub(super) fn run<R>(kind: Kind, work: impl FnOnce() -> R) -> R {
+    match kind {
+        // SAFETY: an `Isa` of this kind is given out where the machine has these instructions.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512(work) },
+        // SAFETY: an `Isa` of this kind is given out where the machine has these instructions.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2(work) },
+        _ => work(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+fn avx512<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
