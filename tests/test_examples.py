@@ -92,9 +92,9 @@ def readme_programs() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def test_the_readme_shows_four_short_examples() -> None:
+def test_the_readme_shows_five_short_examples() -> None:
     programs = readme_programs()
-    assert len(programs) == 4
+    assert len(programs) == 5
     assert all(len(program.splitlines()) <= 10 for program in programs)
 
 
