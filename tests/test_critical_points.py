@@ -218,6 +218,28 @@ def test_ends_are_told_apart() -> None:
     assert here.steps == 0
 
 
+def test_a_saddle_in_a_narrow_bulk_is_none_the_less_left() -> None:
+    random = np.random.default_rng(0)
+    values = np.concatenate([[1.0], random.uniform(0, 0.01, 298), [-0.008]])
+    found = landscape.saddle_free_newton(
+        Form(np.diag(values), np.zeros(300)), DATA, itself, max_steps=3
+    )
+    assert found.losses[-1] < 0
+
+
+def test_a_krylov_space_that_is_full_proves_nothing() -> None:
+    model = Form([[1, 0], [0, -1]], [1e-3, -1e-3])
+    found = landscape.find_critical_point(model, DATA, itself, krylov=1)
+    assert found.ending == "stalled"
+    assert "raise krylov" in found.status
+
+
+def test_small_curvature_is_no_zero() -> None:
+    for matrix in ([[1e-4]], 1e-4 * np.eye(20)):
+        for method in ("dense", "density"):
+            assert classify(matrix, method=method).nature == "minimum"
+
+
 def test_bad_input_is_refused() -> None:
     model, data = seeded(mlp, 1), classes(40)
     with pytest.raises(ValueError, match=r"start has shape \(3,\), expected \(75,\)"):

@@ -54,10 +54,35 @@ def test_neighbours_save_products() -> None:
         nn.Linear(200, 3).double(),
         (torch.randn(300, 200).double(), torch.arange(300) % 3),
     )
-    found = landscape.curvature_map(model, data, points=5, span=0.2, tolerance=1e-2)
+    found = landscape.curvature_map(model, data, points=5, span=0.2, tolerance=1e-5)
     products = found.metrics["products"]
     assert products[0, 0] == products.max()
     assert np.median(products) < 0.8 * products[0, 0]
+
+
+def test_a_narrow_bulk_does_not_hide_negative_curvature() -> None:
+    random = np.random.default_rng(0)
+    values = np.concatenate([[1.0], random.uniform(0.006, 0.016, 1998), [-0.01]])
+
+    class Bowl(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.x = nn.Parameter(torch.zeros(2000, dtype=torch.float64))
+            self.values = torch.from_numpy(values)
+
+        def forward(self, inputs: Any) -> Any:
+            return (self.values * self.x**2 / 2).sum().expand(len(inputs), 1)
+
+    data = torch.zeros(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    axes = np.eye(2000)[:2]
+    found = landscape.curvature_map(
+        Bowl(), data, lambda out, _: out.mean(), directions=tuple(axes), points=2
+    )
+    off = np.abs(found.metrics["lambda_min"] + 0.01)
+    assert (off <= found.metrics["lambda_min bound"] + 1e-12).all()
+    assert (found.metrics["lambda_min"] < 0).all()
+    few = landscape.curvature_map(*case(), points=2, max_products=3, tolerance=1e-6)
+    assert few.run.status.endswith("; 4 of 4 points stopped at max_products=3")
 
 
 def test_a_map_goes_on_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

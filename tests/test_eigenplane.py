@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from models import classes, mlp, seeded
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
@@ -83,6 +84,17 @@ def test_a_spectrum_that_is_known_is_used() -> None:
     largest = hessian.eigenvalues(2, vectors=True)
     with pytest.raises(ValueError, match=r"does not hold eigenvector -1"):
         landscape.surface(model, data, directions=landscape.eigenplane(1, -1, spectrum=largest))
+
+
+def test_ends_of_a_small_matrix_meet() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(2, 1).double()
+    data = torch.randn(20, 2).double(), torch.randn(20, 1).double()
+    with pytest.raises(ValueError, match="eigenvectors 2 and -2 are one of the 3 that there are"):
+        landscape.surface(model, data, directions=landscape.eigenplane(2, -2), points=2)
+    assert landscape.surface(
+        model, data, directions=landscape.eigenplane(1, -2), points=2
+    ).losses.shape == (2, 2)
 
 
 def test_what_is_no_plane_is_refused() -> None:

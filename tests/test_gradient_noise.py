@@ -74,6 +74,15 @@ def test_the_variance_is_that_of_drawn_batches() -> None:
     assert whole.signal_to_noise[0] == np.inf
 
 
+def test_samples_that_agree_make_no_noise() -> None:
+    model = seeded(mlp, 1)
+    inputs, targets = classes(1)
+    for count in (1, 8):
+        data = inputs.expand(count, -1).clone(), targets.expand(count).clone()
+        found = landscape.gradient_noise(model, data)
+        assert abs(found.variance[0]) < 1e-6 * found.gradient_norm**2
+
+
 def test_it_is_saved_printed_and_checked(tmp_path: Path) -> None:
     model, data = case()
     found = landscape.gradient_noise(model, data, relative_error=0.2)

@@ -272,6 +272,27 @@ def test_sampling_errors_are_the_spread_over_draws(kind: CurvatureKind) -> None:
     assert ratio.max() < 1.4
 
 
+@pytest.mark.parametrize("kind", ["gauss_newton", "gradient_covariance", "gradient_noise"])
+def test_sampling_errors_know_of_weights(kind: CurvatureKind) -> None:
+    x, y = classes(400)
+    y = torch.where(torch.rand(400, generator=random(0)) < 0.4, -100, y)
+    model, loss = (
+        seeded(mlp, 1).double(),
+        nn.CrossEntropyLoss(torch.tensor([1.0, 1.0, 6.0]).double()),
+    )
+    vectors = np.random.default_rng(0).normal(size=(2, 75))
+    forms, errors = [], []
+    for seed in range(60):
+        found = landscape.hessian(
+            model, (x.double(), y), loss, curvature=kind, samples=60, seed=seed, engine="torch"
+        )
+        forms.append(np.einsum("ki,ki->k", vectors, found.matmat(vectors.T).T))
+        errors.append(np.asarray(found.sampling_errors(vectors)))
+    ratio = np.std(forms, axis=0, ddof=1) / np.mean(errors, axis=0)
+    assert ratio.min() > 0.7
+    assert ratio.max() < 1.4
+
+
 def test_what_a_curvature_needs_is_said() -> None:
     model, data = nn.Linear(3, 2), (torch.randn(5, 3), torch.randn(5, 2))
     for engine in ("torch", "native"):

@@ -61,6 +61,12 @@ def test_a_gradient_of_zero_is_refused() -> None:
         landscape.hessian(model, data, nn.MSELoss()).gradient_energy(1)
 
 
+def test_too_few_products_are_said_so() -> None:
+    hessian = landscape.hessian(seeded(mlp, 1), classes(40))
+    with pytest.raises(ValueError, match=r"of the 6 pairs that 5 shares need.*raise max_products"):
+        hessian.gradient_energy(5, max_products=3)
+
+
 def test_it_is_saved_and_printed(tmp_path: Path) -> None:
     inputs, targets = classes(40)
     found = landscape.hessian(seeded(mlp, 1), (inputs, targets)).gradient_energy(3)

@@ -80,6 +80,16 @@ def test_diagonals_lie_within_their_errors(case: Case, method: Any) -> None:
     assert list(named) == list(hessian.names)
 
 
+def test_one_sample_has_no_spread() -> None:
+    inputs, targets = classes(20)
+    found = landscape.hessian(seeded(mlp, 1), (inputs, targets), samples=1).trace()
+    assert found.sampling_error is None
+    fisher = landscape.hessian(
+        seeded(mlp, 1), (inputs, targets), samples=3, curvature="empirical_fisher"
+    )
+    assert fisher.trace().interval[0] >= 0
+
+
 def test_a_sketch_saves_products_where_a_few_eigenvalues_are_large() -> None:
     """Targets of one scale, inputs of one large component: one curvature a output."""
     torch.manual_seed(0)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["curvature_map"]
 
 _BASIS = 60
+_LEAST = 10  # products at a point: the first Ritz values may all come from the bulk
 _NOISE = 0.1  # of a warm start, so that no eigenvector is orthogonal to it
 _COLUMNS = ("loss", "lambda_max", "lambda_min", "lambda_max bound", "lambda_min bound", "products")
 _UNDRAWN = "what another draw of samples would change is not in the bounds"
@@ -82,7 +83,8 @@ def curvature_map(
 
     Returns:
         A surface whose metrics are ``"lambda_max"``, ``"lambda_min"``, their bounds
-        (``"lambda_max bound"``, ``"lambda_min bound"``), ``"ratio"`` (lambda_min over the larger
+        (``"lambda_max bound"``, ``"lambda_min bound"``: an eigenvalue lies within each; that none
+        lies further out is likely, not proven), ``"ratio"`` (lambda_min over the larger
         of their absolute values) and the ``"products"`` of each point. Points where the loss or
         a product is not finite hold NaN. :func:`landscape.plot.curvature` draws it.
 
@@ -126,6 +128,11 @@ def curvature_map(
     flat = np.zeros_like(scale)
     columns["ratio"] = np.divide(columns["lambda_min"], scale, out=flat, where=scale != 0)
     products = int(np.nansum(columns["products"]))
+    worst = np.maximum(columns["lambda_max bound"], columns["lambda_min bound"])
+    open_ends = int((worst > tolerance * scale).sum())
+    status = f"complete: {products} products"
+    if open_ends:
+        status += f"; {open_ends} of {size} points stopped at max_products={max_products}"
     if objective.drawn:
         iteration.notes += (_UNDRAWN,)
     return Surface(
@@ -134,7 +141,7 @@ def curvature_map(
         losses=columns.pop("loss"),
         metrics=columns,
         recipe=axes.recipe,
-        run=iteration.run(products, f"complete: {products} products", seed),
+        run=iteration.run(products, status, seed),
     )
 
 
@@ -182,16 +189,21 @@ class _Ends:
             "float64" if theta.dtype == np.float64 else "float32",
             count=1,
             which="both",
-            tolerance=self.tolerance,
+            tolerance=0.0,
             basis=min(dim, _BASIS),
             max_products=self.max_products,
             seed=self.seed,
             start=None if self.guess is None else self._start(),
         )
-        solver.run(products, lambda *_: True)
-        values, bounds = solver.values(), solver.bounds()
+
+        def more(done: int, _: int, values: Any, residuals: Any) -> bool:
+            """Whether products are too few to have seen both ends, or residuals too large."""
+            return done < _LEAST or not _settled(values, residuals, self.tolerance)
+
+        solver.run(products, more)
+        values, residuals = solver.values(), solver.residuals()
         self.guess = solver.vectors()[[0, -1]].sum(axis=0)
-        ends = [values[0], values[-1], bounds[0], bounds[-1], solver.products]
+        ends = [values[0], values[-1], residuals[0], residuals[-1], solver.products]
         return [float(number) for number in ends]
 
     def _start(self) -> NDArray[Any]:
@@ -219,6 +231,10 @@ class _Ends:
         """Take that up."""
         self.rows = arrays["rows"].tolist()
         self.guess = arrays["guess"] if arrays["guess"].size else None
+
+
+def _settled(values: NDArray[np.float64], residuals: NDArray[np.float64], tolerance: float) -> bool:
+    return bool((residuals <= tolerance * np.abs(values).max()).all())
 
 
 def _shown(loss: float, high: float, low: float) -> Mapping[str, float]:

@@ -36,8 +36,8 @@ def eigenplane(
         first: Which eigenvector: 1 is that of the largest eigenvalue, 2 of the next, -1 of the
             smallest, -2 of the next from below.
         second: Which one spans the other axis.
-        spectrum: Eigenvalues of the same model with their vectors, found before; computed when
-            None.
+        spectrum: Eigenvalues with their vectors, found before at the same point; computed when
+            None. That the point is the same is not checked.
         tolerance: Of the residuals of those that are computed, relative to the largest
             \|eigenvalue\|.
 
@@ -103,6 +103,11 @@ class EigenDirections:
                 "compute it with vectors=True, for the same parameters"
             )
         rows = [_row(spectrum, rank) for rank in self.ranks]
+        if len(set(rows)) < len(rows):
+            raise ValueError(
+                f"eigenvectors {' and '.join(map(str, self.ranks))} are one of the "
+                f"{objective.dim} that there are, expected two"
+            )
         return EigenAxes(
             tuple(_signed(spectrum.vectors[row]) for row in rows),
             tuple(float(spectrum.values[row]) for row in rows),
@@ -134,7 +139,9 @@ def _row(spectrum: Spectrum, rank: int) -> int:
     order = np.argsort(-spectrum.values, kind="stable")
     ends = {"largest": (True, False), "smallest": (False, True), "both": (True, True)}
     above, below = ends.get(spectrum.which, (False, False))
-    known = len(order) // 2 if above and below else len(order)
+    every = spectrum.vectors is not None and len(order) == spectrum.vectors.shape[1]
+    above, below = above or every, below or every
+    known = len(order) // 2 if above and below and not every else len(order)
     if not (above if rank > 0 else below) or abs(rank) > known:
         raise ValueError(
             f"the spectrum of {len(order)} eigenvalues, {spectrum.which!r}, does not hold "

@@ -113,7 +113,7 @@ def gradient_noise(
             variance=traces[0],
             noise_scale=traces[0] / np.float64(square),
             curvature_noise_scale=_ascending(traces[1] / np.float64(along)),
-            noise_curvature=traces[1] / variance.value,
+            noise_curvature=_quotient(traces[1], traces[0]),
             batch=batch,
             samples=objective.samples,
             gradient_norm=square**0.5,
@@ -124,6 +124,16 @@ def gradient_noise(
             status=status,
             run=iteration.run(products, status, seed),
         )
+
+
+def _quotient(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A quotient of two estimates; the halves of their intervals add in quadrature."""
+    value = above[0] / below[0]
+    sides = []
+    for one, other in ((1, 2), (2, 1)):
+        half = (above[one] - above[0]) / below[0], value * (below[other] - below[0]) / below[0]
+        sides.append(np.hypot(*half))
+    return np.array([value, value - sides[0], value + sides[1]])
 
 
 def _ascending(found: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -142,6 +152,11 @@ class Weighted(Traced):
         """Products of rows, four of the two matrices for each."""
         hessian, noise = (matrix.operator(strategy) for matrix in self._pair)
         return _Symmetrised(hessian, noise)
+
+    def check_symmetric(self, seed: int) -> None:
+        """Refuse matrices that are not symmetric."""
+        for matrix in self._pair:
+            matrix.check_symmetric(seed)
 
     def sampling_errors(
         self,

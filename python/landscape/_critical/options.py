@@ -80,6 +80,8 @@ class SearchOptions:
             )
         if ending == "stalled":
             what = "the loss" if self.method == "saddle_free" else "the gradient's norm"
-            advice = "" if dtype == "float64" else "; rounding ends here, pass dtype='float64'"
-            return f"stalled: {found}, and no step lowers {what}{advice}"
+            advice = (
+                "raise krylov" if dtype == "float64" else "raise krylov, or pass dtype='float64'"
+            )
+            return f"stalled: {found}, and no step that was found lowers {what}; {advice}"
         return f"stopped at max_steps={self.max_steps}: {found}; raise max_steps or the tolerance"

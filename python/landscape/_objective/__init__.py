@@ -3,6 +3,7 @@
 Depends on PyTorch, NumPy and the parameter layout; nothing here draws, saves or drives.
 """
 
+from landscape._objective.centred import Centred
 from landscape._objective.criterion import BatchLoss, batch_loss
 from landscape._objective.engines import Engine
 from landscape._objective.identity import identity
@@ -14,6 +15,7 @@ from landscape._objective.subspace import Subspace
 
 __all__ = [
     "BatchLoss",
+    "Centred",
     "Curvature",
     "CurvatureKind",
     "Engine",

@@ -29,6 +29,11 @@ class Centred:
         self._mean = mean.astype(np.float64)
 
     @property
+    def uncentred(self) -> Products:
+        """C, which rounding leaves symmetric where little is left of C - g g'."""
+        return self._products
+
+    @property
     def layout(self) -> ParameterLayout:
         """The parameters of the rows and columns."""
         return self._products.layout

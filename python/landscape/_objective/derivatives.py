@@ -151,7 +151,9 @@ class Differentiable(Function):
             shares = torch.from_numpy(coefficients)[None] @ shares
         totals = torch.stack([shares.square().sum(1), shares @ weights], dim=1)
         means, weight = shares.sum(1) / self._facts.weight, self._facts.weight
-        return self._facts.spread.standard_errors(means.numpy(), totals.numpy(), weight)
+        return self._facts.spread.standard_errors(
+            means.numpy(), totals.numpy(), weight, curvature.power
+        )
 
     def _shares(
         self, point: Rows, directions: Rows, curvature: Curvature

@@ -66,17 +66,26 @@ class Curvature:
         return self.kind in ("hessian", "gauss_newton")
 
     @property
+    def semidefinite(self) -> bool:
+        """Whether no eigenvalue is negative, whatever the loss."""
+        return self.kind not in ("hessian", "gauss_newton")
+
+    @property
     def centred(self) -> bool:
         """Whether the outer product of the mean gradient is subtracted."""
         return self.kind == "gradient_noise"
+
+    @property
+    def power(self) -> int:
+        """That of the loss's denominator W in this matrix's own."""
+        return 2 if self.kind in ("gradient_covariance", "gradient_noise") else 1
 
     def denominator(self, weight: float, samples: int) -> float:
         """What sums over samples are divided by, W being the denominator of L.
 
         A sample's share of the gradient is (n / W) s, so that the mean of shares is the gradient.
         """
-        covariance = self.kind in ("gradient_covariance", "gradient_noise")
-        return weight**2 / samples if covariance else weight
+        return weight if self.power == 1 else weight**2 / samples
 
 
 class Products(Protocol):

@@ -31,7 +31,11 @@ class Spread:
     """sum w_i^2."""
 
     def standard_errors(
-        self, losses: NDArray[np.float64], sums: NDArray[np.float64], weight: float
+        self,
+        losses: NDArray[np.float64],
+        sums: NDArray[np.float64],
+        weight: float,
+        power: int = 1,
     ) -> NDArray[np.float64]:
         """Standard errors of losses, shape (k,).
 
@@ -39,6 +43,8 @@ class Spread:
             losses: L at each point, shape (k,).
             sums: sum t_i^2 and sum t_i w_i at each point, shape (k, 2).
             weight: sum w_i.
+            power: That of sum w_i in the denominator: 2 for n sum t_i / (sum w_i)^2, whose
+                numerators are then n t_i / sum w_i here.
 
         Returns:
             One standard error per point; NaN for a single sample, whose spread is unknown.
@@ -47,7 +53,9 @@ class Spread:
         if n < 2:
             return np.full(len(losses), np.nan)
         with np.errstate(invalid="ignore", over="ignore"):  # non-finite losses are data
-            squares = sums[:, 0] - 2 * losses * sums[:, 1] + losses**2 * self.squared_weights
+            slopes = power * losses
+            squares = sums[:, 0] - 2 * slopes * sums[:, 1] + slopes**2 * self.squared_weights
+            squares -= ((power - 1) * losses * weight) ** 2 / n  # of their mean, 0 for a ratio
             finite_population = 1 - n / self.population
             variance = finite_population * n / (n - 1) * squares / weight**2
             # rounding can take a vanishing sum of squares just below zero

@@ -31,15 +31,29 @@ class Quadratures:
 
     @property
     def resolution(self) -> float:
-        """The distance between neighbouring nodes, by weight: what quadratures can tell apart."""
+        """The distance between neighbouring nodes, by weight: what quadratures can tell apart.
+
+        0 where there is one node alone.
+        """
         low, high = self.ends
         if high <= low:
-            return _FINEST * max(abs(low), 1.0)
+            return 0.0
         spacings = [
             float(weights @ np.gradient(nodes)) if len(nodes) > 1 else 0.0
             for nodes, weights in zip(self.nodes, self.weights, strict=True)
         ]
         return max(float(np.mean(spacings)), _FINEST * (high - low))
+
+    @property
+    def kernel(self) -> float:
+        """A width that shows what they tell apart."""
+        return self.resolution or _FINEST * (abs(self.ends[0]) or 1.0)
+
+    @property
+    def narrowest(self) -> float:
+        """The narrowest kernel that a grid of no more than so many points resolves."""
+        low, high = self.ends
+        return (high - low) / (_POINTS[1] / _PER_WIDTH - 2 * _REACH)
 
     def grid(self, width: float) -> Floats:
         """Points that resolve a kernel of this width, over all nodes."""
@@ -66,12 +80,36 @@ class Quadratures:
             row[:] = sums[np.searchsorted(nodes, points, side="right")]
         return rows
 
-    def within(self, low: float, high: float) -> Floats:
-        """Every probe's weight from low to high, both included, (probes,)."""
-        return np.array(
+    def around(self, points: Floats, exact: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """What lies at or below each point at least and at most, (probes, points) each.
+
+        A node stands for the eigenvalues around it, of which a cut leaves half on either side: by
+        the inequalities of Chebyshev, Markov and Stieltjes the share is wrong by no more than the
+        weights next to the cut, and by half of them where eigenvalues lie evenly. Quadratures that
+        are exact are not widened.
+        """
+        low, high = self.below(points), self.below(points)
+        rows = zip(low, high, self.nodes, self.weights, exact, strict=True)
+        for less, more, nodes, weights, known in rows:
+            if known:
+                continue
+            place = np.searchsorted(nodes, points, side="right")
+            padded = np.concatenate([[0.0], weights, [0.0]])
+            finite = np.isfinite(points)
+            less[finite] -= padded[place][finite] / 2
+            more[finite] += padded[place + 1][finite] / 2
+        return low, high
+
+    def within(self, low: float, high: float, exact: NDArray[np.bool_]) -> Floats:
+        """Every probe's weight from low to high, both included: itself, least and most, (3, m)."""
+        ends = np.array([np.nextafter(low, -np.inf), high])
+        found = self.below(ends)
+        least, most = self.around(ends, exact)
+        return np.stack(
             [
-                weights[(nodes >= low) & (nodes <= high)].sum()
-                for nodes, weights in zip(self.nodes, self.weights, strict=True)
+                found[:, 1] - found[:, 0],
+                np.maximum(least[:, 1] - most[:, 0], 0),
+                np.minimum(most[:, 1] - least[:, 0], 1),
             ]
         )
 

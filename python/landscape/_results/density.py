@@ -88,6 +88,12 @@ class Density(Flat):
         for name in ("nodes", "weights"):
             given = frozen_array(getattr(self, name), name, (int(counts.sum()),))
             object.__setattr__(self, name, given)
+        narrowest = self._quadratures.narrowest
+        if self.width < narrowest:
+            raise ValueError(
+                f"width={self.width:.3g}, expected at least {narrowest:.3g} for nodes over "
+                f"{self._quadratures.ends}: no grid would resolve a narrower kernel"
+            )
 
     @property
     def probes(self) -> int:
@@ -116,9 +122,10 @@ class Density(Flat):
 
     @cached_property
     def cumulative_interval(self) -> NDArray[np.float64]:
-        """(points, 2) where that share lies, point by point."""
-        rows = self._quadratures.below(self.grid)
-        return self._frozen(bootstrap(rows, self.level, self.run.seed))
+        """(points, 2) where that share lies, point by point; see :meth:`share`."""
+        low, high = self._quadratures.around(self.grid, self._exact)
+        ends = [bootstrap(rows, self.level, self.run.seed) for rows in (low, high)]
+        return self._frozen(np.stack([ends[0][:, 0], ends[1][:, 1]], axis=1).clip(0, 1))
 
     @cached_property
     def bulk(self) -> tuple[float, float]:
@@ -144,14 +151,24 @@ class Density(Flat):
     def share(self, low: float, high: float) -> tuple[float, float, float]:
         """The share of eigenvalues from low to high, both included, and the ends of its interval.
 
+        The interval has the spread over probes, and half the weight of the nodes next to each end,
+        which stand for eigenvalues on both sides of it: more steps make that smaller.
+
         Example:
             >>> density = landscape.hessian(model, data).density(probes=4, steps=10)
             >>> density.share(-float("inf"), float("inf"))[0]
             1.0
         """
-        rows = self._quadratures.within(low, high)[:, None]
-        ends = bootstrap(rows, self.level, self.run.seed)[0]
-        return float(rows.mean()), float(ends[0]), float(ends[1])
+        found, least, most = self._quadratures.within(low, high, self._exact)
+        seed = self.run.seed
+        ends = [bootstrap(rows[:, None], self.level, seed)[0] for rows in (least, most)]
+        return float(found.mean()), float(ends[0][0]), float(ends[1][1])
+
+    @property
+    def _exact(self) -> NDArray[np.bool_]:
+        """(m,) whether a vector's quadrature is exact: its Krylov space was spanned."""
+        exact: NDArray[np.bool_] = (self.counts < self.steps) | (self.counts == self.dim)
+        return exact
 
     def broadened(self, width: float) -> Self:
         """The same quadratures under a kernel of another width: nothing is computed anew.
@@ -164,8 +181,13 @@ class Density(Flat):
 
     @property
     def resolution(self) -> float:
-        """The distance between neighbouring nodes, by weight: a kernel for what they tell apart."""
+        """The distance between neighbouring nodes, by weight; 0 where there is one node alone."""
         return self._quadratures.resolution
+
+    @property
+    def kernel(self) -> float:
+        """A width that shows what the nodes tell apart."""
+        return self._quadratures.kernel
 
     @property
     def trusted(self) -> bool:

@@ -73,6 +73,7 @@ def classified(matrix: Solved, question: Question, progress: Choice) -> Critical
     found = (
         _by_all(matrix, question, progress) if dense else _by_density(matrix, question, progress)
     )
+    iteration.notes += found.get("notes", ())
     gradient_norm = float(np.linalg.norm(matrix.gradient().astype(np.float64)))
     counts, low, high = found["counts"], found["lowest"], found["highest"]
     described = _described(gradient_norm, question, found["threshold"])
@@ -130,7 +131,8 @@ def _by_density(matrix: Solved, question: Question, progress: Choice) -> dict[st
         progress=progress,
     )
     high, low = (float(value) for value in ends.values[[0, -1]])
-    zero = question.zero(matrix, max(abs(low), abs(high)), density.resolution)
+    unsure = max(density.resolution, float(ends.residuals.max()))
+    zero = question.zero(matrix, max(abs(low), abs(high)), unsure)
     shares = density.share(-np.inf, float(np.nextafter(-zero, -np.inf))), density.share(-zero, zero)
     return {
         "counts": matrix.dim * np.array(shares),
@@ -138,6 +140,7 @@ def _by_density(matrix: Solved, question: Question, progress: Choice) -> dict[st
         "highest": high,
         "threshold": zero,
         "products": ends.products + density.products,
+        "notes": (f"both ends: {ends.status}", *density.run.notes[len(matrix.objective.notes) :]),
     }
 
 

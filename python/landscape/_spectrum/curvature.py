@@ -131,7 +131,7 @@ class Hessian(Solved):
         Args:
             threshold: Of what counts as zero, in units of eigenvalues. When None, what rounding
                 makes of a zero: 10 sqrt(d) eps max \|eigenvalue\|; with ``"density"`` at least
-                what quadratures can tell apart.
+                what quadratures can tell apart and both ends' residuals.
             gradient_tolerance: Largest gradient norm of a critical point. Above it the result says
                 that the point is none, and its class is that of the curvature alone.
             method: ``"dense"`` finds all eigenvalues; ``"density"`` finds both ends by Lanczos and

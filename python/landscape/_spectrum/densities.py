@@ -117,17 +117,18 @@ class Distributed(Traced):
         if self.objective.drawn:
             iteration.notes += (_UNDRAWN,)
         run = iteration.run(solver.products, status, seed)
+        wide = float(np.ptp(found["nodes"])) or 1.0  # of any positive width, to be replaced
         raw = Density(
             **found,
             dim=self.dim,
-            width=width or 1.0,
+            width=width or wide,
             level=level,
             steps=steps,
             products=solver.products,
             status=run.status,
             run=run,
         )
-        return raw if width else raw.broadened(raw.resolution)
+        return raw if width else raw.broadened(raw.kernel)
 
     def _check_density(self, probes: int, steps: int, width: float | None, level: float) -> None:
         if probes < _FEWEST:

@@ -37,6 +37,11 @@ def gradient_energy(spectrum: Spectrum, gradient: NDArray[Any], k: int) -> Gradi
             f"the gradient's norm is {norm}, so no share of it lies anywhere; expected a point "
             "that is not exactly critical"
         )
+    if len(spectrum) < min(k + 1, len(slope)):
+        raise ValueError(
+            f"{len(spectrum)} of the {min(k + 1, len(slope))} pairs that {k} shares need were "
+            f"found ({spectrum.status}); raise max_products, or lower k"
+        )
     along = np.asarray(spectrum.vectors, np.float64)[:k] @ (slope / norm)
     run = replace(spectrum.run, evaluations=spectrum.products)
     return GradientEnergy(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from landscape import _core
-from landscape._objective import Curvature
+from landscape._objective import Centred, Curvature
 from landscape._progress import reporter
 
 if TYPE_CHECKING:
@@ -220,7 +220,9 @@ class Matrix:
         """
         if self.layout in self._symmetric:
             return
-        found = _core.asymmetry(self.operator(), self.dim, self.storage, seed)
+        operator = self.operator()
+        whole = operator.uncentred if isinstance(operator, Centred) else operator
+        found = _core.asymmetry(whole, self.dim, self.storage, seed)
         allowed = float(np.sqrt(np.finfo(self.dtype).eps))
         if found > allowed:
             raise ValueError(

@@ -83,6 +83,8 @@ class Traced(Matrix):
             wider = _core.student_quantile(accuracy.level, freedom) * drawn
             low = value - math.hypot(value - low, wider)
             high = value + math.hypot(high - value, wider)
+        if self.kind.semidefinite:
+            low = max(low, 0.0)  # no such matrix has a negative trace
         return found.estimate((value, error, low, high), drawn)
 
     def frobenius(

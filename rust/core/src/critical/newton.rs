@@ -45,7 +45,10 @@ pub(super) fn step<S: Scalar>(
     let made = products.count();
     let square = at.norm * at.norm;
     if residual.within(f64::INFINITY).gain <= FLAT * square {
-        return Ok(Found::ended(Ending::Flat, made, 0));
+        // A space that is full says nothing of what lies outside.
+        let whole = space.invariant() || space.order() < options.krylov;
+        let ending = if whole { Ending::Flat } else { Ending::Stalled };
+        return Ok(Found::ended(ending, made, 0));
     }
     for tried in 1..=TRIED {
         let best = residual.within(*radius);

@@ -9,7 +9,7 @@ use crate::monitor::Cancel;
 use crate::objective::Objective;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
-use crate::spectrum::{Iteration, Lanczos, Options, Products, Which};
+use crate::spectrum::{Iteration, Lanczos, Options, Products, Status, Which};
 use crate::vector::norm;
 
 /// The share of the decrease that the slope promises, and that a step must bring.
@@ -20,8 +20,13 @@ const APART: f64 = 4.0;
 /// How often stronger dampings are tried.
 const ROUNDS: usize = 4;
 const WEAKEST: f64 = 1e-12;
-/// How well the smallest eigenvalue is known, in units of the largest.
-const TOLERANCE: f64 = 1e-2;
+/// How well the Newton equation is solved for a step.
+const ACCURACY: f64 = 1e-2;
+/// The residual of the smallest eigenvalue, in units of what counts as negative, and at least.
+const SHARE: f64 = 0.1;
+const FINEST: f64 = 1e-6;
+/// Products that finding it may take, in units of the Krylov space.
+const PATIENCE: usize = 20;
 /// Lengths of a step off a saddle: this share of the norm of θ, or of 1, times powers of 2.
 const SHORTEST: f64 = 1e-4;
 const DOUBLINGS: i32 = 14;
@@ -45,7 +50,7 @@ pub(super) fn step<S: Scalar>(
         return leave(objective, &*operator, at, options, cancel);
     }
     let mut products = Products::new(&*operator, cancel, 0);
-    let (space, _) = grown(&mut products, &at.gradient, options.krylov, TOLERANCE)?;
+    let (space, _) = grown(&mut products, &at.gradient, options.krylov, ACCURACY)?;
     let made = products.count();
     let mut evaluations = 0;
     for _ in 0..ROUNDS {
@@ -81,9 +86,9 @@ fn leave<S: Scalar>(
         dim,
         count: 1,
         which: Which::Smallest,
-        tolerance: TOLERANCE,
+        tolerance: (SHARE * options.negative).max(FINEST),
         basis: options.krylov.max(3).min(dim),
-        max_products: 10 * options.krylov.max(10),
+        max_products: PATIENCE * options.krylov.max(50),
         seed: options.seed,
     };
     let mut lanczos = Lanczos::new(wanted, None, &[])?;
@@ -91,7 +96,10 @@ fn leave<S: Scalar>(
     let made = lanczos.products();
     let curvature = lanczos.values().first().copied().unwrap_or(0.0);
     if curvature >= -options.negative * lanczos.scale() {
-        return Ok(Found::ended(Ending::Converged, made, 0));
+        // Products that ran out prove nothing.
+        let known = lanczos.status() != Status::MaxProducts;
+        let ending = if known { Ending::Converged } else { Ending::Stalled };
+        return Ok(Found::ended(ending, made, 0));
     }
     let direction = lanczos.vectors();
     let unit = SHORTEST * norm(&at.theta).max(1.0);
