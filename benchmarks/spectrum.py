@@ -33,7 +33,7 @@ COUNT, TOLERANCE = 5, 1e-3
 
 ROWS = {
     False: "  {:34s} {:5d} products  {:9.1f} ms  {:22s}  error {:.1e}",
-    True: "| {} | {} | {:.1f} | {} | {:.1e} |",
+    True: "| {network} | {} | {} | {:.1f} | {} | {:.1e} |",
 }
 
 Found = tuple[np.ndarray, int]
@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--packages", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--case", help="part of the name of the only network")
     parser.add_argument("--markdown", action="store_true", help="print a table")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -64,11 +65,12 @@ def main() -> None:
     if arguments.packages:
         sys.path.append(str(arguments.packages))
     makers = [_cases.digits_mlp, _cases.digits_cnn]
-    cases = [trained(make()) for make in makers]
     if arguments.cifar:
-        cases.append(trained(_cases.cifar_resnet20(arguments.cifar, 256)))
-    for case in cases:
-        report(case, measured(case, arguments.rounds), ROWS[arguments.markdown])
+        makers.append(lambda: _cases.cifar_resnet20(arguments.cifar, 256))
+    for make in makers:
+        case = make()
+        if arguments.case is None or arguments.case in case.name:
+            report(case, measured(trained(case), arguments.rounds), ROWS[arguments.markdown])
 
 
 def measured(case: Case, rounds: int) -> dict[str, Entry]:
@@ -102,7 +104,7 @@ def report(case: Case, entries: dict[str, Entry], row: str) -> None:
         wrong = float(np.abs(np.sort(entry.values)[::-1] - exact).max() / exact[0])
         ratio = f"{np.median(ratios):.2f} ({low:.2f} to {high:.2f})"
         took = 1000 * np.median(entry.wall)
-        print(row.format(name, entry.products, took, ratio, wrong))
+        print(row.format(name, entry.products, took, ratio, wrong, network=case.name), flush=True)
 
 
 def programs(case: Case) -> Iterator[tuple[str, Run]]:
