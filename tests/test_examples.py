@@ -22,6 +22,7 @@ SMALL = {"points": 5, "epochs": 2}
 PICTURES = {
     "demo": "surface.png",
     "between_models": "between_models.png",
+    "curvature": "curvature.png",
     "trajectory": "trajectory.png",
     "train_and_test": "train_and_test.png",
     "skip_connections": "skip_connections.png",
