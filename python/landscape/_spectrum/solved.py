@@ -45,7 +45,9 @@ class Solved(Distributed):
 
         An eigenvalue lies within r of every value. Lanczos keeps an orthonormal basis of the
         Krylov space of a random start, orthogonalises against all of it, and restarts with the
-        best pairs when the basis is full.
+        best pairs when the basis is full. It ends when all wanted pairs have stayed converged for
+        1 + k / 3 products more: a start that has little of an eigenvector shows its pair late,
+        between others whose residuals are small by then.
 
         Args:
             k: How many; from each end when ``which="both"``.

@@ -25,6 +25,10 @@ pub use state::Arrays;
 /// What is left of a vector below so many units of rounding is no direction.
 const NOTHING: f64 = 8.0;
 
+/// A start that has little of an eigenvector shows its pair late, between others whose residuals are
+/// small by then. So all must stay converged for one product more, and one for each so many wanted.
+const HIDDEN: usize = 3;
+
 /// An iteration that owns its state: A V = V T + β v e_mᵀ with V, v orthonormal.
 ///
 /// Ritz pairs of T are those of A to the residual |β s_m|. When the basis is full it is replaced by
@@ -42,6 +46,8 @@ pub struct Lanczos<S> {
     products: usize,
     restarts: usize,
     streams: u64,
+    /// After how many products in a row all wanted pairs had converged.
+    good: usize,
     status: Status,
     ritz: Eigen,
 }
@@ -66,6 +72,7 @@ impl<S: Scalar> Lanczos<S> {
             products: 0,
             restarts: 0,
             streams: 0,
+            good: 0,
             status: Status::Running,
             ritz: Eigen::default(),
         };
@@ -144,11 +151,10 @@ impl<S: Scalar> Lanczos<S> {
     }
 
     fn judge(&self, exhausted: bool) -> Status {
-        let wanted = self.wanted();
         if exhausted {
             return Status::Exhausted;
         }
-        if self.values().len() == wanted && self.converged() == wanted {
+        if self.good > 1 + self.options.count / HIDDEN {
             return Status::Converged;
         }
         if self.products >= self.options.max_products {
@@ -264,6 +270,9 @@ impl<S: Scalar> Iteration<S> for Lanczos<S> {
         } else {
             self.basis.push(w, 1.0 / self.beta)?;
         }
+        let wanted = self.wanted();
+        let all = self.values().len() == wanted && self.converged() == wanted;
+        self.good = if all { self.good + 1 } else { 0 };
         self.status = self.judge(exhausted);
         Ok(())
     }

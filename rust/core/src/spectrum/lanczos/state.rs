@@ -37,6 +37,7 @@ struct Record {
     products: usize,
     restarts: usize,
     streams: u64,
+    good: usize,
     status: Status,
 }
 
@@ -62,6 +63,7 @@ impl<S: Scalar> Lanczos<S> {
             products: self.products,
             restarts: self.restarts,
             streams: self.streams,
+            good: self.good,
             status: self.status,
         };
         let arrays =
@@ -116,6 +118,7 @@ impl<S: Scalar> Lanczos<S> {
             products: read.products,
             restarts: read.restarts,
             streams: read.streams,
+            good: read.good,
             status: read.status,
         })
     }
