@@ -5,7 +5,6 @@ Depends on the plans of directions, on the core's Lanczos and on the iteration.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -225,7 +224,7 @@ class _Ends:
         """What a resume needs."""
         guess = np.zeros(0) if self.guess is None else self.guess
         rows = np.array(self.rows, np.float64).reshape(-1, len(_COLUMNS))
-        return json.dumps(None), {"rows": rows, "guess": guess}
+        return "", {"rows": rows, "guess": guess}
 
     def take(self, _: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take that up."""

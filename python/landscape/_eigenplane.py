@@ -13,7 +13,7 @@ import numpy as np
 
 from landscape._directions import NAMES, Axes, recipe_of
 from landscape._results import Spectrum
-from landscape._spectrum import Hessian
+from landscape._spectrum import Hessian, Which
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,10 +87,10 @@ class EigenDirections:
         if spectrum is None:
             above = max([rank for rank in self.ranks if rank > 0], default=0)
             below = max([-rank for rank in self.ranks if rank < 0], default=0)
-            which = "both" if above and below else "largest" if above else "smallest"
+            which: Which = "both" if above and below else "largest" if above else "smallest"
             spectrum = Hessian(objective).eigenvalues(
                 max(above, below),
-                which,  # type: ignore[arg-type]  # one of the three
+                which,
                 self.tolerance,
                 True,
                 seed=self.seed,

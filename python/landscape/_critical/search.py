@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from landscape._objective import Objective
     from landscape._progress import Choice
 
-__all__ = ["find_critical_point", "saddle_free_newton", "search"]
+__all__ = ["find_critical_point", "saddle_free_newton", "search", "shown"]
 
 
 def find_critical_point(
@@ -82,8 +82,8 @@ def find_critical_point(
     Reference:
         Roosta, Liu, Xu and Mahoney, "Newton-MR: Inexact Newton Method with Minimum Residual
         Sub-problem Solver" (2022); Nocedal and Wright, "Numerical Optimization" (2006), section
-        11.2; Frye et al., "Critical Point-Finding Methods
-        Reveal Gradient-Flat Regions of Deep Network Losses" (2021).
+        11.2; Frye et al., "Critical Point-Finding Methods Reveal Gradient-Flat Regions of Deep
+        Network Losses" (2021).
 
     Example:
         >>> found = landscape.find_critical_point(model, data, dtype="float64", max_steps=5)
@@ -184,7 +184,7 @@ def search(
     def state() -> tuple[str, Mapping[str, NDArray[Any]]]:
         return solver.record(), {"theta": solver.theta(), "gradient": solver.gradient()}
 
-    iteration.execute(solver, _shown, state, len(solver.steps()) - 1)
+    iteration.execute(solver, shown, state, len(solver.steps()) - 1)
     steps = solver.steps()
     status = options.described(solver.ending, solver.gradient_norm, str(objective.dtype))
     if iteration.interrupted:
@@ -215,5 +215,6 @@ def _solver(
     return _core.Search.resumed(record, arrays["theta"], arrays["gradient"])
 
 
-def _shown(loss: float, norm: float) -> Mapping[str, float]:
+def shown(loss: float, norm: float) -> Mapping[str, float]:
+    """What stands beside the bar."""
     return {"loss": loss, "gradient": norm}

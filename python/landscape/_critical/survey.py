@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 
 from landscape._critical.options import SearchOptions
-from landscape._critical.search import search
+from landscape._critical.search import search, shown
 from landscape._critical.subject import Losses, Start
 from landscape._directions import RandomDirections, flat_weights
 from landscape._iteration import Interrupt, Iteration
@@ -117,7 +117,7 @@ def critical_points(
     begun = iteration.begun()
     if begun is not None:
         survey.take(*begun)
-    iteration.execute(survey, _shown, survey.state, len(survey.rows))
+    iteration.execute(survey, shown, survey.state, len(survey.rows))
     if not survey.rows:
         raise KeyboardInterrupt
     good = sum(row["gradient_norm"] <= tolerance for row in survey.rows)
@@ -216,7 +216,3 @@ class _Survey:
     def take(self, text: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take that up."""
         self.rows, self.found = json.loads(text), list(arrays["found"])
-
-
-def _shown(loss: float, norm: float) -> Mapping[str, float]:
-    return {"loss": loss, "gradient": norm}

@@ -18,8 +18,6 @@ from landscape._results.run import Run
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ENOUGH = 100  # probes, from which on bootstrap intervals hold
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Density(Flat):
@@ -60,6 +58,8 @@ class Density(Flat):
 
     kind: ClassVar[str] = "density"
     arrays: ClassVar[tuple[str, ...]] = ("nodes", "weights", "counts")
+    enough: ClassVar[int] = 100
+    """Probes from which on bootstrap intervals hold."""
 
     nodes: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -191,8 +191,8 @@ class Density(Flat):
 
     @property
     def trusted(self) -> bool:
-        """Whether there are probes enough for the intervals to hold: 100."""
-        return self.probes >= _ENOUGH
+        """Whether there are probes enough for the intervals to hold."""
+        return self.probes >= self.enough
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """The density on a logarithmic axis: `landscape.plot.density`.

@@ -4,6 +4,7 @@ Depends on the Objective, the core's iterations and the results.
 """
 
 from landscape._spectrum.curvature import Hessian, hessian
+from landscape._spectrum.eigenvalues import Which
 from landscape._spectrum.traces import Traced
 
-__all__ = ["Hessian", "Traced", "hessian"]
+__all__ = ["Hessian", "Traced", "Which", "hessian"]

@@ -27,10 +27,9 @@ __all__ = ["Distributed"]
 
 _TOGETHER = 8  # probes that share the passes of a product
 _FEWEST = 2
-_TRUSTED = 100
 _FEW = (
-    f"intervals of fewer than {_TRUSTED} probes undercover: they hold the truth less often than "
-    "they say"
+    f"intervals of fewer than {Density.enough} probes undercover: they hold the truth less often "
+    "than they say"
 )
 _UNDRAWN = "what another draw of samples would change is not in the intervals"
 
@@ -112,7 +111,7 @@ class Distributed(Traced):
         status = f"complete: all {probes} probes"
         if iteration.interrupted:
             status = f"interrupted after {done} of {probes} probes"
-        if done < _TRUSTED:
+        if done < Density.enough:
             iteration.notes += (_FEW,)
         if self.objective.drawn:
             iteration.notes += (_UNDRAWN,)

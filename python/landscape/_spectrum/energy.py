@@ -5,7 +5,6 @@ Depends on eigenvalues that were found, and on the results.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,6 @@ def gradient_energy(spectrum: Spectrum, gradient: NDArray[Any], k: int) -> Gradi
             f"found ({spectrum.status}); raise max_products, or lower k"
         )
     along = np.asarray(spectrum.vectors, np.float64)[:k] @ (slope / norm)
-    run = replace(spectrum.run, evaluations=spectrum.products)
     return GradientEnergy(
         np.minimum(np.cumsum(along**2), 1.0),
         _bounds(spectrum, k, len(slope)),
@@ -52,7 +50,7 @@ def gradient_energy(spectrum: Spectrum, gradient: NDArray[Any], k: int) -> Gradi
         dim=len(slope),
         products=spectrum.products,
         status=spectrum.status,
-        run=run,
+        run=spectrum.run,
     )
 
 

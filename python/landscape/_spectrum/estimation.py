@@ -58,13 +58,12 @@ class Found:
     ) -> Estimate:
         """The result of one number: value, standard error, and the ends of the interval."""
         value, error, low, high = numbers
-        known = drawn is not None
         return Estimate(
             value=value,
             standard_error=error,
             interval=(low, high),
             sampling_error=drawn,
-            **self._shared(error, abs(value), known=known),
+            **self._shared(error, abs(value), known=drawn is not None),
         )
 
     def estimates(self, means: NDArray[np.float64]) -> Estimates:

@@ -6,14 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plot._figure import FRAME, INK, LABEL, SMALL, dress, panel, picture
+from landscape.plot._figure import (
+    BLUE,
+    FRAME,
+    INK,
+    LABEL,
+    SMALL,
+    VERMILION,
+    dress,
+    panel,
+    picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from landscape._results import CriticalPoints
 
-COLOURS = {"minimum": "#0072B2", "degenerate": "#56B4E9", "saddle": "#D55E00", "maximum": "#CC79A7"}
+COLOURS = {"minimum": BLUE, "degenerate": "#56B4E9", "saddle": VERMILION, "maximum": "#CC79A7"}
 """Of Okabe and Ito, which colour-blind eyes tell apart."""
 MARKS = {"minimum": "o", "degenerate": "D", "saddle": "s", "maximum": "^"}
 

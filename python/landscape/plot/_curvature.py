@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from landscape.plot import _contours
-from landscape.plot._figure import INK, LABEL, panel, picture
+from landscape.plot._figure import DIVERGING, INK, LABEL, panel, picture
 from landscape.plot._hatch import key
 from landscape.plot._plane import filled_contour, values_of
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from landscape._results import Surface
 
-DIVERGING = "RdBu"
-"""Red where curvature is negative, blue where the loss is convex."""
 _HEIGHT, _APART = 2.4, 1.7  # inches
 _LIMITS = 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0
 

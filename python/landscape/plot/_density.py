@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from landscape.plot._figure import FRAME, INK, LABEL, SMALL, dress, panel, picture
+from landscape.plot._figure import (
+    BLUE,
+    FRAME,
+    INK,
+    LABEL,
+    SMALL,
+    VERMILION,
+    dress,
+    panel,
+    picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,8 +25,6 @@ if TYPE_CHECKING:
 
     from landscape._results import Density
 
-CURVE, OUTLIER = "#0072B2", "#D55E00"
-"""Blue and vermilion of Okabe and Ito, which colour-blind eyes tell apart."""
 _MARGIN = 0.02  # of the range, on both sides
 _DEPTH = 0.1  # of one eigenvalue's peak: nothing below it is a feature
 
@@ -66,7 +74,7 @@ def density(
     low, high = density.bulk
     ax.axvspan(low, high, color=FRAME, alpha=0.08, lw=0, label="bulk")
     inside = (density.grid >= low) & (density.grid <= high)
-    for colour, where in ((CURVE, inside), (OUTLIER, ~_narrowed(inside))):
+    for colour, where in ((BLUE, inside), (VERMILION, ~_narrowed(inside))):
         shown = np.where(where, values, np.nan)
         ax.fill_between(
             density.grid,

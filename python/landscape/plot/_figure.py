@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 DPI = 200
 INK, FRAME = "0.15", "0.3"  # greys
 LABEL, SMALL = 9.0, 8.0  # points
+BLUE, VERMILION = "#0072B2", "#D55E00"
+"""Of Okabe and Ito, which colour-blind eyes tell apart."""
+DIVERGING = "RdBu"
+"""Red where curvature is negative, blue where it is positive."""
 COLOURS = "viridis"
 """Even steps of brightness: the same order for colour-blind eyes and in print without colour."""
 

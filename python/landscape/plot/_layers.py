@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import SymLogNorm
 
-from landscape.plot._figure import INK, LABEL, SMALL, dress, panel, picture
+from landscape.plot._figure import DIVERGING, INK, LABEL, SMALL, dress, panel, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from landscape._results import Spectrum
 
-DIVERGING = "RdBu"
-"""Red where curvature is negative, blue where it is positive."""
 _CELL, _TALL = 0.75, 0.28  # inches
 _DECADES = 3.0  # of the colours on each side of 0
 _DARK = 0.55  # of the colours' range: text on it is white

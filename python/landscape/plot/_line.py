@@ -8,7 +8,18 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from landscape.plot import _scale
-from landscape.plot._figure import FRAME, INK, LABEL, SMALL, axis_label, dress, panel, picture
+from landscape.plot._figure import (
+    BLUE,
+    FRAME,
+    INK,
+    LABEL,
+    SMALL,
+    VERMILION,
+    axis_label,
+    dress,
+    panel,
+    picture,
+)
 from landscape.plot._hatch import STYLE, count
 from landscape.plot._plane import value_name, values_of
 from landscape.plot._room import Room
@@ -22,8 +33,6 @@ if TYPE_CHECKING:
 
     from landscape._results import Line
 
-TRAIN, TEST = "#0072B2", "#D55E00"
-"""Blue and vermilion of Okabe and Ito, which colour-blind eyes tell apart."""
 _CONFIDENCE = 1.96  # standard errors on each side of a 95% interval
 _DASHES = ((0, (4, 1.6)), (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)))
 
@@ -64,9 +73,9 @@ def line(
         metrics = (metrics,)
     for name in metrics:
         values_of(line, name)
-    sides = [("train", TRAIN, line)]
+    sides = [("train", BLUE, line)]
     if line.test is not None:
-        sides.append(("test", TEST, line.test))
+        sides.append(("test", VERMILION, line.test))
     numbers = np.concatenate([side.losses for _, _, side in sides])
     chosen = _scale.choose(numbers, scale)
     if ax is None:

@@ -8,15 +8,22 @@ import numpy as np
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from landscape.plot._figure import FRAME, INK, LABEL, SMALL, dress, panel, picture
+from landscape.plot._figure import (
+    BLUE,
+    FRAME,
+    INK,
+    LABEL,
+    SMALL,
+    VERMILION,
+    dress,
+    panel,
+    picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from landscape._results import Spectrum
-
-POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
-"""Blue and vermilion of Okabe and Ito, which colour-blind eyes tell apart."""
 
 
 def spectrum(spectrum: Spectrum, ax: Axes | None = None, **options: Any) -> Axes:
@@ -41,7 +48,7 @@ def spectrum(spectrum: Spectrum, ax: Axes | None = None, **options: Any) -> Axes
         ax = panel(picture(5.6, 3.4), 0.7, 0.55, 4.6, 2.5)
     dress(ax)
     places = np.arange(1, len(spectrum) + 1)
-    colours = np.where(spectrum.values < 0, NEGATIVE, POSITIVE)
+    colours = np.where(spectrum.values < 0, VERMILION, BLUE)
     bars = ax.bar(
         places,
         spectrum.values,
