@@ -2,7 +2,7 @@
 
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
-use crate::objective::{Objective, Subspace};
+use crate::objective::{BatchedObjective, Objective, Subspace};
 use crate::operator::{Dense, LinearOperator};
 use crate::scalar::Scalar;
 use crate::subspace::HostSubspace;
@@ -69,6 +69,24 @@ impl<S: Scalar, F: ClosedForm> Objective<S> for F {
         basis: &[&[S]],
     ) -> Result<Box<dyn Subspace + 'a>, Error> {
         Ok(Box::new(HostSubspace::new(self, origin, basis)?))
+    }
+}
+
+/// One batch: a closed form has no samples.
+impl<S: Scalar, F: ClosedForm> BatchedObjective<S> for F {
+    fn batches(&self) -> Result<usize, Error> {
+        Ok(1)
+    }
+
+    fn gradients_on(
+        &self,
+        points: &[S],
+        _: &[usize],
+        losses: &mut [f64],
+        gradients: &mut [S],
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        self.gradients(points, losses, gradients, cancel)
     }
 }
 

@@ -18,6 +18,7 @@
 //! | `surface` | directions and grids |
 //! | `spectrum` | eigenvalues of operators that are known by their products |
 //! | `critical` | searches for points without slope |
+//! | `path` | low-loss paths between minima |
 //! | `network` | a supplier of its own: exported networks |
 
 mod error;
@@ -36,13 +37,14 @@ mod subspace;
 pub mod analytic;
 pub mod critical;
 pub mod network;
+pub mod path;
 pub mod spectrum;
 pub mod surface;
 
 pub use error::Error;
 pub use isa::Isa;
 pub use monitor::{Cancel, Monitor, Progress, Unwatched};
-pub use objective::{Objective, Subspace};
+pub use objective::{BatchedObjective, Objective, Subspace};
 pub use operator::{Dense, LinearOperator, Shifted};
 pub use projection::orthogonalise;
 pub use random::Gaussian;

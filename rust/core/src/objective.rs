@@ -48,6 +48,29 @@ pub trait Objective<S: Scalar> {
     ) -> Result<Box<dyn Subspace + 'a>, Error>;
 }
 
+/// A loss whose samples are split into batches once and for all.
+pub trait BatchedObjective<S: Scalar>: Objective<S> {
+    /// The number of batches.
+    ///
+    /// # Errors
+    /// [`Error::Supplier`] when it cannot be told.
+    fn batches(&self) -> Result<usize, Error>;
+
+    /// Means over single batches: point i on batch `batches[i]`, into `losses` of length k and
+    /// `gradients` of shape (k, dim).
+    ///
+    /// # Errors
+    /// As for [`losses`](Objective::losses).
+    fn gradients_on(
+        &self,
+        points: &[S],
+        batches: &[usize],
+        losses: &mut [f64],
+        gradients: &mut [S],
+        cancel: &Cancel,
+    ) -> Result<(), Error>;
+}
+
 /// An affine subspace θ(c) = origin + Σᵢ cᵢ basisᵢ as its supplier sees it. The long vectors stay
 /// where the model lives; only coordinates and values travel.
 pub trait Subspace {

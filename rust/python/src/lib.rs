@@ -10,6 +10,7 @@ mod critical;
 mod gate;
 mod grid;
 mod network;
+mod path;
 mod random;
 mod spectrum;
 mod supplier;
@@ -25,6 +26,8 @@ mod _core {
     use crate::grid::grid;
     #[pymodule_export]
     use crate::network::{Network, NetworkCurvature, NetworkPlane, set_threads, threads};
+    #[pymodule_export]
+    use crate::path::AutoNeb;
     #[pymodule_export]
     use crate::random::gaussian;
     #[pymodule_export]

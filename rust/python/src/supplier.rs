@@ -1,6 +1,8 @@
 //! A Python object as the supplier of a loss and its derivatives.
 
-use landscape_core::{Cancel, Error, LinearOperator, Objective, Scalar, Subspace};
+use landscape_core::{
+    BatchedObjective, Cancel, Error, LinearOperator, Objective, Scalar, Subspace,
+};
 use numpy::Element;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -10,7 +12,8 @@ use crate::gate;
 use crate::spectrum::callback::Callback;
 
 /// An object with the methods `losses(points)`, `gradients(points)` and `curvature_at(theta)`, for
-/// points of shape (k, dim) and of the dtype of `S`.
+/// points of shape (k, dim) and of the dtype of `S`; with `gradients_on(points, batches)` and the
+/// number `batches` where samples are split into batches.
 pub struct Supplier {
     pub object: Py<PyAny>,
     pub dim: usize,
@@ -39,11 +42,7 @@ impl<S: Scalar + Element> Objective<S> for Supplier {
         gate::reenter(|py| {
             let rows = table(py, points.to_vec(), self.dim)?;
             let found = self.object.bind(py).call_method1("gradients", (rows,))?;
-            let (values, slopes): (Doubles, Bound<'_, PyAny>) = found.extract()?;
-            fill(losses, &values.0)?;
-            let slopes = returned::<S>(&slopes, [losses.len(), self.dim])?;
-            gradients.copy_from_slice(slopes.as_slice()?);
-            Ok(())
+            derived(&found, losses, gradients)
         })
     }
 
@@ -58,6 +57,40 @@ impl<S: Scalar + Element> Objective<S> for Supplier {
     fn subspace<'a>(&'a self, _: &[S], _: &[&[S]]) -> Result<Box<dyn Subspace + 'a>, Error> {
         Err(Error::Invalid("losses on planes are asked for by `grid`".into()))
     }
+}
+
+impl<S: Scalar + Element> BatchedObjective<S> for Supplier {
+    fn batches(&self) -> Result<usize, Error> {
+        gate::reenter(|py| self.object.bind(py).getattr("batches")?.extract())
+    }
+
+    fn gradients_on(
+        &self,
+        points: &[S],
+        batches: &[usize],
+        losses: &mut [f64],
+        gradients: &mut [S],
+        _: &Cancel,
+    ) -> Result<(), Error> {
+        gate::reenter(|py| {
+            let rows = table(py, points.to_vec(), self.dim)?;
+            let found = self.object.bind(py).call_method1("gradients_on", (rows, batches))?;
+            derived(&found, losses, gradients)
+        })
+    }
+}
+
+/// Takes in losses and gradients that were returned.
+fn derived<S: Scalar + Element>(
+    found: &Bound<'_, PyAny>,
+    losses: &mut [f64],
+    gradients: &mut [S],
+) -> PyResult<()> {
+    let (values, slopes): (Doubles, Bound<'_, PyAny>) = found.extract()?;
+    fill(losses, &values.0)?;
+    let dim = gradients.len() / losses.len().max(1);
+    gradients.copy_from_slice(returned::<S>(&slopes, [losses.len(), dim])?.as_slice()?);
+    Ok(())
 }
 
 fn fill(out: &mut [f64], found: &[f64]) -> PyResult<()> {

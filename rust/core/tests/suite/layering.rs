@@ -22,6 +22,7 @@ fn tables() -> Vec<Table> {
         folder("network", "crate::network::"),
         folder("spectrum", "crate::spectrum::"),
         folder("critical", "crate::critical::"),
+        folder("path", "crate::path::"),
     ]
 }
 

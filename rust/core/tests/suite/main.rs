@@ -1,6 +1,7 @@
 //! The core, tested through what it exports: one file an idea.
 
 mod analytic;
+mod autoneb;
 mod common;
 mod critical;
 mod gaussian;

@@ -1,0 +1,327 @@
+//! Cycles of a band that grows where it must.
+
+mod state;
+
+use self::state::State;
+pub use self::state::{AutoNebOptions, Look};
+use super::chain::Chain;
+use super::descent::Descent;
+use super::draw::Draw;
+use super::insertion::Profile;
+use super::neb::{Tension, force, tangent};
+use super::outcome::{Cycle, Ending};
+use crate::error::{Error, require};
+use crate::monitor::Cancel;
+use crate::objective::BatchedObjective;
+use crate::scalar::Scalar;
+
+/// What is left of a pivot's old loss beside that on a new batch, in the mean that tangents see.
+const MEMORY: f64 = 0.9;
+
+/// An elastic band between two minima that owns its state and goes on step by step.
+///
+/// A look evaluates the band densely, on all data: it keeps the best band so far, and adds pivots
+/// where the loss between two of them rises above the line. Then the pivots move for a cycle, each
+/// on a batch of its own, across the band alone; looks and cycles take turns, and a look is last.
+///
+/// # Reference
+/// Draxler, Veschgini, Salmhofer, Hamprecht (2018), *Essentially no barriers in neural network
+/// energy landscape*, algorithm 1; Kolsbjerg, Groves, Hammer (2016), *An automated nudged elastic
+/// band method*.
+pub struct AutoNeb<S> {
+    band: Chain<S>,
+    /// The band before the last move, whose losses are known to be finite.
+    good: Chain<S>,
+    best: Chain<S>,
+    descent: Descent<S>,
+    draw: Draw,
+    state: State,
+}
+
+impl<S: Scalar> AutoNeb<S> {
+    /// The straight band from `first` to `last`; nothing is evaluated yet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where an option is out of range, or the ends do not fit.
+    pub fn new(
+        objective: &dyn BatchedObjective<S>,
+        first: &[S],
+        last: &[S],
+        options: AutoNebOptions,
+    ) -> Result<Self, Error> {
+        options.check()?;
+        require!(
+            first.len() == objective.dim() && last.len() == objective.dim() && first != last,
+            "got ends of {} and {} entries for {} parameters; pass two different points",
+            first.len(),
+            last.len(),
+            objective.dim()
+        );
+        let (band, batches) = (Chain::straight(first, last, options.pivots)?, objective.batches()?);
+        Ok(Self {
+            good: band.clone(),
+            best: band.clone(),
+            descent: Descent::new(options.rule, band.interior().len()),
+            draw: Draw::new(options.seed, batches),
+            state: State::new(options, batches),
+            band,
+        })
+    }
+
+    /// Goes on with what [`record`](Self::record), [`band`](Self::band), [`best`](Self::best) and
+    /// [`memory`](Self::memory) gave.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where they do not belong together.
+    pub fn resumed(
+        record: &str,
+        dim: usize,
+        band: Vec<S>,
+        best: Vec<S>,
+        memory: &[S],
+    ) -> Result<Self, Error> {
+        let state = State::read(record)?;
+        let band = Chain::new(band, dim)?;
+        let entries = band.interior().len();
+        Ok(Self {
+            good: band.clone(),
+            best: Chain::new(best, dim)?,
+            descent: Descent::resumed(state.options.rule, entries, memory, state.moves)?,
+            draw: Draw::new(state.options.seed, state.batches),
+            state,
+            band,
+        })
+    }
+
+    /// Where the band is.
+    #[must_use]
+    pub fn band(&self) -> &Chain<S> {
+        &self.band
+    }
+
+    /// The band whose highest loss was the lowest, of all that were looked at.
+    #[must_use]
+    pub fn best(&self) -> &Chain<S> {
+        &self.best
+    }
+
+    /// The optimiser's memory, as one vector.
+    #[must_use]
+    pub fn memory(&self) -> Vec<S> {
+        self.descent.state().0
+    }
+
+    /// Everything else, as text.
+    #[must_use]
+    pub fn record(&self) -> String {
+        self.state.text(self.descent.state().1)
+    }
+
+    /// Whether and how it has ended.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        self.state.ending
+    }
+
+    /// What every look has found.
+    #[must_use]
+    pub fn looks(&self) -> &[Look] {
+        &self.state.looks
+    }
+
+    /// Steps so far, of all cycles.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.state.steps
+    }
+
+    /// The highest loss of the band as it was last seen, less that of the higher end.
+    #[must_use]
+    pub fn barrier(&self) -> f64 {
+        self.state.barrier()
+    }
+
+    /// The largest norm, over the pivots, of the force across the band.
+    #[must_use]
+    pub fn force(&self) -> f64 {
+        self.state.force
+    }
+
+    /// Points at which the loss of all data was evaluated, and gradients of single batches.
+    #[must_use]
+    pub fn evaluations(&self) -> (usize, usize) {
+        (self.state.losses, self.state.gradients)
+    }
+
+    /// One look, or one step of all pivots.
+    ///
+    /// # Errors
+    /// Those of the objective, after which it is as it was before, and [`Error::NonFinite`], after
+    /// which the band is the last one whose losses were finite.
+    pub fn step(
+        &mut self,
+        objective: &dyn BatchedObjective<S>,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        match self.state.cycle() {
+            Some(cycle) if self.state.relaxing => self.relax(objective, cycle, cancel),
+            _ => {
+                let profile = self.look(objective, cancel)?;
+                self.begin(&profile)
+            }
+        }
+    }
+
+    /// Steps until it has ended (true) or `tick`, called after every step, says false.
+    ///
+    /// # Errors
+    /// Those of the objective and of `tick`.
+    pub fn run(
+        &mut self,
+        objective: &dyn BatchedObjective<S>,
+        cancel: &Cancel,
+        mut tick: impl FnMut(&Self) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        while self.ending() == Ending::Running {
+            self.step(objective, cancel)?;
+            if !tick(self)? {
+                return Ok(self.ending() != Ending::Running);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Looks at the band where it is, so that [`best`](Self::best) knows of it.
+    ///
+    /// # Errors
+    /// Those of the objective, and [`Error::NonFinite`].
+    pub fn settle(
+        &mut self,
+        objective: &dyn BatchedObjective<S>,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        self.look(objective, cancel).map(|_| ())
+    }
+
+    /// Evaluates the band densely: losses at the pivots, then those between them.
+    fn look(
+        &mut self,
+        objective: &dyn BatchedObjective<S>,
+        cancel: &Cancel,
+    ) -> Result<Vec<f64>, Error> {
+        cancel.check()?;
+        let count = self.band.count();
+        let mut points = self.band.rows().to_vec();
+        points.extend(self.band.refined(self.state.options.between)?);
+        let mut losses = vec![0.0; points.len() / self.band.dim()];
+        objective.losses(&points, &mut losses, cancel)?;
+        if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
+            let what = if place < count {
+                format!("pivot {place} of {count}")
+            } else {
+                let segment = (place - count) / self.state.options.between.max(1);
+                format!("the segment from pivot {segment} to {} of {count}", segment + 1)
+            };
+            let found = losses[place];
+            self.retreat();
+            return Err(self.state.not_finite(&what, found));
+        }
+        let highest = losses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if self.state.best.is_none_or(|best| highest < best) {
+            self.best = self.band.clone();
+            self.state.best = Some(highest);
+        }
+        self.state.seen(&losses[..count], highest);
+        Ok(losses)
+    }
+
+    /// Adds pivots where the band is too coarse and begins the next cycle, or ends.
+    fn begin(&mut self, losses: &[f64]) -> Result<(), Error> {
+        let options = &self.state.options;
+        let (pivots, between) = losses.split_at(self.band.count());
+        let room = options.max_pivots.saturating_sub(self.band.count() - 2);
+        let places = Profile { pivots, between }.coarse(options.insertion, room);
+        let converged = self.state.converged && places.is_empty();
+        if self.state.finish(converged) {
+            return Ok(());
+        }
+        let energies = energies_with(pivots, between, &places);
+        self.band = self.band.with(&places)?;
+        self.good = self.band.clone();
+        self.descent = Descent::new(self.state.options.rule, self.band.interior().len());
+        self.state.begin(energies);
+        Ok(())
+    }
+
+    /// One step of all pivots.
+    fn relax(
+        &mut self,
+        objective: &dyn BatchedObjective<S>,
+        cycle: Cycle,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        cancel.check()?;
+        let dim = self.band.dim();
+        let movable = self.band.count() - 2;
+        let batches = self.draw.take(self.state.drawn, movable);
+        let mut losses = vec![0.0; movable];
+        let mut gradients = vec![S::default(); movable * dim];
+        objective.gradients_on(
+            self.band.interior(),
+            &batches,
+            &mut losses,
+            &mut gradients,
+            cancel,
+        )?;
+        let energies =
+            self.state.blended(&losses, if self.state.batches > 1 { MEMORY } else { 0.0 });
+        let climber = self.state.climber(&energies);
+        let tension = self.state.options.spring.map_or(Tension::Equal, Tension::Spring);
+        let lengths = self.band.lengths()?;
+        let (mut forces, mut strongest) = (Vec::with_capacity(gradients.len()), 0.0_f64);
+        for (index, gradient) in gradients.chunks(dim).enumerate() {
+            let pivot = index + 1;
+            let along = tangent(&self.band, &energies, pivot)?;
+            let sides = (lengths[index], lengths[pivot]);
+            let (moved, across) = force(&along, gradient, sides, tension, climber == Some(pivot))?;
+            if !(losses[index].is_finite() && across.is_finite()) {
+                let what = format!("pivot {pivot} of {}", self.band.count());
+                self.retreat();
+                return Err(self.state.not_finite(&what, losses[index]));
+            }
+            forces.extend(moved);
+            strongest = strongest.max(across);
+        }
+        self.good = self.band.clone();
+        self.descent.step(self.band.interior_mut(), &forces, cycle.rate);
+        if tension == Tension::Equal {
+            self.band.equalise(climber)?;
+        }
+        self.state.moved(energies, strongest, movable);
+        Ok(())
+    }
+
+    /// Back to the last band whose losses were finite, at rest.
+    fn retreat(&mut self) {
+        self.band = self.good.clone();
+        self.descent = Descent::new(self.state.options.rule, self.band.interior().len());
+    }
+}
+
+/// The losses of the pivots, with those of the new ones among them.
+fn energies_with(pivots: &[f64], between: &[f64], places: &[(usize, f64)]) -> Vec<f64> {
+    let count = between.len() / (pivots.len() - 1);
+    let mut found = Vec::with_capacity(pivots.len() + places.len());
+    for (index, &loss) in pivots.iter().enumerate() {
+        found.push(loss);
+        for &(segment, share) in places.iter().filter(|place| place.0 == index) {
+            let losses = &between[segment * count..][..count];
+            let nearest = (1..=count).min_by(|&a, &b| {
+                let off = |k: usize| (k as f64 / (count + 1) as f64 - share).abs();
+                off(a).total_cmp(&off(b))
+            });
+            found.push(nearest.map_or(loss, |place| losses[place - 1]));
+        }
+    }
+    found
+}

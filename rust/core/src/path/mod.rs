@@ -1,0 +1,26 @@
+//! Low-loss paths between minima.
+//!
+//! A module may use those above it in this table, never those below:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `chain` | points in a row: lengths, places between them, equal distances |
+//! | `draw` | which batch comes next |
+//! | `descent` | momentum and Adam for many points together |
+//! | `outcome` | what a search is asked for, how it ends |
+//! | `neb` | the force on a pivot of an elastic band |
+//! | `insertion` | where a band is too coarse |
+//! | `autoneb` | cycles of a band that grows where it must |
+
+mod autoneb;
+mod chain;
+mod descent;
+mod draw;
+mod insertion;
+mod neb;
+mod outcome;
+
+pub use autoneb::{AutoNeb, AutoNebOptions, Look};
+pub use chain::Chain;
+pub use descent::Rule;
+pub use outcome::{Cycle, Ending};

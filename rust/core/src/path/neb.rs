@@ -1,0 +1,72 @@
+//! The force on a pivot of an elastic band.
+
+use crate::error::Error;
+use crate::path::chain::Chain;
+use crate::scalar::Scalar;
+use crate::vector::{combine, dot, norm};
+
+/// How a band keeps its pivots apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Tension {
+    /// By redistribution after every step; no force.
+    Equal,
+    /// By springs of this stiffness along the band.
+    Spring(f64),
+}
+
+/// The unit tangent at an inner pivot, in the direction of its higher neighbour; weighted by how
+/// much higher, where the pivot is an extremum.
+///
+/// # Reference
+/// Henkelman and Jónsson (2000), *Improved tangent estimate in the nudged elastic band method for
+/// finding minimum energy paths and saddle points*, equations 8 to 11.
+pub(super) fn tangent<S: Scalar>(
+    chain: &Chain<S>,
+    energies: &[f64],
+    pivot: usize,
+) -> Result<Vec<S>, Error> {
+    let (below, here, above) = (energies[pivot - 1], energies[pivot], energies[pivot + 1]);
+    let (rise, fall) = ((above - here).abs(), (here - below).abs());
+    let (most, least) = (rise.max(fall), rise.min(fall));
+    let (forward, backward) = if above > here && here > below {
+        (1.0, 0.0)
+    } else if above < here && here < below {
+        (0.0, 1.0)
+    } else if most == 0.0 {
+        (1.0, 1.0)
+    } else if above > below {
+        (most, least)
+    } else {
+        (least, most)
+    };
+    let neighbours = [chain.row(pivot + 1), chain.row(pivot), chain.row(pivot - 1)];
+    let found = combine(&neighbours, &[forward, backward - forward, -backward])?;
+    let length = norm(&found);
+    if length > 0.0 { combine(&[&found], &[1.0 / length]) } else { Ok(found) }
+}
+
+/// The force on a pivot, and the norm of its part across the band.
+///
+/// F = −g + (g·τ) τ across the band, and k (|R₊ − R| − |R − R₋|) τ along it. A climbing pivot has
+/// −g + 2 (g·τ) τ instead: up along the band, down across it.
+///
+/// # Reference
+/// The same, equations 3 to 5 and 12; Henkelman, Uberuaga, Jónsson (2000), *A climbing image nudged
+/// elastic band method for finding saddle points and minimum energy paths*, equation 5.
+pub(super) fn force<S: Scalar>(
+    tangent: &[S],
+    gradient: &[S],
+    (before, after): (f64, f64),
+    tension: Tension,
+    climbs: bool,
+) -> Result<(Vec<S>, f64), Error> {
+    let slope = dot(gradient, tangent)?;
+    let square = dot(gradient, gradient)? - slope * slope;
+    let across = square.max(0.0).sqrt();
+    let along = match tension {
+        _ if climbs => 2.0 * slope,
+        Tension::Equal => slope,
+        Tension::Spring(stiffness) => slope + stiffness * (after - before),
+    };
+    Ok((combine(&[gradient, tangent], &[-1.0, along])?, across))
+}

@@ -1,0 +1,54 @@
+//! What a search is asked for, how it ends.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, require};
+
+/// Steps at one learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cycle {
+    /// How many.
+    pub steps: usize,
+    /// The learning rate.
+    pub rate: f64,
+}
+
+impl Cycle {
+    /// # Errors
+    /// [`Error::Invalid`] unless there is a cycle, and each has steps and a positive rate.
+    pub(super) fn check(cycles: &[Self]) -> Result<(), Error> {
+        require!(!cycles.is_empty(), "got a schedule without cycles; pass at least one");
+        for cycle in cycles {
+            require!(
+                cycle.steps > 0 && cycle.rate.is_finite() && cycle.rate > 0.0,
+                "got a cycle of {} steps at the rate {}; pass steps from 1 and a rate above 0",
+                cycle.steps,
+                cycle.rate
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether and how a search has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// It has not.
+    Running,
+    /// The force on every pivot is within the tolerance.
+    Converged,
+    /// All cycles have run.
+    Complete,
+}
+
+impl Ending {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Converged => "converged",
+            Self::Complete => "complete",
+        }
+    }
+}
