@@ -26,7 +26,7 @@ ROOMS: tuple[set[str], ...] = (
     {"data", "metrics", "output_curvatures", "weight_decay"},
     {"batch_norm", "measurement", "native_products", "reading", "stage"},
     {"evaluate", "native", "probe"},
-    {"assembly", "facts", "gradients", "tuning"},
+    {"assembly", "facts", "gradients", "modules", "tuning"},
     {"agreement", "at_point"},
     {"native_build", "output_products", "products", "sample_curvatures"},
     {"natives"},

@@ -2,7 +2,7 @@
 
     landscape.plot_surface(model, data)                  # filter-normalised 2-D surface
     landscape.hessian(model, data).eigenvalues(k=5)      # top curvature, with residuals
-    landscape.hessian(model, data).trace()               # the sum of all, with a standard error
+    landscape.connect(model_a, model_b, data).barrier    # AutoNEB path between two minima
 
 This table is the whole public interface. A name is imported where it is first used, so that
 ``import landscape`` itself costs neither PyTorch nor matplotlib.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from landscape._gradient_noise import gradient_noise
     from landscape._objective import Objective, batch_loss
     from landscape._parameters import ParameterLayout
+    from landscape._path import barrier, connect
     from landscape._picture import plot_surface
     from landscape._results import (
         CriticalPoint,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
         GradientEnergy,
         GradientNoise,
         Line,
+        Path,
+        Profile,
         Recipe,
         Run,
         Spectrum,
@@ -58,12 +61,16 @@ __all__ = [
     "Line",
     "Objective",
     "ParameterLayout",
+    "Path",
+    "Profile",
     "Recipe",
     "Run",
     "Spectrum",
     "Surface",
     "__version__",
+    "barrier",
     "batch_loss",
+    "connect",
     "critical_points",
     "curvature_map",
     "eigenplane",
@@ -94,11 +101,15 @@ _HOMES = {
     "Line": "_results",
     "Objective": "_objective",
     "ParameterLayout": "_parameters",
+    "Path": "_results",
+    "Profile": "_results",
     "Recipe": "_results",
     "Run": "_results",
     "Spectrum": "_results",
     "Surface": "_results",
+    "barrier": "_path",
     "batch_loss": "_objective",
+    "connect": "_path",
     "critical_points": "_critical",
     "curvature_map": "_curvature_map",
     "eigenplane": "_eigenplane",

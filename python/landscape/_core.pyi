@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "AutoNeb",
     "Density",
     "Diagonal",
     "Lanczos",
@@ -935,3 +936,112 @@ def set_threads(count: int) -> None:
 
 def threads() -> int:
     """How many threads networks are evaluated on."""
+
+class _Batched(Protocol):
+    """A function L whose samples are split into batches, at points of shape (k, d)."""
+
+    @property
+    def batches(self) -> int:
+        """How many there are."""
+
+    def losses(self, points: NDArray[Any], /) -> _Double:
+        """L at each point: shape (k,)."""
+
+    def gradients_on(
+        self, points: NDArray[Any], batches: Sequence[int], /
+    ) -> tuple[_Double, NDArray[Any]]:
+        """Means over one batch for each point, and their gradients: shapes (k,) and (k, d)."""
+
+@final
+class AutoNeb:
+    """A band of pivots between two minima, moved across itself in cycles.
+
+    Args:
+        objective: The function; only its number of batches is asked for here.
+        first: The one end: shape (d,). Its dtype is that of all vectors.
+        last: The other end.
+        cycles: Pairs (steps, learning rate).
+        rule: "adam", or the momentum of gradient descent.
+        spring: The stiffness of springs; None spreads the pivots evenly after every step.
+        climb: The last so many cycles, in which the highest pivot climbs.
+        tolerance: The force that counts as zero, where one batch holds all data; 0 runs all cycles.
+        pivots: Inner points at the beginning.
+        max_pivots: The most of them.
+        insertion: The rise above the line between two pivots that asks for another one, as a share
+            of the range of losses on the band.
+        between: Points that a look evaluates between two pivots.
+        seed: Of the order of batches.
+
+    Raises:
+        ValueError: An option is out of range, or the ends do not fit.
+    """
+
+    def __new__(
+        cls,
+        objective: _Batched,
+        first: NDArray[Any],
+        last: NDArray[Any],
+        *,
+        cycles: Sequence[tuple[int, float]],
+        rule: Literal["adam"] | float,
+        spring: float | None,
+        climb: int,
+        tolerance: float,
+        pivots: int,
+        max_pivots: int,
+        insertion: float,
+        between: int,
+        seed: int,
+    ) -> AutoNeb: ...
+    @staticmethod
+    def resumed(
+        record: str, band: NDArray[Any], best: NDArray[Any], memory: NDArray[Any]
+    ) -> AutoNeb:
+        """A band that goes on with the same bits, from what its methods of these names gave."""
+
+    def run(self, objective: _Batched, tick: Callable[[int, float, float], bool]) -> bool:
+        """Goes on until the band has ended (True) or `tick` pauses it (False).
+
+        Args:
+            objective: The function.
+            tick: Called after every step and look with the number of steps, the barrier of the
+                pivots, and the largest force across the band.
+
+        Raises:
+            FloatingPointError: A loss or a gradient is not finite; the band is then the last one
+                whose losses were.
+        """
+
+    def settle(self, objective: _Batched) -> None:
+        """Looks at the band where it is, so that `best` knows of it."""
+
+    @property
+    def ending(self) -> str:
+        """How it ended: running, converged or complete."""
+
+    @property
+    def force(self) -> float:
+        """The largest norm, over the pivots, of the force across the band."""
+
+    @property
+    def done(self) -> int:
+        """Steps so far."""
+
+    @property
+    def evaluations(self) -> tuple[int, int]:
+        """Losses of all data, and gradients of single batches."""
+
+    def looks(self) -> _Double:
+        """Steps before it, inner pivots and highest loss of every look: shape (looks, 3)."""
+
+    def band(self) -> NDArray[Any]:
+        """The pivots, ends included: shape (pivots, d)."""
+
+    def best(self) -> NDArray[Any]:
+        """Those of the band whose highest loss was the lowest, of all that were looked at."""
+
+    def memory(self) -> NDArray[Any]:
+        """The optimiser's memory, as one vector."""
+
+    def record(self) -> str:
+        """All that the band is besides its vectors."""

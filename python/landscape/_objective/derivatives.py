@@ -73,13 +73,14 @@ class Differentiable(Function):
         return self._regularised(rows, self._supply.gradients(rows, chosen, self._facts.weight))
 
     def gradients_on(
-        self, points: ArrayLike, batches: Sequence[int]
+        self, points: ArrayLike, batches: Sequence[int], *, strategy: Strategy | None = None
     ) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """Losses and gradients of mini-batch means: point i on batch ``batches[i]`` of the split.
 
         Args:
             points: Parameter vectors, shape (k, d).
             batches: One index below :attr:`batches` for each point.
+            strategy: How they are evaluated; chosen when None.
 
         Returns:
             Losses, shape (k,), and gradients, shape (k, d).
@@ -93,8 +94,8 @@ class Differentiable(Function):
                 f"got batches={list(batches)} for {len(rows)} points, expected one index from 0 "
                 f"to {self.batches - 1} for each point"
             )
-        strategy = self.derivatives.strategy
-        return self._regularised(rows, self._supply.gradients_on(rows, batches, strategy))
+        chosen = self._checked(strategy) or self.derivatives.strategy
+        return self._regularised(rows, self._supply.gradients_on(rows, batches, chosen))
 
     def hessian_product(self, vector: ArrayLike, theta: ArrayLike | None = None) -> NDArray[Any]:
         """H v at one point, shape (d,) or (k, d); :meth:`hessian_at` is for many products."""

@@ -17,12 +17,15 @@ from torch import nn
 
 from landscape._objective.admission import admitted
 from landscape._objective.assembly import assembled, on_other_data, read_other_data
-from landscape._objective.batch_norm import POLICIES, BatchNormPolicy
+from landscape._objective.batch_norm import POLICIES, BatchNormPolicy, BatchNorms
+from landscape._objective.data import Resident
 from landscape._objective.engines import ENGINES, Engine, check_recorded
 from landscape._objective.facts import policy_record, sample_facts
 from landscape._objective.natives import Natives
 from landscape._objective.options import check_numbers, check_option
 from landscape._objective.points import Rows
+from landscape._objective.reading import resplit
+from landscape._objective.stage import Stage
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import as_vector
 from landscape._objective.supply import Supply
@@ -32,6 +35,8 @@ from landscape._parameters import ParameterLayout
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from landscape._objective.evaluate import Evaluator
 
 __all__ = ["Function"]
 
@@ -173,10 +178,60 @@ class Function:
         """
         if self.batch_norm is not None or batch_norm == self._evaluator.batch_norm:
             return self
+        return self.under(batch_norm)
+
+    def under(self, batch_norm: BatchNormPolicy) -> Self:
+        """The same model, data and loss under another batch-norm policy: another function.
+
+        Args:
+            batch_norm: The policy, whatever the user chose.
+
+        Returns:
+            An Objective that shares model and data.
+        """
+        twin = self._twin(dataclasses.replace(self._evaluator, batch_norm=batch_norm))
+        twin.batch_norm = batch_norm
+        return twin
+
+    def in_batches(self, size: int) -> Self:
+        """The same samples in a seeded split of equal batches of about this size.
+
+        Args:
+            size: Of a batch.
+
+        Returns:
+            An Objective that shares model and data; this one where the user chose the split, or
+            where the data come in batches already or are no more than one.
+        """
+        whole = self._evaluator.batches
+        chosen = self._batch_size is not None or len(whole.sizes) > 1
+        if chosen or not isinstance(whole, Resident) or whole.samples < 2 * size:
+            return self
+        count = round(whole.samples / size)
+        parts = resplit(whole, -(-whole.samples // count), self.seed)
+        return self._twin(dataclasses.replace(self._evaluator, batches=parts, statistics=parts))
+
+    def of(self, model: nn.Module) -> Self:
+        """The same function for another module of the same layout, with its buffers.
+
+        Args:
+            model: The module whose buffers and held parameters count from now on.
+
+        Returns:
+            An Objective that shares the data and the loss.
+        """
+        other, stage = admitted(model), self._evaluator.stage
+        there = Stage(other, self.layout, device=stage.device, dtype=stage.dtype, seed=stage.seed)
+        there.behaviour = stage.behaviour
+        norms = BatchNorms(other)
+        twin = self._twin(dataclasses.replace(self._evaluator, stage=there, norms=norms))
+        twin.model, twin._natives = other, Natives()
+        return twin
+
+    def _twin(self, evaluator: Evaluator) -> Self:
         twin = copy.copy(self)
         _forget_measurements(twin)
-        twin.batch_norm = batch_norm
-        twin._evaluator = dataclasses.replace(self._evaluator, batch_norm=batch_norm)
+        twin._evaluator = evaluator
         return twin
 
     def on(self, data: Any) -> Self:
@@ -207,11 +262,9 @@ class Function:
                 memory_budget=self.memory_budget,
                 seed=self.seed,
             )
-        twin = copy.copy(self)
-        _forget_measurements(twin)
+        twin = self._twin(on_other_data(self._evaluator, reading))
         twin._reading = reading
-        twin._evaluator = on_other_data(self._evaluator, twin._reading)
-        twin._facts = sample_facts(twin._evaluator, twin._reading)
+        twin._facts = sample_facts(twin._evaluator, reading)
         return twin
 
     def _vector(self, theta: ArrayLike | None) -> NDArray[Any]:

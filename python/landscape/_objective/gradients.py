@@ -1,11 +1,11 @@
-"""Gradients and per-sample losses, point by point.
+"""Gradients, and the losses and outputs of single samples, point by point.
 
 Depends on the evaluator, whose stage, blocks and policy it shares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from landscape._objective.evaluate import Evaluator
 from landscape._objective.points import Points
 from landscape._objective.strategy import Strategy
 
-__all__ = ["gradients", "gradients_on", "refuse_recalibrated", "sample_losses"]
+__all__ = ["gradients", "gradients_on", "outputs", "refuse_recalibrated", "sample_losses"]
 
 
 def refuse_recalibrated(evaluator: Evaluator, what: str) -> None:
@@ -144,6 +144,34 @@ def sample_losses(
             ]
             found[index, _row_order(evaluator)] = torch.cat(rows)
     return found * (samples / weight)
+
+
+@torch.inference_mode(mode=False)
+def outputs(evaluator: Evaluator, points: Points, strategy: Strategy) -> Iterator[Tensor]:
+    """The model's outputs for all samples, in the order of the data, at one point after another.
+
+    Args:
+        evaluator: The function; its loss must be a recognised one.
+        points: The parameter vectors.
+        strategy: Its block and memory format are used.
+
+    Yields:
+        A tensor on the CPU whose first axis counts samples.
+    """
+    criterion, buffer = evaluator.measurement.criterion, evaluator.buffer()
+    for index in range(len(points)):
+        with evaluator.ready(), evaluator.without_graph():
+            evaluator.stage.install(buffer.tensors)
+            buffer.fill(points, index)
+            rows = torch.cat(
+                [
+                    criterion.outputs(evaluator.stage.model, batch.content).detach().cpu()
+                    for batch in evaluator.passes(evaluator.blocks(strategy))
+                ]
+            )
+        ordered = torch.empty_like(rows)
+        ordered[_row_order(evaluator)] = rows
+        yield ordered
 
 
 def _row_order(evaluator: Evaluator) -> Tensor | slice:

@@ -5,22 +5,26 @@ Depends on the function and its derivatives. Everything that measures a model st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from landscape._objective.derivatives import Differentiable
 from landscape._objective.engines import Engine
+from landscape._objective.gradients import outputs
+from landscape._objective.heads import ClassHead
 from landscape._objective.measurement import Measurement
 from landscape._objective.metrics import MetricLike, choose_metrics
+from landscape._objective.modules import module_at
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace, as_vector
 from landscape._objective.supply import Supply
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from torch import nn
 
 __all__ = ["Objective"]
 
@@ -108,6 +112,55 @@ class Objective(Differentiable):
         strategy = self._strategy_for(len(rows))
         return self._supply.sample_losses(rows, strategy, self._facts.weight).numpy()
 
+    def difference_error(self, theta: ArrayLike, other: ArrayLike) -> float | None:
+        """The standard error of L(theta) - L(other) on a random subset; None where all are used.
+
+        Both losses are means over the same samples, so that it is less than the sum of theirs.
+        """
+        spread, evaluator = self._facts.spread, self._evaluator
+        if spread is None:
+            return None
+        here, there = self.sample_losses(np.stack([self._vector(theta), self._vector(other)]))
+        shares = (here - there) * (self._facts.weight / self.samples)
+        blocks = evaluator.batches.blocks(None)
+        weights = torch.cat([evaluator.measurement.sample_weights(b).cpu() for b in blocks])
+        sums = np.array([[shares @ shares, shares @ weights.double().numpy()]])
+        mean = np.array([shares.sum() / self._facts.weight])
+        return float(spread.standard_errors(mean, sums, self._facts.weight)[0])
+
+    def outputs(self, points: ArrayLike) -> Iterator[NDArray[Any]]:
+        """The model's outputs at one point after another, by PyTorch.
+
+        Args:
+            points: Parameter vectors, shape (k, d).
+
+        Yields:
+            k arrays, each of shape (n, ...), samples in the order of the data.
+
+        Raises:
+            ValueError: The loss is not a recognised one, so that what is output is not known.
+        """
+        _ = self._evaluator.measurement.head
+        for found in outputs(self._evaluator, self._rows(points), self._plain):
+            yield found.numpy()
+
+    def expected_classes(self) -> NDArray[np.int64] | None:
+        """The class of each sample, shape (n, ...), -1 where ignored; None without classes."""
+        measurement = self._evaluator.measurement
+        head = measurement.criterion.head
+        if not isinstance(head, ClassHead):
+            return None
+        parts = []
+        for batch in self._evaluator.batches.blocks(None):
+            targets = measurement.targets(batch.content).cpu()
+            if targets.is_floating_point():  # class probabilities
+                parts.append(targets.argmax(1))
+            else:
+                ignored = targets == head.options["ignore_index"]
+                parts.append(torch.where(ignored, -1, targets.long()))
+        found: NDArray[np.int64] = torch.cat(parts).numpy()
+        return found
+
     def metrics(
         self, metrics: Sequence[MetricLike] | MetricLike, theta: ArrayLike | None = None
     ) -> dict[str, float]:
@@ -119,6 +172,20 @@ class Objective(Differentiable):
         """What a subspace with these metrics evaluates at each point."""
         names = [m.name for m in choose_metrics(metrics, self._evaluator.measurement.criterion)]
         return ("loss", *names, *(("standard_error",) if self._facts.spread else ()))
+
+    def model_at(self, theta: ArrayLike | None = None) -> nn.Module:
+        """A copy of the model with the parameters of one point, and buffers that go with them.
+
+        Where batch statistics are re-estimated (``batch_norm="recalibrated"``) the copy has those
+        of that point; otherwise it has the buffers of the model.
+
+        Args:
+            theta: The point, shape (d,); the model's own parameters when None.
+
+        Returns:
+            A module of its own, without gradients.
+        """
+        return module_at(self._evaluator, self._rows(self._vector(theta)[None]))
 
     def subspace(
         self,

@@ -18,7 +18,7 @@ from landscape._objective.data import Batches, Kept, Resident, Streamed, checksu
 from landscape._objective.randomness import seeded_pass
 from landscape._objective.tree import joined, leading_size, map_tensors, stackable, tensors_of
 
-__all__ = ["Placement", "Reading", "has_own_split", "read_data"]
+__all__ = ["Placement", "Reading", "has_own_split", "read_data", "resplit"]
 
 _READ_SIZE = 256
 _SUBSET, _SPLIT = 1, 2  # streams of the seed
@@ -124,7 +124,7 @@ def read_data(
         batches = _subset(batches, samples, seed)
         notes += (f"{batches.samples} of {population} samples are used",)
     if batch_size is not None:
-        batches = _resplit(batches, batch_size, seed)
+        batches = resplit(batches, batch_size, seed)
     at_random = isinstance(samples, (int, np.integer))
     return Reading(batches, population, notes, at_random)
 
@@ -271,7 +271,12 @@ def _subset(batches: Batches, samples: int | Sequence[int], seed: int) -> Reside
     return Resident(content, len(rows), batches.device, (len(rows),))
 
 
-def _resplit(batches: Batches, batch_size: int, seed: int) -> Batches:
+def resplit(batches: Batches, batch_size: int, seed: int) -> Batches:
+    """The same samples in a seeded split into batches of this size, the last one smaller.
+
+    Raises:
+        ValueError: The data cannot be cut.
+    """
     if not isinstance(batches, Resident):
         raise ValueError(
             f"batch_size={batch_size} needs data that can be cut, and these are ragged or "

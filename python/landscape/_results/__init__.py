@@ -1,5 +1,6 @@
 """Frozen results: arrays, their error bars and how they were made. NumPy alone; no PyTorch."""
 
+from landscape._results._curve import Curve
 from landscape._results._load import load
 from landscape._results.critical import CriticalPoint
 from landscape._results.density import Density
@@ -8,6 +9,8 @@ from landscape._results.energy import GradientEnergy
 from landscape._results.estimate import Estimate, Estimates
 from landscape._results.line import Line
 from landscape._results.noise import GradientNoise
+from landscape._results.path import Path
+from landscape._results.profile import Profile
 from landscape._results.run import Run
 from landscape._results.search import CriticalSearch
 from landscape._results.spectrum import Spectrum
@@ -18,12 +21,15 @@ __all__ = [
     "CriticalPoint",
     "CriticalPoints",
     "CriticalSearch",
+    "Curve",
     "Density",
     "Estimate",
     "Estimates",
     "GradientEnergy",
     "GradientNoise",
     "Line",
+    "Path",
+    "Profile",
     "Recipe",
     "Run",
     "Spectrum",

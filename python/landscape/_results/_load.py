@@ -15,6 +15,7 @@ from landscape._results.energy import GradientEnergy
 from landscape._results.estimate import Estimate, Estimates
 from landscape._results.line import Line
 from landscape._results.noise import GradientNoise
+from landscape._results.path import Path
 from landscape._results.search import CriticalSearch
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
@@ -32,6 +33,7 @@ Result = (
     | CriticalPoint
     | CriticalPoints
     | CriticalSearch
+    | Path
 )
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
@@ -46,6 +48,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     Estimates.kind: Estimates.unpack,
     GradientEnergy.kind: GradientEnergy.unpack,
     GradientNoise.kind: GradientNoise.unpack,
+    Path.kind: Path.unpack,
 }
 
 

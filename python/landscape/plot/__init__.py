@@ -9,6 +9,7 @@ from landscape.plot._curvature import curvature
 from landscape.plot._density import density
 from landscape.plot._layers import layers
 from landscape.plot._line import line
+from landscape.plot._path import path
 from landscape.plot._plane import contour, filled_contour, trajectory
 from landscape.plot._relief import surface_3d
 from landscape.plot._sheet import compare, draw
@@ -24,6 +25,7 @@ __all__ = [
     "filled_contour",
     "layers",
     "line",
+    "path",
     "spectrum",
     "surface_3d",
     "trajectory",

@@ -125,8 +125,13 @@ def legend(ax: Axes, handles: list[Artist]) -> None:
 
 
 def vertical(ax: Axes, line: Line, scale: _scale.Scale) -> None:
-    """The losses' own scale, with round numbers."""
+    """The losses' own scale."""
     ax.set_ylabel(value_name(line, "loss"), fontsize=LABEL, color=INK)
+    stretch(ax, scale)
+
+
+def stretch(ax: Axes, scale: _scale.Scale) -> None:
+    """A vertical axis with round numbers and quiet lines."""
     ax.grid(axis="y", color="0.9", linewidth=0.5)
     ax.set_axisbelow(True)
     if scale.kind == "log":

@@ -1,0 +1,8 @@
+"""Paths between models: straight, as elastic bands, as curves.
+
+Depends on the Objective, the core's drivers, the directions and the sampling.
+"""
+
+from landscape._path.connecting import barrier, connect
+
+__all__ = ["barrier", "connect"]

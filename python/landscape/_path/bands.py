@@ -1,0 +1,113 @@
+"""AutoNEB: its options, and its run.
+
+Depends on the core's elastic bands and on the iteration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from landscape import _core
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from landscape._path.subject import Losses, Pair
+
+__all__ = ["MOST_PIVOTS", "PIVOTS", "SCHEDULE", "BandOptions", "Optimizer", "check_schedule"]
+
+Optimizer = Literal["adam", "sgd"]
+
+SCHEDULE = ((100, 0.02), (100, 0.02), (100, 0.005))
+"""Steps and learning rates of three cycles."""
+PIVOTS, MOST_PIVOTS = 3, 30
+
+_MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class BandOptions:
+    """The options of an elastic band."""
+
+    schedule: Sequence[tuple[int, float]]
+    optimizer: Optimizer
+    spring: float | None
+    climb: int
+    tolerance: float
+    pivots: int
+    max_pivots: int
+    insertion: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_schedule(self.schedule, self.optimizer)
+        if self.pivots < 1 or self.max_pivots < self.pivots:
+            raise ValueError(
+                f"pivots={self.pivots} and max_pivots={self.max_pivots}, expected 1 or more "
+                "between the two models, and no fewer at most"
+            )
+        if self.spring is not None and not self.spring > 0:
+            raise ValueError(f"spring={self.spring}, expected a stiffness above 0, or None")
+        for name in ("tolerance", "insertion", "climb"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ValueError(f"{name}={getattr(self, name)}, expected none below 0")
+
+    @property
+    def most(self) -> int:
+        """The most steps."""
+        return sum(steps for steps, _ in self.schedule)
+
+    def limits(self) -> dict[str, Any]:
+        """The same for the core."""
+        return {
+            "cycles": [(int(steps), float(rate)) for steps, rate in self.schedule],
+            "rule": _MOMENTUM if self.optimizer == "sgd" else "adam",
+            "spring": self.spring,
+            "climb": self.climb,
+            "tolerance": self.tolerance,
+            "pivots": self.pivots,
+            "max_pivots": self.max_pivots,
+            "insertion": self.insertion,
+            "between": 9,
+            "seed": self.seed,
+        }
+
+    def solver(
+        self,
+        losses: Losses,
+        pair: Pair,
+        begun: tuple[str, Mapping[str, NDArray[Any]]] | None,
+    ) -> _core.AutoNeb:
+        """The band, at its beginning or where a file has left it."""
+        if begun is None:
+            return _core.AutoNeb(losses, *pair.ends, **self.limits())
+        record, arrays = begun
+        return _core.AutoNeb.resumed(record, arrays["band"], arrays["best"], arrays["memory"])
+
+    def moving(self, band: _core.AutoNeb) -> Mapping[str, NDArray[Any]]:
+        """The band where it is."""
+        return {"band": band.band()}
+
+    def described(self, band: _core.AutoNeb) -> str:
+        """How it ended, as a sentence."""
+        if band.ending == "converged":
+            return f"converged: no force above {band.force:.3g}, within {self.tolerance:g}"
+        return f"complete: {band.done} steps in {len(self.schedule)} cycles"
+
+
+def check_schedule(schedule: Sequence[tuple[int, float]], optimizer: str) -> None:
+    """Refuse what is no schedule.
+
+    Raises:
+        ValueError: It is empty, or has cycles without steps or with a rate that is not positive.
+    """
+    if optimizer not in ("adam", "sgd"):
+        raise ValueError(f"optimizer={optimizer!r}, expected 'adam' or 'sgd'")
+    good = all(len(c) == 2 and c[0] >= 1 and math.isfinite(c[1]) and c[1] > 0 for c in schedule)
+    if not schedule or not good:
+        raise ValueError(
+            f"schedule={schedule!r}, expected pairs (steps, learning rate), one a cycle"
+        )

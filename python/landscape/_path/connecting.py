@@ -1,0 +1,215 @@
+"""`connect` and `barrier`: from two models to a path and its evidence.
+
+Depends on the other files of this folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+import numpy as np
+
+from landscape._iteration import Interrupt
+from landscape._path.bands import MOST_PIVOTS, PIVOTS, SCHEDULE, BandOptions, Optimizer
+from landscape._path.ends import far_end
+from landscape._path.profiling import profiled
+from landscape._path.reporting import made_path
+from landscape._path.searching import searched
+from landscape._path.subject import Pair, descended
+from landscape._results import Curve, Path
+from landscape._sampling import ObjectiveOptions, objectives
+
+if TYPE_CHECKING:
+    import os
+
+    from torch import nn
+
+    from landscape._objective import MetricLike, Objective
+    from landscape._progress import Choice
+
+__all__ = ["barrier", "connect"]
+
+Method = Literal["autoneb", "linear"]
+
+
+def connect(
+    model_a: nn.Module | Objective,
+    model_b: Any,
+    data: Any = None,
+    loss: Any = None,
+    *,
+    method: Method = "autoneb",
+    test: Any = None,
+    metrics: Sequence[MetricLike] | MetricLike = (),
+    points: int = 61,
+    schedule: Sequence[tuple[int, float]] | None = None,
+    optimizer: Optimizer = "adam",
+    pivots: int | None = None,
+    max_pivots: int | None = None,
+    insertion: float = 0.2,
+    spring: float | None = None,
+    climb: int = 0,
+    tolerance: float = 0.0,
+    seed: int = 0,
+    interrupt: Interrupt = "raise",
+    resume: str | os.PathLike[str] | None = None,
+    progress: Choice = None,
+    **options: Unpack[ObjectiveOptions],
+) -> Path:
+    r"""Find a path of low loss between two models, and say how high its pass is.
+
+    .. math:: \text{barrier} = \max_s L(\theta(s)) - \max(L(\theta(0)), L(\theta(1)))
+
+    ``"autoneb"`` is an elastic band: pivots between the models move down across the band, by
+    F = -(g - (g.t) t) with the improved tangent t, each on a mini-batch of its own, and are spread
+    evenly along it; after every cycle a look at the whole band, on all data, adds pivots where the
+    loss between two of them rises above the line, and keeps the best band so far.
+
+    At the end the path is evaluated densely, under the batch-norm policy of the Objective, and
+    more densely about its highest loss. Where batch statistics are re-estimated at every point
+    (the default for models with batch norm) the search itself differentiates through those of the
+    mini-batch.
+
+    Args:
+        model_a: The one model, or an Objective in place of model, data and loss.
+        model_b: The other one: a module, a state dict, a ``.safetensors`` path or a flat vector.
+        data: As for the Objective.
+        loss: As for the Objective.
+        method: ``"autoneb"``, or ``"linear"``: the straight segment.
+        test: Further data for the same path; their losses are the result's ``.test``.
+        metrics: ``"accuracy"``, ``"error"``, functions ``metric(outputs, targets)``; and of each
+            place together with the first model ``"disagreement"``, the share of samples that are
+            predicted otherwise, and ``"ensemble_accuracy"``, that of the mean of both.
+        points: Places along the path at which it is evaluated in the end, at equal distances.
+        schedule: Pairs (steps, learning rate), one a cycle; three cycles when None.
+        optimizer: ``"adam"``, or ``"sgd"`` with a momentum of 0.9.
+        pivots: Inner points at the beginning; 3 when None.
+        max_pivots: The most of them; 30 when None.
+        insertion: A pivot is added where the loss rises above the line between two pivots by more
+            than this share of the range of losses on the band.
+        spring: The stiffness of springs between pivots; None spreads them evenly instead.
+        climb: In so many last cycles the highest pivot climbs to the saddle.
+        tolerance: A largest force across the band that ends the search early; needs gradients of
+            all data (``batch_size=`` their number).
+        seed: Of the order of mini-batches, the sample subset, the split and the dropout masks.
+        interrupt: What Ctrl-C and numbers that are not finite do: ``"raise"``, or ``"return"`` the
+            best path so far.
+        resume: A file that keeps the run: created when absent, continued when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+            steps.
+        options: Those of :class:`landscape.Objective`. Data that come in one piece are split into
+            mini-batches of about 256 for the search unless ``batch_size`` says otherwise.
+
+    Returns:
+        The path: its points, losses, barrier and excess, and models at any place.
+
+    Raises:
+        ValueError: The models' layouts differ, they are equal, or an option or the data do not fit.
+        FloatingPointError: A loss or a gradient is not finite; the text names pivot and step.
+
+    Reference:
+        Draxler, Veschgini, Salmhofer and Hamprecht, "Essentially No Barriers in Neural Network
+        Energy Landscape" (2018), algorithm 1; Henkelman and Jonsson, "Improved Tangent Estimate in
+        the Nudged Elastic Band Method" (2000), equations 8 to 11; Kolsbjerg, Groves and Hammer,
+        "An Automated Nudged Elastic Band Method" (2016).
+
+    Example:
+        >>> path = landscape.connect(model, other, data, schedule=[(20, 0.02), (20, 0.005)])
+        >>> path.barrier <= landscape.barrier(model, other, data).barrier
+        True
+    """
+    made, tested = objectives(model_a, data, loss, test=test, seed=seed, options=options)
+    functions = [f.resolved("recalibrated") for f in (made, tested) if f is not None]
+    pair = Pair(descended(functions[0]), (made.theta, far_end(made, model_b)))
+    meant: dict[str, Any] = {"functions": functions, "model_b": model_b, "pair": pair}
+    watched: dict[str, Any] = {"points": points, "metrics": metrics, "progress": progress}
+    if method == "linear":
+        straight = Curve(np.stack(pair.ends), "polyline")
+        found = profiled(functions, straight, **watched, inputs=pair.fingerprint, resume=resume)
+        return made_path(straight, method, found, None, **meant)
+    if method != "autoneb":
+        raise ValueError(f"method={method!r}, expected 'autoneb' or 'linear'")
+    band = BandOptions(
+        schedule=schedule or SCHEDULE,
+        optimizer=optimizer,
+        spring=spring,
+        climb=climb,
+        tolerance=tolerance,
+        pivots=pivots or PIVOTS,
+        max_pivots=max_pivots or MOST_PIVOTS,
+        insertion=insertion,
+        seed=seed,
+    )
+    way = searched(method, pair, band, resume=resume, progress=progress, interrupt=interrupt)
+    curve = Curve(way.points, "polyline")
+    found = profiled(functions, curve, **watched, inputs={}, resume=None)
+    return made_path(curve, method, found, way, **meant)
+
+
+def barrier(
+    model_a: nn.Module | Objective,
+    model_b: Any,
+    data: Any = None,
+    loss: Any = None,
+    *,
+    test: Any = None,
+    metrics: Sequence[MetricLike] | MetricLike = (),
+    points: int = 61,
+    seed: int = 0,
+    resume: str | os.PathLike[str] | None = None,
+    progress: Choice = None,
+    **options: Unpack[ObjectiveOptions],
+) -> Path:
+    r"""The loss on the straight segment between two models, and its barrier by both definitions.
+
+    .. math:: \theta(s) = (1 - s)\, \theta_A + s\, \theta_B
+
+    ``.barrier`` is the highest loss less that of the higher end; ``.excess`` the largest rise above
+    the line between the losses of the ends (linear mode connectivity). ``.train.rise("error")`` is
+    the same of a metric, and ``.test`` of test data. The place 1/2 is the average of the weights.
+
+    Args:
+        model_a: As for :func:`connect`.
+        model_b: As for :func:`connect`.
+        data: As for the Objective.
+        loss: As for the Objective.
+        test: As for :func:`connect`.
+        metrics: As for :func:`connect`.
+        points: As for :func:`connect`.
+        seed: Of the sample subset, the split and the dropout masks.
+        resume: A file that keeps the run: created when absent, continued when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, total).
+        options: Those of :class:`landscape.Objective`.
+
+    Returns:
+        The straight path.
+
+    Raises:
+        ValueError: The models' layouts differ, they are equal, or an option or the data do not fit.
+
+    Reference:
+        Frankle, Dziugaite, Roy and Carbin, "Linear Mode Connectivity and the Lottery Ticket
+        Hypothesis" (2020), section 2; Entezari, Sedghi, Saukh and Neyshabur, "The Role of
+        Permutation Invariance in Linear Mode Connectivity of Neural Networks" (2022), definition
+        2.1, for the excess.
+
+    Example:
+        >>> straight = landscape.barrier(model, other, data, points=11)
+        >>> straight.barrier <= straight.excess
+        True
+    """
+    return connect(
+        model_a,
+        model_b,
+        data,
+        loss,
+        method="linear",
+        test=test,
+        metrics=metrics,
+        points=points,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+        **options,
+    )

@@ -1,0 +1,52 @@
+"""What a path lies in: models on it, and the plane closest to it.
+
+Depends on the Objective, the directions and the surfaces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape._directions import pca
+from landscape._surface import surface
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from landscape._objective import Objective
+    from landscape._results import Path, Surface
+
+__all__ = ["Around"]
+
+_SAMPLED = 33  # points of a curve that a plane is laid through and a line drawn along
+
+
+@dataclass(frozen=True)
+class Around:
+    """The function in which a path was found."""
+
+    objective: Objective
+
+    def model_at(self, theta: NDArray[Any]) -> nn.Module:
+        """A module of its own, with buffers that go with its weights."""
+        return self.objective.model_at(theta)
+
+    def surface(self, path: Path, **options: Any) -> Surface:
+        """The loss on the plane of the path's principal components, through its middle.
+
+        Raises:
+            ValueError: The path is a straight line, which spans no plane.
+        """
+        if len(path.points) < 3:
+            raise ValueError(
+                "the path is a straight line, which spans no plane; use landscape.line(to=), or "
+                "landscape.plane with a third model"
+            )
+        rows = list(path.points)
+        if path.curve == "bezier":
+            rows = [path.theta_at(position) for position in np.linspace(0, 1, _SAMPLED)]
+        return surface(self.objective, directions=pca(rows), **options)

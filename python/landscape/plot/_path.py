@@ -1,0 +1,111 @@
+"""A path: losses along its arc length, the chord between its ends, and its highest point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.plot import _scale
+from landscape.plot._figure import (
+    BLUE,
+    FRAME,
+    INK,
+    LABEL,
+    SMALL,
+    VERMILION,
+    dress,
+    panel,
+    picture,
+)
+from landscape.plot._line import stretch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from landscape._results import Path, Profile
+
+_CONFIDENCE = 1.96  # standard errors on each side of a 95% interval
+
+
+def path(
+    path: Path,
+    ax: Axes | None = None,
+    *,
+    beside: Path | None = None,
+    scale: str = "auto",
+    **options: Any,
+) -> Axes:
+    """Losses along a path, on training and test data.
+
+    A dashed chord joins the losses of the ends, above which the excess is counted; a mark stands at
+    the highest loss, ticks below at the inner points of the path.
+
+    Args:
+        path: what to draw.
+        ax: where; None makes a figure of its own, outside pyplot.
+        beside: another path between the same models, such as the straight one, drawn thinly.
+        scale: of the losses; as for `landscape.plot.line`.
+        options: for `matplotlib.axes.Axes.plot`, such as `lw`.
+
+    Returns:
+        The Axes drawn on.
+
+    Example:
+        >>> straight = landscape.barrier(model, other, data)
+        >>> band = landscape.connect(model, other, data, schedule=[(20, 0.02)])
+        >>> landscape.plot.path(band, beside=straight).figure.savefig("path.pdf")
+    """
+    if ax is None:
+        ax = panel(picture(5.6, 3.6), 0.75, 0.55, 4.6, 2.7)
+    dress(ax)
+    sides: list[tuple[str, str, Profile]] = [("train", BLUE, path.train)]
+    if path.test is not None:
+        sides.append(("test", VERMILION, path.test))
+    shown = [part.losses for _, _, part in sides]
+    if beside is not None:
+        _thin(ax, beside)
+        shown.append(beside.losses)
+    for name, colour, part in sides:
+        _draw(ax, name, colour, part, options)
+    _ticks(ax, path)
+    stretch(ax, _scale.choose(np.concatenate(shown), scale))
+    ax.set_xlim(0.0, 1.0)
+    ax.set_xlabel(f"share of the path's length, {path.length:.4g}", fontsize=LABEL, color=INK)
+    ax.set_ylabel("loss", fontsize=LABEL, color=INK)
+    title = f"{path.method}: barrier {path.barrier:.3g}, excess {path.excess:.3g}"
+    ax.set_title(title, fontsize=SMALL, color=INK)
+    ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
+    return ax
+
+
+def _draw(ax: Axes, name: str, colour: str, part: Profile, options: dict[str, Any]) -> None:
+    """One profile with its chord, its highest point and its confidence band."""
+    ax.plot(part.positions, part.losses, **{"color": colour, "lw": 1.6, "label": name, **options})
+    ax.plot([0, 1], part.ends, color=colour, lw=0.8, ls=(0, (4, 3)), alpha=0.8)
+    if part.standard_error is not None:
+        half = _CONFIDENCE * part.standard_error
+        ax.fill_between(
+            part.positions, part.losses - half, part.losses + half, color=colour, alpha=0.15, lw=0
+        )
+    top = part.saddle
+    ax.plot(part.positions[top], part.losses[top], "o", ms=4, color=colour, mec="white", mew=0.6)
+
+
+def _thin(ax: Axes, other: Path) -> None:
+    ax.plot(other.positions, other.losses, color=FRAME, lw=0.9, label=other.method)
+
+
+def _ticks(ax: Axes, path: Path) -> None:
+    """Where the inner points of a polyline lie."""
+    if path.curve == "polyline":
+        places = np.cumsum(path.line.segments)[:-1] / path.length
+        ax.plot(
+            places,
+            np.zeros_like(places),
+            "|",
+            color=FRAME,
+            ms=5,
+            transform=ax.get_xaxis_transform(),
+            clip_on=False,
+        )
