@@ -112,11 +112,13 @@ def workplace() -> dict[str, Any]:
         "model": checkpoints[-1],
         "model_a": checkpoints[0],
         "model_b": checkpoints[1],
+        "other": checkpoints[2],
         "data": data,
         "surface": surface,
     }
 
 
+@pytest.mark.filterwarnings("ignore:the barrier:UserWarning")  # between untrained models
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_the_example_of_a_public_name_runs(
     name: str, workplace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

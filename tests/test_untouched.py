@@ -67,6 +67,7 @@ def _other() -> None:
 
 
 OTHER: list[nn.Module] = []
+pytestmark = pytest.mark.filterwarnings("ignore:the barrier:UserWarning")
 
 CALLS: dict[str, Callable[[nn.Module], Any]] = {
     "surface": lambda m: landscape.surface(m, DATA, points=4),
@@ -84,6 +85,11 @@ CALLS: dict[str, Callable[[nn.Module], Any]] = {
     "pca": lambda m: landscape.surface(
         m, DATA, directions=landscape.pca([OTHER[0], noisy(m), m]), points=4
     ),
+    "barrier": lambda m: landscape.barrier(m, OTHER[0], DATA, points=4),
+    "connect": lambda m: landscape.connect(
+        m, OTHER[0], DATA, points=4, pivots=2, schedule=[(2, 0.01)]
+    ),
+    "model_at": lambda m: landscape.Objective(m, DATA, batch_norm="recalibrated").model_at(),
     "plot_surface": lambda m: landscape.plot_surface(m, DATA, points=4),
     "Objective": lambda m: landscape.Objective(m, DATA),
     "gradient": lambda m: landscape.Objective(m, DATA, batch_norm="batch").gradient(),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "AutoNeb",
+    "Bending",
     "Density",
     "Diagonal",
     "Lanczos",
@@ -1045,3 +1046,94 @@ class AutoNeb:
 
     def record(self) -> str:
         """All that the band is besides its vectors."""
+
+@final
+class Bending:
+    """A curve between two minima, whose control points minimise the mean loss along it.
+
+    Args:
+        objective: The function; only its number of batches is asked for here.
+        first: The one end: shape (d,). Its dtype is that of all vectors.
+        last: The other end.
+        kind: A Bezier curve, or a polygonal chain whose segments take equal parts of t.
+        cycles: Pairs (steps, learning rate).
+        rule: "adam", or the momentum of gradient descent.
+        bends: Control points between the ends.
+        draws: Points of the curve that a step draws, each on a batch of its own.
+        between: Points between the ends that a look evaluates.
+        seed: Of the drawn points and of the order of batches.
+
+    Raises:
+        ValueError: An option is out of range, or the ends do not fit.
+    """
+
+    def __new__(
+        cls,
+        objective: _Batched,
+        first: NDArray[Any],
+        last: NDArray[Any],
+        *,
+        kind: Literal["bezier", "polychain"],
+        cycles: Sequence[tuple[int, float]],
+        rule: Literal["adam"] | float,
+        bends: int,
+        draws: int,
+        between: int,
+        seed: int,
+    ) -> Bending: ...
+    @staticmethod
+    def resumed(
+        objective: _Batched,
+        record: str,
+        control: NDArray[Any],
+        best: NDArray[Any],
+        memory: NDArray[Any],
+    ) -> Bending:
+        """A curve that goes on with the same bits, from what its methods of these names gave."""
+
+    def run(self, objective: _Batched, tick: Callable[[int, float, float], bool]) -> bool:
+        """Goes on until the curve has ended (True) or `tick` pauses it (False).
+
+        Args:
+            objective: The function.
+            tick: Called after every step and look with the number of steps, the barrier of the
+                last look, and the norm of the gradient.
+
+        Raises:
+            FloatingPointError: A loss or a gradient is not finite; the control points are then the
+                last ones whose losses were.
+        """
+
+    def settle(self, objective: _Batched) -> None:
+        """Looks at the curve where it is, so that `best` knows of it."""
+
+    @property
+    def ending(self) -> str:
+        """How it ended: running or complete."""
+
+    @property
+    def slope(self) -> float:
+        """The norm of the last step's gradient."""
+
+    @property
+    def done(self) -> int:
+        """Steps so far."""
+
+    @property
+    def evaluations(self) -> tuple[int, int]:
+        """Losses of all data, and gradients of single batches."""
+
+    def looks(self) -> _Double:
+        """Steps before it, inner control points and highest loss of every look."""
+
+    def control(self) -> NDArray[Any]:
+        """The control points, ends included: shape (points, d)."""
+
+    def best(self) -> NDArray[Any]:
+        """Those of the curve whose highest loss was the lowest, of all that were looked at."""
+
+    def memory(self) -> NDArray[Any]:
+        """The optimiser's memory, as one vector."""
+
+    def record(self) -> str:
+        """All that the curve is besides its vectors."""

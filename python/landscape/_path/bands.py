@@ -1,6 +1,6 @@
 """AutoNEB: its options, and its run.
 
-Depends on the core's elastic bands and on the iteration.
+Depends on the core's elastic bands and on the schedules.
 """
 
 from __future__ import annotations
@@ -8,24 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from landscape import _core
+from landscape._path.schedules import Optimizer, check_schedule, cycles, rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landscape._path.subject import Losses, Pair
 
-__all__ = ["MOST_PIVOTS", "PIVOTS", "SCHEDULE", "BandOptions", "Optimizer", "check_schedule"]
-
-Optimizer = Literal["adam", "sgd"]
+__all__ = ["MOST_PIVOTS", "PIVOTS", "SCHEDULE", "BandOptions"]
 
 SCHEDULE = ((100, 0.02), (100, 0.02), (100, 0.005))
 """Steps and learning rates of three cycles."""
 PIVOTS, MOST_PIVOTS = 3, 30
 
-_MOMENTUM = 0.9
+_BETWEEN = 9  # points of a look between two pivots
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,15 @@ class BandOptions:
     def limits(self) -> dict[str, Any]:
         """The same for the core."""
         return {
-            "cycles": [(int(steps), float(rate)) for steps, rate in self.schedule],
-            "rule": _MOMENTUM if self.optimizer == "sgd" else "adam",
+            "cycles": cycles(self.schedule),
+            "rule": rule(self.optimizer),
             "spring": self.spring,
             "climb": self.climb,
             "tolerance": self.tolerance,
             "pivots": self.pivots,
             "max_pivots": self.max_pivots,
             "insertion": self.insertion,
-            "between": 9,
+            "between": _BETWEEN,
             "seed": self.seed,
         }
 
@@ -96,18 +95,3 @@ class BandOptions:
         if band.ending == "converged":
             return f"converged: no force above {band.force:.3g}, within {self.tolerance:g}"
         return f"complete: {band.done} steps in {len(self.schedule)} cycles"
-
-
-def check_schedule(schedule: Sequence[tuple[int, float]], optimizer: str) -> None:
-    """Refuse what is no schedule.
-
-    Raises:
-        ValueError: It is empty, or has cycles without steps or with a rate that is not positive.
-    """
-    if optimizer not in ("adam", "sgd"):
-        raise ValueError(f"optimizer={optimizer!r}, expected 'adam' or 'sgd'")
-    good = all(len(c) == 2 and c[0] >= 1 and math.isfinite(c[1]) and c[1] > 0 for c in schedule)
-    if not schedule or not good:
-        raise ValueError(
-            f"schedule={schedule!r}, expected pairs (steps, learning rate), one a cycle"
-        )

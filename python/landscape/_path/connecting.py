@@ -6,16 +6,18 @@ Depends on the other files of this folder.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
 import numpy as np
 
 from landscape._iteration import Interrupt
-from landscape._path.bands import MOST_PIVOTS, PIVOTS, SCHEDULE, BandOptions, Optimizer
+from landscape._path.bands import MOST_PIVOTS, PIVOTS, SCHEDULE, BandOptions
+from landscape._path.curves import CURVE_SCHEDULE, CurveOptions
 from landscape._path.ends import far_end
 from landscape._path.profiling import profiled
 from landscape._path.reporting import made_path
-from landscape._path.searching import searched
+from landscape._path.schedules import Optimizer
+from landscape._path.searching import Options, searched
 from landscape._path.subject import Pair, descended
 from landscape._results import Curve, Path
 from landscape._sampling import ObjectiveOptions, objectives
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["barrier", "connect"]
 
-Method = Literal["autoneb", "linear"]
+Method = Literal["autoneb", "bezier", "polychain", "linear"]
+METHODS = get_args(Method)
 
 
 def connect(
@@ -66,6 +69,10 @@ def connect(
     evenly along it; after every cycle a look at the whole band, on all data, adds pivots where the
     loss between two of them rises above the line, and keeps the best band so far.
 
+    ``"bezier"`` and ``"polychain"`` are curves theta(t) = sum_j c_j(t) P_j whose inner control
+    points P_j minimise the mean of L over t uniform on [0, 1]: each step draws four values of t,
+    one in each quarter, each with a mini-batch of its own.
+
     At the end the path is evaluated densely, under the batch-norm policy of the Objective, and
     more densely about its highest loss. Where batch statistics are re-estimated at every point
     (the default for models with batch norm) the search itself differentiates through those of the
@@ -76,16 +83,20 @@ def connect(
         model_b: The other one: a module, a state dict, a ``.safetensors`` path or a flat vector.
         data: As for the Objective.
         loss: As for the Objective.
-        method: ``"autoneb"``, or ``"linear"``: the straight segment.
+        method: ``"autoneb"``; ``"bezier"``, a curve of the degree that its control points allow;
+            ``"polychain"``, straight segments between control points; or ``"linear"``, the straight
+            segment.
         test: Further data for the same path; their losses are the result's ``.test``.
         metrics: ``"accuracy"``, ``"error"``, functions ``metric(outputs, targets)``; and of each
             place together with the first model ``"disagreement"``, the share of samples that are
             predicted otherwise, and ``"ensemble_accuracy"``, that of the mean of both.
         points: Places along the path at which it is evaluated in the end, at equal distances.
-        schedule: Pairs (steps, learning rate), one a cycle; three cycles when None.
+        schedule: Pairs (steps, learning rate), one a cycle, after each of which the whole path is
+            looked at; three cycles when None.
         optimizer: ``"adam"``, or ``"sgd"`` with a momentum of 0.9.
-        pivots: Inner points at the beginning; 3 when None.
-        max_pivots: The most of them; 30 when None.
+        pivots: Inner points at the beginning; 3 when None. Of a curve its inner control points; 1
+            when None: a Bezier curve of degree 2.
+        max_pivots: The most pivots of a band; 30 when None.
         insertion: A pivot is added where the loss rises above the line between two pivots by more
             than this share of the range of losses on the band.
         spring: The stiffness of springs between pivots; None spreads them evenly instead.
@@ -112,13 +123,17 @@ def connect(
         Draxler, Veschgini, Salmhofer and Hamprecht, "Essentially No Barriers in Neural Network
         Energy Landscape" (2018), algorithm 1; Henkelman and Jonsson, "Improved Tangent Estimate in
         the Nudged Elastic Band Method" (2000), equations 8 to 11; Kolsbjerg, Groves and Hammer,
-        "An Automated Nudged Elastic Band Method" (2016).
+        "An Automated Nudged Elastic Band Method" (2016); Garipov, Izmailov, Podoprikhin, Vetrov
+        and Wilson, "Loss Surfaces, Mode Connectivity, and Fast Ensembling of DNNs" (2018), section
+        3, for curves.
 
     Example:
         >>> path = landscape.connect(model, other, data, schedule=[(20, 0.02), (20, 0.005)])
         >>> path.barrier <= landscape.barrier(model, other, data).barrier
         True
     """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r}, expected one of {', '.join(METHODS)}")
     made, tested = objectives(model_a, data, loss, test=test, seed=seed, options=options)
     functions = [f.resolved("recalibrated") for f in (made, tested) if f is not None]
     pair = Pair(descended(functions[0]), (made.theta, far_end(made, model_b)))
@@ -128,21 +143,29 @@ def connect(
         straight = Curve(np.stack(pair.ends), "polyline")
         found = profiled(functions, straight, **watched, inputs=pair.fingerprint, resume=resume)
         return made_path(straight, method, found, None, **meant)
-    if method != "autoneb":
-        raise ValueError(f"method={method!r}, expected 'autoneb' or 'linear'")
-    band = BandOptions(
-        schedule=schedule or SCHEDULE,
-        optimizer=optimizer,
-        spring=spring,
-        climb=climb,
-        tolerance=tolerance,
-        pivots=pivots or PIVOTS,
-        max_pivots=max_pivots or MOST_PIVOTS,
-        insertion=insertion,
-        seed=seed,
-    )
-    way = searched(method, pair, band, resume=resume, progress=progress, interrupt=interrupt)
-    curve = Curve(way.points, "polyline")
+    given: Options
+    if method == "autoneb":
+        given = BandOptions(
+            schedule=SCHEDULE if schedule is None else schedule,
+            optimizer=optimizer,
+            spring=spring,
+            climb=climb,
+            tolerance=tolerance,
+            pivots=PIVOTS if pivots is None else pivots,
+            max_pivots=MOST_PIVOTS if max_pivots is None else max_pivots,
+            insertion=insertion,
+            seed=seed,
+        )
+    else:
+        given = CurveOptions(
+            kind=method,
+            schedule=CURVE_SCHEDULE if schedule is None else schedule,
+            optimizer=optimizer,
+            bends=1 if pivots is None else pivots,
+            seed=seed,
+        )
+    way = searched(method, pair, given, resume=resume, progress=progress, interrupt=interrupt)
+    curve = Curve(way.points, "bezier" if method == "bezier" else "polyline")
     found = profiled(functions, curve, **watched, inputs={}, resume=None)
     return made_path(curve, method, found, way, **meant)
 

@@ -48,10 +48,10 @@ class Flat(Saved, DataclassInstance):
 
     run: Run
 
-    def _made(self, products: str, **others: str | None) -> list[str]:
+    def _made(self, count: str, what: str = "products", **others: str | None) -> list[str]:
         """Lines about how the numbers came about."""
         told = {
-            "products": f"{products} in {self.run.seconds:.3g} s",
+            what: f"{count} in {self.run.seconds:.3g} s",
             "engine": self.run.engine,
             "status": self.run.status,
             **others,

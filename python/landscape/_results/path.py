@@ -62,8 +62,8 @@ class Path(Flat):
 
     Example:
         >>> path = landscape.connect(model, other, data, method="linear", points=5)
-        >>> path.losses.shape, path.barrier >= 0
-        ((5,), True)
+        >>> path.method, bool(path.barrier >= 0)
+        ('linear', True)
     """
 
     kind: ClassVar[str] = "path"
@@ -228,7 +228,7 @@ class Path(Flat):
         return super().unpack({**record, **parts}, arrays)
 
     def __repr__(self) -> str:
-        return "\n".join([*_table(self), *self._made(f"{self.run.evaluations} passes")])
+        return "\n".join([*_table(self), *self._made(str(self.run.evaluations), "passes")])
 
 
 def _profile(

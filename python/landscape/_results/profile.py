@@ -25,6 +25,11 @@ class Profile:
 
     Raises:
         ValueError: shapes that do not fit together, or positions that do not span 0 to 1.
+
+    Example:
+        >>> profile = landscape.barrier(model, other, data, points=5).train
+        >>> profile.losses.shape == profile.positions.shape
+        True
     """
 
     positions: NDArray[np.float64]
@@ -61,7 +66,8 @@ class Profile:
     @property
     def barrier(self) -> float:
         """max_s L(s) - max(L(0), L(1)): 0 where the path is nowhere higher than its higher end."""
-        return float(np.max(self.losses)) - max(self.ends)
+        with np.errstate(invalid="ignore"):
+            return float(np.max(self.losses) - np.max(self.ends))
 
     @property
     def excess(self) -> float:
@@ -71,8 +77,9 @@ class Profile:
     def rise(self, metric: str | None = None) -> float:
         """The same for a metric: its largest rise above the line between its values at the ends."""
         values = self.losses if metric is None else self.metrics[metric]
-        chord = (1 - self.positions) * values[0] + self.positions * values[-1]
-        return float(np.max(values - chord))
+        with np.errstate(invalid="ignore"):  # infinite losses are data
+            chord = (1 - self.positions) * values[0] + self.positions * values[-1]
+            return float(np.max(values - chord))
 
     @property
     def resolution(self) -> float:
@@ -90,6 +97,8 @@ class Profile:
         top = self.saddle
         if top in (0, len(self.losses) - 1):
             return 0.0
+        if not np.isfinite(self.losses[top - 1 : top + 2]).all():
+            return float("nan")
         (a, b, c), (x, y, z) = (v[top - 1 : top + 2] for v in (self.losses, self.positions))
         left, right = (b - a) / (y - x), (c - b) / (z - y)
         bend = (right - left) / (z - x)

@@ -64,11 +64,17 @@ impl Gaussian {
         });
     }
 
-    fn pair(&self, index: u64) -> [f64; 2] {
+    /// The uniform numbers u in (0, 1] and w in [0, 1) behind a pair of normals.
+    pub(crate) fn uniforms(&self, index: u64) -> [f64; 2] {
         let [a, b, c, d] = philox(words(index, self.stream), halves(self.seed));
         // (0, 1] for the logarithm's sake; a 53-bit integer and its scaling are both exact.
         let u = (fraction_bits(a, b) + 1) as f64 * TWO_TO_MINUS_53;
         let w = fraction_bits(c, d) as f64 * TWO_TO_MINUS_53;
+        [u, w]
+    }
+
+    fn pair(&self, index: u64) -> [f64; 2] {
+        let [u, w] = self.uniforms(index);
         let radius = (-2.0 * libm::log(u)).sqrt();
         let (sine, cosine) = libm::sincos(TAU * w);
         [radius * cosine, radius * sine]

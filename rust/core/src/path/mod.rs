@@ -11,9 +11,13 @@
 //! | `neb` | the force on a pivot of an elastic band |
 //! | `insertion` | where a band is too coarse |
 //! | `autoneb` | cycles of a band that grows where it must |
+//! | `curve` | Bezier curves and polygonal chains by their control points |
+//! | `bending` | control points that descend under uniformly drawn points of their curve |
 
 mod autoneb;
+mod bending;
 mod chain;
+mod curve;
 mod descent;
 mod draw;
 mod insertion;
@@ -21,6 +25,8 @@ mod neb;
 mod outcome;
 
 pub use autoneb::{AutoNeb, AutoNebOptions, Look};
+pub use bending::{Bending, BendingOptions};
 pub use chain::Chain;
+pub use curve::Kind;
 pub use descent::Rule;
 pub use outcome::{Cycle, Ending};

@@ -2,6 +2,7 @@
 
 mod analytic;
 mod autoneb;
+mod bending;
 mod common;
 mod critical;
 mod gaussian;

@@ -1,12 +1,12 @@
 //! Elastic bands.
 
-use landscape_core::path::{AutoNeb as Inner, AutoNebOptions, Chain};
+use landscape_core::path::{AutoNeb as Inner, AutoNebOptions};
 use landscape_core::{Cancel, Scalar};
 use numpy::{Element, PyArray2};
 use pyo3::prelude::*;
 
-use super::{Descent, cycles};
-use crate::boundary::{Dtype, array, dtype, matrix, table, vector};
+use super::{Descent, cycles, looked, rows};
+use crate::boundary::{Dtype, array, dtype, matrix, vector};
 use crate::gate;
 use crate::spectrum::held::{Held, each};
 use crate::spectrum::slot::Slot;
@@ -104,9 +104,7 @@ impl AutoNeb {
     }
 
     fn looks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let looks = self.0.with(|held| each!(held, band => band.looks().to_vec()))?;
-        let rows = looks.iter().flat_map(|l| [l.steps as f64, l.pivots as f64, l.highest]);
-        table(py, rows.collect(), 3)
+        looked(py, &self.0.with(|held| each!(held, band => band.looks().to_vec()))?)
     }
 
     fn band<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -175,11 +173,4 @@ fn settle<S: Scalar + Element>(
         let supplier = Supplier { object, dim: band.band().dim() };
         band.settle(&supplier, &Cancel::new())
     })
-}
-
-fn rows<'py, S: Scalar + Element>(
-    py: Python<'py>,
-    chain: &Chain<S>,
-) -> PyResult<Bound<'py, PyAny>> {
-    Ok(table(py, chain.rows().to_vec(), chain.dim())?.into_any())
 }

@@ -1,12 +1,18 @@
 //! Paths between minima, with a Python object as the supplier of the loss.
 
 mod autoneb;
+mod bending;
 
 pub use autoneb::AutoNeb;
+pub use bending::Bending;
 
-use landscape_core::path::{Cycle, Rule};
+use landscape_core::Scalar;
+use landscape_core::path::{Chain, Cycle, Look, Rule};
+use numpy::{Element, PyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+use crate::boundary::table;
 
 /// A [`Rule`] by its name: `"adam"`, or a number, the momentum.
 pub struct Descent(Rule);
@@ -30,4 +36,18 @@ impl FromPyObject<'_, '_> for Descent {
 /// Rows (steps, learning rate) as cycles.
 fn cycles(rows: &[(usize, f64)]) -> Vec<Cycle> {
     rows.iter().map(|&(steps, rate)| Cycle { steps, rate }).collect()
+}
+
+/// What looks have found, as rows.
+fn looked<'py>(py: Python<'py>, looks: &[Look]) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let rows = looks.iter().flat_map(|l| [l.steps as f64, l.pivots as f64, l.highest]);
+    table(py, rows.collect(), 3)
+}
+
+/// The points of a chain, as rows.
+fn rows<'py, S: Scalar + Element>(
+    py: Python<'py>,
+    chain: &Chain<S>,
+) -> PyResult<Bound<'py, PyAny>> {
+    Ok(table(py, chain.rows().to_vec(), chain.dim())?.into_any())
 }

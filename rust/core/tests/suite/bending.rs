@@ -1,0 +1,141 @@
+//! Curves between minima, on losses whose passes are known.
+
+use landscape_core::analytic::{ClosedForm, DoubleWell, MuellerBrown};
+use landscape_core::path::{Bending, BendingOptions, Cycle, Ending, Kind, Rule};
+use landscape_core::{Cancel, Error};
+
+/// (x² − 1)² + 8 (y − 1 + x²)²: minima at (±1, 0), joined by the arc y = 1 − x² over a pass of 1,
+/// while the straight way climbs to 9.
+struct Arc;
+
+impl ClosedForm for Arc {
+    fn dim(&self) -> usize {
+        2
+    }
+
+    fn value(&self, x: &[f64]) -> f64 {
+        let (across, off) = (x[0] * x[0] - 1.0, x[1] - 1.0 + x[0] * x[0]);
+        across * across + 8.0 * off * off
+    }
+
+    fn gradient(&self, x: &[f64]) -> Vec<f64> {
+        let (across, off) = (x[0] * x[0] - 1.0, x[1] - 1.0 + x[0] * x[0]);
+        vec![4.0 * x[0] * across + 32.0 * x[0] * off, 16.0 * off]
+    }
+
+    fn second_derivative(&self, _: &[f64], _: usize, _: usize) -> f64 {
+        f64::NAN
+    }
+}
+
+fn options(kind: Kind) -> BendingOptions {
+    BendingOptions {
+        kind,
+        cycles: vec![Cycle { steps: 400, rate: 0.05 }, Cycle { steps: 400, rate: 0.005 }],
+        rule: Rule::Adam,
+        bends: 1,
+        draws: 4,
+        between: 63,
+        seed: 1,
+    }
+}
+
+fn finished<F: ClosedForm>(
+    function: &F,
+    ends: ([f64; 2], [f64; 2]),
+    options: BendingOptions,
+) -> Bending<f64> {
+    let mut curve = Bending::new(function, &ends.0, &ends.1, options).expect("ends fit");
+    curve.run(function, &Cancel::new(), |_| Ok(true)).expect("finite");
+    curve
+}
+
+const ENDS: ([f64; 2], [f64; 2]) = ([-1.0, 0.0], [1.0, 0.0]);
+
+#[test]
+fn a_parabola_is_a_bezier_curve_of_one_control_point() {
+    // y = 1 − x² between (±1, 0) has the control point (0, 2).
+    let curve = finished(&Arc, ENDS, options(Kind::Bezier));
+    let point = curve.control().row(1);
+    assert!(point[0].abs() < 0.02 && (point[1] - 2.0).abs() < 0.02, "{point:?}");
+    let looks: Vec<_> = curve.looks().iter().map(|look| look.highest).collect();
+    assert!((looks[0] - 9.0).abs() < 1e-2 && (looks[2] - 1.0).abs() < 1e-2, "{looks:?}");
+    assert_eq!(curve.ending(), Ending::Complete);
+    assert_eq!(curve.evaluations(), (3 * 65, 800 * 4));
+}
+
+#[test]
+fn a_chain_of_points_goes_round_too() {
+    let curve = finished(&Arc, ENDS, BendingOptions { bends: 5, ..options(Kind::Polychain) });
+    let highest = curve.looks()[2].highest;
+    assert!((1.0 - 1e-9..2.0).contains(&highest), "{highest}");
+}
+
+#[test]
+fn control_points_begin_on_the_segment() {
+    let curve = Bending::<f64>::new(
+        &Arc,
+        &ENDS.0,
+        &ENDS.1,
+        BendingOptions { bends: 3, ..options(Kind::Bezier) },
+    );
+    let curve = curve.expect("ends fit");
+    assert_eq!(curve.control().rows(), [-1.0, 0.0, -0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 1.0, 0.0]);
+}
+
+#[test]
+fn the_same_bits_after_a_resume_at_any_step() {
+    let short = |rule| BendingOptions {
+        cycles: vec![Cycle { steps: 5, rate: 1e-4 }; 2],
+        rule,
+        bends: 2,
+        ..options(Kind::Bezier)
+    };
+    let ends = ([-0.558, 1.442], [0.623, 0.028]);
+    for rule in [Rule::Momentum(0.9), Rule::Adam] {
+        let whole = finished(&MuellerBrown, ends, short(rule));
+        for stop in [0, 1, 4, 6, 7, 9] {
+            let mut curve =
+                Bending::new(&MuellerBrown, &ends.0, &ends.1, short(rule)).expect("ends fit");
+            for _ in 0..stop {
+                curve.step(&MuellerBrown, &Cancel::new()).expect("finite");
+            }
+            let kept = (curve.control().rows().to_vec(), curve.best().rows().to_vec());
+            let memory = curve.memory();
+            let mut again =
+                Bending::resumed(&MuellerBrown, &curve.record(), kept.0, kept.1, &memory)
+                    .expect("its own");
+            again.run(&MuellerBrown, &Cancel::new(), |_| Ok(true)).expect("finite");
+            assert_eq!(again.control(), whole.control(), "after {stop}");
+            assert_eq!(again.best(), whole.best(), "after {stop}");
+            assert_eq!(again.record(), whole.record(), "after {stop}");
+        }
+    }
+}
+
+#[test]
+fn a_curve_that_explodes_stops_with_its_place_and_keeps_the_last_good_one() {
+    let wild = BendingOptions {
+        cycles: vec![Cycle { steps: 50, rate: 10.0 }],
+        rule: Rule::Momentum(0.9),
+        ..options(Kind::Bezier)
+    };
+    let function = DoubleWell { dim: 2 };
+    let mut curve = Bending::<f64>::new(&function, &[-1.0, 0.5], &[1.0, 0.4], wild).expect("fits");
+    let error = curve.run(&function, &Cancel::new(), |_| Ok(true)).expect_err("it explodes");
+    assert!(matches!(error, Error::NonFinite(_)) && error.to_string().contains("at t = 0."));
+    assert!(function.value(curve.control().row(1)).is_finite());
+}
+
+#[test]
+fn options_out_of_range_are_refused() {
+    for wrong in [
+        BendingOptions { bends: 0, ..options(Kind::Bezier) },
+        BendingOptions { draws: 0, ..options(Kind::Bezier) },
+        BendingOptions { between: 0, ..options(Kind::Bezier) },
+        BendingOptions { cycles: vec![], ..options(Kind::Bezier) },
+    ] {
+        let refused = Bending::<f64>::new(&Arc, &ENDS.0, &ENDS.1, wrong).err();
+        assert!(matches!(refused, Some(Error::Invalid(_))));
+    }
+}
