@@ -26,6 +26,7 @@ __all__ = [
     "Trace",
     "XTrace",
     "__version__",
+    "assignment",
     "asymmetry",
     "axis",
     "combine",
@@ -1137,3 +1138,19 @@ class Bending:
 
     def record(self) -> str:
         """All that the curve is besides its vectors."""
+
+def assignment(weights: _Double) -> NDArray[np.int64]:
+    """The permutation p that maximises sum_i w[i, p[i]], by shortest augmenting paths.
+
+    Args:
+        weights: Shape (n, n), finite.
+
+    Returns:
+        The column of each row, shape (n,).
+
+    Raises:
+        ValueError: The matrix is not square, or not finite.
+
+    Reference:
+        Crouse, "On Implementing 2D Rectangular Assignment Algorithms" (2016), section II.
+    """

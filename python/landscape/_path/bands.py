@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_PIVOTS", "PIVOTS", "SCHEDULE", "BandOptions"]
 
-SCHEDULE = ((100, 0.02), (100, 0.02), (100, 0.005))
+SCHEDULE = ((60, 0.02), (60, 0.02), (60, 0.005))
 """Steps and learning rates of three cycles."""
 PIVOTS, MOST_PIVOTS = 3, 30
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CURVE_SCHEDULE", "CurveOptions"]
 
-CURVE_SCHEDULE = ((200, 0.02), (200, 0.01), (200, 0.002))
-"""Steps and learning rates of three cycles; one draws far fewer points than a band has pivots."""
+CURVE_SCHEDULE = ((100, 0.02), (100, 0.02), (100, 0.005))
+"""Steps and learning rates of three cycles."""
 
 _DRAWS = 4  # points of a step, in as many equal parts of the curve
 _BETWEEN = 63  # points of a look

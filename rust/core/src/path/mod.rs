@@ -4,6 +4,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `assignment` | the best one-to-one assignment |
 //! | `chain` | points in a row: lengths, places between them, equal distances |
 //! | `draw` | which batch comes next |
 //! | `descent` | momentum and Adam for many points together |
@@ -14,6 +15,7 @@
 //! | `curve` | Bezier curves and polygonal chains by their control points |
 //! | `bending` | control points that descend under uniformly drawn points of their curve |
 
+mod assignment;
 mod autoneb;
 mod bending;
 mod chain;
@@ -24,6 +26,7 @@ mod insertion;
 mod neb;
 mod outcome;
 
+pub use assignment::assignment;
 pub use autoneb::{AutoNeb, AutoNebOptions, Look};
 pub use bending::{Bending, BendingOptions};
 pub use chain::Chain;

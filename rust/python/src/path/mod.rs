@@ -2,9 +2,11 @@
 
 mod autoneb;
 mod bending;
+mod matching;
 
 pub use autoneb::AutoNeb;
 pub use bending::Bending;
+pub use matching::assignment;
 
 use landscape_core::Scalar;
 use landscape_core::path::{Chain, Cycle, Look, Rule};
