@@ -17,6 +17,7 @@ from landscape._core import __version__
 
 if TYPE_CHECKING:
     from landscape import plot
+    from landscape._align import align, merge, repair
     from landscape._critical import critical_points, find_critical_point, saddle_free_newton
     from landscape._curvature_map import curvature_map
     from landscape._directions import pca, plane
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from landscape._path import barrier, connect
     from landscape._picture import plot_surface
     from landscape._results import (
+        Alignment,
         CriticalPoint,
         CriticalPoints,
         CriticalSearch,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from landscape._threads import set_threads
 
 __all__ = [
+    "Alignment",
     "CriticalPoint",
     "CriticalPoints",
     "CriticalSearch",
@@ -68,6 +71,7 @@ __all__ = [
     "Spectrum",
     "Surface",
     "__version__",
+    "align",
     "barrier",
     "batch_loss",
     "connect",
@@ -79,16 +83,19 @@ __all__ = [
     "hessian",
     "line",
     "load",
+    "merge",
     "pca",
     "plane",
     "plot",
     "plot_surface",
+    "repair",
     "saddle_free_newton",
     "set_threads",
     "surface",
 ]
 
 _HOMES = {
+    "Alignment": "_results",
     "CriticalPoint": "_results",
     "CriticalPoints": "_results",
     "CriticalSearch": "_results",
@@ -107,6 +114,7 @@ _HOMES = {
     "Run": "_results",
     "Spectrum": "_results",
     "Surface": "_results",
+    "align": "_align",
     "barrier": "_path",
     "batch_loss": "_objective",
     "connect": "_path",
@@ -118,9 +126,11 @@ _HOMES = {
     "hessian": "_spectrum",
     "line": "_surface",
     "load": "_results",
+    "merge": "_align",
     "pca": "_directions",
     "plane": "_directions",
     "plot_surface": "_picture",
+    "repair": "_align",
     "saddle_free_newton": "_critical",
     "set_threads": "_threads",
     "surface": "_surface",

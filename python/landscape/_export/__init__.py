@@ -6,10 +6,11 @@ operations covers and refuses the rest by name.
 
 from landscape._export.lowering import lowered
 from landscape._export.program import Lowered
-from landscape._export.traced import Reference, TracedGraph, TracedLeaf, TracedNode, traced
+from landscape._export.traced import BATCH, Reference, TracedGraph, TracedLeaf, TracedNode, traced
 from landscape._export.unsupported import Unsupported
 
 __all__ = [
+    "BATCH",
     "Lowered",
     "Reference",
     "TracedGraph",

@@ -128,6 +128,22 @@ class Objective(Differentiable):
         mean = np.array([shares.sum() / self._facts.weight])
         return float(spread.standard_errors(mean, sums, self._facts.weight)[0])
 
+    def example_inputs(self, count: int = 3) -> tuple[torch.Tensor, ...]:
+        """The first inputs of the data, as the model takes them: what it can be traced with.
+
+        Raises:
+            ValueError: Batches are not tuples of tensors.
+        """
+        content = next(iter(self._evaluator.batches.split())).content
+        parts = (content[:-1] or content) if isinstance(content, (tuple, list)) else (content,)
+        if not all(isinstance(part, torch.Tensor) for part in parts):
+            raise ValueError(
+                "the batches are not tuples of tensors, so that the model cannot be traced on "
+                "them; pass (inputs, targets)"
+            )
+        # two samples at least: a batch of one is a special case of its own
+        return tuple(part[[i % len(part) for i in range(count)]] for part in parts)
+
     def outputs(self, points: ArrayLike) -> Iterator[NDArray[Any]]:
         """The model's outputs at one point after another, by PyTorch.
 

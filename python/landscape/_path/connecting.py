@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
 import numpy as np
 
+from landscape._align import align as matched
 from landscape._iteration import Interrupt
 from landscape._path.bands import MOST_PIVOTS, PIVOTS, SCHEDULE, BandOptions
 from landscape._path.curves import CURVE_SCHEDULE, CurveOptions
@@ -34,6 +35,7 @@ __all__ = ["barrier", "connect"]
 
 Method = Literal["autoneb", "bezier", "polychain", "linear"]
 METHODS = get_args(Method)
+Matched = Literal["weights", "activations"]
 
 
 def connect(
@@ -43,6 +45,7 @@ def connect(
     loss: Any = None,
     *,
     method: Method = "autoneb",
+    align: bool | Matched = False,
     test: Any = None,
     metrics: Sequence[MetricLike] | MetricLike = (),
     points: int = 61,
@@ -86,6 +89,9 @@ def connect(
         method: ``"autoneb"``; ``"bezier"``, a curve of the degree that its control points allow;
             ``"polychain"``, straight segments between control points; or ``"linear"``, the straight
             segment.
+        align: Permute the hidden units of model_b first, so that it lies close to model_a:
+            ``True`` or ``"weights"``, or ``"activations"``; see :func:`landscape.align`. The path
+            then ends at the permuted model, which is the same function.
         test: Further data for the same path; their losses are the result's ``.test``.
         metrics: ``"accuracy"``, ``"error"``, functions ``metric(outputs, targets)``; and of each
             place together with the first model ``"disagreement"``, the share of samples that are
@@ -136,8 +142,16 @@ def connect(
         raise ValueError(f"method={method!r}, expected one of {', '.join(METHODS)}")
     made, tested = objectives(model_a, data, loss, test=test, seed=seed, options=options)
     functions = [f.resolved("recalibrated") for f in (made, tested) if f is not None]
+    notes: tuple[str, ...] = ()
+    if align:
+        model_b, notes = _aligned(made, model_b, "weights" if align is True else align, seed)
     pair = Pair(descended(functions[0]), (made.theta, far_end(made, model_b)))
-    meant: dict[str, Any] = {"functions": functions, "model_b": model_b, "pair": pair}
+    meant: dict[str, Any] = {
+        "functions": functions,
+        "model_b": model_b,
+        "pair": pair,
+        "notes": notes,
+    }
     watched: dict[str, Any] = {"points": points, "metrics": metrics, "progress": progress}
     if method == "linear":
         straight = Curve(np.stack(pair.ends), "polyline")
@@ -170,12 +184,26 @@ def connect(
     return made_path(curve, method, found, way, **meant)
 
 
+def _aligned(
+    objective: Objective, model_b: Any, method: Matched, seed: int
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """The other end with its units in the order of the first, and what to say of it."""
+    found = matched(objective, model_b, method=method, seed=seed)
+    before, after = found.distances
+    told = (
+        f"model_b was aligned by {method}: {found.moved} units moved, distance {before:.4g} before "
+        f"and {after:.4g} after"
+    )
+    return found.model, (told,)
+
+
 def barrier(
     model_a: nn.Module | Objective,
     model_b: Any,
     data: Any = None,
     loss: Any = None,
     *,
+    align: bool | Matched = False,
     test: Any = None,
     metrics: Sequence[MetricLike] | MetricLike = (),
     points: int = 61,
@@ -197,6 +225,7 @@ def barrier(
         model_b: As for :func:`connect`.
         data: As for the Objective.
         loss: As for the Objective.
+        align: As for :func:`connect`.
         test: As for :func:`connect`.
         metrics: As for :func:`connect`.
         points: As for :func:`connect`.
@@ -228,6 +257,7 @@ def barrier(
         data,
         loss,
         method="linear",
+        align=align,
         test=test,
         metrics=metrics,
         points=points,

@@ -37,6 +37,7 @@ def made_path(
     functions: Sequence[Objective],
     model_b: Any,
     pair: Pair,
+    notes: tuple[str, ...] = (),
 ) -> Path:
     """Put a path together.
 
@@ -48,9 +49,10 @@ def made_path(
         functions: L of the training data, and of the test data where there are any.
         model_b: The other end as it was given.
         pair: The ends in the function that was descended.
+        notes: What else there is to say.
     """
     ends = evidence(pair.objective, pair.ends)
-    notes = (*_notes(functions[0], pair.objective, way), *_doubts(found, ends))
+    notes = (*notes, *_notes(functions[0], pair.objective, way), *_doubts(found, ends))
     train, test = found.train, found.test
     top = train.losses[train.saddle]
     looks = np.array([[0.0, len(curve.points) - 2, top]]) if way is None else way.looks

@@ -2,6 +2,7 @@
 
 from landscape._results._curve import Curve
 from landscape._results._load import load
+from landscape._results.alignment import Alignment
 from landscape._results.critical import CriticalPoint
 from landscape._results.density import Density
 from landscape._results.directions import Recipe
@@ -18,6 +19,7 @@ from landscape._results.surface import Surface
 from landscape._results.survey import CriticalPoints
 
 __all__ = [
+    "Alignment",
     "CriticalPoint",
     "CriticalPoints",
     "CriticalSearch",

@@ -9,6 +9,7 @@ from typing import Any
 
 from landscape import _store
 from landscape._results import _pack
+from landscape._results.alignment import Alignment
 from landscape._results.critical import CriticalPoint
 from landscape._results.density import Density
 from landscape._results.energy import GradientEnergy
@@ -34,6 +35,7 @@ Result = (
     | CriticalPoints
     | CriticalSearch
     | Path
+    | Alignment
 )
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
@@ -49,6 +51,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     GradientEnergy.kind: GradientEnergy.unpack,
     GradientNoise.kind: GradientNoise.unpack,
     Path.kind: Path.unpack,
+    Alignment.kind: Alignment.unpack,
 }
 
 

@@ -1,0 +1,91 @@
+"""`merge`: several models in one order of units, averaged.
+
+Depends on the alignment and the Objective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from landscape._align.aligning import Method, align, as_model
+from landscape._objective import Objective
+
+if TYPE_CHECKING:
+    from landscape._results import Alignment
+
+__all__ = ["Merged", "merge"]
+
+
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """The mean of several models, and how each was permuted before."""
+
+    model: nn.Module
+    """A module of its own."""
+    alignments: tuple[Alignment, ...]
+    """One for each model but the reference, in their order."""
+
+
+def merge(
+    models: Sequence[nn.Module],
+    data: Any = None,
+    loss: Any = None,
+    *,
+    reference: int = 0,
+    method: Method = "weights",
+    seed: int = 0,
+) -> Merged:
+    r"""Bring several models into the order of one of them, and average their weights.
+
+    .. math:: \theta = \frac{1}{n} \Bigl(\theta_r + \sum_{i \ne r} P_i(\theta_i)\Bigr)
+
+    Each model is aligned to the reference by itself. Buffers are averaged too; statistics of batch
+    norms, which are not those of the mean model, are re-estimated where data are given.
+
+    Args:
+        models: Two modules or more, of one architecture.
+        data: As for :func:`align`.
+        loss: As for :func:`align`.
+        reference: Which model the others are aligned to.
+        method: As for :func:`align`.
+        seed: As for :func:`align`.
+
+    Returns:
+        The mean model and the alignments.
+
+    Raises:
+        ValueError: Fewer than two models, or one that does not fit.
+
+    Reference:
+        Ainsworth, Hayase and Srinivasa, "Git Re-Basin: Merging Models modulo Permutation
+        Symmetries" (2023), section 5.3.
+
+    Example:
+        >>> merged = landscape.merge([model_a, model_b], data)
+        >>> len(merged.alignments)
+        1
+    """
+    listed = list(models)
+    if len(listed) < 2 or not 0 <= reference < len(listed):
+        raise ValueError(
+            f"got {len(listed)} models and reference={reference}, expected two models or more and "
+            "the place of one of them"
+        )
+    first = listed.pop(reference)
+    found = [align(first, model, data, loss, method=method, seed=seed) for model in listed]
+    made = as_model(first, first)
+    members = [made, *(one.model for one in found)]
+    with torch.no_grad():
+        for name, tensor in made.state_dict().items():
+            if tensor.is_floating_point():
+                total = sum(member.state_dict()[name].double() for member in members)
+                tensor.copy_(total / len(members))
+    if data is not None:
+        objective = Objective(made, data, loss, batch_norm="recalibrated")
+        made = objective.model_at(objective.theta)
+    return Merged(made, tuple(found))
