@@ -196,9 +196,9 @@ def test_no_single_group_can_be_improved_in_the_end() -> None:
             here, then = linear(a, layer), linear(a, following)
             there, after = linear(found, layer), linear(found, following)
             gain = here.weight @ there.weight.T + torch.outer(here.bias, there.bias)
-            gain = (gain + then.weight.T @ after.weight).numpy()
-            rows, columns = linear_sum_assignment(gain, maximize=True)
-            assert gain.trace() == pytest.approx(gain[rows, columns].sum(), rel=1e-5)
+            table = (gain + then.weight.T @ after.weight).numpy()
+            rows, columns = linear_sum_assignment(table, maximize=True)
+            assert table.trace() == pytest.approx(table[rows, columns].sum(), rel=1e-5)
 
 
 def linear(model: nn.Module, place: int) -> nn.Linear:
@@ -210,11 +210,11 @@ def linear(model: nn.Module, place: int) -> nn.Linear:
 def test_identical_and_dead_units_are_no_obstacle() -> None:
     model = seeded(lambda: nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)))
     with torch.no_grad():
-        for tensor in (model[0].weight, model[0].bias):
+        for tensor in (linear(model, 0).weight, linear(model, 0).bias):
             tensor[1] = tensor[0]
             tensor[2] = 0
-        model[2].weight[:, 1] = model[2].weight[:, 0]
-        model[2].weight[:, 2] = 0
+        linear(model, 2).weight[:, 1] = linear(model, 2).weight[:, 0]
+        linear(model, 2).weight[:, 2] = 0
     other, _ = shuffled(model, None)
     found = landscape.align(model, other)
     assert found.distances[1] == 0

@@ -79,8 +79,10 @@ def align(
         Hopcroft, "Convergent Learning" (2016), for activations.
 
     Example:
-        >>> alignment = landscape.align(model_a, model_b, data)
-        >>> nearer = landscape.barrier(model_a, alignment.model, data)
+        >>> from torch import nn
+        >>> a, b = (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)) for _ in range(2))
+        >>> alignment = landscape.align(a, b, data)
+        >>> nearer = landscape.barrier(a, alignment.model, data)
     """
     started = time.perf_counter()
     if method not in ("weights", "activations"):

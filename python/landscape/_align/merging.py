@@ -66,7 +66,9 @@ def merge(
         Symmetries" (2023), section 5.3.
 
     Example:
-        >>> merged = landscape.merge([model_a, model_b], data)
+        >>> from torch import nn
+        >>> a, b = (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)) for _ in range(2))
+        >>> merged = landscape.merge([a, b], data)
         >>> len(merged.alignments)
         1
     """

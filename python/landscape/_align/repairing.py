@@ -59,7 +59,9 @@ def repair(
         for Interpolation Repair" (2023), section 3.
 
     Example:
-        >>> middle = landscape.repair(model_a, landscape.align(model_a, model_b, data).model, data)
+        >>> from torch import nn
+        >>> a, b = (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)) for _ in range(2))
+        >>> middle = landscape.repair(a, landscape.align(a, b, data).model, data)
     """
     if not 0 <= position <= 1:
         raise ValueError(f"position={position}, expected a place from 0 to 1")

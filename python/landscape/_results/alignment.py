@@ -39,7 +39,9 @@ class Alignment(Flat):
         permuted: the second model in the first one's order; None after `landscape.load`.
 
     Example:
-        >>> alignment = landscape.align(model_a, model_b, data)
+        >>> from torch import nn
+        >>> a, b = (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)) for _ in range(2))
+        >>> alignment = landscape.align(a, b, data)
         >>> alignment.difference < 1e-9
         True
     """
