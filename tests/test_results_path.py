@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from test_results import make_run
 
 import landscape
-from landscape import Path, Profile
+from landscape import Path, Profile, _store
 from landscape._results import Curve
 
 
@@ -61,6 +61,22 @@ def test_a_file_holds_every_bit(tmp_path: File, changes: dict[str, Any]) -> None
         again.model_at(0.5)
     with pytest.raises(ValueError, match="loaded from a file"):
         again.surface()
+
+
+def test_large_points_stay_on_the_disk(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_store, "MAPPED", 16)
+    path = made()
+    path.save(tmp_path / "path.npz")
+    again = landscape.load(tmp_path / "path.npz")
+    assert isinstance(again, Path)
+    assert isinstance(again.points, np.memmap)
+    assert again.points.tobytes() == path.points.tobytes()
+    assert again.theta_at(0.5).tolist() == path.theta_at(0.5).tolist()
+    assert path.equals(again)
+    again.save(tmp_path / "path.npz")  # over the file that it is mapped from
+    assert again.points.tobytes() == path.points.tobytes()
+    with pytest.raises(ValueError, match="read-only"):
+        again.points[0, 0] = 1
 
 
 def test_both_barriers_and_their_places() -> None:

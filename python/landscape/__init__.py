@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from landscape._gradient_noise import gradient_noise
     from landscape._objective import Objective, batch_loss
     from landscape._parameters import ParameterLayout
-    from landscape._path import barrier, connect
+    from landscape._path import barrier, connect, connect_all
     from landscape._picture import plot_surface
     from landscape._results import (
         Alignment,
+        Connections,
         CriticalPoint,
         CriticalPoints,
         CriticalSearch,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Alignment",
+    "Connections",
     "CriticalPoint",
     "CriticalPoints",
     "CriticalSearch",
@@ -75,6 +77,7 @@ __all__ = [
     "barrier",
     "batch_loss",
     "connect",
+    "connect_all",
     "critical_points",
     "curvature_map",
     "eigenplane",
@@ -96,6 +99,7 @@ __all__ = [
 
 _HOMES = {
     "Alignment": "_results",
+    "Connections": "_results",
     "CriticalPoint": "_results",
     "CriticalPoints": "_results",
     "CriticalSearch": "_results",
@@ -118,6 +122,7 @@ _HOMES = {
     "barrier": "_path",
     "batch_loss": "_objective",
     "connect": "_path",
+    "connect_all": "_path",
     "critical_points": "_critical",
     "curvature_map": "_curvature_map",
     "eigenplane": "_eigenplane",

@@ -38,6 +38,7 @@ __all__ = [
     "normalise",
     "orthogonalise",
     "set_threads",
+    "spanning_tree",
     "student_quantile",
     "threads",
 ]
@@ -1153,4 +1154,17 @@ def assignment(weights: _Double) -> NDArray[np.int64]:
 
     Reference:
         Crouse, "On Implementing 2D Rectangular Assignment Algorithms" (2016), section II.
+    """
+
+def spanning_tree(weights: _Double) -> NDArray[np.int64]:
+    """The edges (i, j), i < j, of the minimum spanning tree, lightest first (Kruskal 1956).
+
+    Args:
+        weights: Shape (n, n), symmetric; infinite where there is no edge.
+
+    Returns:
+        Shape (n - 1, 2).
+
+    Raises:
+        ValueError: The matrix is not square, holds NaN, or is of a graph that is not connected.
     """

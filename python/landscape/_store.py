@@ -14,7 +14,7 @@ import math
 import os
 import secrets
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,10 +23,14 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from numpy.lib import format as npy
 
+from landscape import _map
+
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 FORMAT = "landscape"
 SCHEMA = 1
+MAPPED = 1 << 26
+"""Bytes from which on an array may stay on the disk."""
 _RECORD = "record.json"
 _NON_FINITE = "$float"
 _NPY_HEADER = 1024  # bytes, more than the header of a numeric array takes
@@ -91,12 +95,14 @@ def write(
                 npy.write_array(stream, array, version=(1, 0), allow_pickle=False)
 
 
-def read(path: str | os.PathLike[str], *kinds: str) -> Stored:
+def read(path: str | os.PathLike[str], *kinds: str, mapped: Container[str] = ()) -> Stored:
     """Read a file and check every byte of its contents (CRC-32).
 
     Args:
         path: a file that `write` made.
         kinds: the kinds that will do; none given, every kind will.
+        mapped: names of arrays that stay on the disk where they are large: they are mapped into
+            memory, read-only, and read as they are used. Their bytes are not checked.
 
     Raises:
         ValueError: the file is cut short, damaged, of another program, of a newer landscape, or of
@@ -109,7 +115,7 @@ def read(path: str | os.PathLike[str], *kinds: str) -> Stored:
         try:
             with zipfile.ZipFile(file) as archive:
                 header = _header(name, archive)
-                stored = _contents(header, archive)
+                stored = _contents(header, archive, name, mapped)
         except _UnreadableError as reason:
             raise ValueError(str(reason)) from None
         except _DAMAGE as error:
@@ -283,7 +289,7 @@ def _header(name: str, archive: zipfile.ZipFile) -> dict[str, Any]:
             f"file: it holds {', '.join(sorted(names)[:4]) or 'nothing'} and no {_RECORD}. "
             "Pass a file that a result's save or resume= wrote"
         )
-    header = json.loads(_member(archive, _RECORD), object_hook=_decoded)
+    header = json.loads(_member(archive, _RECORD), object_hook=decoded)
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _UnreadableError(
             f"{name} is not a landscape file: its {_RECORD} is of another program. "
@@ -298,11 +304,18 @@ def _header(name: str, archive: zipfile.ZipFile) -> dict[str, Any]:
     return header
 
 
-def _contents(header: dict[str, Any], archive: zipfile.ZipFile) -> Stored:
-    arrays = {
-        name: _array(_member(archive, f"{name}.npy"), np.dtype(dtype), tuple(shape))
-        for name, (dtype, shape) in header["arrays"].items()
-    }
+def _contents(
+    header: dict[str, Any], archive: zipfile.ZipFile, path: str, mapped: Container[str]
+) -> Stored:
+    arrays: dict[str, np.ndarray[Any, np.dtype[Any]]] = {}
+    for name, (dtype, shape) in header["arrays"].items():
+        info, wanted = archive.getinfo(f"{name}.npy"), (np.dtype(dtype), tuple(shape))
+        large = name in mapped and info.file_size > MAPPED
+        arrays[name] = (
+            _map.mapped(path, info, *wanted)
+            if large
+            else _array(_member(archive, f"{name}.npy"), *wanted)
+        )
     return Stored(kind=header["kind"], record=header["record"], arrays=arrays)
 
 
@@ -324,7 +337,7 @@ def _array(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndar
     return flat.reshape(shape).copy()
 
 
-def _decoded(mapping: dict[str, Any]) -> Any:
+def decoded(mapping: dict[str, Any]) -> Any:
     return float(mapping[_NON_FINITE]) if mapping.keys() == {_NON_FINITE} else mapping
 
 

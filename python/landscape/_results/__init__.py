@@ -3,6 +3,7 @@
 from landscape._results._curve import Curve
 from landscape._results._load import load
 from landscape._results.alignment import Alignment
+from landscape._results.connections import Connections
 from landscape._results.critical import CriticalPoint
 from landscape._results.density import Density
 from landscape._results.directions import Recipe
@@ -20,6 +21,7 @@ from landscape._results.survey import CriticalPoints
 
 __all__ = [
     "Alignment",
+    "Connections",
     "CriticalPoint",
     "CriticalPoints",
     "CriticalSearch",

@@ -10,6 +10,7 @@ from typing import Any
 from landscape import _store
 from landscape._results import _pack
 from landscape._results.alignment import Alignment
+from landscape._results.connections import Connections
 from landscape._results.critical import CriticalPoint
 from landscape._results.density import Density
 from landscape._results.energy import GradientEnergy
@@ -36,6 +37,7 @@ Result = (
     | CriticalSearch
     | Path
     | Alignment
+    | Connections
 )
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
@@ -52,6 +54,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     GradientNoise.kind: GradientNoise.unpack,
     Path.kind: Path.unpack,
     Alignment.kind: Alignment.unpack,
+    Connections.kind: Connections.unpack,
 }
 
 
@@ -62,7 +65,8 @@ def load(path: str | os.PathLike[str]) -> Result:
         path: the file.
 
     Returns:
-        The result of the kind that the file says; its figure is None.
+        The result of the kind that the file says; its figure is None. The points of a path stay
+        on the disk where they are large (64 MiB), and are read as they are used.
 
     Raises:
         ValueError: the file is cut short, damaged, of another program, of a newer landscape, or an
@@ -73,7 +77,7 @@ def load(path: str | os.PathLike[str]) -> Result:
         >>> surface = landscape.load("surface.npz")
         >>> surface.plot().figure.savefig("surface.pdf")
     """
-    stored = _store.read(path, *_KINDS)
+    stored = _store.read(path, *_KINDS, mapped=("points",))
     try:
         return _KINDS[stored.kind](stored.record, stored.arrays)
     except (KeyError, TypeError, ValueError) as error:

@@ -4,6 +4,7 @@ Every function draws on the Axes it is given, or makes a figure of its own that 
 holds; it returns the Axes and shows nothing.
 """
 
+from landscape.plot._connections import connections
 from landscape.plot._critical import critical_points
 from landscape.plot._curvature import curvature
 from landscape.plot._density import density
@@ -17,6 +18,7 @@ from landscape.plot._spectrum import spectrum
 
 __all__ = [
     "compare",
+    "connections",
     "contour",
     "critical_points",
     "curvature",

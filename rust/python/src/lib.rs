@@ -27,7 +27,7 @@ mod _core {
     #[pymodule_export]
     use crate::network::{Network, NetworkCurvature, NetworkPlane, set_threads, threads};
     #[pymodule_export]
-    use crate::path::{AutoNeb, Bending, assignment};
+    use crate::path::{AutoNeb, Bending, assignment, spanning_tree};
     #[pymodule_export]
     use crate::random::gaussian;
     #[pymodule_export]

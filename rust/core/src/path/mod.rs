@@ -5,6 +5,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `assignment` | the best one-to-one assignment |
+//! | `tree` | the spanning tree of lowest edges |
 //! | `chain` | points in a row: lengths, places between them, equal distances |
 //! | `draw` | which batch comes next |
 //! | `descent` | momentum and Adam for many points together |
@@ -25,6 +26,7 @@ mod draw;
 mod insertion;
 mod neb;
 mod outcome;
+mod tree;
 
 pub use assignment::assignment;
 pub use autoneb::{AutoNeb, AutoNebOptions, Look};
@@ -33,3 +35,4 @@ pub use chain::Chain;
 pub use curve::Kind;
 pub use descent::Rule;
 pub use outcome::{Cycle, Ending};
+pub use tree::spanning_tree;

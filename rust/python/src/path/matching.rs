@@ -1,11 +1,11 @@
-//! Assignments.
+//! Assignments and spanning trees.
 
-use landscape_core::path::assignment as best;
-use numpy::{PyArray1, PyUntypedArrayMethods};
+use landscape_core::path::{assignment as best, spanning_tree as lightest};
+use numpy::{PyArray1, PyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::boundary::matrix;
+use crate::boundary::{matrix, table};
 use crate::gate;
 
 /// The column of each row in the assignment of most weight.
@@ -20,7 +20,21 @@ pub fn assignment<'py>(
         let values = weights.as_slice()?;
         gate::enter(py, || best(values, count))?
     };
-    let columns = found.into_iter().map(i64::try_from).collect::<Result<Vec<_>, _>>();
-    let columns = columns.map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(PyArray1::from_vec(py, columns))
+    Ok(PyArray1::from_vec(py, indices(found)?))
+}
+
+/// The edges of the minimum spanning tree.
+#[pyfunction]
+pub fn spanning_tree<'py>(
+    py: Python<'py>,
+    weights: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyArray2<i64>>> {
+    let weights = matrix::<f64>(weights)?;
+    let edges = lightest(weights.as_slice()?, weights.shape()[0]).map_err(gate::exception)?;
+    table(py, indices(edges.into_flattened())?, 2)
+}
+
+fn indices(found: Vec<usize>) -> PyResult<Vec<i64>> {
+    let converted = found.into_iter().map(i64::try_from).collect::<Result<_, _>>();
+    converted.map_err(|error| PyValueError::new_err(error.to_string()))
 }

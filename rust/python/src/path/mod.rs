@@ -6,7 +6,7 @@ mod matching;
 
 pub use autoneb::AutoNeb;
 pub use bending::Bending;
-pub use matching::assignment;
+pub use matching::{assignment, spanning_tree};
 
 use landscape_core::Scalar;
 use landscape_core::path::{Chain, Cycle, Look, Rule};

@@ -1,0 +1,101 @@
+//! The spanning tree of lowest edges.
+
+use crate::error::{Error, require};
+
+/// The minimum spanning tree of a complete graph with symmetric weights, row-major (n, n): its
+/// edges (i, j) with i < j, lightest first.
+///
+/// Between any two vertices the way along the tree has the lowest possible highest edge, which is why
+/// saddles between minima form one. Infinite weights are edges that do not exist.
+///
+/// # Errors
+/// [`Error::Invalid`] unless the matrix is square and free of NaN, and the graph connected.
+///
+/// # Reference
+/// Kruskal (1956), *On the shortest spanning subtree of a graph and the traveling salesman problem*.
+pub fn spanning_tree(weights: &[f64], count: usize) -> Result<Vec<[usize; 2]>, Error> {
+    require!(
+        weights.len() == count * count && weights.iter().all(|weight| !weight.is_nan()),
+        "got {} weights for {count} vertices, or NaN among them; pass a square matrix of numbers",
+        weights.len()
+    );
+    let mut edges: Vec<_> = (0..count)
+        .flat_map(|i| (i + 1..count).map(move |j| [i, j]))
+        .filter(|[i, j]| weights[i * count + j] < f64::INFINITY)
+        .collect();
+    edges.sort_by(|a, b| weights[a[0] * count + a[1]].total_cmp(&weights[b[0] * count + b[1]]));
+    let mut part: Vec<_> = (0..count).collect();
+    edges.retain(|&[i, j]| {
+        let (one, other) = (part[i], part[j]);
+        for label in &mut part {
+            if *label == other {
+                *label = one;
+            }
+        }
+        one != other
+    });
+    require!(
+        edges.len() + 1 == count.max(1),
+        "got a graph of {count} vertices that is not connected; pass finite weights enough"
+    );
+    Ok(edges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Gaussian;
+
+    fn symmetric(count: usize, seed: u64) -> Vec<f64> {
+        let mut weights = vec![0.0_f64; count * count];
+        Gaussian::new(seed, 0).fill(0, &mut weights);
+        for i in 0..count {
+            for j in 0..i {
+                weights[i * count + j] = weights[j * count + i];
+            }
+        }
+        weights
+    }
+
+    /// The lightest of all sets of n − 1 edges that connect.
+    fn lightest(weights: &[f64], count: usize) -> f64 {
+        let edges: Vec<_> = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j))).collect();
+        let connected = |chosen: &[(usize, usize)]| {
+            let mut part: Vec<_> = (0..count).collect();
+            for &(i, j) in chosen {
+                let (one, other) = (part[i], part[j]);
+                part.iter_mut().filter(|p| **p == other).for_each(|p| *p = one);
+            }
+            part.iter().all(|&p| p == part[0])
+        };
+        (0_u32..1 << edges.len())
+            .filter(|set| set.count_ones() as usize == count - 1)
+            .map(|set| {
+                let inside = edges.iter().enumerate().filter(|(k, _)| set >> k & 1 == 1);
+                inside.map(|(_, &edge)| edge).collect::<Vec<_>>()
+            })
+            .filter(|chosen| connected(chosen))
+            .map(|chosen| chosen.iter().map(|&(i, j)| weights[i * count + j]).sum::<f64>())
+            .fold(f64::INFINITY, f64::min)
+    }
+
+    #[test]
+    fn no_tree_is_lighter() {
+        for count in 2..6 {
+            for seed in 0..20 {
+                let weights = symmetric(count, seed);
+                let tree = spanning_tree(&weights, count).expect("connected");
+                let total: f64 = tree.iter().map(|[i, j]| weights[i * count + j]).sum();
+                assert!((total - lightest(&weights, count)).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_connected_is_refused() {
+        let gone = f64::INFINITY;
+        assert!(spanning_tree(&[0.0, gone, gone, 0.0], 2).is_err());
+        assert!(spanning_tree(&[0.0, f64::NAN, 1.0, 0.0], 2).is_err());
+        assert_eq!(spanning_tree(&[0.0], 1).expect("one vertex"), Vec::<[usize; 2]>::new());
+    }
+}
