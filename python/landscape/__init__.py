@@ -42,14 +42,17 @@ if TYPE_CHECKING:
         Path,
         Profile,
         Recipe,
+        Relaxation,
         Run,
         Spectrum,
         Surface,
+        Walk,
         load,
     )
     from landscape._spectrum import Hessian, hessian
     from landscape._surface import line, surface
     from landscape._threads import set_threads
+    from landscape._walk import perturb_and_relax, walk
 
 __all__ = [
     "Alignment",
@@ -69,9 +72,11 @@ __all__ = [
     "Path",
     "Profile",
     "Recipe",
+    "Relaxation",
     "Run",
     "Spectrum",
     "Surface",
+    "Walk",
     "__version__",
     "align",
     "barrier",
@@ -88,6 +93,7 @@ __all__ = [
     "load",
     "merge",
     "pca",
+    "perturb_and_relax",
     "plane",
     "plot",
     "plot_surface",
@@ -95,6 +101,7 @@ __all__ = [
     "saddle_free_newton",
     "set_threads",
     "surface",
+    "walk",
 ]
 
 _HOMES = {
@@ -115,9 +122,11 @@ _HOMES = {
     "Path": "_results",
     "Profile": "_results",
     "Recipe": "_results",
+    "Relaxation": "_results",
     "Run": "_results",
     "Spectrum": "_results",
     "Surface": "_results",
+    "Walk": "_results",
     "align": "_align",
     "barrier": "_path",
     "batch_loss": "_objective",
@@ -133,12 +142,14 @@ _HOMES = {
     "load": "_results",
     "merge": "_align",
     "pca": "_directions",
+    "perturb_and_relax": "_walk",
     "plane": "_directions",
     "plot_surface": "_picture",
     "repair": "_align",
     "saddle_free_newton": "_critical",
     "set_threads": "_threads",
     "surface": "_surface",
+    "walk": "_walk",
 }
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "PowerIteration",
     "Search",
     "Trace",
+    "Walker",
     "XTrace",
     "__version__",
     "assignment",
@@ -1168,3 +1169,69 @@ def spanning_tree(weights: _Double) -> NDArray[np.int64]:
     Raises:
         ValueError: The matrix is not square, holds NaN, or is of a graph that is not connected.
     """
+
+@final
+class Walker:
+    """Steps along directions in which the loss does not curve.
+
+    Args:
+        objective: The function; it is evaluated at theta.
+        theta: Where to begin: shape (d,). Its dtype is that of all vectors.
+        distance: How far from there it is to get.
+        tolerance: By how much the loss may exceed that of the start.
+        flat: Curvature up to this share of the largest |eigenvalue| is flat.
+        stride: The longest step.
+        max_steps: The most steps.
+        krylov: The most products of a direction, and the vectors that it keeps.
+        seed: Of the first direction.
+
+    Raises:
+        ValueError: An option is out of range.
+        FloatingPointError: The loss is not finite at theta.
+    """
+
+    def __new__(
+        cls,
+        objective: _Losses,
+        theta: NDArray[Any],
+        *,
+        distance: float,
+        tolerance: float,
+        flat: float,
+        stride: float,
+        max_steps: int,
+        krylov: int,
+        seed: int,
+    ) -> Walker: ...
+    @staticmethod
+    def resumed(record: str, points: NDArray[Any], direction: NDArray[Any]) -> Walker:
+        """A walk that goes on with the same bits, from what its methods of these names gave."""
+
+    def run(self, objective: _Losses, tick: Callable[[int, float, float], bool]) -> bool:
+        """Goes on until the walk has ended (True) or `tick` pauses it (False).
+
+        Args:
+            objective: The function.
+            tick: Called after every step with the number of steps, the loss, and the distance from
+                the start.
+        """
+
+    @property
+    def arrival(self) -> str:
+        """How it ended: running, reached, stalled or max_steps."""
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Hessian products and losses so far."""
+
+    def points(self) -> NDArray[Any]:
+        """All points, the start first: shape (steps + 1, d)."""
+
+    def direction(self) -> NDArray[Any]:
+        """The direction of the last step: shape (d,); empty before the first."""
+
+    def strides(self) -> _Double:
+        """Loss, distance, length, curvature, largest |Ritz value|: shape (steps + 1, 5)."""
+
+    def record(self) -> str:
+        """All that the walk is besides its vectors."""

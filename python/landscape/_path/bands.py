@@ -24,7 +24,7 @@ SCHEDULE = ((60, 0.02), (60, 0.02), (60, 0.005))
 """Steps and learning rates of three cycles."""
 PIVOTS, MOST_PIVOTS = 3, 30
 
-_BETWEEN = 9  # points of a look between two pivots
+_BETWEEN = 5  # points of a look between two pivots
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ CURVE_SCHEDULE = ((100, 0.02), (100, 0.02), (100, 0.005))
 """Steps and learning rates of three cycles."""
 
 _DRAWS = 4  # points of a step, in as many equal parts of the curve
-_BETWEEN = 63  # points of a look
+_BETWEEN = 15  # points of a look
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from landscape._results.line import Line
 from landscape._results.noise import GradientNoise
 from landscape._results.path import Path
 from landscape._results.profile import Profile
+from landscape._results.relaxation import Relaxation
 from landscape._results.run import Run
 from landscape._results.search import CriticalSearch
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
 from landscape._results.survey import CriticalPoints
+from landscape._results.walk import Walk
 
 __all__ = [
     "Alignment",
@@ -35,8 +37,10 @@ __all__ = [
     "Path",
     "Profile",
     "Recipe",
+    "Relaxation",
     "Run",
     "Spectrum",
     "Surface",
+    "Walk",
     "load",
 ]

@@ -18,10 +18,12 @@ from landscape._results.estimate import Estimate, Estimates
 from landscape._results.line import Line
 from landscape._results.noise import GradientNoise
 from landscape._results.path import Path
+from landscape._results.relaxation import Relaxation
 from landscape._results.search import CriticalSearch
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
 from landscape._results.survey import CriticalPoints
+from landscape._results.walk import Walk
 
 Result = (
     Surface
@@ -38,6 +40,8 @@ Result = (
     | Path
     | Alignment
     | Connections
+    | Walk
+    | Relaxation
 )
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
@@ -55,6 +59,8 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     Path.kind: Path.unpack,
     Alignment.kind: Alignment.unpack,
     Connections.kind: Connections.unpack,
+    Walk.kind: Walk.unpack,
+    Relaxation.kind: Relaxation.unpack,
 }
 
 

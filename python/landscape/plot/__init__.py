@@ -15,6 +15,7 @@ from landscape.plot._plane import contour, filled_contour, trajectory
 from landscape.plot._relief import surface_3d
 from landscape.plot._sheet import compare, draw
 from landscape.plot._spectrum import spectrum
+from landscape.plot._walk import walk
 
 __all__ = [
     "compare",
@@ -31,4 +32,5 @@ __all__ = [
     "spectrum",
     "surface_3d",
     "trajectory",
+    "walk",
 ]

@@ -19,6 +19,7 @@
 //! | `spectrum` | eigenvalues of operators that are known by their products |
 //! | `critical` | searches for points without slope |
 //! | `path` | low-loss paths between minima |
+//! | `walk` | walks within a minimum, along flat directions |
 //! | `network` | a supplier of its own: exported networks |
 
 mod error;
@@ -40,6 +41,7 @@ pub mod network;
 pub mod path;
 pub mod spectrum;
 pub mod surface;
+pub mod walk;
 
 pub use error::Error;
 pub use isa::Isa;

@@ -16,6 +16,7 @@ mod spectrum;
 mod supplier;
 mod surface;
 mod vector;
+mod walk;
 
 /// The numerical core of `landscape`; described in `_core.pyi`.
 #[pyo3::pymodule]
@@ -38,6 +39,8 @@ mod _core {
     use crate::surface::{axis, normalise};
     #[pymodule_export]
     use crate::vector::{combine, dot, gram, norm, orthogonalise};
+    #[pymodule_export]
+    use crate::walk::Walker;
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name")]

@@ -23,6 +23,7 @@ fn tables() -> Vec<Table> {
         folder("spectrum", "crate::spectrum::"),
         folder("critical", "crate::critical::"),
         folder("path", "crate::path::"),
+        folder("walk", "crate::walk::"),
     ]
 }
 

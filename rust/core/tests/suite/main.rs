@@ -13,3 +13,4 @@ mod layering;
 mod normalise;
 mod trace;
 mod vector;
+mod walk;

@@ -1,0 +1,105 @@
+//! Walks on losses whose valleys are known.
+
+use landscape_core::analytic::{ClosedForm, Quadratic, Rosenbrock};
+use landscape_core::walk::{Arrival, WalkOptions, Walker};
+use landscape_core::{Cancel, Dense, Error, norm};
+
+fn options(distance: f64, tolerance: f64) -> WalkOptions {
+    WalkOptions {
+        distance,
+        tolerance,
+        flat: 1e-6,
+        stride: distance / 10.0,
+        max_steps: 200,
+        krylov: 20,
+        seed: 1,
+    }
+}
+
+fn finished<F: ClosedForm>(function: &F, start: Vec<f64>, options: WalkOptions) -> Walker<f64> {
+    let mut walk = Walker::new(function, start, options, &Cancel::new()).expect("finite");
+    walk.run(function, &Cancel::new(), |_| Ok(true)).expect("finite");
+    walk
+}
+
+/// Σ over k of λₖ (aₖ·x)² / 2 with the orthogonal a = (1, 1, 0, 0), (0, 0, 1, −1): a null space of
+/// two dimensions.
+fn valley() -> Quadratic {
+    let rows =
+        [[3.0, 3.0, 0.0, 0.0], [3.0, 3.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0], [0.0, 0.0, -1.0, 1.0]];
+    Quadratic::new(Dense::new(rows.concat(), 4).expect("symmetric"), vec![0.0; 4]).expect("fits")
+}
+
+#[test]
+fn a_walk_stays_in_the_null_space() {
+    let walk = finished(&valley(), vec![0.0; 4], options(5.0, 1e-12));
+    assert_eq!(walk.arrival(), Arrival::Reached);
+    for point in walk.points().chunks(4) {
+        let off = (point[0] + point[1]).abs().max((point[2] - point[3]).abs());
+        assert!(off < 1e-12 * 5.0, "{point:?}");
+    }
+    let last = &walk.points()[walk.points().len() - 4..];
+    assert!((norm(last) - 5.0).abs() < 1e-5, "{}", norm(last));
+    assert!(walk.strides().len() <= 12, "it diffuses: {}", walk.strides().len());
+}
+
+#[test]
+fn without_a_flat_direction_it_stalls_where_the_tolerance_ends() {
+    let bowl =
+        Quadratic::new(Dense::new(vec![4.0, 0.0, 0.0, 1.0], 2).expect("symmetric"), vec![0.0; 2]);
+    let bowl = bowl.expect("fits");
+    let strict = finished(&bowl, vec![0.0; 2], options(10.0, 0.02));
+    assert_eq!((strict.arrival(), strict.strides().len()), (Arrival::Stalled, 1));
+    // With the soft axis counted as flat it gets to where x²/2 = tolerance, and no further.
+    let soft = WalkOptions { flat: 0.5, ..options(10.0, 0.02) };
+    let walk = finished(&bowl, vec![0.0; 2], soft);
+    let reach = walk.strides().iter().fold(0.0, |most: f64, s| most.max(s.distance));
+    assert_eq!(walk.arrival(), Arrival::Stalled);
+    assert!((reach - 0.2).abs() < 0.02, "{reach}");
+}
+
+#[test]
+fn a_curved_valley_is_followed_within_the_tolerance() {
+    let function = Rosenbrock { dim: 2 };
+    let given = WalkOptions { flat: 0.05, stride: 0.1, ..options(0.4, 0.05) };
+    let walk = finished(&function, vec![1.0, 1.0], given);
+    assert_eq!(walk.arrival(), Arrival::Reached, "{:?}", walk.strides());
+    for (point, stride) in walk.points().chunks(2).zip(walk.strides()) {
+        assert!(stride.loss <= 0.05 && (function.value(point) - stride.loss).abs() < 1e-12);
+    }
+    assert!(walk.counts().0 > walk.strides().len());
+}
+
+#[test]
+fn the_same_bits_after_a_resume_at_any_step() {
+    let function = Rosenbrock { dim: 2 };
+    let given = WalkOptions { flat: 0.05, stride: 0.1, ..options(0.4, 0.05) };
+    let whole = finished(&function, vec![1.0, 1.0], given);
+    for stop in [0, 1, 3, 5] {
+        let mut walk =
+            Walker::new(&function, vec![1.0, 1.0], given, &Cancel::new()).expect("finite");
+        for _ in 0..stop {
+            walk.step(&function, &Cancel::new()).expect("finite");
+        }
+        let (points, direction) = (walk.points().to_vec(), walk.direction().to_vec());
+        let mut again = Walker::resumed(&walk.record(), points, direction).expect("its own");
+        again.run(&function, &Cancel::new(), |_| Ok(true)).expect("finite");
+        assert_eq!(again.points(), whole.points(), "after {stop}");
+        assert_eq!(again.record(), whole.record(), "after {stop}");
+    }
+}
+
+#[test]
+fn options_out_of_range_are_refused() {
+    for wrong in [
+        options(0.0, 1.0),
+        options(1.0, -1.0),
+        WalkOptions { stride: 0.0, ..options(1.0, 1.0) },
+        WalkOptions { krylov: 0, ..options(1.0, 1.0) },
+    ] {
+        let refused = Walker::<f64>::new(&valley(), vec![0.0; 4], wrong, &Cancel::new()).err();
+        assert!(matches!(refused, Some(Error::Invalid(_))));
+    }
+    let short = Walker::<f64>::new(&valley(), vec![0.0; 3], options(1.0, 1.0), &Cancel::new());
+    assert!(short.err().expect("short").to_string().contains("3 entries"));
+}
