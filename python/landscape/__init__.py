@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from landscape._gradient_noise import gradient_noise
     from landscape._objective import Objective, batch_loss
     from landscape._parameters import ParameterLayout
-    from landscape._path import barrier, connect, connect_all
+    from landscape._path import barrier, connect, connect_all, instability
     from landscape._picture import plot_surface
     from landscape._results import (
         Alignment,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Estimates,
         GradientEnergy,
         GradientNoise,
+        Instability,
         Line,
         Path,
         Profile,
@@ -66,6 +67,7 @@ __all__ = [
     "GradientEnergy",
     "GradientNoise",
     "Hessian",
+    "Instability",
     "Line",
     "Objective",
     "ParameterLayout",
@@ -89,6 +91,7 @@ __all__ = [
     "find_critical_point",
     "gradient_noise",
     "hessian",
+    "instability",
     "line",
     "load",
     "merge",
@@ -116,6 +119,7 @@ _HOMES = {
     "GradientEnergy": "_results",
     "GradientNoise": "_results",
     "Hessian": "_spectrum",
+    "Instability": "_results",
     "Line": "_results",
     "Objective": "_objective",
     "ParameterLayout": "_parameters",
@@ -138,6 +142,7 @@ _HOMES = {
     "find_critical_point": "_critical",
     "gradient_noise": "_gradient_noise",
     "hessian": "_spectrum",
+    "instability": "_path",
     "line": "_surface",
     "load": "_results",
     "merge": "_align",

@@ -9,6 +9,7 @@ from landscape._results.density import Density
 from landscape._results.directions import Recipe
 from landscape._results.energy import GradientEnergy
 from landscape._results.estimate import Estimate, Estimates
+from landscape._results.instability import Instability
 from landscape._results.line import Line
 from landscape._results.noise import GradientNoise
 from landscape._results.path import Path
@@ -33,6 +34,7 @@ __all__ = [
     "Estimates",
     "GradientEnergy",
     "GradientNoise",
+    "Instability",
     "Line",
     "Path",
     "Profile",

@@ -15,6 +15,7 @@ from landscape._results.critical import CriticalPoint
 from landscape._results.density import Density
 from landscape._results.energy import GradientEnergy
 from landscape._results.estimate import Estimate, Estimates
+from landscape._results.instability import Instability
 from landscape._results.line import Line
 from landscape._results.noise import GradientNoise
 from landscape._results.path import Path
@@ -42,6 +43,7 @@ Result = (
     | Connections
     | Walk
     | Relaxation
+    | Instability
 )
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
@@ -60,6 +62,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     Alignment.kind: Alignment.unpack,
     Connections.kind: Connections.unpack,
     Walk.kind: Walk.unpack,
+    Instability.kind: Instability.unpack,
     Relaxation.kind: Relaxation.unpack,
 }
 
