@@ -11,5 +11,6 @@ mod grid;
 mod lanczos;
 mod layering;
 mod normalise;
+mod simplices;
 mod trace;
 mod vector;
