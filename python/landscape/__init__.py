@@ -43,10 +43,12 @@ if TYPE_CHECKING:
         Profile,
         Recipe,
         Run,
+        SimplicialComplex,
         Spectrum,
         Surface,
         load,
     )
+    from landscape._simplex import simplex
     from landscape._spectrum import Hessian, hessian
     from landscape._surface import line, surface
     from landscape._threads import set_threads
@@ -70,6 +72,7 @@ __all__ = [
     "Profile",
     "Recipe",
     "Run",
+    "SimplicialComplex",
     "Spectrum",
     "Surface",
     "__version__",
@@ -94,6 +97,7 @@ __all__ = [
     "repair",
     "saddle_free_newton",
     "set_threads",
+    "simplex",
     "surface",
 ]
 
@@ -116,6 +120,7 @@ _HOMES = {
     "Profile": "_results",
     "Recipe": "_results",
     "Run": "_results",
+    "SimplicialComplex": "_results",
     "Spectrum": "_results",
     "Surface": "_results",
     "align": "_align",
@@ -138,6 +143,7 @@ _HOMES = {
     "repair": "_align",
     "saddle_free_newton": "_critical",
     "set_threads": "_threads",
+    "simplex": "_simplex",
     "surface": "_surface",
 }
 

@@ -15,6 +15,7 @@ from landscape._results.path import Path
 from landscape._results.profile import Profile
 from landscape._results.run import Run
 from landscape._results.search import CriticalSearch
+from landscape._results.simplices import SimplicialComplex, simplex_points
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
 from landscape._results.survey import CriticalPoints
@@ -36,7 +37,9 @@ __all__ = [
     "Profile",
     "Recipe",
     "Run",
+    "SimplicialComplex",
     "Spectrum",
     "Surface",
     "load",
+    "simplex_points",
 ]
