@@ -89,6 +89,9 @@ CALLS: dict[str, Callable[[nn.Module], Any]] = {
     "connect": lambda m: landscape.connect(
         m, OTHER[0], DATA, points=4, pivots=2, schedule=[(2, 0.01)]
     ),
+    "simplex": lambda m: landscape.simplex(
+        [m, OTHER[0]], DATA, points=2, draws=1, schedule=[(2, 0.01)]
+    ),
     "model_at": lambda m: landscape.Objective(m, DATA, batch_norm="recalibrated").model_at(),
     "plot_surface": lambda m: landscape.plot_surface(m, DATA, points=4),
     "Objective": lambda m: landscape.Objective(m, DATA),

@@ -45,11 +45,13 @@ if TYPE_CHECKING:
         Recipe,
         Relaxation,
         Run,
+        SimplicialComplex,
         Spectrum,
         Surface,
         Walk,
         load,
     )
+    from landscape._simplex import simplex
     from landscape._spectrum import Hessian, hessian
     from landscape._surface import line, surface
     from landscape._threads import set_threads
@@ -76,6 +78,7 @@ __all__ = [
     "Recipe",
     "Relaxation",
     "Run",
+    "SimplicialComplex",
     "Spectrum",
     "Surface",
     "Walk",
@@ -103,6 +106,7 @@ __all__ = [
     "repair",
     "saddle_free_newton",
     "set_threads",
+    "simplex",
     "surface",
     "walk",
 ]
@@ -128,6 +132,7 @@ _HOMES = {
     "Recipe": "_results",
     "Relaxation": "_results",
     "Run": "_results",
+    "SimplicialComplex": "_results",
     "Spectrum": "_results",
     "Surface": "_results",
     "Walk": "_results",
@@ -153,6 +158,7 @@ _HOMES = {
     "repair": "_align",
     "saddle_free_newton": "_critical",
     "set_threads": "_threads",
+    "simplex": "_simplex",
     "surface": "_surface",
     "walk": "_walk",
 }

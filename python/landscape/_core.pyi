@@ -23,6 +23,7 @@ __all__ = [
     "NetworkPlane",
     "PowerIteration",
     "Search",
+    "Simplices",
     "Trace",
     "Walker",
     "XTrace",
@@ -39,6 +40,8 @@ __all__ = [
     "normalise",
     "orthogonalise",
     "set_threads",
+    "simplex_log_volume",
+    "simplex_weights",
     "spanning_tree",
     "student_quantile",
     "threads",
@@ -1235,3 +1238,135 @@ class Walker:
 
     def record(self) -> str:
         """All that the walk is besides its vectors."""
+
+def simplex_weights(corners: int, count: int, *, seed: int, stream: int) -> _Double:
+    """Barycentric weights of points that are uniform in a simplex: E_j / sum_l E_l.
+
+    E_j = (x_2j^2 + x_2j+1^2) / 2 of the standard normal numbers x of :func:`gaussian` is an
+    exponential number.
+
+    Args:
+        corners: The number of weights of a point.
+        count: The number of points.
+        seed: From 0 to 2**64 - 1.
+        stream: From 0 to 2**64 - 1; streams of one seed are independent.
+
+    Returns:
+        Shape (count, corners); none is below 0, and rows have the sum 1.
+
+    Raises:
+        ValueError: There is no corner.
+
+    Reference:
+        Devroye (1986), "Non-uniform random variate generation", section V.2.1.
+
+    Example:
+        >>> simplex_weights(1, 2, seed=0, stream=0).tolist()
+        [[1.0], [1.0]]
+    """
+
+def simplex_log_volume(corners: NDArray[Any]) -> float:
+    """The logarithm of a simplex's volume, (log det G) / 2 - log k!.
+
+    G is the Gram matrix of the k edges from the first corner.
+
+    Args:
+        corners: Shape (k + 1, d).
+
+    Returns:
+        The logarithm, of units of length to the k; -inf where the corners lie in fewer dimensions.
+
+    Raises:
+        ValueError: There is no corner.
+
+    Example:
+        >>> corners = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
+        >>> round(float(np.exp(simplex_log_volume(corners))), 12)
+        6.0
+    """
+
+@final
+class Simplices:
+    """Connecting points of a simplicial complex, trained one after the other.
+
+    Each minimum spans one simplex with all connecting points. The last of these descends the mean
+    loss at points that are uniform in the simplices, less lambda times the logarithm of the sum of
+    volumes; lambda is 0 for the first one between several minima, and else `volume` over the larger
+    of 1 and the |logarithm| at its start.
+
+    Args:
+        objective: The function; only its batches are counted.
+        minima: Shape (minima, d). Its dtype is that of all vectors.
+        connectors: How many connecting points, at most d.
+        cycles: Rows (steps, learning rate) for each of them.
+        rule: "adam", or the momentum of gradient descent.
+        samples: Points of a step in every simplex, each on a batch of its own.
+        volume: What volume is worth, from 0.
+        spread: How far from the mean of all vertices a connecting point begins, as a share of how
+            far the minima are from theirs (one minimum: from 0).
+        seed: Of the order of batches, of the points, and of where connecting points begin.
+
+    Raises:
+        ValueError: An option is out of range, or the minima do not fit.
+    """
+
+    def __new__(
+        cls,
+        objective: _Batched,
+        minima: NDArray[Any],
+        *,
+        connectors: int,
+        cycles: Sequence[tuple[int, float]],
+        rule: Literal["adam"] | float,
+        samples: int,
+        volume: float,
+        spread: float,
+        seed: int,
+    ) -> Simplices: ...
+    @staticmethod
+    def resumed(record: str, vertices: NDArray[Any], memory: NDArray[Any]) -> Simplices:
+        """A search that goes on with the same bits, from what its methods of these names gave."""
+
+    def run(self, objective: _Batched, tick: Callable[[int, float, float], bool]) -> bool:
+        """Goes on until all connecting points are trained (True) or `tick` pauses it (False).
+
+        An exception leaves the object as it was after the last whole step, and one of a number
+        that is not finite with the last connecting point where it had none.
+
+        Args:
+            objective: The function.
+            tick: Called after every step with the number of steps, the mean loss at its points and
+                the logarithm of the sum of volumes (NaN without volume).
+        """
+
+    @property
+    def ending(self) -> str:
+        """How it ended: running or complete."""
+
+    @property
+    def loss(self) -> float:
+        """The mean loss at the points of the last step."""
+
+    @property
+    def log_volume(self) -> float:
+        """The logarithm of the sum of volumes before the last move."""
+
+    @property
+    def done(self) -> int:
+        """Steps so far."""
+
+    @property
+    def evaluations(self) -> int:
+        """Gradients of single batches so far."""
+
+    def simplices(self) -> list[list[int]]:
+        """The vertices of every simplex: a minimum, then all connecting points."""
+
+    def vertices(self) -> NDArray[Any]:
+        """Minima, then connecting points: shape (vertices, d)."""
+
+    def memory(self) -> NDArray[Any]:
+        """The optimiser's memory, as one vector."""
+
+    def record(self) -> str:
+        """All that the search is besides its vectors."""

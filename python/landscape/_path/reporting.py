@@ -16,6 +16,7 @@ from landscape import _core
 from landscape._environment import versions
 from landscape._path.ends import Evidence, evidence, stored_losses
 from landscape._path.planes import Around
+from landscape._path.subject import descent_notes
 from landscape._results import Path, Run
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def made_path(
         notes: What else there is to say.
     """
     ends = evidence(pair.objective, pair.ends)
-    notes = (*notes, *_notes(functions[0], pair.objective, way), *_doubts(found, ends))
+    told = () if way is None else descent_notes(functions[0], pair.objective)
+    notes = (*notes, *told, *_doubts(found, ends))
     train, test = found.train, found.test
     top = train.losses[train.saddle]
     looks = np.array([[0.0, len(curve.points) - 2, top]]) if way is None else way.looks
@@ -99,22 +101,6 @@ def _record(
         versions=versions(),
         notes=(*objective.notes, *found.notes, *notes),
     )
-
-
-def _notes(objective: Objective, descended: Objective, way: Searched | None) -> tuple[str, ...]:
-    """How the function that was descended differs from the one that is reported."""
-    if way is None:
-        return ()
-    here, there = objective.policy, descended.policy
-    told = []
-    if here["batch_norm"] != there["batch_norm"]:
-        told.append(
-            f"the search differentiates under batch_norm={there['batch_norm']!r}, and losses along "
-            f"the path are those under {here['batch_norm']!r}"
-        )
-    if descended.batches > 1:
-        told.append(f"the search descends on {descended.batches} mini-batches")
-    return tuple(told)
 
 
 def _doubts(found: Profiled, ends: Evidence) -> tuple[str, ...]:

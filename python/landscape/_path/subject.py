@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from landscape._objective import Engine, Objective, Strategy
 
-__all__ = ["Losses", "Pair", "descended"]
+__all__ = ["Losses", "Pair", "descended", "descent_notes"]
 
 _BATCH = 256
 
@@ -31,6 +31,20 @@ def descended(objective: Objective) -> Objective:
     policy = objective.policy["batch_norm"]
     found = objective.under("batch") if policy == "recalibrated" else objective
     return found.in_batches(_BATCH)
+
+
+def descent_notes(objective: Objective, descended: Objective) -> tuple[str, ...]:
+    """How the function that is descended differs from the one that is reported."""
+    here, there = objective.policy, descended.policy
+    told = []
+    if here["batch_norm"] != there["batch_norm"]:
+        told.append(
+            f"the search differentiates under batch_norm={there['batch_norm']!r}, and reported "
+            f"losses are those under {here['batch_norm']!r}"
+        )
+    if descended.batches > 1:
+        told.append(f"the search descends on {descended.batches} mini-batches")
+    return tuple(told)
 
 
 @dataclass(frozen=True)

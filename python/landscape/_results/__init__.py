@@ -17,6 +17,7 @@ from landscape._results.profile import Profile
 from landscape._results.relaxation import Relaxation
 from landscape._results.run import Run
 from landscape._results.search import CriticalSearch
+from landscape._results.simplices import SimplicialComplex, simplex_points
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
 from landscape._results.survey import CriticalPoints
@@ -41,8 +42,10 @@ __all__ = [
     "Recipe",
     "Relaxation",
     "Run",
+    "SimplicialComplex",
     "Spectrum",
     "Surface",
     "Walk",
     "load",
+    "simplex_points",
 ]

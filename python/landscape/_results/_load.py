@@ -21,6 +21,7 @@ from landscape._results.noise import GradientNoise
 from landscape._results.path import Path
 from landscape._results.relaxation import Relaxation
 from landscape._results.search import CriticalSearch
+from landscape._results.simplices import SimplicialComplex
 from landscape._results.spectrum import Spectrum
 from landscape._results.surface import Surface
 from landscape._results.survey import CriticalPoints
@@ -38,6 +39,7 @@ Result = (
     | CriticalPoint
     | CriticalPoints
     | CriticalSearch
+    | SimplicialComplex
     | Path
     | Alignment
     | Connections
@@ -58,6 +60,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Result]] = {
     Estimates.kind: Estimates.unpack,
     GradientEnergy.kind: GradientEnergy.unpack,
     GradientNoise.kind: GradientNoise.unpack,
+    SimplicialComplex.kind: SimplicialComplex.unpack,
     Path.kind: Path.unpack,
     Alignment.kind: Alignment.unpack,
     Connections.kind: Connections.unpack,
@@ -74,8 +77,9 @@ def load(path: str | os.PathLike[str]) -> Result:
         path: the file.
 
     Returns:
-        The result of the kind that the file says; its figure is None. The points of a path stay
-        on the disk where they are large (64 MiB), and are read as they are used.
+        The result of the kind that the file says; its figure is None. The points of a path and
+        the vertices of a complex stay on the disk where they are large (64 MiB), and are read as
+        they are used.
 
     Raises:
         ValueError: the file is cut short, damaged, of another program, of a newer landscape, or an
@@ -86,7 +90,7 @@ def load(path: str | os.PathLike[str]) -> Result:
         >>> surface = landscape.load("surface.npz")
         >>> surface.plot().figure.savefig("surface.pdf")
     """
-    stored = _store.read(path, *_KINDS, mapped=("points",))
+    stored = _store.read(path, *_KINDS, mapped=("points", "vertices"))
     try:
         return _KINDS[stored.kind](stored.record, stored.arrays)
     except (KeyError, TypeError, ValueError) as error:

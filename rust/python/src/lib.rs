@@ -28,7 +28,9 @@ mod _core {
     #[pymodule_export]
     use crate::network::{Network, NetworkCurvature, NetworkPlane, set_threads, threads};
     #[pymodule_export]
-    use crate::path::{AutoNeb, Bending, assignment, spanning_tree};
+    use crate::path::{
+        AutoNeb, Bending, Simplices, assignment, simplex_log_volume, simplex_weights, spanning_tree,
+    };
     #[pymodule_export]
     use crate::random::gaussian;
     #[pymodule_export]

@@ -11,6 +11,7 @@ mod grid;
 mod lanczos;
 mod layering;
 mod normalise;
+mod simplices;
 mod trace;
 mod vector;
 mod walk;

@@ -3,10 +3,12 @@
 mod autoneb;
 mod bending;
 mod matching;
+mod simplices;
 
 pub use autoneb::AutoNeb;
 pub use bending::Bending;
 pub use matching::{assignment, spanning_tree};
+pub use simplices::{Simplices, simplex_log_volume, simplex_weights};
 
 use landscape_core::Scalar;
 use landscape_core::path::{Chain, Cycle, Look, Rule};
