@@ -211,10 +211,14 @@ impl<S: Scalar> AutoNeb<S> {
     ) -> Result<Vec<f64>, Error> {
         cancel.check()?;
         let count = self.band.count();
-        let mut points = self.band.rows().to_vec();
-        points.extend(self.band.refined(self.state.options.between)?);
-        let mut losses = vec![0.0; points.len() / self.band.dim()];
-        objective.losses(&points, &mut losses, cancel)?;
+        let between = self.state.options.between;
+        let mut losses = vec![0.0; count + (count - 1) * between];
+        let (pivots, others) = losses.split_at_mut(count);
+        objective.losses(self.band.rows(), pivots, cancel)?;
+        // One segment at a time: the points of all of them are many times the band.
+        for (segment, found) in others.chunks_mut(between).enumerate() {
+            objective.losses(&self.band.refined(segment, between)?, found, cancel)?;
+        }
         if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
             let what = if place < count {
                 format!("pivot {place} of {count}")

@@ -19,6 +19,9 @@ use crate::vector::{combine, norm};
 /// The stream of the drawn parameters, apart from those of batches, directions and probes.
 const STREAM: u64 = 1 << 41;
 
+/// Points of a look that are held at once.
+const TOGETHER: usize = 8;
+
 /// A curve between two minima whose inner control points minimise E L(θ(t)), t uniform on [0, 1].
 ///
 /// θ(t) = Σⱼ cⱼ(t) Pⱼ is linear in its control points, so that ∂L/∂Pⱼ = cⱼ(t) ∇L(θ(t)). A step draws
@@ -205,10 +208,14 @@ impl<S: Scalar> Bending<S> {
         cancel: &Cancel,
     ) -> Result<(), Error> {
         cancel.check()?;
-        let count = self.state.options.between + 2;
+        // Every bend of a polygonal chain is among the places, whose number is kept or rounded up.
+        let segments = self.control.count() - 1;
+        let count = (self.state.options.between + 1).next_multiple_of(segments) + 1;
         let places: Vec<_> = (0..count).map(|i| i as f64 / (count - 1) as f64).collect();
         let mut losses = vec![0.0; count];
-        objective.losses(&self.points(&places)?, &mut losses, cancel)?;
+        for (few, found) in places.chunks(TOGETHER).zip(losses.chunks_mut(TOGETHER)) {
+            objective.losses(&self.points(few)?, found, cancel)?;
+        }
         if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
             let (t, loss) = (places[place], losses[place]);
             self.retreat();

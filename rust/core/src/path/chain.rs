@@ -97,16 +97,14 @@ impl<S: Scalar> Chain<S> {
         combine(&[self.row(segment), self.row(segment + 1)], &[1.0 - share, share])
     }
 
-    /// `count` points at equal distances inside every segment, row-major.
+    /// `count` points at equal distances inside a segment, row-major.
     ///
     /// # Errors
     /// None: points of a chain are of one length.
-    pub fn refined(&self, count: usize) -> Result<Vec<S>, Error> {
-        let mut found = Vec::with_capacity(count * (self.count() - 1) * self.dim);
-        for segment in 0..self.count() - 1 {
-            for place in 1..=count {
-                found.extend(self.between(segment, place as f64 / (count + 1) as f64)?);
-            }
+    pub fn refined(&self, segment: usize, count: usize) -> Result<Vec<S>, Error> {
+        let mut found = Vec::with_capacity(count * self.dim);
+        for place in 1..=count {
+            found.extend(self.between(segment, place as f64 / (count + 1) as f64)?);
         }
         Ok(found)
     }

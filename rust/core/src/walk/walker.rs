@@ -13,7 +13,7 @@ use crate::spectrum::Products;
 use crate::vector::{combine, dot, norm};
 
 /// The stream of random directions, apart from those of other users of a seed.
-const STREAM: u64 = 1 << 42;
+const STREAM: u64 = 1 << 45;
 /// A part of a direction that is shorter than this is rounding.
 const NOTHING: f64 = 1e-6;
 /// Halvings of a step, and new directions, that are tried.
