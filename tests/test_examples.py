@@ -22,6 +22,7 @@ SMALL = {"points": 5, "epochs": 2}
 PICTURES = {
     "demo": "surface.png",
     "between_models": "between_models.png",
+    "connection": "connection.png",
     "curvature": "curvature.png",
     "trajectory": "trajectory.png",
     "train_and_test": "train_and_test.png",
@@ -49,6 +50,7 @@ def test_every_example_is_here() -> None:
     assert files == {*PICTURES, "digits"}
 
 
+@pytest.mark.filterwarnings("ignore:the barrier:UserWarning")  # after two epochs
 @pytest.mark.parametrize("name", sorted(PICTURES.keys() - {"skip_connections"}))
 def test_an_example_draws_its_picture(name: str) -> None:
     run(name)
@@ -99,6 +101,7 @@ def test_the_readme_shows_five_short_examples() -> None:
     assert all(len(program.splitlines()) <= 10 for program in programs)
 
 
+@pytest.mark.filterwarnings("ignore:the barrier:UserWarning")  # between untrained models
 def test_the_examples_of_the_readme_run() -> None:
     """On models and data so small that the grids need not be."""
     torch.manual_seed(0)
@@ -117,7 +120,7 @@ def test_the_examples_of_the_readme_run() -> None:
     }
     for program in readme_programs():
         exec(program, given)
-    for picture in ("surface.png", "line.png", "run.png"):
+    for picture in ("surface.png", "path.png", "run.png"):
         assert Path(picture).stat().st_size > 0
 
 
