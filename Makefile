@@ -54,6 +54,8 @@ bench: build $(VENV)/.baselines
 	$(BIN)/python benchmarks/surface.py --packages "$$($(PACKAGES))" $(BENCH)
 	$(BIN)/python benchmarks/spectrum.py --packages "$$($(PACKAGES))" $(BENCH)
 	$(BIN)/python benchmarks/trace.py $(BENCH)
+	$(BIN)/python benchmarks/path.py $(BENCH)
+	$(BIN)/python benchmarks/matching.py
 	cargo bench -p landscape-core --bench spectrum
 
 build: $(VENV)/.extension

@@ -70,3 +70,42 @@ pub(super) fn force<S: Scalar>(
     };
     Ok((combine(&[gradient, tangent], &[-1.0, along])?, across))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A corner: one step to the right, then two steps up.
+    fn corner() -> Chain<f64> {
+        Chain::new(vec![0.0, 0.0, 1.0, 0.0, 1.0, 2.0], 2).expect("three points")
+    }
+
+    fn assert_along(energies: [f64; 3], expected: [f64; 2]) {
+        let found = tangent(&corner(), &energies, 1).expect("a chain");
+        let length = expected[0].hypot(expected[1]);
+        for (one, other) in found.iter().zip(expected) {
+            assert!((one - other / length).abs() < 1e-15, "{energies:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn tangents_follow_equations_8_to_11() {
+        assert_along([0.0, 1.0, 2.0], [0.0, 2.0]); // uphill: forward
+        assert_along([2.0, 1.0, 0.0], [1.0, 0.0]); // downhill: backward
+        // Extrema: the side of the higher neighbour counts by the larger difference.
+        assert_along([0.0, 3.0, 1.0], [2.0, 3.0 * 2.0]);
+        assert_along([1.0, 3.0, 0.0], [3.0, 2.0 * 2.0]);
+        assert_along([1.0, 0.0, 3.0], [1.0, 3.0 * 2.0]);
+        assert_along([1.0, 1.0, 1.0], [1.0, 2.0]); // flat: the mean of both
+    }
+
+    #[test]
+    fn forces_act_across_the_band_and_springs_along_it() {
+        let (along, slope) = ([0.0, 1.0], [3.0, 4.0]);
+        let of =
+            |tension, climbs| force(&along, &slope, (1.0, 3.0), tension, climbs).expect("fits");
+        assert_eq!(of(Tension::Equal, false), (vec![-3.0, 0.0], 3.0));
+        assert_eq!(of(Tension::Spring(0.5), false), (vec![-3.0, 1.0], 3.0));
+        assert_eq!(of(Tension::Spring(0.5), true), (vec![-3.0, 4.0], 3.0));
+    }
+}
