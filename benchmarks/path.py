@@ -149,7 +149,7 @@ def trained(
     rate = {"lr": 0.1, "momentum": 0.9, "weight_decay": decay}
     descent = torch.optim.SGD(model.parameters(), **rate)
     loss = float("inf")
-    for epoch in range(2000):
+    for epoch in range(40 if decay else 2000):
         if loss <= target:
             break
         if decay and epoch == 20:  # the photographs need a smaller rate in the end

@@ -4,10 +4,13 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `outcome` | what a walk is asked for, what its steps bring, how it ends |
 //! | `flat` | the part of a vector in which a Hessian is nearly zero, and the rest |
 //! | `walker` | steps that keep the loss |
 
 mod flat;
+mod outcome;
 mod walker;
 
-pub use walker::{Arrival, Stride, WalkOptions, Walker};
+pub use outcome::{Arrival, Stride, WalkOptions};
+pub use walker::Walker;
