@@ -126,10 +126,8 @@ def photographs(arguments: argparse.Namespace) -> None:
     test = pixels.permute(0, 3, 1, 2).float().contiguous() / 127.5 - 1, labels
     shown = {"test": test, "metrics": "error", "progress": "bar"}
     straight = landscape.barrier(*models, case.data, points=11, **shown)
-    schedule = [(60, 0.02), (60, 0.005)]
-    way = landscape.connect(
-        *models, case.data, method="bezier", schedule=schedule, points=21, **shown
-    )
+    given = {"method": "bezier", "schedule": [(260, 0.02), (110, 0.004)], "batch_size": 64}
+    way = landscape.connect(*models, case.data, points=11, **given, **shown)
     for path in (straight, way):
         print(path)
     print(f"barrier {way.barrier / straight.barrier:.4f} of the straight path's")
