@@ -48,6 +48,26 @@ pub trait Monitor {
     fn tick(&mut self, progress: Progress<'_>) -> Result<(), Error>;
 }
 
+/// Steps until `running` says no (true) or `tick`, called after every step, says false (whether it
+/// is running then).
+///
+/// # Errors
+/// Those of `step` and of `tick`.
+pub(crate) fn stepped<T>(
+    search: &mut T,
+    running: impl Fn(&T) -> bool,
+    mut step: impl FnMut(&mut T) -> Result<(), Error>,
+    mut tick: impl FnMut(&T) -> Result<bool, Error>,
+) -> Result<bool, Error> {
+    while running(search) {
+        step(search)?;
+        if !tick(search)? {
+            return Ok(!running(search));
+        }
+    }
+    Ok(true)
+}
+
 /// A monitor that watches nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unwatched;

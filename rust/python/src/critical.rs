@@ -157,10 +157,7 @@ fn run<S: Scalar + Element>(
     gate::enter(py, || {
         let supplier = Supplier { object, dim: search.point().theta.len() };
         search.run(&supplier, &Cancel::new(), |now| {
-            gate::reenter(|py| {
-                let told = (now.steps().len() - 1, now.point().loss, now.point().norm);
-                tick.bind(py).call1(told)?.is_truthy()
-            })
+            gate::tell(tick, (now.steps().len() - 1, now.point().loss, now.point().norm))
         })
     })
 }

@@ -74,6 +74,14 @@ pub fn reenter<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Err
     .map_err(|raised: PyErr| Error::supplier(raised))
 }
 
+/// Tells a Python function how far a search is; whether it says to go on.
+pub fn tell(
+    tick: &Py<PyAny>,
+    told: impl for<'a> pyo3::call::PyCallArgs<'a>,
+) -> Result<bool, Error> {
+    reenter(|py| tick.bind(py).call1(told)?.is_truthy())
+}
+
 /// The Python exception that an error of the core becomes.
 pub fn exception(error: Error) -> PyErr {
     match error {

@@ -128,10 +128,7 @@ fn run<S: Scalar + Element>(
         let supplier = Supplier { object, dim: walk.dim() };
         walk.run(&supplier, &Cancel::new(), |now| {
             let last = now.strides().last().copied().unwrap_or_default();
-            gate::reenter(|py| {
-                let told = (now.strides().len() - 1, last.loss, last.distance);
-                tick.bind(py).call1(told)?.is_truthy()
-            })
+            gate::tell(tick, (now.strides().len() - 1, last.loss, last.distance))
         })
     })
 }

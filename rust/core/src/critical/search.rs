@@ -7,7 +7,7 @@ use super::outcome::{Ending, Method, SearchOptions, Step};
 use super::point::Point;
 use super::saddle_free;
 use crate::error::{Error, require};
-use crate::monitor::Cancel;
+use crate::monitor::{Cancel, stepped};
 use crate::objective::Objective;
 use crate::scalar::Scalar;
 use crate::vector::norm;
@@ -169,15 +169,10 @@ impl<S: Scalar> Search<S> {
         &mut self,
         objective: &dyn Objective<S>,
         cancel: &Cancel,
-        mut tick: impl FnMut(&Self) -> Result<bool, Error>,
+        tick: impl FnMut(&Self) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        while self.ending() == Ending::Running {
-            self.step(objective, cancel)?;
-            if !tick(self)? {
-                return Ok(self.ending() != Ending::Running);
-            }
-        }
-        Ok(true)
+        let running = |search: &Self| search.ending() == Ending::Running;
+        stepped(self, running, |search| search.step(objective, cancel), tick)
     }
 
     /// Ends the search where the point is good enough or the steps are used up.

@@ -11,7 +11,7 @@ use super::insertion::Profile;
 use super::neb::{Tension, force, tangent};
 use super::outcome::{Cycle, Ending};
 use crate::error::{Error, require};
-use crate::monitor::Cancel;
+use crate::monitor::{Cancel, stepped};
 use crate::objective::BatchedObjective;
 use crate::scalar::Scalar;
 
@@ -180,15 +180,10 @@ impl<S: Scalar> AutoNeb<S> {
         &mut self,
         objective: &dyn BatchedObjective<S>,
         cancel: &Cancel,
-        mut tick: impl FnMut(&Self) -> Result<bool, Error>,
+        tick: impl FnMut(&Self) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        while self.ending() == Ending::Running {
-            self.step(objective, cancel)?;
-            if !tick(self)? {
-                return Ok(self.ending() != Ending::Running);
-            }
-        }
-        Ok(true)
+        let running = |search: &Self| search.ending() == Ending::Running;
+        stepped(self, running, |search| search.step(objective, cancel), tick)
     }
 
     /// Looks at the band where it is, so that [`best`](Self::best) knows of it.

@@ -9,7 +9,7 @@ use super::descent::Descent;
 use super::draw::Draw;
 use super::outcome::Ending;
 use crate::error::{Error, require};
-use crate::monitor::Cancel;
+use crate::monitor::{Cancel, stepped};
 use crate::objective::BatchedObjective;
 use crate::random::Gaussian;
 use crate::scalar::Scalar;
@@ -173,15 +173,10 @@ impl<S: Scalar> Simplices<S> {
         &mut self,
         objective: &dyn BatchedObjective<S>,
         cancel: &Cancel,
-        mut tick: impl FnMut(&Self) -> Result<bool, Error>,
+        tick: impl FnMut(&Self) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        while self.ending() == Ending::Running {
-            self.step(objective, cancel)?;
-            if !tick(self)? {
-                return Ok(self.ending() != Ending::Running);
-            }
-        }
-        Ok(true)
+        let running = |search: &Self| search.ending() == Ending::Running;
+        stepped(self, running, |search| search.step(objective, cancel), tick)
     }
 
     /// Adds a connecting point at the mean of all vertices, and where volume counts a little off

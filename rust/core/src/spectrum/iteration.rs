@@ -2,7 +2,7 @@
 
 use super::status::Status;
 use crate::error::{Error, require};
-use crate::monitor::Cancel;
+use crate::monitor::{Cancel, stepped};
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
 
@@ -32,7 +32,7 @@ pub trait Iteration<S: Scalar> {
         &mut self,
         operator: &dyn LinearOperator<S>,
         cancel: &Cancel,
-        mut tick: impl FnMut(&Self) -> Result<bool, Error>,
+        tick: impl FnMut(&Self) -> Result<bool, Error>,
     ) -> Result<bool, Error>
     where
         Self: Sized,
@@ -43,12 +43,7 @@ pub trait Iteration<S: Scalar> {
             "got an operator of {given} rows for vectors of {dim} entries; pass the one it began \
              with"
         );
-        while self.status() == Status::Running {
-            self.step(operator, cancel)?;
-            if !tick(self)? {
-                return Ok(self.status() != Status::Running);
-            }
-        }
-        Ok(true)
+        let running = |iteration: &Self| iteration.status() == Status::Running;
+        stepped(self, running, |iteration| iteration.step(operator, cancel), tick)
     }
 }

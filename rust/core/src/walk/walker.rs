@@ -6,7 +6,7 @@ use super::flat::Seen;
 use super::outcome::{Arrival, Stride, WalkOptions};
 use crate::critical::Point;
 use crate::error::{Error, require};
-use crate::monitor::Cancel;
+use crate::monitor::{Cancel, stepped};
 use crate::objective::Objective;
 use crate::random::Gaussian;
 use crate::scalar::Scalar;
@@ -165,15 +165,10 @@ impl<S: Scalar> Walker<S> {
         &mut self,
         objective: &dyn Objective<S>,
         cancel: &Cancel,
-        mut tick: impl FnMut(&Self) -> Result<bool, Error>,
+        tick: impl FnMut(&Self) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        while self.state.arrival == Arrival::Running {
-            self.step(objective, cancel)?;
-            if !tick(self)? {
-                return Ok(self.state.arrival != Arrival::Running);
-            }
-        }
-        Ok(true)
+        let running = |walk: &Self| walk.arrival() == Arrival::Running;
+        stepped(self, running, |walk| walk.step(objective, cancel), tick)
     }
 
     /// One step.
@@ -194,7 +189,7 @@ impl<S: Scalar> Walker<S> {
             return Ok(());
         };
         let (theta, loss) = corrected(objective, theta, loss, seen.scale, &mut next, cancel)?;
-        let distance = self.distance(&theta)?;
+        let distance = norm(&self.away(&theta)?);
         next.length = (GROWTH * length).min(next.options.stride);
         next.strides.push(Stride { loss, distance, length, ..seen });
         if distance >= next.options.distance * (1.0 - 1e-6) {
@@ -211,8 +206,9 @@ impl<S: Scalar> Walker<S> {
         &self.points[self.points.len() - self.dim()..]
     }
 
-    fn distance(&self, theta: &[S]) -> Result<f64, Error> {
-        Ok(norm(&combine(&[theta, &self.points[..self.dim()]], &[1.0, -1.0])?))
+    /// The way from the start to a point.
+    fn away(&self, theta: &[S]) -> Result<Vec<S>, Error> {
+        combine(&[theta, &self.points[..self.dim()]], &[1.0, -1.0])
     }
 
     /// A flat unit vector, which goes on as the last one where that is possible.
@@ -238,19 +234,13 @@ impl<S: Scalar> Walker<S> {
             let size = norm(&flat);
             if size > NOTHING * norm(&wish) {
                 let mut unit = combine(&[&flat], &[1.0 / size])?;
-                if self.inward(&unit)? {
+                if dot(&self.away(self.here())?, &unit)? < 0.0 {
                     unit = combine(&[&unit], &[-1.0])?;
                 }
                 return Ok(Some((unit, Stride { curvature, scale, ..Stride::default() })));
             }
         }
         Ok(None)
-    }
-
-    /// Whether a direction leads back to the start.
-    fn inward(&self, unit: &[S]) -> Result<bool, Error> {
-        let away = combine(&[self.here(), &self.points[..self.dim()]], &[1.0, -1.0])?;
-        Ok(dot(&away, unit)? < 0.0)
     }
 
     /// The longest step of those tried after which the loss is within the tolerance.
@@ -261,7 +251,7 @@ impl<S: Scalar> Walker<S> {
         next: &mut State,
         cancel: &Cancel,
     ) -> Result<Option<(Vec<S>, f64, f64)>, Error> {
-        let away = combine(&[self.here(), &self.points[..self.dim()]], &[1.0, -1.0])?;
+        let away = self.away(self.here())?;
         let (along, far) = (dot(&away, unit)?, norm(&away));
         // Where the sphere of the wanted distance is met: h² + 2 h (d·v) + |d|² = D².
         let room = next.options.distance.powi(2) - far * far + along * along;

@@ -157,9 +157,7 @@ fn run<S: Scalar + Element>(
     gate::enter(py, || {
         let supplier = Supplier { object, dim: band.band().dim() };
         band.run(&supplier, &Cancel::new(), |now| {
-            gate::reenter(|py| {
-                tick.bind(py).call1((now.steps(), now.barrier(), now.force()))?.is_truthy()
-            })
+            gate::tell(tick, (now.steps(), now.barrier(), now.force()))
         })
     })
 }

@@ -167,9 +167,7 @@ fn run<S: Scalar + Element>(
     gate::enter(py, || {
         let supplier = Supplier { object, dim: curve.control().dim() };
         curve.run(&supplier, &Cancel::new(), |now| {
-            gate::reenter(|py| {
-                tick.bind(py).call1((now.steps(), now.barrier(), now.slope()))?.is_truthy()
-            })
+            gate::tell(tick, (now.steps(), now.barrier(), now.slope()))
         })
     })
 }

@@ -190,9 +190,7 @@ fn run<S: Scalar + Element>(
     gate::enter(py, || {
         let supplier = Supplier { object, dim: search.complex().dim() };
         search.run(&supplier, &Cancel::new(), |now| {
-            gate::reenter(|py| {
-                tick.bind(py).call1((now.steps(), now.loss(), now.log_volume()))?.is_truthy()
-            })
+            gate::tell(tick, (now.steps(), now.loss(), now.log_volume()))
         })
     })
 }
