@@ -1089,11 +1089,7 @@ class Bending:
     ) -> Bending: ...
     @staticmethod
     def resumed(
-        objective: _Batched,
-        record: str,
-        control: NDArray[Any],
-        best: NDArray[Any],
-        memory: NDArray[Any],
+        record: str, control: NDArray[Any], best: NDArray[Any], memory: NDArray[Any]
     ) -> Bending:
         """A curve that goes on with the same bits, from what its methods of these names gave."""
 

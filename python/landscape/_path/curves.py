@@ -15,7 +15,7 @@ from landscape._path.schedules import Optimizer, check_schedule, cycles, rule
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from landscape._path.subject import Losses, Pair
+    from landscape._path.subject import Batched, Ends
 
 __all__ = ["CURVE_SCHEDULE", "CurveOptions"]
 
@@ -61,14 +61,13 @@ class CurveOptions:
         }
 
     def solver(
-        self, losses: Losses, pair: Pair, begun: tuple[str, Mapping[str, NDArray[Any]]] | None
+        self, losses: Batched, ends: Ends, begun: tuple[str, Mapping[str, NDArray[Any]]] | None
     ) -> _core.Bending:
         """The curve, at its beginning or where a file has left it."""
         if begun is None:
-            return _core.Bending(losses, *pair.ends, **self.limits())
+            return _core.Bending(losses, *ends.points, **self.limits())
         record, arrays = begun
-        names = ("control", "best", "memory")
-        return _core.Bending.resumed(losses, record, *(arrays[name] for name in names))
+        return _core.Bending.resumed(record, arrays["control"], arrays["best"], arrays["memory"])
 
     def moving(self, curve: _core.Bending) -> Mapping[str, NDArray[Any]]:
         """The control points where they are."""

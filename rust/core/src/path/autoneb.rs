@@ -4,13 +4,13 @@ mod state;
 
 use self::state::State;
 pub use self::state::{AutoNebOptions, Look};
-use super::chain::Chain;
+use super::chain::{Chain, check_ends};
 use super::descent::Descent;
 use super::draw::Draw;
-use super::insertion::Profile;
-use super::neb::{Tension, force, tangent};
+use super::insertion::{Place, Profile};
+use super::neb::{force, tangent};
 use super::outcome::{Cycle, Ending};
-use crate::error::{Error, require};
+use crate::error::Error;
 use crate::monitor::{Cancel, stepped};
 use crate::objective::BatchedObjective;
 use crate::scalar::Scalar;
@@ -50,13 +50,7 @@ impl<S: Scalar> AutoNeb<S> {
         options: AutoNebOptions,
     ) -> Result<Self, Error> {
         options.check()?;
-        require!(
-            first.len() == objective.dim() && last.len() == objective.dim() && first != last,
-            "got ends of {} and {} entries for {} parameters; pass two different points",
-            first.len(),
-            last.len(),
-            objective.dim()
-        );
+        check_ends(objective.dim(), first, last)?;
         let (band, batches) = (Chain::straight(first, last, options.pivots)?, objective.batches()?);
         Ok(Self {
             good: band.clone(),
@@ -244,7 +238,7 @@ impl<S: Scalar> AutoNeb<S> {
         if self.state.finish(converged) {
             return Ok(());
         }
-        let energies = energies_with(pivots, between, &places);
+        let energies = energies_with(pivots, &places);
         self.band = self.band.with(&places)?;
         self.good = self.band.clone();
         self.descent = Descent::new(self.state.options.rule, self.band.interior().len());
@@ -275,14 +269,13 @@ impl<S: Scalar> AutoNeb<S> {
         let energies =
             self.state.blended(&losses, if self.state.batches > 1 { MEMORY } else { 0.0 });
         let climber = self.state.climber(&energies);
-        let tension = self.state.options.spring.map_or(Tension::Equal, Tension::Spring);
-        let lengths = self.band.lengths()?;
+        let pulls = self.pulls()?;
         let (mut forces, mut strongest) = (Vec::with_capacity(gradients.len()), 0.0_f64);
         for (index, gradient) in gradients.chunks(dim).enumerate() {
             let pivot = index + 1;
             let along = tangent(&self.band, &energies, pivot)?;
-            let sides = (lengths[index], lengths[pivot]);
-            let (moved, across) = force(&along, gradient, sides, tension, climber == Some(pivot))?;
+            let climbs = climber == Some(pivot);
+            let (moved, across) = force(&along, gradient, pulls[index], climbs)?;
             if !(losses[index].is_finite() && across.is_finite()) {
                 let what = format!("pivot {pivot} of {}", self.band.count());
                 self.retreat();
@@ -293,11 +286,20 @@ impl<S: Scalar> AutoNeb<S> {
         }
         self.good = self.band.clone();
         self.descent.step(self.band.interior_mut(), &forces, cycle.rate);
-        if tension == Tension::Equal {
+        if self.state.options.spring.is_none() {
             self.band.equalise(climber)?;
         }
         self.state.moved(energies, strongest, movable);
         Ok(())
+    }
+
+    /// What springs pull each inner pivot forward along the band; nothing where there are none.
+    fn pulls(&self) -> Result<Vec<f64>, Error> {
+        let Some(stiffness) = self.state.options.spring else {
+            return Ok(vec![0.0; self.band.count() - 2]);
+        };
+        let lengths = self.band.lengths()?;
+        Ok(lengths.windows(2).map(|sides| stiffness * (sides[1] - sides[0])).collect())
     }
 
     /// Back to the last band whose losses were finite, at rest.
@@ -308,19 +310,8 @@ impl<S: Scalar> AutoNeb<S> {
 }
 
 /// The losses of the pivots, with those of the new ones among them.
-fn energies_with(pivots: &[f64], between: &[f64], places: &[(usize, f64)]) -> Vec<f64> {
-    let count = between.len() / (pivots.len() - 1);
-    let mut found = Vec::with_capacity(pivots.len() + places.len());
-    for (index, &loss) in pivots.iter().enumerate() {
-        found.push(loss);
-        for &(segment, share) in places.iter().filter(|place| place.0 == index) {
-            let losses = &between[segment * count..][..count];
-            let nearest = (1..=count).min_by(|&a, &b| {
-                let off = |k: usize| (k as f64 / (count + 1) as f64 - share).abs();
-                off(a).total_cmp(&off(b))
-            });
-            found.push(nearest.map_or(loss, |place| losses[place - 1]));
-        }
-    }
-    found
+fn energies_with(pivots: &[f64], places: &[Place]) -> Vec<f64> {
+    let after = |index| places.iter().filter(move |place| place.segment == index);
+    let of = |(index, &loss)| std::iter::once(loss).chain(after(index).map(|place| place.loss));
+    pivots.iter().enumerate().flat_map(of).collect()
 }

@@ -5,11 +5,11 @@ mod state;
 pub use self::state::BendingOptions;
 use self::state::State;
 use super::autoneb::Look;
-use super::chain::Chain;
+use super::chain::{Chain, check_ends};
 use super::descent::Descent;
 use super::draw::Draw;
 use super::outcome::{Cycle, Ending};
-use crate::error::{Error, require};
+use crate::error::Error;
 use crate::monitor::{Cancel, stepped};
 use crate::objective::BatchedObjective;
 use crate::random::Gaussian;
@@ -52,13 +52,7 @@ impl<S: Scalar> Bending<S> {
         options: BendingOptions,
     ) -> Result<Self, Error> {
         options.check()?;
-        require!(
-            first.len() == objective.dim() && last.len() == objective.dim() && first != last,
-            "got ends of {} and {} entries for {} parameters; pass two different points",
-            first.len(),
-            last.len(),
-            objective.dim()
-        );
+        check_ends(objective.dim(), first, last)?;
         let (control, batches) =
             (Chain::straight(first, last, options.bends)?, objective.batches()?);
         Ok(Self {
@@ -66,7 +60,7 @@ impl<S: Scalar> Bending<S> {
             best: control.clone(),
             descent: Descent::new(options.rule, control.interior().len()),
             draw: Draw::new(options.seed, batches),
-            state: State::new(options),
+            state: State::new(options, batches),
             control,
         })
     }
@@ -77,20 +71,20 @@ impl<S: Scalar> Bending<S> {
     /// # Errors
     /// [`Error::Invalid`] where they do not belong together.
     pub fn resumed(
-        objective: &dyn BatchedObjective<S>,
         record: &str,
+        dim: usize,
         control: Vec<S>,
         best: Vec<S>,
         memory: &[S],
     ) -> Result<Self, Error> {
         let state = State::read(record)?;
-        let control = Chain::new(control, objective.dim())?;
+        let control = Chain::new(control, dim)?;
         let entries = control.interior().len();
         Ok(Self {
             good: control.clone(),
-            best: Chain::new(best, objective.dim())?,
+            best: Chain::new(best, dim)?,
             descent: Descent::resumed(state.options.rule, entries, memory, state.moves)?,
-            draw: Draw::new(state.options.seed, objective.batches()?),
+            draw: Draw::new(state.options.seed, state.batches),
             state,
             control,
         })

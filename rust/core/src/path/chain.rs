@@ -1,5 +1,8 @@
 //! Points in a row: lengths, places between them, equal distances.
 
+use std::ops::Range;
+
+use super::insertion::Place;
 use crate::error::{Error, require};
 use crate::scalar::Scalar;
 use crate::vector::{combine, norm};
@@ -8,6 +11,18 @@ use crate::vector::{combine, norm};
 const PASSES: usize = 10;
 /// The largest over the smallest distance that counts as equal.
 const EQUAL: f64 = 1.01;
+
+/// # Errors
+/// [`Error::Invalid`] unless the ends of a path are two different points of so many entries.
+pub(super) fn check_ends<S: Scalar>(dim: usize, first: &[S], last: &[S]) -> Result<(), Error> {
+    require!(
+        first.len() == dim && last.len() == dim && first != last,
+        "got ends of {} and {} entries for {dim} parameters; pass two different points",
+        first.len(),
+        last.len()
+    );
+    Ok(())
+}
 
 /// A polygonal chain in R^dim, from its first point to its last.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,8 +100,13 @@ impl<S: Scalar> Chain<S> {
     /// # Errors
     /// None: points of a chain are of one length.
     pub fn lengths(&self) -> Result<Vec<f64>, Error> {
+        self.lengths_of(0..self.count() - 1)
+    }
+
+    /// Those of some segments.
+    fn lengths_of(&self, segments: Range<usize>) -> Result<Vec<f64>, Error> {
         let length = |i: usize| Ok(norm(&combine(&[self.row(i + 1), self.row(i)], &[1.0, -1.0])?));
-        (0..self.count() - 1).map(length).collect()
+        segments.map(length).collect()
     }
 
     /// The point at a share of a segment: 0 is its beginning.
@@ -113,12 +133,12 @@ impl<S: Scalar> Chain<S> {
     ///
     /// # Errors
     /// None: points of a chain are of one length.
-    pub fn with(&self, places: &[(usize, f64)]) -> Result<Self, Error> {
+    pub(super) fn with(&self, places: &[Place]) -> Result<Self, Error> {
         let mut rows = Vec::with_capacity(self.rows.len() + places.len() * self.dim);
         for index in 0..self.count() {
             rows.extend(self.row(index));
-            for &(segment, share) in places.iter().filter(|place| place.0 == index) {
-                rows.extend(self.between(segment, share)?);
+            for place in places.iter().filter(|place| place.segment == index) {
+                rows.extend(self.between(index, place.share)?);
             }
         }
         Self::new(rows, self.dim)
@@ -134,7 +154,7 @@ impl<S: Scalar> Chain<S> {
         let middle = fixed.filter(|point| (1..last).contains(point)).unwrap_or(last);
         for stretch in [0..middle, middle..last] {
             for _ in 0..PASSES {
-                let lengths = self.lengths()?[stretch.clone()].to_vec();
+                let lengths = self.lengths_of(stretch.clone())?;
                 let most = lengths.iter().copied().fold(0.0, f64::max);
                 let least = lengths.iter().copied().fold(f64::INFINITY, f64::min);
                 // Points on each other have no order to restore; NaN is the caller's to find.

@@ -1,5 +1,13 @@
 //! Where a band is too coarse.
 
+/// Where a pivot is wanted: at a share of a segment, and the loss that was seen there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    pub segment: usize,
+    pub share: f64,
+    pub loss: f64,
+}
+
 /// What losses between the pivots of a band say.
 pub(super) struct Profile<'a> {
     /// At the pivots.
@@ -18,13 +26,13 @@ impl Profile<'_> {
         self.pivots.iter().chain(self.between).copied()
     }
 
-    /// The place (segment, share) of the largest rise above the straight line between two pivots,
+    /// The place of the largest rise above the straight line between two pivots,
     /// in every segment where it exceeds a share of the whole range of losses; the worst `most`.
     ///
     /// # Reference
     /// Draxler, Veschgini, Salmhofer, Hamprecht (2018), *Essentially no barriers in neural network
     /// energy landscape*, section 3.2.
-    pub fn coarse(&self, share: f64, most: usize) -> Vec<(usize, f64)> {
+    pub fn coarse(&self, share: f64, most: usize) -> Vec<Place> {
         let range = self.highest() - self.all().fold(f64::INFINITY, f64::min);
         let count = self.between.len() / (self.pivots.len() - 1).max(1);
         let mut found: Vec<_> = self
@@ -33,22 +41,22 @@ impl Profile<'_> {
             .enumerate()
             .filter_map(|(segment, losses)| {
                 let (excess, place) = self.excess(segment, losses)?;
-                (excess > share * range).then_some((excess, segment, place))
+                (excess > share * range).then_some((excess, place))
             })
             .collect();
         found.sort_by(|a, b| b.0.total_cmp(&a.0));
         found.truncate(most);
-        let mut places: Vec<_> = found.into_iter().map(|(_, s, place)| (s, place)).collect();
-        places.sort_by_key(|place| place.0);
+        let mut places: Vec<_> = found.into_iter().map(|(_, place)| place).collect();
+        places.sort_by_key(|place| place.segment);
         places
     }
 
-    /// The largest rise above the line of a segment, and its share of the way.
-    fn excess(&self, segment: usize, losses: &[f64]) -> Option<(f64, f64)> {
+    /// The largest rise above the line of a segment, and its place.
+    fn excess(&self, segment: usize, losses: &[f64]) -> Option<(f64, Place)> {
         let (from, to) = (self.pivots[segment], self.pivots[segment + 1]);
-        let rises = losses.iter().enumerate().map(|(index, loss)| {
+        let rises = losses.iter().enumerate().map(|(index, &loss)| {
             let share = (index + 1) as f64 / (losses.len() + 1) as f64;
-            (loss - ((1.0 - share) * from + share * to), share)
+            (loss - ((1.0 - share) * from + share * to), Place { segment, share, loss })
         });
         rises.max_by(|a, b| a.0.total_cmp(&b.0))
     }
@@ -63,9 +71,11 @@ mod tests {
         let profile =
             Profile { pivots: &[0.0, 1.0, 0.0], between: &[0.25, 0.5, 0.8, 0.9, 1.4, 0.2] };
         // Above the lines by 0, 0, 0.05 and 0.15, 0.9, -0.05, of a range of 1.4.
-        assert_eq!(profile.coarse(0.2, 9), [(1, 0.5)]);
-        assert_eq!(profile.coarse(0.01, 9), [(0, 0.75), (1, 0.5)]);
-        assert_eq!(profile.coarse(0.01, 1), [(1, 0.5)]);
+        let first = Place { segment: 0, share: 0.75, loss: 0.8 };
+        let second = Place { segment: 1, share: 0.5, loss: 1.4 };
+        assert_eq!(profile.coarse(0.2, 9), [second]);
+        assert_eq!(profile.coarse(0.01, 9), [first, second]);
+        assert_eq!(profile.coarse(0.01, 1), [second]);
     }
 
     #[test]

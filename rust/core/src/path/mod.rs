@@ -6,12 +6,12 @@
 //! |---|---|
 //! | `assignment` | the best one-to-one assignment |
 //! | `tree` | the spanning tree of lowest edges |
+//! | `insertion` | where a band is too coarse |
 //! | `chain` | points in a row: lengths, places between them, equal distances |
 //! | `draw` | which batch comes next |
 //! | `descent` | momentum and Adam for many points together |
 //! | `outcome` | what a search is asked for, how it ends |
 //! | `neb` | the force on a pivot of an elastic band |
-//! | `insertion` | where a band is too coarse |
 //! | `autoneb` | cycles of a band that grows where it must |
 //! | `curve` | Bezier curves and polygonal chains by their control points |
 //! | `bending` | control points that descend under uniformly drawn points of their curve |

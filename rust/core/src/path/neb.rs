@@ -5,15 +5,6 @@ use crate::path::chain::Chain;
 use crate::scalar::Scalar;
 use crate::vector::{combine, dot, norm};
 
-/// How a band keeps its pivots apart.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Tension {
-    /// By redistribution after every step; no force.
-    Equal,
-    /// By springs of this stiffness along the band.
-    Spring(f64),
-}
-
 /// The unit tangent at an inner pivot, in the direction of its higher neighbour; weighted by how
 /// much higher, where the pivot is an extremum.
 ///
@@ -47,8 +38,8 @@ pub(super) fn tangent<S: Scalar>(
 
 /// The force on a pivot, and the norm of its part across the band.
 ///
-/// F = −g + (g·τ) τ across the band, and k (|R₊ − R| − |R − R₋|) τ along it. A climbing pivot has
-/// −g + 2 (g·τ) τ instead: up along the band, down across it.
+/// F = −g + (g·τ) τ across the band, and along it the pull of springs, k (|R₊ − R| − |R − R₋|) τ. A
+/// climbing pivot has −g + 2 (g·τ) τ instead: up along the band, down across it.
 ///
 /// # Reference
 /// The same, equations 3 to 5 and 12; Henkelman, Uberuaga, Jónsson (2000), *A climbing image nudged
@@ -56,18 +47,13 @@ pub(super) fn tangent<S: Scalar>(
 pub(super) fn force<S: Scalar>(
     tangent: &[S],
     gradient: &[S],
-    (before, after): (f64, f64),
-    tension: Tension,
+    pull: f64,
     climbs: bool,
 ) -> Result<(Vec<S>, f64), Error> {
     let slope = dot(gradient, tangent)?;
     let square = dot(gradient, gradient)? - slope * slope;
     let across = square.max(0.0).sqrt();
-    let along = match tension {
-        _ if climbs => 2.0 * slope,
-        Tension::Equal => slope,
-        Tension::Spring(stiffness) => slope + stiffness * (after - before),
-    };
+    let along = if climbs { 2.0 * slope } else { slope + pull };
     Ok((combine(&[gradient, tangent], &[-1.0, along])?, across))
 }
 
@@ -102,10 +88,9 @@ mod tests {
     #[test]
     fn forces_act_across_the_band_and_springs_along_it() {
         let (along, slope) = ([0.0, 1.0], [3.0, 4.0]);
-        let of =
-            |tension, climbs| force(&along, &slope, (1.0, 3.0), tension, climbs).expect("fits");
-        assert_eq!(of(Tension::Equal, false), (vec![-3.0, 0.0], 3.0));
-        assert_eq!(of(Tension::Spring(0.5), false), (vec![-3.0, 1.0], 3.0));
-        assert_eq!(of(Tension::Spring(0.5), true), (vec![-3.0, 4.0], 3.0));
+        let of = |pull, climbs| force(&along, &slope, pull, climbs).expect("fits");
+        assert_eq!(of(0.0, false), (vec![-3.0, 0.0], 3.0));
+        assert_eq!(of(1.0, false), (vec![-3.0, 1.0], 3.0));
+        assert_eq!(of(1.0, true), (vec![-3.0, 4.0], 3.0));
     }
 }

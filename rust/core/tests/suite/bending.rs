@@ -103,8 +103,7 @@ fn the_same_bits_after_a_resume_at_any_step() {
             let kept = (curve.control().rows().to_vec(), curve.best().rows().to_vec());
             let memory = curve.memory();
             let mut again =
-                Bending::resumed(&MuellerBrown, &curve.record(), kept.0, kept.1, &memory)
-                    .expect("its own");
+                Bending::resumed(&curve.record(), 2, kept.0, kept.1, &memory).expect("its own");
             again.run(&MuellerBrown, &Cancel::new(), |_| Ok(true)).expect("finite");
             assert_eq!(again.control(), whole.control(), "after {stop}");
             assert_eq!(again.best(), whole.best(), "after {stop}");

@@ -68,16 +68,14 @@ impl Bending {
 
     #[staticmethod]
     fn resumed(
-        py: Python<'_>,
-        objective: Py<PyAny>,
         record: &str,
         control: &Bound<'_, PyAny>,
         best: &Bound<'_, PyAny>,
         memory: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let held = match dtype(control)? {
-            Dtype::F32 => Held::F32(resume(py, objective, record, control, best, memory)?),
-            Dtype::F64 => Held::F64(resume(py, objective, record, control, best, memory)?),
+            Dtype::F32 => Held::F32(resume(record, control, best, memory)?),
+            Dtype::F64 => Held::F64(resume(record, control, best, memory)?),
         };
         Ok(Self(Slot::new(held)))
     }
@@ -144,8 +142,6 @@ fn begin<S: Scalar + Element>(
 }
 
 fn resume<S: Scalar + Element>(
-    py: Python<'_>,
-    object: Py<PyAny>,
     record: &str,
     control: &Bound<'_, PyAny>,
     best: &Bound<'_, PyAny>,
@@ -154,8 +150,7 @@ fn resume<S: Scalar + Element>(
     let (control, best, memory) = (matrix::<S>(control)?, matrix::<S>(best)?, vector::<S>(memory)?);
     let dim = control.as_array().ncols();
     let (control, best) = (control.as_slice()?.to_vec(), best.as_slice()?.to_vec());
-    let memory = memory.as_slice()?;
-    gate::enter(py, || Inner::resumed(&Supplier { object, dim }, record, control, best, memory))
+    Inner::resumed(record, dim, control, best, memory.as_slice()?).map_err(gate::exception)
 }
 
 fn run<S: Scalar + Element>(

@@ -47,6 +47,7 @@ impl BendingOptions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
     pub options: BendingOptions,
+    pub batches: usize,
     /// Cycles that have ended, those steps of the present one.
     done: usize,
     within: usize,
@@ -69,9 +70,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub fn new(options: BendingOptions) -> Self {
+    pub fn new(options: BendingOptions, batches: usize) -> Self {
         Self {
             options,
+            batches,
             done: 0,
             within: 0,
             descending: false,
