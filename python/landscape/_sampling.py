@@ -14,7 +14,7 @@ import torch
 from landscape import _core
 from landscape._environment import environment, thread_count, versions
 from landscape._grid_run import GridRun, Start, begin, execute
-from landscape._objective import Objective, Strategy, identity
+from landscape._objective import Objective, Strategy, identity, listed
 from landscape._results import Recipe, Run
 from landscape._resuming import other_environment
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from landscape._objective import MetricLike, Subspace
     from landscape._progress import Choice
 
-__all__ = ["ObjectiveOptions", "coordinates", "objectives", "sample"]
+__all__ = ["ObjectiveOptions", "coordinates", "objectives", "planned", "sample"]
 
 
 _PARTS = ("train", "test")
@@ -141,7 +141,7 @@ def sample(
         those of the test data's result.
     """
     functions = [objective] if tested is None else [objective, tested]
-    measured = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+    measured = listed(metrics)
     run = GridRun(
         label=label,
         axes=ticks,
@@ -160,7 +160,7 @@ def sample(
         },
     )
     start = begin(run, resume)
-    plan, notes = _plan(functions, start)
+    plan, notes = planned(functions, start)
     with thread_count(plan["threads"]):
         subspaces = [
             function.subspace(
@@ -202,7 +202,7 @@ def sample(
     return fields[0], fields[1] if tested else None
 
 
-def _plan(functions: Sequence[Objective], start: Start) -> tuple[dict[str, Any], tuple[str, ...]]:
+def planned(functions: Sequence[Objective], start: Start) -> tuple[dict[str, Any], tuple[str, ...]]:
     """How points are evaluated: as a file says, or as is measured here."""
     here = environment(functions[0].device)
     if start.plan is None:

@@ -125,16 +125,14 @@ def align(
 
 def as_model(source: Any, like: nn.Module) -> nn.Module:
     """A source of weights and buffers as a module of its own."""
-    layout = ParameterLayout.of(like)
-    if isinstance(source, nn.Module):
-        layout.flatten(source)  # refuses other layers, by name
-        return copy.deepcopy(source)
-    if not isinstance(source, Mapping):
+    if not isinstance(source, (nn.Module, Mapping)):
         raise TypeError(
             f"model_b is a {type(source).__name__}, expected a module or a state dict: flat "
             "vectors have no buffers, which must be permuted too"
         )
-    layout.flatten(source)
+    ParameterLayout.of(like).flatten(source)  # refuses other layers, by name
+    if isinstance(source, nn.Module):
+        return copy.deepcopy(source)
     made = copy.deepcopy(like)
     made.load_state_dict(dict(source), strict=False)
     return made

@@ -51,8 +51,6 @@ class Strands:
     starts: dict[Axis, int] = field(default_factory=dict)
     sizes: dict[Axis, int] = field(default_factory=dict)
     parents: list[int] = field(default_factory=lambda: [FIXED])
-    reasons: dict[int, str] = field(default_factory=dict)
-    """Why an atom is held, where it is by what was not understood."""
 
     def axis(self, name: str, axis: int, size: int) -> Atoms:
         """The atoms of an axis, made at the first need."""
@@ -87,18 +85,13 @@ class Strands:
         for atom in listed[1:]:
             self._union(listed[0], atom)
 
-    def hold(self, atoms: Atoms, reason: str) -> None:
+    def hold(self, atoms: Atoms) -> None:
         """Let these not move."""
-        for atom in np.unique(atoms[atoms > FIXED]).tolist():
-            self.reasons.setdefault(self.root(atom), reason)
-            self._union(FIXED, atom)
+        self.tie([FIXED, *np.unique(atoms).tolist()])
 
     def _union(self, a: int, b: int) -> None:
         low, high = sorted((self.root(a), self.root(b)))
-        if low != high:
-            self.parents[high] = low  # FIXED is the lowest, and stays a root
-            if high in self.reasons:
-                self.reasons.setdefault(low, self.reasons[high])
+        self.parents[high] = low  # FIXED is the lowest, and stays a root
 
     def groups(self) -> tuple[Group, ...]:
         """Units of one make, where there are two or more of them."""

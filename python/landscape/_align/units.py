@@ -44,7 +44,7 @@ def units_of(graph: TracedGraph) -> Units:
         walk.take(node)
     for output in graph.outputs:
         if isinstance(output, Reference):
-            walk.hold(walk.values[output.name], "the model's output")
+            walk.hold(walk.values[output.name])
     return Units(walk.strands.groups(), walk.held)
 
 
@@ -75,7 +75,7 @@ class _Walk:
             found = given["0"]
             found = found[given["1"]] if isinstance(found, tuple) else None
         elif node.op == "aten.sym_size.int":
-            self.values[node.name] = _shape(given["self"])[given["dim"]]
+            self.values[node.name] = given["self"].shape[given["dim"]]
             return
         else:
             found = self._followed(node, given)
@@ -89,22 +89,20 @@ class _Walk:
                 raise Unknown("this operation is not understood")
             return rule(self.flow, given)
         except (Unknown, RuntimeError, ValueError, KeyError, AttributeError) as reason:
-            where = f"{node.module or 'the model'}: {node.op}"
-            self.held[where] = str(reason)
-            for value in given.values():
-                self.hold(value, where)
+            self.held[f"{node.module or 'the model'}: {node.op}"] = str(reason)
+            self.hold(tuple(given.values()))
             return None
 
-    def hold(self, value: Any, reason: str) -> None:
+    def hold(self, value: Any) -> None:
         """Let nothing of a value move."""
         if isinstance(value, Tensor):
             for axis in range(len(value.shape)):
-                self.strands.hold(self.flow.along(value, axis), reason)
+                self.strands.hold(self.flow.along(value, axis))
         elif isinstance(value, np.ndarray):
-            self.strands.hold(value, reason)
+            self.strands.hold(value)
         elif isinstance(value, tuple):
             for part in value:
-                self.hold(part, reason)
+                self.hold(part)
 
     def _given(self, value: Any) -> Any:
         if isinstance(value, Reference):
@@ -112,11 +110,6 @@ class _Walk:
         if isinstance(value, tuple):
             return tuple(self._given(part) for part in value)
         return value
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    found: tuple[int, ...] = value.shape
-    return found
 
 
 def _sizes(shape: tuple[int | str, ...]) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -43,6 +43,9 @@ class Losses:
 class Start:
     """A function, and the points where searches in it begin."""
 
+    named: ClassVar[str] = "start"
+    """What the points are in a refusal to go on from a file."""
+
     objective: Objective
     points: NDArray[Any]
     """Shape (starts, d)."""
@@ -57,7 +60,7 @@ class Start:
         """What a search depends on besides its options, as plain data."""
         return {
             "policy": self.objective.policy,
-            "start": f"crc32 {zlib.crc32(np.ascontiguousarray(self.points).tobytes()):08x}",
+            self.named: f"crc32 {zlib.crc32(np.ascontiguousarray(self.points).tobytes()):08x}",
         }
 
     def operator(self, strategy: Strategy) -> Losses:

@@ -8,7 +8,7 @@ from landscape._objective.criterion import BatchLoss, batch_loss
 from landscape._objective.engines import Engine
 from landscape._objective.identity import identity
 from landscape._objective.kinds import Curvature, CurvatureKind, Products
-from landscape._objective.metrics import MetricLike
+from landscape._objective.metrics import MetricLike, listed
 from landscape._objective.objective import Objective
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace
@@ -26,4 +26,5 @@ __all__ = [
     "Subspace",
     "batch_loss",
     "identity",
+    "listed",
 ]

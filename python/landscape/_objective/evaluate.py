@@ -47,6 +47,11 @@ class Evaluator:
         return replace(self, measurement=measurement)
 
     @property
+    def recalibrates(self) -> bool:
+        """Whether there are batch statistics, and they are re-estimated at every point."""
+        return self.batch_norm == "recalibrated" and bool(self.norms)
+
+    @property
     def cuttable(self) -> bool:
         """Whether samples do not see each other, so that blocks may be of any size."""
         return (
@@ -108,7 +113,7 @@ class Evaluator:
             first: The part's place in the split, which its random numbers belong to.
         """
         self.stage.reset()
-        if self.batch_norm == "recalibrated" and self.norms:
+        if self.recalibrates:
             self.norms.recalibrate(
                 self.measurement.criterion.outputs,
                 self.stage.model,

@@ -115,6 +115,11 @@ class Function:
         return self._facts.spread is not None
 
     @property
+    def recalibrates(self) -> bool:
+        """Whether there are batch statistics, and they are re-estimated at every point."""
+        return self._evaluator.recalibrates
+
+    @property
     def batches(self) -> int:
         """The number of batches in the fixed split, for :meth:`gradients_on`."""
         return len(self._evaluator.batches.sizes)

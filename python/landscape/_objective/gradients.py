@@ -24,7 +24,7 @@ def refuse_recalibrated(evaluator: Evaluator, what: str) -> None:
     Raises:
         ValueError: The policy is "recalibrated" and the model has batch norm.
     """
-    if evaluator.batch_norm == "recalibrated" and evaluator.norms:
+    if evaluator.recalibrates:
         raise ValueError(
             f"{what} are not defined under batch_norm='recalibrated', whose statistics are "
             "constants that change with the point; use 'batch' (differentiates through them) or "

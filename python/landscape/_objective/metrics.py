@@ -15,7 +15,7 @@ from torch import Tensor
 from landscape._objective.criterion import Criterion
 from landscape._objective.heads import ClassHead
 
-__all__ = ["Metric", "MetricLike", "choose_metrics"]
+__all__ = ["Metric", "MetricLike", "choose_metrics", "listed"]
 
 _COLUMNS = frozenset({"loss", "standard_error"})
 
@@ -35,6 +35,11 @@ class Metric:
     """Whether batches may be cut anew without changing the mean."""
 
 
+def listed(metrics: Sequence[MetricLike] | MetricLike) -> list[MetricLike]:
+    """One metric or several, as a list."""
+    return [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+
+
 def choose_metrics(
     metrics: Sequence[MetricLike] | MetricLike, criterion: Criterion
 ) -> list[Metric]:
@@ -51,8 +56,7 @@ def choose_metrics(
     Raises:
         ValueError: A name is unknown, taken, appears twice, or does not fit the loss.
     """
-    listed = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
-    chosen = [_choose(metric, criterion) for metric in listed]
+    chosen = [_choose(metric, criterion) for metric in listed(metrics)]
     names = [metric.name for metric in chosen]
     taken = sorted(_COLUMNS.intersection(names))
     if taken:

@@ -29,7 +29,7 @@ def module_at(evaluator: Evaluator, point: Rows) -> nn.Module:
     with torch.no_grad():
         for name, tensor in evaluator.layout.unflatten(point.rows[0].numpy()).items():
             made.get_parameter(name).copy_(tensor)
-        if evaluator.batch_norm == "recalibrated" and evaluator.norms:
+        if evaluator.recalibrates:
             for path, (mean, variance) in _statistics(evaluator, point).items():
                 made.get_buffer(f"{path}.running_mean").copy_(mean)
                 made.get_buffer(f"{path}.running_var").copy_(variance)

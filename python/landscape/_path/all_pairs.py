@@ -18,7 +18,7 @@ from landscape._align import as_model
 from landscape._critical import Start
 from landscape._iteration import Interrupt, Iteration
 from landscape._path.connecting import Method, connect
-from landscape._results import Connections, Path
+from landscape._results import Connections, Path, packed, unpacked
 from landscape._sampling import objectives
 
 if TYPE_CHECKING:
@@ -196,12 +196,7 @@ class _Search:
 
     def state(self) -> tuple[str, Mapping[str, NDArray[Any]]]:
         """What a resume needs."""
-        records: list[dict[str, Any]] = []
-        arrays: dict[str, NDArray[Any]] = {}
-        for place, path in enumerate(self.paths):
-            record, members = path.pack()
-            records.append(record)
-            arrays |= {f"{place}.{name}": values for name, values in members.items()}
+        records, arrays = packed(self.paths)
         if self.straight is not None:
             arrays["straight"] = self.straight
         return json.dumps(_store.encode({"edges": self.edges, "paths": records})), arrays
@@ -211,7 +206,4 @@ class _Search:
         found = json.loads(text, object_hook=_store.decoded)
         self.straight = arrays.get("straight")
         self.edges = [(i, j) for i, j in found["edges"]]
-        for place, record in enumerate(found["paths"]):
-            prefix = f"{place}."
-            own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-            self.paths.append(Path.unpack(record, own))
+        self.paths = unpacked(found["paths"], arrays)

@@ -16,7 +16,7 @@ from landscape._path.schedules import Optimizer, check_schedule, cycles, rule
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from landscape._path.subject import Losses, Pair
+    from landscape._path.subject import Batched, Ends
 
 __all__ = ["MOST_PIVOTS", "PIVOTS", "SCHEDULE", "BandOptions"]
 
@@ -76,13 +76,13 @@ class BandOptions:
 
     def solver(
         self,
-        losses: Losses,
-        pair: Pair,
+        losses: Batched,
+        ends: Ends,
         begun: tuple[str, Mapping[str, NDArray[Any]]] | None,
     ) -> _core.AutoNeb:
         """The band, at its beginning or where a file has left it."""
         if begun is None:
-            return _core.AutoNeb(losses, *pair.ends, **self.limits())
+            return _core.AutoNeb(losses, *ends.points, **self.limits())
         record, arrays = begun
         return _core.AutoNeb.resumed(record, arrays["band"], arrays["best"], arrays["memory"])
 

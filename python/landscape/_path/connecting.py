@@ -19,7 +19,7 @@ from landscape._path.profiling import profiled
 from landscape._path.reporting import made_path
 from landscape._path.schedules import Optimizer
 from landscape._path.searching import Options, searched
-from landscape._path.subject import Pair, descended
+from landscape._path.subject import Ends, descended
 from landscape._results import Curve, Path
 from landscape._sampling import ObjectiveOptions, objectives
 
@@ -145,17 +145,17 @@ def connect(
     notes: tuple[str, ...] = ()
     if align:
         model_b, notes = _aligned(made, model_b, "weights" if align is True else align, seed)
-    pair = Pair(descended(functions[0]), (made.theta, far_end(made, model_b)))
+    ends = Ends(descended(functions[0]), np.stack([made.theta, far_end(made, model_b)]))
     meant: dict[str, Any] = {
         "functions": functions,
         "model_b": model_b,
-        "pair": pair,
+        "ends": ends,
         "notes": notes,
     }
     watched: dict[str, Any] = {"points": points, "metrics": metrics, "progress": progress}
     if method == "linear":
-        straight = Curve(np.stack(pair.ends), "polyline")
-        found = profiled(functions, straight, **watched, inputs=pair.fingerprint, resume=resume)
+        straight = Curve(ends.points, "polyline")
+        found = profiled(functions, straight, **watched, inputs=ends.fingerprint, resume=resume)
         return made_path(straight, method, found, None, **meant)
     given: Options
     if method == "autoneb":
@@ -178,7 +178,7 @@ def connect(
             bends=1 if pivots is None else pivots,
             seed=seed,
         )
-    way = searched(method, pair, given, resume=resume, progress=progress, interrupt=interrupt)
+    way = searched(method, ends, given, resume=resume, progress=progress, interrupt=interrupt)
     curve = Curve(way.points, "bezier" if method == "bezier" else "polyline")
     found = profiled(functions, curve, **watched, inputs={}, resume=None)
     return made_path(curve, method, found, way, **meant)

@@ -52,14 +52,14 @@ def far_end(objective: Objective, model_b: Any) -> NDArray[Any]:
     return theta
 
 
-def evidence(objective: Objective, ends: tuple[NDArray[Any], NDArray[Any]]) -> Evidence:
+def evidence(objective: Objective, ends: NDArray[Any]) -> Evidence:
     """Gradient norms at the ends, and what steepest descent alone gains there.
 
     Args:
         objective: As it is descended.
-        ends: The two points.
+        ends: The two points, shape (2, d).
     """
-    losses, slopes = objective.gradients(np.stack(ends))
+    losses, slopes = objective.gradients(ends)
     norms = [_core.norm(slope) for slope in slopes]
     slack = [
         _gain(objective, end, float(loss), slope, norm)
@@ -88,7 +88,7 @@ def stored_losses(
     None where the function is that already, or has no batch norm; NaN for an end that has brought
     weights alone.
     """
-    if objective.policy["batch_norm"] != "recalibrated":
+    if not objective.recalibrates:
         return None
     own = objective.under("frozen").loss()
     twin = _module(objective.model, model_b)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape._objective import listed
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -30,9 +32,9 @@ def split_metrics(
     Args:
         metrics: As the user gives them.
     """
-    listed = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
-    paired = tuple(name for name in listed if isinstance(name, str) and name in PAIRED)
-    return [metric for metric in listed if metric not in paired], paired
+    given = listed(metrics)
+    paired = tuple(name for name in given if isinstance(name, str) and name in PAIRED)
+    return [metric for metric in given if metric not in paired], paired
 
 
 @dataclass(frozen=True)

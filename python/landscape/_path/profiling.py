@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from landscape._environment import environment, thread_count
+from landscape._environment import thread_count
 from landscape._grid_run import GridRun, begin, execute
-from landscape._objective import Strategy, identity
+from landscape._objective import Strategy, identity, listed
 from landscape._path.predictions import Predictions, split_metrics
 from landscape._results import Curve, Profile
-from landscape._resuming import other_environment
+from landscape._sampling import planned
 
 if TYPE_CHECKING:
     import os
@@ -78,7 +77,6 @@ def profiled(
         raise ValueError(f"points={points}, expected 3 or more along the path")
     positions = np.linspace(0.0, 1.0, points)
     along = _Along.over(functions, curve, metrics)
-    listed = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
     run = GridRun(
         label="path",
         axes=(positions,),
@@ -86,18 +84,13 @@ def profiled(
         inputs={
             **inputs,
             "points": points,
-            "metrics": [m if isinstance(m, str) else identity(m) for m in listed],
+            "metrics": [m if isinstance(m, str) else identity(m) for m in listed(metrics)],
             "policy": {p: f.policy for p, f in zip(_PARTS, functions, strict=False)},
         },
     )
     start = begin(run, resume)
-    here = environment(functions[0].device)
-    notes: tuple[str, ...] = ()
-    plan: dict[str, Any] = {"threads": torch.get_num_threads(), "environment": here}
-    if start.plan is not None:
-        plan = dict(start.plan)
-        notes = other_environment(plan["environment"], here)
-        along.strategies = [Strategy.from_record(record) for record in plan["strategies"]]
+    plan, notes = planned(functions, start)
+    along.strategies = [Strategy.from_record(record) for record in plan["strategies"] if record]
     with thread_count(plan["threads"]):
         along.decide()
         plan["strategies"] = [s.record() for s in along.strategies]

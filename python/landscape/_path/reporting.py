@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from landscape._objective import Objective
     from landscape._path.profiling import Profiled
     from landscape._path.searching import Searched
-    from landscape._path.subject import Pair
+    from landscape._path.subject import Ends
     from landscape._results import Curve
 
 __all__ = ["made_path"]
@@ -37,7 +37,7 @@ def made_path(
     *,
     functions: Sequence[Objective],
     model_b: Any,
-    pair: Pair,
+    ends: Ends,
     notes: tuple[str, ...] = (),
 ) -> Path:
     """Put a path together.
@@ -49,12 +49,12 @@ def made_path(
         way: The search; None on the straight line.
         functions: L of the training data, and of the test data where there are any.
         model_b: The other end as it was given.
-        pair: The ends in the function that was descended.
+        ends: They, in the function that was descended.
         notes: What else there is to say.
     """
-    ends = evidence(pair.objective, pair.ends)
-    told = () if way is None else descent_notes(functions[0], pair.objective)
-    notes = (*notes, *told, *_doubts(found, ends))
+    minima = evidence(ends.objective, ends.points)
+    told = () if way is None else descent_notes(functions[0], ends.objective)
+    notes = (*notes, *told, *_doubts(found, minima))
     train, test = found.train, found.test
     top = train.losses[train.saddle]
     looks = np.array([[0.0, len(curve.points) - 2, top]]) if way is None else way.looks
@@ -66,10 +66,10 @@ def made_path(
         method=method,
         train=train,
         test=test,
-        gradient_norms=ends.gradient_norms,
-        slack=ends.slack,
-        stored_losses=stored_losses(functions[0], model_b, pair.ends[1]),
-        distance=_core.norm(pair.ends[1] - pair.ends[0]),
+        gradient_norms=minima.gradient_norms,
+        slack=minima.slack,
+        stored_losses=stored_losses(functions[0], model_b, ends.points[1]),
+        distance=_core.norm(ends.points[1] - ends.points[0]),
         status=status,
         run=_record(functions[0], found, way, status, notes),
         within=Around(functions[0]),

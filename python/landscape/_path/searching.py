@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from landscape._path.subject import Losses, Pair
+    from landscape._path.subject import Batched, Ends
     from landscape._progress import Choice
     from landscape._results import Run
 
@@ -69,7 +69,7 @@ class Options(Protocol):
     def limits(self) -> dict[str, Any]:
         """The options as plain data."""
 
-    def solver(self, losses: Losses, pair: Pair, begun: Begun) -> Any:
+    def solver(self, losses: Batched, ends: Ends, begun: Begun) -> Any:
         """The search, at its beginning or where a file has left it."""
 
     def moving(self, solver: Any) -> Mapping[str, NDArray[Any]]:
@@ -93,7 +93,7 @@ class Searched:
 
 def searched(
     method: str,
-    pair: Pair,
+    ends: Ends,
     options: Options,
     *,
     resume: str | os.PathLike[str] | None,
@@ -107,11 +107,11 @@ def searched(
         KeyboardInterrupt: The same of Ctrl-C.
     """
     iteration = Iteration(
-        method, pair, options.limits(), options.most, progress, resume, interrupt, "step"
+        method, ends, options.limits(), options.most, progress, resume, interrupt, "step"
     )
     begun = iteration.begun()
-    losses = pair.operator(iteration.strategy)
-    solver: Solver = options.solver(losses, pair, begun)
+    losses = ends.operator(iteration.strategy)
+    solver: Solver = options.solver(losses, ends, begun)
 
     def state() -> tuple[str, Mapping[str, NDArray[Any]]]:
         kept = {"best": solver.best(), "memory": solver.memory()}
@@ -135,7 +135,7 @@ def searched(
     if stopped:
         status = f"stopped: {stopped}"
     evaluated, batches = solver.evaluations
-    passes = evaluated + -(-batches // pair.objective.batches)
+    passes = evaluated + -(-batches // ends.objective.batches)
     return Searched(solver.best(), solver.looks(), status, passes, iteration.run)
 
 

@@ -12,7 +12,7 @@ from landscape._results.estimate import Estimate, Estimates
 from landscape._results.instability import Instability
 from landscape._results.line import Line
 from landscape._results.noise import GradientNoise
-from landscape._results.path import Path
+from landscape._results.path import Path, packed, unpacked
 from landscape._results.profile import Profile
 from landscape._results.relaxation import Relaxation
 from landscape._results.run import Run
@@ -47,5 +47,7 @@ __all__ = [
     "Surface",
     "Walk",
     "load",
+    "packed",
     "simplex_points",
+    "unpacked",
 ]

@@ -25,6 +25,20 @@ WIDTH = 100
 _INDENT = 10
 
 
+Arrays = Mapping[str, "NDArray[Any]"]
+
+
+def nested(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """The arrays of a part of a result, under names of its own."""
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+
+
+def part_of(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """Those that `nested` has put there."""
+    start = f"{prefix}."
+    return {n.removeprefix(start): array for n, array in arrays.items() if n.startswith(start)}
+
+
 class Flat(Saved, DataclassInstance):
     """A dataclass of arrays, plain values, a Run, and the figure of a `plot_*` call."""
 

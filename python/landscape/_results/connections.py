@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from landscape._results._flat import Flat
 from landscape._results._values import frozen_array
-from landscape._results.path import Path
+from landscape._results.path import Path, packed, unpacked
 from landscape._results.run import Run
 
 if TYPE_CHECKING:
@@ -114,22 +114,15 @@ class Connections(Flat):
 
     def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The record and the arrays, from which the connections can be made again."""
-        record, arrays = Flat.pack(replace(self, paths=self.paths, figure=None))
-        record["paths"] = []
-        for place, path in enumerate(self.paths):
-            own, members = path.pack()
-            record["paths"].append(own)
-            arrays |= {f"path_{place}.{name}": values for name, values in members.items()}
-        return record, arrays
+        record, arrays = Flat.pack(self)
+        record["paths"], members = packed(self.paths)
+        return record, {**arrays, **members}
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The connections that `pack` took apart."""
-        paths = [
-            Path.unpack(own, _of(f"path_{place}.", arrays))
-            for place, own in enumerate(record["paths"])
-        ]
-        return super().unpack({**record, "paths": tuple(paths)}, arrays)
+        paths = tuple(unpacked(record["paths"], arrays))
+        return super().unpack({**record, "paths": paths}, arrays)
 
     def __repr__(self) -> str:
         lines = [f"Connections of {len(self)} minima by {self.method}"]
@@ -141,7 +134,3 @@ class Connections(Flat):
             )
         lines += self._made(str(self.run.evaluations), "passes")
         return "\n".join(lines)
-
-
-def _of(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {n.removeprefix(prefix): values for n, values in arrays.items() if n.startswith(prefix)}

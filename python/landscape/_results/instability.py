@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
-from landscape._results._flat import Flat
+from landscape._results._flat import Flat, nested, part_of
 from landscape._results.path import Path
 from landscape._results.run import Run
 
@@ -67,13 +66,13 @@ class Instability(Flat):
         """The record and the arrays, from which it can be made again."""
         record, arrays = Flat.pack(self)
         record["path"], members = self.path.pack()
-        return record, {**arrays, **{f"path.{name}": values for name, values in members.items()}}
+        return record, {**arrays, **nested("path", members)}
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """What `pack` took apart."""
-        members = {name.removeprefix("path."): np.asarray(a) for name, a in arrays.items()}
-        return super().unpack({**record, "path": Path.unpack(record["path"], members)}, {})
+        path = Path.unpack(record["path"], part_of("path", arrays))
+        return super().unpack({**record, "path": path}, {})
 
     def __repr__(self) -> str:
         lines = [f"Instability: {self.status}"]

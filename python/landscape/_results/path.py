@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landscape._results._curve import Curve, CurveKind
-from landscape._results._flat import Flat
+from landscape._results._flat import Flat, nested, part_of
 from landscape._results._values import frozen_array
 from landscape._results.profile import Profile
 from landscape._results.run import Run
@@ -97,7 +98,7 @@ class Path(Flat):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
 
-    @property
+    @cached_property
     def line(self) -> Curve:
         """The curve itself: coefficients and points at any position."""
         return Curve(self.points, self.curve)
@@ -247,6 +248,25 @@ def _profile(
         standard_error=arrays.get(f"{part}.standard_error"),
         barrier_error=record["barrier_error"],
     )
+
+
+def packed(paths: Sequence[Path]) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+    """The records and the arrays of several paths."""
+    records: list[dict[str, Any]] = []
+    arrays: dict[str, NDArray[Any]] = {}
+    for place, path in enumerate(paths):
+        record, members = path.pack()
+        records.append(record)
+        arrays |= nested(f"path_{place}", members)
+    return records, arrays
+
+
+def unpacked(
+    records: Sequence[Mapping[str, Any]], arrays: Mapping[str, NDArray[Any]]
+) -> list[Path]:
+    """The paths that `packed` took apart."""
+    parts = (part_of(f"path_{place}", arrays) for place in range(len(records)))
+    return [Path.unpack(record, part) for record, part in zip(records, parts, strict=True)]
 
 
 def _table(path: Path) -> list[str]:

@@ -15,19 +15,19 @@ import numpy as np
 from landscape import _core
 from landscape._iteration import Interrupt, Iteration
 from landscape._path.schedules import Optimizer
-from landscape._path.subject import descended, descent_notes
+from landscape._path.subject import Ends, descended, descent_notes
 from landscape._results import SimplicialComplex
 from landscape._sampling import ObjectiveOptions, objectives
 from landscape._simplex.evaluation import evaluated
 from landscape._simplex.options import SCHEDULE, SimplexOptions
-from landscape._simplex.subject import Minima, minima, parted
+from landscape._simplex.subject import minima, parted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
     from landscape._objective import Objective
-    from landscape._path.subject import Losses
+    from landscape._path.subject import Batched
     from landscape._progress import Choice
 
 __all__ = ["simplex"]
@@ -119,7 +119,7 @@ def simplex(
     first, others = parted(models)
     made, tested = objectives(first, data, loss, test=test, seed=seed, options=options)
     functions = [f.resolved("recalibrated") for f in (made, tested) if f is not None]
-    subject = Minima(descended(functions[0]), minima(made, others))
+    subject = Ends(descended(functions[0]), minima(made, others))
     given.check_room(len(subject.points), made.dim, made.dtype.itemsize, made.memory_budget)
     way = _searched(subject, given, interrupt=interrupt, resume=resume, progress=progress)
     return _result(functions, subject, given, way, points=points, progress=progress)
@@ -135,7 +135,7 @@ class _Way:
 
 
 def _searched(
-    subject: Minima,
+    subject: Ends,
     given: SimplexOptions,
     *,
     interrupt: Interrupt,
@@ -169,8 +169,8 @@ def _searched(
 
 
 def _solver(
-    losses: Losses,
-    subject: Minima,
+    losses: Batched,
+    subject: Ends,
     given: SimplexOptions,
     begun: tuple[str, Mapping[str, NDArray[Any]]] | None,
 ) -> _core.Simplices:
@@ -182,7 +182,7 @@ def _solver(
 
 def _result(
     functions: Sequence[Objective],
-    subject: Minima,
+    subject: Ends,
     given: SimplexOptions,
     way: _Way,
     *,

@@ -1,4 +1,4 @@
-"""What a search for a complex works on: minima in one function that comes in batches.
+"""The minima that a complex goes through: which models they are, and their flat vectors.
 
 Depends on the Objective and on what lends weights.
 """
@@ -6,9 +6,7 @@ Depends on the Objective and on what lends weights.
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +15,11 @@ from torch import nn
 
 from landscape._directions import flat_weights
 from landscape._objective import Objective
-from landscape._path.subject import Losses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from landscape._objective import Engine, Strategy
-
-__all__ = ["Minima", "minima", "parted"]
+__all__ = ["minima", "parted"]
 
 
 def parted(models: Any) -> tuple[Any, list[Any]]:
@@ -71,31 +66,3 @@ def minima(objective: Objective, others: Sequence[Any]) -> NDArray[Any]:
                 )
         rows.append(theta)
     return np.stack(rows)
-
-
-@dataclass(frozen=True)
-class Minima:
-    """A function, and points in it."""
-
-    objective: Objective
-    """As it is descended."""
-    points: NDArray[Any]
-    """Shape (minima, d)."""
-
-    @property
-    def engine(self) -> Engine:
-        """Who evaluates, measured at the first need and then kept."""
-        return self.objective.derivatives
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """What a search depends on besides its options, as plain data."""
-        return {
-            "policy": self.objective.policy,
-            "batches": self.objective.batches,
-            "minima": f"crc32 {zlib.crc32(np.ascontiguousarray(self.points).tobytes()):08x}",
-        }
-
-    def operator(self, strategy: Strategy) -> Losses:
-        """What the core calls back."""
-        return Losses(self.objective, strategy)
