@@ -36,6 +36,7 @@ BASELINES = {
 }
 """Steps and rates of the band, and its batch; the curve takes ten times the steps, as a band of ten
 pivots takes as many gradients."""
+PHOTOGRAPHS = [(260, 0.02), (200, 0.008), (200, 0.004), (120, 0.001)]
 POINTS = 101
 ROWS = {
     False: "  {:12s} {:22s} barrier {:9.5f}  {:8.2f} s of processor  {:6.3f} of the band by hand",
@@ -126,7 +127,7 @@ def photographs(arguments: argparse.Namespace) -> None:
     test = pixels.permute(0, 3, 1, 2).float().contiguous() / 127.5 - 1, labels
     shown = {"test": test, "metrics": "error", "progress": "bar"}
     straight = landscape.barrier(*models, case.data, points=11, **shown)
-    given = {"method": "bezier", "schedule": [(260, 0.02), (110, 0.004)], "batch_size": 64}
+    given = {"method": "bezier", "schedule": PHOTOGRAPHS, "batch_size": 64}
     way = landscape.connect(*models, case.data, points=11, **given, **shown)
     for path in (straight, way):
         print(path)

@@ -15,6 +15,7 @@ from landscape._environment import thread_count
 from landscape._grid_run import GridRun, begin, execute
 from landscape._objective import Strategy, identity, listed
 from landscape._path.predictions import Predictions, split_metrics
+from landscape._progress import reporter
 from landscape._results import Curve, Profile
 from landscape._sampling import planned
 
@@ -96,7 +97,7 @@ def profiled(
         plan["strategies"] = [s.record() for s in along.strategies]
         chunk = along.strategies[0].chunk
         found = execute(run, start, plan, along, chunk=chunk, resume=resume, progress=progress)
-        positions, values = _refined(positions, found.values, along)
+        positions, values = _refined(positions, found.values, along, chunk, progress)
     return Profiled(
         *along.profiles(positions, values),
         plan=plan,
@@ -200,7 +201,11 @@ class _Along:
 
 
 def _refined(
-    positions: NDArray[np.float64], values: NDArray[np.float64], along: _Along
+    positions: NDArray[np.float64],
+    values: NDArray[np.float64],
+    along: _Along,
+    chunk: int,
+    progress: Choice,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """More places on both sides of the highest loss, of each set of data."""
     tops = [place for place, name in enumerate(along.columns) if name.endswith(" loss")]
@@ -218,6 +223,11 @@ def _refined(
             break
         both = np.concatenate([positions, new])
         order = np.argsort(both)
-        values = np.concatenate([values, along(new[:, None])])[order]
+        rows = [values]
+        with reporter(progress, len(new), "about the highest loss") as shown:
+            for first in range(0, len(new), chunk):
+                rows.append(along(new[first : first + chunk, None]))
+                shown.update(min(first + chunk, len(new)))
+        values = np.concatenate(rows)[order]
         positions = both[order]
     return positions, values
