@@ -3,18 +3,17 @@
 //! A product that reads the data alone is linear in the coordinates: its values for the origin and
 //! for each basis vector are computed once, and at a point they are combined.
 
-#![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
-
 use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::monitor::Cancel;
 use crate::network::evaluate::Known;
-use crate::network::kernel::{Finish, Real, Rectify};
+use crate::network::kernel::{Finish, Real, Rectify, combine};
 use crate::network::layer::Moments;
 use crate::network::layers::product::Product;
 use crate::network::loss::{NetworkLoss, Statistics};
@@ -221,64 +220,8 @@ impl<T: Real> Feed<T> for Combination<'_, T> {
         let Some(Products { values, size }) = &self.products[which] else { return false };
         let vectors = self.coords.len() + 1;
         let values = &values[self.panel * vectors * size..][..vectors * size];
-        let coords = self.coords;
-        self.isa.run(
-            #[inline(always)]
-            || combine(values, coords, finish, row, y),
-        );
+        let coords: SmallVec<[T; 4]> = self.coords.iter().map(|&coord| T::narrow(coord)).collect();
+        combine(self.isa, values, &coords, finish, row, y);
         true
-    }
-}
-
-/// The first of some vectors plus the others times the coordinates, finished row by row.
-#[inline(always)]
-fn combine<T: Real>(
-    vectors: &[T],
-    coords: &[f64],
-    finish: &Finish<'_, T>,
-    row: usize,
-    y: &mut [T],
-) {
-    let (origin, rest) = vectors.split_at(y.len());
-    let size = y.len();
-    for (index, (y, origin)) in y.chunks_exact_mut(row).zip(origin.chunks_exact(row)).enumerate() {
-        let span = index * row..(index + 1) * row;
-        if let [a, b] = *coords {
-            let (u, v) = (&rest[span.clone()], &rest[size..][span.clone()]);
-            let (a, b) = (T::narrow(a), T::narrow(b));
-            for (((y, &z), &u), &v) in y.iter_mut().zip(origin).zip(u).zip(v) {
-                *y = z + a * u + b * v;
-            }
-        } else {
-            y.copy_from_slice(origin);
-            for (vector, &coord) in rest.chunks_exact(size).zip(coords) {
-                let coord = T::narrow(coord);
-                for (y, &entry) in y.iter_mut().zip(&vector[span.clone()]) {
-                    *y += coord * entry;
-                }
-            }
-        }
-        finish_row(finish, index, span, y);
-    }
-}
-
-/// What a product's finish does to a row.
-#[inline(always)]
-fn finish_row<T: Real>(finish: &Finish<'_, T>, index: usize, span: Range<usize>, y: &mut [T]) {
-    let Finish::Store { scale, shift, residual, relu } = *finish else { return };
-    let scale = scale.map_or(T::ONE, |scale| scale[index]);
-    let shift = shift.map_or(T::ZERO, |shift| shift[index]);
-    for value in y.iter_mut() {
-        *value = *value * scale + shift;
-    }
-    if let Some(residual) = residual {
-        for (value, &other) in y.iter_mut().zip(&residual[span]) {
-            *value += other;
-        }
-    }
-    if relu == Rectify::Relu {
-        for value in y.iter_mut() {
-            *value = value.maximum(T::ZERO);
-        }
     }
 }

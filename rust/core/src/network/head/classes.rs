@@ -116,14 +116,16 @@ pub(super) struct Top {
 
 /// Finds the greatest of rows.
 #[inline(always)]
+#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN is not at most anything")]
 pub(super) fn top(rows: impl Iterator<Item = Lanes>) -> Top {
     let (mut value, mut index, mut channel) = ([f64::NEG_INFINITY; WIDTH], NOTHING, 0.0);
     for row in rows {
-        // In steps that the compiler makes vector instructions of.
-        let is_greater: [bool; WIDTH] =
-            from_fn(|i| (row[i] > value[i]) | (row[i].is_nan() & !value[i].is_nan()));
-        index = from_fn(|i| if is_greater[i] { channel } else { index[i] });
-        value = from_fn(|i| if is_greater[i] { row[i] } else { value[i] });
+        for i in 0..WIDTH {
+            // Nothing is greater than NaN, which is greater than all else.
+            let is_greater = !(row[i] <= value[i]) & !value[i].is_nan();
+            index[i] = if is_greater { channel } else { index[i] };
+            value[i] = if is_greater { row[i] } else { value[i] };
+        }
         channel += 1.0;
     }
     Top { value, index }

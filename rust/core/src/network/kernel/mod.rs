@@ -15,12 +15,15 @@
 //! | `packing` | the order of weights in memory |
 //! | `taps` | which position of the input feeds which of the output |
 //! | `product` | weights times a panel |
+//! | `combine` | vectors that are known, combined |
 //! | `reduce` | the gradient of that product by its weights |
+//! | `totals` | the sums of rows |
 //! | `math` | element-wise functions |
 
 #![allow(clippy::inline_always, reason = "registers must not pass through calls")]
 
 mod aligned;
+mod combine;
 mod math;
 mod packing;
 mod product;
@@ -30,11 +33,14 @@ mod simd;
 mod taps;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod vector;
 
+pub use combine::combine;
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};
 pub use packing::Packing;
 pub use product::{Finish, Rectify, product};
 pub use real::Real;
 pub use reduce::{Panels, reduce};
 pub use taps::Taps;
+pub use totals::totals;

@@ -202,7 +202,7 @@ fn step<T, V, const G: usize, const R: usize, const C: usize, const L: usize>(
 impl<T: Real> Finish<'_, T> {
     /// Finishes the sums of a row.
     #[inline(always)]
-    fn store<V: Vector<Number = T>, const C: usize>(
+    pub(super) fn store<V: Vector<Number = T>, const C: usize>(
         self,
         simd: Simd<V>,
         row: usize,

@@ -1,6 +1,6 @@
 //! Products and their gradients against loops that say what they are.
 
-use super::{Finish, Packing, Panels, Real, Rectify, Taps, product, reduce};
+use super::{Finish, Packing, Panels, Real, Rectify, Taps, combine, product, reduce, totals};
 use crate::isa::Isa;
 
 /// Whole numbers, whose sums are exact in any order.
@@ -179,4 +179,61 @@ fn reduction_agrees<T: Real>(
 fn a_gradient_is_its_sums_however_it_is_tiled() {
     reductions_agree::<f32>();
     reductions_agree::<f64>();
+}
+
+fn combinations_agree<T: Real>() {
+    let coords: Vec<T> = numbers(4, 6);
+    for isa in Isa::available() {
+        for (rows, columns, count) in (1..=3).flat_map(|r| (0..=4).map(move |n| (r, 1 + r % 2, n)))
+        {
+            let size = rows * columns * T::LANES;
+            let vectors = numbers::<T>((count + 1) * size, 4);
+            let shift = numbers::<T>(rows, 7);
+            let mut y = vec![T::ZERO; size];
+            let finish = Finish::Store {
+                scale: None,
+                shift: Some(&shift),
+                residual: None,
+                relu: Rectify::Relu,
+            };
+            combine(isa, &vectors, &coords[..count], &finish, columns * T::LANES, &mut y);
+            for (place, &found) in y.iter().enumerate() {
+                let mut sum = vectors[place] + shift[place / (columns * T::LANES)];
+                for (which, &coord) in coords[..count].iter().enumerate() {
+                    sum += coord * vectors[(which + 1) * size + place];
+                }
+                assert_eq!(found, sum.maximum(T::ZERO), "{isa:?} {rows}x{columns} {count}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_combination_is_its_sums() {
+    combinations_agree::<f32>();
+    combinations_agree::<f64>();
+}
+
+fn totals_agree<T: Real>() {
+    for isa in Isa::available() {
+        for (rows, positions, panels) in
+            (0..=19).flat_map(|r| [(1, 1), (1, 3), (4, 2)].map(|(p, n)| (r, p, n)))
+        {
+            let row = positions * T::LANES;
+            let values = numbers::<T>(panels * rows * row, 2);
+            let mut out = numbers::<T>(rows, 3);
+            let mut expected = out.clone();
+            for (place, &value) in values.iter().enumerate() {
+                expected[place / row % rows] += value;
+            }
+            totals(isa, &values, positions, &mut out);
+            assert_eq!(out, expected, "{isa:?} {rows} {positions} {panels}");
+        }
+    }
+}
+
+#[test]
+fn totals_are_sums_over_panels_positions_and_lanes() {
+    totals_agree::<f32>();
+    totals_agree::<f64>();
 }

@@ -153,20 +153,27 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
         tangent: &Tangent<'_, T>,
         x_bar_dot: &mut [T],
     ) {
-        let along = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
-        self.adjoint(pass, which, &along, x_bar_dot);
-        let Some(x_dot) = tangent.x[0] else { return };
+        let Some(x_dot) = tangent.x[0] else {
+            let along = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
+            return self.adjoint(pass, which, &along, x_bar_dot);
+        };
+        let mut slopes = [T::ZERO; CHUNK];
         let curvature = |x: &mut [T], y: &[T]| self.0.curvature(pass.isa, x, y);
         Self::each(primal.x[0], primal.y, x_bar_dot, curvature, |at, curvature, out| {
-            let x_dot = &x_dot[at..][..curvature.len()];
-            let y_bar = &primal.y_bar[at..][..curvature.len()];
+            let span = at..at + curvature.len();
+            let slopes = &mut slopes[..curvature.len()];
+            slopes.copy_from_slice(&primal.x[0][span.clone()]);
+            self.0.slope(pass.isa, slopes, &primal.y[span.clone()]);
+            let (x_dot, y_bar) = (&x_dot[span.clone()], &primal.y_bar[span.clone()]);
+            let rest = slopes.iter().zip(&tangent.y_bar[span]);
             pass.isa.run(
                 #[inline(always)]
                 || {
-                    for (((out, &f), &dx), &bar) in
-                        out.iter_mut().zip(curvature).zip(x_dot).zip(y_bar)
+                    let bends = curvature.iter().zip(x_dot).zip(y_bar).zip(rest);
+                    for (out, (((&bend, &dx), &bar), (&slope, &bar_dot))) in
+                        out.iter_mut().zip(bends)
                     {
-                        *out += f * dx * bar;
+                        *out += slope * bar_dot + bend * dx * bar;
                     }
                 },
             );

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::network::kernel::{Finish, Packing, Panels, Real, Rectify, Taps, product, reduce};
+use crate::network::kernel::{
+    Finish, Packing, Panels, Real, Rectify, Taps, product, reduce, totals,
+};
 use crate::network::layer::{Layer, Pass, Primal, Tangent};
 use crate::network::layers::Plan;
 use crate::network::parameters::Tensor;
@@ -173,31 +175,10 @@ impl<T: Real> Product<T> {
     }
 
     fn add_bias_gradient(&self, pass: &Pass<'_, T>, y_bar: &[T], w_bar: &mut [T]) {
-        let Some(span) = self.bias_gradient.clone() else { return };
-        let row = self.taps.positions() * T::LANES;
-        let out = &mut w_bar[span];
-        pass.isa.run(
-            #[inline(always)]
-            || {
-                for panel in y_bar.chunks_exact(out.len() * row) {
-                    for (share, values) in out.iter_mut().zip(panel.chunks_exact(row)) {
-                        *share += sum(values);
-                    }
-                }
-            },
-        );
-    }
-}
-
-/// The sum of a row, lane by lane first: an order that vectors keep.
-fn sum<T: Real>(values: &[T]) -> T {
-    let mut lanes = [T::ZERO; 16];
-    for chunk in values.chunks(16) {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane += value;
+        if let Some(span) = self.bias_gradient.clone() {
+            totals(pass.isa, y_bar, self.taps.positions(), &mut w_bar[span]);
         }
     }
-    lanes.into_iter().fold(T::ZERO, |total, lane| total + lane)
 }
 
 /// A finish's numbers for some of the rows, whose values take these places.
