@@ -1,7 +1,7 @@
 //! Numbers from the beginning of a cache line on, so that no register is read from two.
 
 use std::cell::Cell;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use super::real::Real;
 
@@ -38,7 +38,7 @@ macro_rules! roomy {
 roomy!(f32, SINGLES);
 roomy!(f64, DOUBLES);
 
-/// A copy of numbers in the order that a kernel reads them. Its memory is the thread's own, which
+/// Numbers in the order that a kernel reads them. Their memory is the thread's own, which
 /// every copy takes and gives back: a product is computed too often to ask the system for any.
 pub struct Aligned<T: Real> {
     values: Vec<T>,
@@ -55,6 +55,22 @@ impl<T: Real> Aligned<T> {
         values.resize(start, T::ZERO);
         places.for_each(|place| values.extend_from_slice(&from[place..place + T::LANES]));
         Self { values, start }
+    }
+}
+
+impl<T: Real> Aligned<T> {
+    /// Room for so many numbers, with whatever was there before.
+    pub fn room(count: usize) -> Self {
+        let mut values = T::take_room();
+        values.resize(values.len().max(count + T::LANES), T::ZERO);
+        let start = values.as_ptr().align_offset(LINE).min(T::LANES);
+        Self { values, start }
+    }
+}
+
+impl<T: Real> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.values[self.start..]
     }
 }
 

@@ -38,6 +38,12 @@ pub trait Vector:
     /// then where a > b, otherwise where not.
     fn select(a: Self, b: Self, then: Self, otherwise: Self) -> Self;
 
+    /// The first halves of both, their numbers in turns.
+    fn interleave_low(a: Self, b: Self) -> Self;
+
+    /// The second halves of both, their numbers in turns.
+    fn interleave_high(a: Self, b: Self) -> Self;
+
     /// The bits that both have.
     fn and(a: Self, b: Self) -> Self;
 
@@ -80,4 +86,22 @@ pub trait Dispatch: Sized {
     fn dispatch(isa: Isa, kernel: impl Kernel<Self>)
     where
         Self: Real;
+}
+
+/// The most numbers that a register has.
+pub const LONGEST: usize = 16;
+
+/// Turns a square of numbers: as many registers as each has numbers, the others left as they are.
+#[inline(always)]
+pub fn transpose<V: Vector>(square: &mut [V; LONGEST]) {
+    // To interleave the first half of the rows with the second moves the highest bit of a number's
+    // place to its lowest end; after as many times as rows have bits, they are columns.
+    let half = V::LEN / 2;
+    for _ in 0..V::LEN.ilog2() {
+        let rows = *square;
+        for row in 0..half {
+            square[2 * row] = V::interleave_low(rows[row], rows[row + half]);
+            square[2 * row + 1] = V::interleave_high(rows[row], rows[row + half]);
+        }
+    }
 }

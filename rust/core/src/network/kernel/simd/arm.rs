@@ -21,6 +21,8 @@ vector! { F32x4(float32x4_t), f32, 4;
     fn smaller(a, b) = vminq_f32(a, b);
     fn larger(a, b) = vmaxq_f32(a, b);
     fn select(a, b, then, otherwise) = vbslq_f32(vcgtq_f32(a, b), then, otherwise);
+    fn interleave_low(a, b) = vzip1q_f32(a, b);
+    fn interleave_high(a, b) = vzip2q_f32(a, b);
     fn and(a, b) =
         vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
     fn or(a, b) =
@@ -46,6 +48,8 @@ vector! { F64x2(float64x2_t), f64, 2;
     fn smaller(a, b) = vminq_f64(a, b);
     fn larger(a, b) = vmaxq_f64(a, b);
     fn select(a, b, then, otherwise) = vbslq_f64(vcgtq_f64(a, b), then, otherwise);
+    fn interleave_low(a, b) = vzip1q_f64(a, b);
+    fn interleave_high(a, b) = vzip2q_f64(a, b);
     fn and(a, b) =
         vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)));
     fn or(a, b) =

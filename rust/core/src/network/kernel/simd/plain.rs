@@ -47,6 +47,11 @@ macro_rules! plain {
             fn larger(a, b) = zip(a, b, |a, b| if b > a { b } else { a });
             fn select(a, b, then, otherwise) =
                 from_fn(|i| if a[i] > b[i] { then[i] } else { otherwise[i] });
+            fn interleave_low(a, b) = from_fn(|i| if i % 2 == 0 { a[i / 2] } else { b[i / 2] });
+            fn interleave_high(a, b) = from_fn(|i| {
+                let i = i + $len;
+                if i % 2 == 0 { a[i / 2] } else { b[i / 2] }
+            });
             fn and(a, b) = zip(a, b, |a, b| $number::from_bits(a.to_bits() & b.to_bits()));
             fn or(a, b) = zip(a, b, |a, b| $number::from_bits(a.to_bits() | b.to_bits()));
             fn bits_to_exponent(a) = a.map(|a| $number::from_bits(a.to_bits() << $exponent));

@@ -30,6 +30,10 @@ vector! { F32x8(__m256), f32, 8;
     fn or(a, b) = _mm256_or_ps(a, b);
     fn bits_to_exponent(a) =
         _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(a)));
+    fn interleave_low(a, b) = _mm256_permute2f128_ps::<0x20>(
+        _mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    fn interleave_high(a, b) = _mm256_permute2f128_ps::<0x31>(
+        _mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
     fn exponent_to_bits(a) =
         _mm256_castsi256_ps(_mm256_srli_epi32::<23>(_mm256_castps_si256(a)));
 }
@@ -57,6 +61,10 @@ vector! { F64x4(__m256d), f64, 4;
     fn or(a, b) = _mm256_or_pd(a, b);
     fn bits_to_exponent(a) =
         _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(a)));
+    fn interleave_low(a, b) = _mm256_permute2f128_pd::<0x20>(
+        _mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+    fn interleave_high(a, b) = _mm256_permute2f128_pd::<0x31>(
+        _mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
     fn exponent_to_bits(a) =
         _mm256_castsi256_pd(_mm256_srli_epi64::<52>(_mm256_castpd_si256(a)));
 }
@@ -81,6 +89,10 @@ vector! { F32x16(__m512), f32, 16;
     fn or(a, b) = _mm512_or_ps(a, b);
     fn bits_to_exponent(a) =
         _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(a)));
+    fn interleave_low(a, b) = _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
+    fn interleave_high(a, b) = _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
     fn exponent_to_bits(a) =
         _mm512_castsi512_ps(_mm512_srli_epi32::<23>(_mm512_castps_si512(a)));
 }
@@ -105,6 +117,10 @@ vector! { F64x8(__m512d), f64, 8;
     fn or(a, b) = _mm512_or_pd(a, b);
     fn bits_to_exponent(a) =
         _mm512_castsi512_pd(_mm512_slli_epi64::<52>(_mm512_castpd_si512(a)));
+    fn interleave_low(a, b) =
+        _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+    fn interleave_high(a, b) =
+        _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
     fn exponent_to_bits(a) =
         _mm512_castsi512_pd(_mm512_srli_epi64::<52>(_mm512_castpd_si512(a)));
 }
