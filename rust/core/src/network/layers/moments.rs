@@ -10,6 +10,9 @@ use crate::isa::Isa;
 use crate::network::kernel::Real;
 use crate::network::layer::{Primal, Tangent};
 
+/// Lanes that are added up at once: one or two registers, and a divisor of any panel's.
+const WIDTH: usize = 8;
+
 /// Where a channel's numbers lie in (panels, channels, positions, lanes).
 pub(super) struct Channel {
     pub isa: Isa,
@@ -24,23 +27,13 @@ pub(super) struct Channel {
 
 impl Channel {
     /// Applies `f` to every number of the channel, in all lanes.
-    pub fn map<T: Real, const N: usize>(
-        &self,
-        from: [&[T]; N],
-        to: &mut [T],
-        f: impl Fn([T; N], &mut T),
-    ) {
+    pub fn map<T: Real>(&self, from: &[T], to: &mut [T], f: impl Fn(T, &mut T)) {
         self.isa.run(
             #[inline(always)]
             || {
-                for panel in 0..self.panels {
-                    let span = self.span(panel);
-                    let from = from.map(|values| &values[span.clone()]);
-                    for (position, out) in to[span].chunks_exact_mut(T::LANES).enumerate() {
-                        let from = from.map(|values| &values[position * T::LANES..][..T::LANES]);
-                        for (lane, out) in out.iter_mut().enumerate() {
-                            f(from.map(|values| values[lane]), out);
-                        }
+                for span in (0..self.panels).map(|panel| self.span(panel)) {
+                    for (&from, to) in from[span.clone()].iter().zip(&mut to[span]) {
+                        f(from, to);
                     }
                 }
             },
@@ -62,7 +55,7 @@ impl Channel {
                     let from = from.map(|values| &values[span.clone()]);
                     for (position, out) in to[span].chunks_exact_mut(T::LANES).enumerate() {
                         let from = from.map(|values| &values[position * T::LANES..][..T::LANES]);
-                        each_lane::<T>(valid, |lane| {
+                        each_lane(valid, T::LANES, |lane| {
                             f(from.map(|values| values[lane].widen()), &mut out[lane]);
                         });
                     }
@@ -77,26 +70,41 @@ impl Channel {
         from: [&[T]; N],
         f: impl Fn([f64; N]) -> [f64; M],
     ) -> [f64; M] {
-        let mut sums = [[0.0; 16]; M];
-        self.isa.run(
-            #[inline(always)]
-            || {
-                for panel in 0..self.panels {
-                    let (span, valid) = (self.span(panel), self.valid(panel));
-                    let from = from.map(|values| &values[span.clone()]);
-                    for start in (0..self.row).step_by(T::LANES) {
-                        let from = from.map(|values| &values[start..][..T::LANES]);
-                        each_lane::<T>(valid, |lane| {
-                            let shares = f(from.map(|values| values[lane].widen()));
-                            for (sum, share) in sums.iter_mut().zip(shares) {
-                                sum[lane] += share;
-                            }
-                        });
+        let mut sums = [0.0; M];
+        for first in (0..T::LANES).step_by(WIDTH) {
+            let lanes = self.isa.run(
+                #[inline(always)]
+                || self.sum_of_lanes(from, first, &f),
+            );
+            for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                *sum += lanes.iter().sum::<f64>();
+            }
+        }
+        sums
+    }
+
+    /// The same of some lanes, each by itself.
+    #[inline(always)]
+    fn sum_of_lanes<T: Real, const N: usize, const M: usize>(
+        &self,
+        from: [&[T]; N],
+        first: usize,
+        f: &impl Fn([f64; N]) -> [f64; M],
+    ) -> [[f64; WIDTH]; M] {
+        let mut sums = [[0.0; WIDTH]; M];
+        for panel in 0..self.panels {
+            let valid = self.valid(panel).saturating_sub(first).min(WIDTH);
+            for start in self.span(panel).step_by(T::LANES) {
+                let columns = from.map(|values| &values[start + first..][..WIDTH]);
+                each_lane(valid, WIDTH, |lane| {
+                    let shares = f(columns.map(|column| column[lane].widen()));
+                    for (sum, share) in sums.iter_mut().zip(shares) {
+                        sum[lane] += share;
                     }
-                }
-            },
-        );
-        sums.map(|lanes| lanes.iter().sum())
+                });
+            }
+        }
+        sums
     }
 
     /// Means over the samples' numbers.
@@ -126,12 +134,12 @@ impl Channel {
     }
 }
 
-/// Calls `work` for every lane that holds a sample; a full panel's loop has a length that the
+/// Calls `work` for every lane that holds a sample; where all do the loop has a length that the
 /// compiler knows.
 #[inline(always)]
-fn each_lane<T: Real>(valid: usize, mut work: impl FnMut(usize)) {
-    if valid == T::LANES {
-        for lane in 0..T::LANES {
+fn each_lane(valid: usize, lanes: usize, mut work: impl FnMut(usize)) {
+    if valid == lanes {
+        for lane in 0..lanes {
             work(lane);
         }
     } else {
@@ -169,7 +177,7 @@ impl Sums {
         beta_dot: f64,
         y_dot: &mut [T],
     ) {
-        channel.map([x], y_dot, |_, out| *out = T::ZERO);
+        channel.map(x, y_dot, |_, out| *out = T::ZERO);
         channel.map_samples([x], y_dot, |[x], out| {
             *out = T::narrow(gamma_dot * self.normal(x) + beta_dot);
         });

@@ -18,7 +18,7 @@ impl<T: Real> Layer<T> for BatchNorm {
                 }
             };
             let (scale, shift) = (T::narrow(map.scale), T::narrow(map.shift));
-            channel.map([x[0]], y, |[x], y| *y = x * scale + shift);
+            channel.map(x[0], y, |x, y| *y = x * scale + shift);
         }
     }
 
@@ -37,9 +37,9 @@ impl<T: Real> Layer<T> for BatchNorm {
                 (Moments::Stored, x_dot) => {
                     let scale = T::narrow(self.stored(&pass.point.forward, index).scale);
                     let (scale_dot, shift_dot) = (T::narrow(along.scale), T::narrow(along.shift));
-                    channel.map([x[0]], y_dot, |[x], y| *y = x * scale_dot + shift_dot);
+                    channel.map(x[0], y_dot, |x, y| *y = x * scale_dot + shift_dot);
                     if let Some(x_dot) = x_dot {
-                        channel.map([x_dot], y_dot, |[dx], y| *y += dx * scale);
+                        channel.map(x_dot, y_dot, |dx, y| *y += dx * scale);
                     }
                 }
                 (Moments::Batch, x_dot) => {
@@ -59,7 +59,7 @@ impl<T: Real> Layer<T> for BatchNorm {
             match pass.moments {
                 Moments::Stored => {
                     let scale = T::narrow(self.stored(&pass.point.forward, index).scale);
-                    channel.map([primal.y_bar], x_bar, |[bar], x_bar| *x_bar += bar * scale);
+                    channel.map(primal.y_bar, x_bar, |bar, x_bar| *x_bar += bar * scale);
                 }
                 Moments::Batch => {
                     let sums = self.sums(pass, primal.x[0], &channel);
@@ -99,7 +99,7 @@ impl<T: Real> Layer<T> for BatchNorm {
             match pass.moments {
                 Moments::Stored => {
                     let scale_dot = T::narrow(self.stored_along(pass, index).scale);
-                    channel.map([primal.y_bar], x_bar_dot, |[bar], out| *out += bar * scale_dot);
+                    channel.map(primal.y_bar, x_bar_dot, |bar, out| *out += bar * scale_dot);
                 }
                 Moments::Batch => {
                     let sums = self.sums(pass, primal.x[0], &channel);
