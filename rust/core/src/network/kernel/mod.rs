@@ -15,6 +15,7 @@
 //! | `packing` | the order of weights in memory |
 //! | `taps` | which position of the input feeds which of the output |
 //! | `product` | weights times a panel |
+//! | `winograd` | the same of images, by fewer multiplications |
 //! | `combine` | vectors that are known, combined |
 //! | `reduce` | the gradient of that product by its weights |
 //! | `totals` | the sums of rows |
@@ -35,6 +36,7 @@ mod taps;
 mod tests;
 mod totals;
 mod vector;
+mod winograd;
 
 pub use combine::combine;
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};

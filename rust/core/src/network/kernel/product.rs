@@ -8,6 +8,7 @@ use super::packing::{GROUP, Packing};
 use super::real::Real;
 use super::taps::Taps;
 use super::vector::{Kernel, Simd, Vector};
+use super::winograd;
 use crate::isa::Isa;
 
 /// What becomes of the sums of a product before they reach memory.
@@ -54,9 +55,20 @@ pub fn product<T: Real>(
     y: &mut [T],
 ) {
     check(packing, weights, taps, x, finish, y);
+    let mut left = Vec::new();
+    let only = match taps.image().filter(|_| winograd::pays(packing, taps)) {
+        Some(image) => {
+            winograd::convolve(isa, packing, weights, image, x, finish, y, &mut left);
+            if left.is_empty() {
+                return;
+            }
+            Some(&*left)
+        }
+        None => None,
+    };
     let gathered = by_position(x, packing.inner(), taps.source_positions());
     let x = gathered.as_deref().unwrap_or(x);
-    T::dispatch(isa, Product { packing, weights, taps, x, finish, y });
+    T::dispatch(isa, Product { packing, weights, taps, x, finish, y, only });
 }
 
 /// The panel as `[position][channel][lane]`, where it is not that already: a tile reads all channels
@@ -69,21 +81,26 @@ fn by_position<T: Real>(x: &[T], channels: usize, positions: usize) -> Option<Al
     apart.then(|| Aligned::gather(x, places, positions * channels))
 }
 
-struct Product<'a, T> {
-    packing: &'a Packing,
-    weights: &'a [T],
-    taps: &'a Taps,
+/// Weights times a panel, term by term.
+pub(super) struct Product<'a, T> {
+    /// The order of the weights of a tap.
+    pub packing: &'a Packing,
+    pub weights: &'a [T],
+    pub taps: &'a Taps,
     /// `[position][channel][lane]`.
-    x: &'a [T],
-    finish: &'a Finish<'a, T>,
-    y: &'a mut [T],
+    pub x: &'a [T],
+    pub finish: &'a Finish<'a, T>,
+    pub y: &'a mut [T],
+    /// The positions to compute, where they are not all.
+    pub only: Option<&'a [usize]>,
 }
 
 impl<T: Real> Kernel<T> for Product<'_, T> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
-        let depth = self.packing.taps() * self.packing.inner();
-        for position in 0..self.taps.positions() {
+        let depth = self.taps.taps() * self.packing.inner();
+        for index in 0..self.only.map_or(self.taps.positions(), <[_]>::len) {
+            let position = self.only.map_or(index, |only| only[index]);
             let mut rest = self.weights;
             let mut groups = self.packing.groups().iter().peekable();
             while let Some(rows) = groups.next() {

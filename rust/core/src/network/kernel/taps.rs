@@ -1,5 +1,7 @@
 //! Which position of the input feeds which of the output.
 
+use std::sync::LazyLock;
+
 use crate::error::{Error, require};
 
 /// The source of every output position through every tap of a kernel; none where it reads padding.
@@ -13,6 +15,58 @@ pub struct Taps {
     source_positions: usize,
     /// `[position][tap]`.
     sources: Vec<Option<usize>>,
+    /// How many sources there are.
+    fed: usize,
+    image: Option<Image>,
+}
+
+/// An image under a window of 3 × 3 that moves by one position, in one ring of padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Image {
+    pub height: usize,
+    pub width: usize,
+    /// Whether taps come from the window's last entry to its first.
+    pub mirrored: bool,
+}
+
+impl Image {
+    /// What a place of the window sees, `down` and `right` of its first entry.
+    pub fn source(self, [y, x]: [usize; 2], [down, right]: [usize; 2]) -> Option<usize> {
+        let row = (y + down).checked_sub(1).filter(|&row| row < self.height)?;
+        let column = (x + right).checked_sub(1).filter(|&column| column < self.width)?;
+        Some(row * self.width + column)
+    }
+
+    /// The image that these sources are of, if there is one.
+    fn of(positions: usize, sources: &[Option<usize>], source_positions: usize) -> Option<Self> {
+        if sources.len() != 9 * positions || positions != source_positions {
+            return None;
+        }
+        let widths = (1..=positions).filter(|&width| positions.is_multiple_of(width));
+        let mut images = widths.flat_map(|width| {
+            [false, true].map(|mirrored| Self { height: positions / width, width, mirrored })
+        });
+        images.find(|image| {
+            sources.iter().enumerate().all(|(entry, &source)| {
+                let (position, tap) = (entry / 9, entry % 9);
+                let tap = if image.mirrored { 8 - tap } else { tap };
+                let place = [position / image.width, position % image.width];
+                source == image.source(place, [tap / 3, tap % 3])
+            })
+        })
+    }
+}
+
+/// The most positions of [`pointwise`] taps.
+pub(super) const POINTWISE: usize = 16;
+
+/// As many positions as that, each fed by itself.
+pub(super) fn pointwise(positions: usize) -> &'static Taps {
+    static TAPS: LazyLock<Vec<Taps>> = LazyLock::new(|| {
+        let taps = |count| Taps::with(count, (0..count).map(Some).collect(), count);
+        (0..=POINTWISE).map(taps).collect()
+    });
+    &TAPS[positions]
 }
 
 impl Taps {
@@ -48,13 +102,25 @@ impl Taps {
                 )));
             }
         }
-        Ok(Self { positions, count, source_positions, sources })
+        Ok(Self::with(positions, sources, source_positions))
+    }
+
+    /// The same of sources that are right.
+    fn with(positions: usize, sources: Vec<Option<usize>>, source_positions: usize) -> Self {
+        Self {
+            positions,
+            count: sources.len().checked_div(positions).unwrap_or(1),
+            source_positions,
+            fed: sources.iter().flatten().count(),
+            image: Image::of(positions, &sources, source_positions),
+            sources,
+        }
     }
 
     /// One position and one tap: a linear layer.
     #[must_use]
     pub fn identity() -> Self {
-        Self { positions: 1, count: 1, source_positions: 1, sources: vec![Some(0)] }
+        Self::with(1, vec![Some(0)], 1)
     }
 
     /// The taps of the transposed product: what fed a position is fed by it, through the same tap.
@@ -68,12 +134,17 @@ impl Taps {
                 }
             }
         }
-        Self {
-            positions: self.source_positions,
-            count: self.count,
-            source_positions: self.positions,
-            sources,
-        }
+        Self::with(self.source_positions, sources, self.positions)
+    }
+
+    /// How many positions of the input are read through all taps of all positions.
+    pub(super) fn fed(&self) -> usize {
+        self.fed
+    }
+
+    /// The image under the window, where the taps are those of one.
+    pub(super) fn image(&self) -> Option<Image> {
+        self.image
     }
 
     /// How many positions the output has.

@@ -4,12 +4,12 @@ use super::{Finish, Packing, Panels, Real, Rectify, Taps, combine, product, redu
 use crate::isa::Isa;
 
 /// Whole numbers, whose sums are exact in any order.
-fn numbers<T: Real>(count: usize, seed: usize) -> Vec<T> {
+pub(super) fn numbers<T: Real>(count: usize, seed: usize) -> Vec<T> {
     (0..count).map(|i| T::narrow(((i * 7 + seed * 3) % 11) as f64 - 5.0)).collect()
 }
 
 /// The taps of a convolution of height × width positions with a 3 × 3 kernel.
-fn convolution(height: usize, width: usize, stride: usize, padding: usize) -> Taps {
+pub(super) fn convolution(height: usize, width: usize, stride: usize, padding: usize) -> Taps {
     let out = |size: usize| (size + 2 * padding - 3) / stride + 1;
     let mut sources = Vec::new();
     for (i, j) in (0..out(height)).flat_map(|i| (0..out(width)).map(move |j| (i, j))) {
@@ -33,7 +33,7 @@ fn tables() -> Vec<Taps> {
 }
 
 /// Σ_{tap, c} w[row][tap][c] x[c][source(p, tap)] as `[row][p][lane]`.
-fn naive<T: Real>(packing: &Packing, weights: &[T], taps: &Taps, x: &[T]) -> Vec<T> {
+pub(super) fn naive<T: Real>(packing: &Packing, weights: &[T], taps: &Taps, x: &[T]) -> Vec<T> {
     let mut y = Vec::new();
     for row in 0..packing.rows() {
         for (p, lane) in (0..taps.positions()).flat_map(|p| (0..T::LANES).map(move |l| (p, l))) {
