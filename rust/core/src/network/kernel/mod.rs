@@ -17,6 +17,7 @@
 //! | `product` | weights times a panel |
 //! | `winograd` | the same of images, by fewer multiplications |
 //! | `combine` | vectors that are known, combined |
+//! | `largest` | the largest of windows |
 //! | `reduce` | the gradient of that product by its weights |
 //! | `totals` | the sums of rows |
 //! | `math` | element-wise functions |
@@ -25,6 +26,7 @@
 
 mod aligned;
 mod combine;
+mod largest;
 mod math;
 mod packing;
 mod product;
@@ -39,6 +41,7 @@ mod vector;
 mod winograd;
 
 pub use combine::combine;
+pub use largest::largest;
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};
 pub use packing::Packing;
 pub use product::{Finish, Rectify, product};

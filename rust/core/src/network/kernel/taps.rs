@@ -30,6 +30,11 @@ pub(super) struct Image {
 }
 
 impl Image {
+    /// How many it has.
+    pub fn positions(self) -> usize {
+        self.height * self.width
+    }
+
     /// What a place of the window sees, `down` and `right` of its first entry.
     pub fn source(self, [y, x]: [usize; 2], [down, right]: [usize; 2]) -> Option<usize> {
         let row = (y + down).checked_sub(1).filter(|&row| row < self.height)?;

@@ -35,6 +35,9 @@ pub trait Vector:
     /// The larger of two, a where it is NaN. b is none.
     fn larger(a: Self, b: Self) -> Self;
 
+    /// The larger of two, NaN where either is NaN.
+    fn maximum(a: Self, b: Self) -> Self;
+
     /// then where a > b, otherwise where not.
     fn select(a: Self, b: Self, then: Self, otherwise: Self) -> Self;
 

@@ -18,6 +18,7 @@ use super::real::Real;
 use super::taps::{Image, POINTWISE, Taps, pointwise};
 use super::vector::{Kernel, LONGEST, Simd, Vector};
 use crate::isa::Isa;
+use crate::scalar::Scalar;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,13 @@ pub(super) fn pays(packing: &Packing, taps: &Taps) -> bool {
 
 fn tiles(image: Image) -> usize {
     image.height.div_ceil(2) * image.width.div_ceil(2)
+}
+
+/// Whether numbers with these sums of squares are small enough.
+#[inline(always)]
+fn small<V: Vector>(squares: [V; 4]) -> bool {
+    let [a, b, c, d] = squares;
+    ((a + b) + (c + d)).total().widen() < LARGEST
 }
 
 /// A line of G.
@@ -95,18 +103,19 @@ impl<T: Real> Kernel<T> for Winograd<'_, T> {
         let bytes = ENTRIES * (rows + inner) * L * size_of::<T>();
         let block = (BYTES / bytes).clamp(1, POINTWISE.min(tiles));
         // One column more than there are, or entries would evict each other from the cache.
-        let strides = [block * inner + 1, block * rows + 1].map(|columns| columns * L);
+        let columns = [block * inner + 1, block * rows + 1];
+        let strides = columns.map(|columns| columns * L);
         let filters = rows * inner;
         let mut room =
             Aligned::room(ENTRIES * (filters.next_multiple_of(L) + strides[0] + strides[1]));
         let (u, room) = room.split_at_mut(ENTRIES * filters.next_multiple_of(L));
         let (v, m) = room.split_at_mut(ENTRIES * strides[0]);
         if !self.filters(simd, u) {
-            return self.left.extend(0..self.image.height * self.image.width);
+            return self.left.extend(0..self.image.positions());
         }
         for first in (0..tiles).step_by(block) {
             let some = first..tiles.min(first + block);
-            if !self.inputs::<V, L>(simd, some.clone(), strides[0], v) {
+            if !self.inputs::<V, L>(simd, some.clone(), columns[0], v) {
                 self.leave(some);
                 continue;
             }
@@ -128,7 +137,7 @@ impl<T: Real> Kernel<T> for Winograd<'_, T> {
                 };
                 product.run::<V, C, L>(simd);
             }
-            self.outputs::<V, C, L>(simd, some, strides[1], m);
+            self.outputs::<V, C, L>(simd, some, columns[1], m);
         }
     }
 }
@@ -156,7 +165,7 @@ impl<T: Real> Winograd<'_, T> {
     #[inline(always)]
     fn filters<V: Vector<Number = T>>(&self, simd: Simd<V>, u: &mut [T]) -> bool {
         let count = self.packing.rows() * self.packing.inner();
-        let (mut squares, half) = (simd.splat(T::ZERO), simd.splat(T::narrow(0.5)));
+        let (mut squares, half) = ([simd.splat(T::ZERO); 4], simd.splat(T::narrow(0.5)));
         for group in self.packing.groups() {
             let (start, size) =
                 (group.start * self.packing.inner(), group.len() * self.packing.inner());
@@ -179,7 +188,7 @@ impl<T: Real> Winograd<'_, T> {
                 for a in 0..4 {
                     let row = filter_line(half, [columns[0][a], columns[1][a], columns[2][a]]);
                     for (b, entry) in row.into_iter().enumerate() {
-                        squares = V::mul_add(entry, entry, squares);
+                        squares[b] = V::mul_add(entry, entry, squares[b]);
                         let out = &mut u[(a * 4 + b) * count + start + first..][..held];
                         if held == V::LEN {
                             entry.store(out);
@@ -192,7 +201,7 @@ impl<T: Real> Winograd<'_, T> {
                 }
             }
         }
-        squares.total().widen() < LARGEST
+        small(squares)
     }
 
     /// Bᵀ d B of every channel of some tiles, as `[entry][tile][channel][lane]`. Returns whether they
@@ -206,37 +215,38 @@ impl<T: Real> Winograd<'_, T> {
         v: &mut [T],
     ) -> bool {
         let inner = self.packing.inner();
-        let size = self.image.height * self.image.width * L;
         let zero = simd.splat(T::ZERO);
-        let mut squares = zero;
+        let mut squares = [zero; 4];
+        let v = v.as_chunks_mut::<L>().0;
         for (index, tile) in tiles.enumerate() {
             let place = self.place(tile);
             let sources: [[Option<usize>; 4]; 4] =
-                from_fn(|a| from_fn(|b| self.image.source(place, [a, b]).map(|source| source * L)));
-            for (channel, x) in self.x.chunks_exact(size).enumerate() {
+                from_fn(|a| from_fn(|b| self.image.source(place, [a, b])));
+            let images = self.x.as_chunks::<L>().0.chunks_exact(self.image.positions());
+            for (channel, x) in images.enumerate() {
                 for lane in (0..L).step_by(V::LEN) {
                     let mut columns = [[zero; 4]; 4];
                     for (b, column) in columns.iter_mut().enumerate() {
                         let mut d = [zero; 4];
                         for (d, row) in d.iter_mut().zip(&sources) {
                             if let Some(source) = row[b] {
-                                *d = simd.load(&x[source + lane..]);
+                                *d = simd.load(&x[source][lane..]);
                             }
                         }
                         *column = input_line(d);
                     }
-                    let place = (index * inner + channel) * L + lane;
+                    let place = index * inner + channel;
                     for a in 0..4 {
                         let row = input_line(columns.map(|column| column[a]));
                         for (b, entry) in row.into_iter().enumerate() {
-                            squares = V::mul_add(entry, entry, squares);
-                            entry.store(&mut v[(a * 4 + b) * stride + place..]);
+                            squares[b] = V::mul_add(entry, entry, squares[b]);
+                            entry.store(&mut v[(a * 4 + b) * stride + place][lane..]);
                         }
                     }
                 }
             }
         }
-        squares.total().widen() < LARGEST
+        small(squares)
     }
 
     /// Aᵀ m A of every row of some tiles, from `[entry][row][tile][lane]`, finished.
@@ -250,14 +260,19 @@ impl<T: Real> Winograd<'_, T> {
     ) {
         let Image { height, width, .. } = self.image;
         let (count, finish) = (tiles.len(), *self.finish);
-        for row in 0..self.packing.rows() {
-            for (index, tile) in tiles.clone().enumerate() {
-                let m = &m[(row * count + index) * L..];
+        let mut places = [[0; 2]; POINTWISE];
+        for (place, tile) in places.iter_mut().zip(tiles) {
+            *place = self.place(tile);
+        }
+        let (m, y) = (m.as_chunks::<L>().0, self.y.as_chunks_mut::<L>().0);
+        for (row, y) in y.chunks_exact_mut(height * width).enumerate() {
+            for (index, &[top, left]) in places.iter().enumerate().take(count) {
+                let m = &m[row * count + index..][..15 * stride + 1];
                 let mut parts = [[[simd.splat(T::ZERO); C]; 2]; 2];
                 for c in 0..C {
                     let mut columns = [[simd.splat(T::ZERO); 2]; 4];
                     for (b, column) in columns.iter_mut().enumerate() {
-                        let entry = |a: usize| simd.load(&m[(a * 4 + b) * stride + c * V::LEN..]);
+                        let entry = |a: usize| simd.load(&m[(a * 4 + b) * stride][c * V::LEN..]);
                         *column = output_line([entry(0), entry(1), entry(2), entry(3)]);
                     }
                     for (a, row) in parts.iter_mut().enumerate() {
@@ -265,13 +280,11 @@ impl<T: Real> Winograd<'_, T> {
                         (row[0][c], row[1][c]) = (line[0], line[1]);
                     }
                 }
-                let [top, left] = self.place(tile);
                 for (a, b) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                     if top + a < height && left + b < width {
                         let position = (top + a) * width + left + b;
                         let place = (row * height * width + position) * L;
-                        let y = &mut self.y[place..place + L];
-                        finish.store(simd, row, y, place, parts[a][b]);
+                        finish.store(simd, row, &mut y[position], place, parts[a][b]);
                     }
                 }
             }

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::network::kernel::Real;
+use crate::network::kernel::{Real, largest};
 use crate::network::layer::{Layer, Pass, Primal};
 use crate::network::layers::windows::{Views, Window};
 use crate::network::layers::{Built, Plan};
@@ -71,24 +71,7 @@ impl MaxPool {
 
 impl<T: Real> Layer<T> for MaxPool {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
-        let (image, made) = self.rows::<T>();
-        pass.isa.run(
-            #[inline(always)]
-            || {
-                for (x, y) in x[0].chunks_exact(image).zip(y.chunks_exact_mut(made)) {
-                    for (sources, y) in self.views.iter().zip(y.chunks_exact_mut(T::LANES)) {
-                        let mut best = [T::LOWEST; LANES];
-                        for &source in sources {
-                            let lanes = &x[source * T::LANES..][..T::LANES];
-                            for (best, &x) in best.iter_mut().zip(lanes) {
-                                *best = x.maximum(*best);
-                            }
-                        }
-                        y.copy_from_slice(&best[..T::LANES]);
-                    }
-                }
-            },
-        );
+        largest(pass.isa, x[0], self.views.image_positions(), self.views.table(), y);
     }
 
     fn tangent(

@@ -143,6 +143,11 @@ impl Views {
         self.image_positions
     }
 
+    /// Where each window's sources start, and where the last one's end; and all sources.
+    pub fn table(&self) -> (&[usize], &[usize]) {
+        (&self.starts, &self.sources)
+    }
+
     /// What each window sees, in the order of its entries.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &[usize]> {

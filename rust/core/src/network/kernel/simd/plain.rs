@@ -45,6 +45,7 @@ macro_rules! plain {
             fn mul_add(a, b, c) = from_fn(|i| a[i] * b[i] + c[i]);
             fn smaller(a, b) = zip(a, b, |a, b| if b < a { b } else { a });
             fn larger(a, b) = zip(a, b, |a, b| if b > a { b } else { a });
+            fn maximum(a, b) = zip(a, b, |a, b| if a > b || a.is_nan() { a } else { b });
             fn select(a, b, then, otherwise) =
                 from_fn(|i| if a[i] > b[i] { then[i] } else { otherwise[i] });
             fn interleave_low(a, b) = from_fn(|i| if i % 2 == 0 { a[i / 2] } else { b[i / 2] });

@@ -24,6 +24,8 @@ vector! { F32x8(__m256), f32, 8;
     fn mul_add(a, b, c) = _mm256_fmadd_ps(a, b, c);
     fn smaller(a, b) = _mm256_min_ps(b, a);
     fn larger(a, b) = _mm256_max_ps(b, a);
+    fn maximum(a, b) =
+        _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a));
     fn select(a, b, then, otherwise) =
         _mm256_blendv_ps(otherwise, then, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b));
     fn and(a, b) = _mm256_and_ps(a, b);
@@ -55,6 +57,8 @@ vector! { F64x4(__m256d), f64, 4;
     fn mul_add(a, b, c) = _mm256_fmadd_pd(a, b, c);
     fn smaller(a, b) = _mm256_min_pd(b, a);
     fn larger(a, b) = _mm256_max_pd(b, a);
+    fn maximum(a, b) =
+        _mm256_blendv_pd(_mm256_max_pd(a, b), a, _mm256_cmp_pd::<_CMP_UNORD_Q>(a, a));
     fn select(a, b, then, otherwise) =
         _mm256_blendv_pd(otherwise, then, _mm256_cmp_pd::<_CMP_GT_OQ>(a, b));
     fn and(a, b) = _mm256_and_pd(a, b);
@@ -83,6 +87,8 @@ vector! { F32x16(__m512), f32, 16;
     fn mul_add(a, b, c) = _mm512_fmadd_ps(a, b, c);
     fn smaller(a, b) = _mm512_min_ps(b, a);
     fn larger(a, b) = _mm512_max_ps(b, a);
+    fn maximum(a, b) = _mm512_mask_blend_ps(
+        _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a), _mm512_max_ps(a, b), a);
     fn select(a, b, then, otherwise) =
         _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), otherwise, then);
     fn and(a, b) = _mm512_and_ps(a, b);
@@ -111,6 +117,8 @@ vector! { F64x8(__m512d), f64, 8;
     fn mul_add(a, b, c) = _mm512_fmadd_pd(a, b, c);
     fn smaller(a, b) = _mm512_min_pd(b, a);
     fn larger(a, b) = _mm512_max_pd(b, a);
+    fn maximum(a, b) = _mm512_mask_blend_pd(
+        _mm512_cmp_pd_mask::<_CMP_UNORD_Q>(a, a), _mm512_max_pd(a, b), a);
     fn select(a, b, then, otherwise) =
         _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_GT_OQ>(a, b), otherwise, then);
     fn and(a, b) = _mm512_and_pd(a, b);
