@@ -267,7 +267,7 @@ impl<T: Real> Winograd<'_, T> {
         let (m, y) = (m.as_chunks::<L>().0, self.y.as_chunks_mut::<L>().0);
         for (row, y) in y.chunks_exact_mut(height * width).enumerate() {
             for (index, &[top, left]) in places.iter().enumerate().take(count) {
-                let m = &m[row * count + index..][..15 * stride + 1];
+                let m = &m[row * count + index..][..=15 * stride];
                 let mut parts = [[[simd.splat(T::ZERO); C]; 2]; 2];
                 for c in 0..C {
                     let mut columns = [[simd.splat(T::ZERO); 2]; 4];
