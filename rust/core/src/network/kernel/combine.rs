@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use super::product::Finish;
+use super::finish::Finish;
 use super::real::Real;
 use super::vector::{Kernel, Simd, Vector};
 use crate::isa::Isa;

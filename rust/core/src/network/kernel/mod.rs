@@ -14,8 +14,10 @@
 //! | `aligned` | copies in the order that a kernel reads them |
 //! | `packing` | the order of weights in memory |
 //! | `taps` | which position of the input feeds which of the output |
-//! | `product` | weights times a panel |
+//! | `finish` | what becomes of sums before they reach memory |
+//! | `terms` | weights times a panel, term by term |
 //! | `winograd` | the same of images, by fewer multiplications |
+//! | `product` | weights times a panel, in the better of both ways |
 //! | `combine` | vectors that are known, combined |
 //! | `largest` | the largest of windows |
 //! | `reduce` | the gradient of that product by its weights |
@@ -26,6 +28,7 @@
 
 mod aligned;
 mod combine;
+mod finish;
 mod largest;
 mod math;
 mod packing;
@@ -34,6 +37,7 @@ mod real;
 mod reduce;
 mod simd;
 mod taps;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -41,10 +45,11 @@ mod vector;
 mod winograd;
 
 pub use combine::combine;
+pub use finish::{Finish, Rectify};
 pub use largest::largest;
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};
 pub use packing::Packing;
-pub use product::{Finish, Rectify, product};
+pub use product::product;
 pub use real::Real;
 pub use reduce::{Panels, reduce};
 pub use taps::Taps;

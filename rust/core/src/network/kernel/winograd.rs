@@ -12,10 +12,11 @@ use std::array::from_fn;
 use std::ops::Range;
 
 use super::aligned::Aligned;
+use super::finish::{Finish, Rectify};
 use super::packing::Packing;
-use super::product::{Finish, Product, Rectify};
 use super::real::Real;
 use super::taps::{Image, POINTWISE, Taps, pointwise};
+use super::terms::Terms;
 use super::vector::{Kernel, LONGEST, Simd, Vector};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
@@ -69,7 +70,7 @@ fn output_line<V: Vector>(m: [V; 4]) -> [V; 2] {
     [m[0] + m[1] + m[2], m[1] - m[2] - m[3]]
 }
 
-/// The product, as [`product`](super::product()) says it, with x as it lies; `left` gets positions
+/// The product, as [`product`](super::product) says it, with x as it lies; `left` gets positions
 /// that are still to be computed.
 #[expect(clippy::too_many_arguments, reason = "those of a product, and what it leaves")]
 pub(super) fn convolve<T: Real>(
@@ -121,7 +122,7 @@ impl<T: Real> Kernel<T> for Winograd<'_, T> {
             }
             let entries = v.chunks_exact(strides[0]).zip(m.chunks_exact_mut(strides[1]));
             for (u, (v, m)) in u.chunks_exact(filters).zip(entries) {
-                let product = Product {
+                let terms = Terms {
                     packing: self.packing,
                     weights: u,
                     taps: pointwise(some.len()),
@@ -135,7 +136,7 @@ impl<T: Real> Kernel<T> for Winograd<'_, T> {
                     y: m,
                     only: None,
                 };
-                product.run::<V, C, L>(simd);
+                terms.run::<V, C, L>(simd);
             }
             self.outputs::<V, C, L>(simd, some, columns[1], m);
         }
