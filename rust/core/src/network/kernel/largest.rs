@@ -6,8 +6,7 @@ use super::real::Real;
 use super::vector::{Kernel, Simd, Vector};
 use crate::isa::Isa;
 
-/// y[image][window] = max over the window's sources of x[image][source], lane by lane, and NaN where
-/// one of them is.
+/// The largest of each window's columns, lane by lane, and NaN where one of them is.
 ///
 /// The images of x have `positions` columns, and `windows` says for each column of those of y which
 /// of them it sees: sources `windows[i]..windows[i + 1]`.

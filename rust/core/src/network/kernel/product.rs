@@ -11,7 +11,8 @@ use crate::isa::Isa;
 /// y[row][p] = finish(Σ_{tap, c} w[row][tap][c] x[c][source(p, tap)]) for one panel.
 ///
 /// `weights` are packed; `x` is `[inner][source position][lane]`, `y` is `[row][position][lane]`.
-/// A sum takes its terms by taps and then by channels. A tap that reads padding adds nothing.
+/// A tap that reads padding adds nothing. Images under a window of 3 × 3 are transformed where that
+/// is less to do; other sums take their terms by taps and then by channels.
 ///
 /// # Panics
 /// When the taps are not those of the packing, or a slice has another length.
