@@ -21,8 +21,11 @@ use crate::network::threads::install;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
 
-/// Vectors that share a block's values, where those are not kept.
+/// Vectors that share a block's values.
 const VECTORS: usize = 8;
+/// Bytes that their products may take where the values are kept anyway: from a far cache they would
+/// cost more than the sharing saves.
+const PRODUCTS_BYTES: usize = 1 << 20;
 
 /// A curvature of a network's loss at a point.
 pub struct NetworkCurvature<T> {
@@ -197,7 +200,9 @@ impl<T: Real + Scalar> LinearOperator<T> for NetworkCurvature<T> {
             "got {} numbers for vectors of {dim} entries; pass a multiple",
             block.len()
         );
-        let chunk = VECTORS * dim;
+        let near = PRODUCTS_BYTES / (dim * size_of::<T>()).max(1);
+        let together = if self.retained() { near.clamp(1, VECTORS) } else { VECTORS };
+        let chunk = together * dim;
         let chunks = block.chunks(chunk).zip(out.chunks_mut(chunk));
         for (vectors, out) in chunks {
             install(|| self.products(vectors, out, cancel))?;
