@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::isa::Isa;
 use crate::monitor::Cancel;
 use crate::network::evaluate::Known;
-use crate::network::kernel::{Finish, Real, Rectify, combine};
+use crate::network::kernel::{Finish, Real, combine};
 use crate::network::layer::Moments;
 use crate::network::layers::product::Product;
 use crate::network::loss::{NetworkLoss, Statistics};
@@ -177,13 +177,12 @@ fn multiplied<T: Real>(
 ) -> Result<Vec<T>, Error> {
     let vectors = frame.dim() + 1;
     let mut values = vec![T::ZERO; loss.whole.panels() * vectors * size];
-    let finish = Finish::Store { scale: None, shift: None, residual: None, relu: Rectify::None };
     values.par_chunks_mut(vectors * size).enumerate().try_for_each(|(panel, values)| {
         cancel.check()?;
         let block = loss.whole.block(panel, 1);
         for (packed, values) in frame.vectors().zip(values.chunks_exact_mut(size)) {
             let pass = loss.pass(packed, &block, Moments::Stored);
-            product.multiply(&pass, &packed.forward, block.inputs, &finish, values);
+            product.multiply(&pass, &packed.forward, block.inputs, &Finish::PLAIN, values);
         }
         Ok::<_, Error>(())
     })?;

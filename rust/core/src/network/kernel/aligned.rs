@@ -38,8 +38,9 @@ macro_rules! roomy {
 roomy!(f32, SINGLES);
 roomy!(f64, DOUBLES);
 
-/// Numbers in the order that a kernel reads them. Their memory is the thread's own, which
-/// every copy takes and gives back: a product is computed too often to ask the system for any.
+/// Numbers in the order that a kernel reads them. Their memory is the thread's own, taken and given
+/// back: a product is computed too often to ask the system for any. A second one at the same time
+/// has to ask.
 pub struct Aligned<T: Real> {
     values: Vec<T>,
     start: usize,
@@ -56,9 +57,7 @@ impl<T: Real> Aligned<T> {
         places.for_each(|place| values.extend_from_slice(&from[place..place + T::LANES]));
         Self { values, start }
     }
-}
 
-impl<T: Real> Aligned<T> {
     /// Room for so many numbers, with whatever was there before.
     pub fn room(count: usize) -> Self {
         let mut values = T::take_room();

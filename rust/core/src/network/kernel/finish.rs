@@ -33,6 +33,10 @@ pub enum Rectify {
 }
 
 impl<T: Real> Finish<'_, T> {
+    /// y = sum.
+    pub const PLAIN: Self =
+        Self::Store { scale: None, shift: None, residual: None, relu: Rectify::None };
+
     /// Finishes the sums of a row.
     #[inline(always)]
     pub(super) fn store<V: Vector<Number = T>, const C: usize>(

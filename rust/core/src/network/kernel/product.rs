@@ -27,7 +27,7 @@ pub fn product<T: Real>(
 ) {
     check(packing, weights, taps, x, finish, y);
     let mut left = Vec::new();
-    let only = match taps.image().filter(|_| winograd::pays(packing, taps)) {
+    let only = match taps.image().filter(|&image| winograd::pays(packing, taps, image)) {
         Some(image) => {
             winograd::convolve(isa, packing, weights, image, x, finish, y, &mut left);
             if left.is_empty() {

@@ -7,6 +7,8 @@
 mod by_channels;
 mod by_samples;
 
+use std::ops::Range;
+
 use super::real::Real;
 use super::taps::Taps;
 use crate::isa::Isa;
@@ -27,6 +29,39 @@ impl<T: Real> Panels<'_, T> {
     fn check(&self, panels: usize, positions: usize) {
         let size = (panels - 1) * self.stride + self.channels * positions * T::LANES;
         assert!(self.values.len() >= size, "values of {panels} panels");
+    }
+}
+
+/// A value's channels in some panels, as rows of a panel's columns.
+struct Rows<'a, T> {
+    values: &'a [T],
+    /// How many rows there are.
+    count: usize,
+    /// How far it is from a row to the next.
+    row: usize,
+    /// How far it is from a panel to the next.
+    panel: usize,
+}
+
+impl<'a, T: Real> Rows<'a, T> {
+    /// The rows as they lie, or, where a row is a single column, next to those of the other panels:
+    /// as they lie, a power of two apart, they would evict each other from the cache.
+    fn new(
+        value: &Panels<'a, T>,
+        positions: usize,
+        panels: Range<usize>,
+        room: &'a mut [T],
+    ) -> Self {
+        let (count, values) = (value.channels, &value.values[panels.start * value.stride..]);
+        if positions > 1 || panels.len() == 1 {
+            return Self { values, count, row: positions, panel: value.stride / T::LANES };
+        }
+        let places = (0..count).flat_map(|row| (0..panels.len()).map(move |panel| (row, panel)));
+        for ((row, panel), column) in places.zip(room.chunks_exact_mut(T::LANES)) {
+            let place = panel * value.stride + row * T::LANES;
+            column.copy_from_slice(&values[place..place + T::LANES]);
+        }
+        Self { values: room, count, row: panels.len(), panel: 1 }
     }
 }
 

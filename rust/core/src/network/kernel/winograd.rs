@@ -12,7 +12,7 @@ use std::array::from_fn;
 use std::ops::Range;
 
 use super::aligned::Aligned;
-use super::finish::{Finish, Rectify};
+use super::finish::Finish;
 use super::packing::Packing;
 use super::real::Real;
 use super::taps::{Image, POINTWISE, Taps, pointwise};
@@ -31,10 +31,9 @@ const BYTES: usize = 256 << 10;
 /// What the squares of transformed numbers may add up to.
 const LARGEST: f64 = 1e30;
 
-/// Whether there is less to do: multiplications, and what the transforms take for every channel and
-/// every row, as measured in the same unit.
-pub(super) fn pays(packing: &Packing, taps: &Taps) -> bool {
-    let Some(image) = taps.image() else { return false };
+/// Whether there is less to do at an image: multiplications, and what the transforms take for every
+/// channel and every row, as measured in the same unit.
+pub(super) fn pays(packing: &Packing, taps: &Taps, image: Image) -> bool {
     let (rows, inner) = (packing.rows(), packing.inner());
     let tile = 18 * rows * inner + 60 * inner + 75 * rows;
     tiles(image) * tile < taps.fed() * rows * inner
@@ -127,12 +126,7 @@ impl<T: Real> Kernel<T> for Winograd<'_, T> {
                     weights: u,
                     taps: pointwise(some.len()),
                     x: v,
-                    finish: &Finish::Store {
-                        scale: None,
-                        shift: None,
-                        residual: None,
-                        relu: Rectify::None,
-                    },
+                    finish: &Finish::PLAIN,
                     y: m,
                     only: None,
                 };

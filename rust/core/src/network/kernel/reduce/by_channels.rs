@@ -3,7 +3,7 @@
 use std::array::from_fn;
 use std::ops::Range;
 
-use super::Panels;
+use super::{Panels, Rows};
 use crate::isa::Isa;
 use crate::network::kernel::aligned::Aligned;
 use crate::network::kernel::real::Real;
@@ -65,33 +65,6 @@ fn add<T: Real>(sums: &[T], (taps, rows, channels): (usize, usize, usize), out: 
                 out[tap] += sum;
             }
         }
-    }
-}
-
-/// Rows of dy in some panels, in units of a panel's column.
-struct Rows<'a, T> {
-    values: &'a [T],
-    count: usize,
-    /// How far it is from a row to the next.
-    row: usize,
-    /// How far it is from a panel to the next.
-    panel: usize,
-}
-
-impl<'a, T: Real> Rows<'a, T> {
-    /// The rows as they lie, or, where a row is a single column, next to those of the other panels:
-    /// as they lie, a power of two apart, they would evict each other from the cache.
-    fn new(dy: &Panels<'a, T>, positions: usize, panels: Range<usize>, room: &'a mut [T]) -> Self {
-        let (count, values) = (dy.channels, &dy.values[panels.start * dy.stride..]);
-        if positions > 1 || panels.len() == 1 {
-            return Self { values, count, row: positions, panel: dy.stride / T::LANES };
-        }
-        let places = (0..count).flat_map(|row| (0..panels.len()).map(move |panel| (row, panel)));
-        for ((row, panel), column) in places.zip(room.chunks_exact_mut(T::LANES)) {
-            let place = panel * dy.stride + row * T::LANES;
-            column.copy_from_slice(&values[place..place + T::LANES]);
-        }
-        Self { values: room, count, row: panels.len(), panel: 1 }
     }
 }
 

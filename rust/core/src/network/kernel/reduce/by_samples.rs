@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use super::Panels;
+use super::{Panels, Rows};
 use crate::isa::Isa;
 use crate::network::kernel::aligned::Aligned;
 use crate::network::kernel::real::Real;
@@ -22,18 +22,19 @@ pub(super) fn reduce<T: Real>(
     x: &Panels<'_, T>,
     out: &mut [T],
 ) {
-    let positions = (taps.positions(), taps.source_positions());
-    let moved = [(dy, positions.0), (x, positions.1)].map(|(value, p)| value.gathered(panels, p));
-    let dy = dy.rows(panels, positions.0, moved[0].as_ref());
-    let x = x.rows(panels, positions.1, moved[1].as_ref());
+    let channels = [dy, x].map(|value| value.channels * panels * T::LANES);
+    let mut room = Aligned::room(channels[0] + channels[1]);
+    let (dy_room, x_room) = room.split_at_mut(channels[0]);
+    let dy = Rows::new(dy, taps.positions(), 0..panels, dy_room);
+    let x = Rows::new(x, taps.source_positions(), 0..panels, x_room);
     for tap in 0..taps.taps() {
-        let runs = runs::<T>(taps, tap, panels, (dy.panel, x.panel));
+        let runs = runs(taps, tap, panels, (dy.panel, x.panel));
         T::dispatch(isa, Reduction { runs: &runs, dy: &dy, x: &x, out, tap, taps: taps.taps() });
     }
 }
 
-/// Positions that follow each other in dy as in x: where the first ones lie in channel 0, and how
-/// many there are.
+/// Positions that follow each other in dy as in x: which columns of row 0 the first ones are, and
+/// how many there are.
 struct Run {
     dy: usize,
     x: usize,
@@ -41,18 +42,15 @@ struct Run {
 }
 
 /// The positions that meet in a tap.
-fn runs<T: Real>(taps: &Taps, tap: usize, panels: usize, strides: (usize, usize)) -> Vec<Run> {
+fn runs(taps: &Taps, tap: usize, panels: usize, strides: (usize, usize)) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for panel in 0..panels {
         for position in 0..taps.positions() {
             let Some(source) = taps.source(position, tap) else { continue };
-            let dy = panel * strides.0 + position * T::LANES;
-            let x = panel * strides.1 + source * T::LANES;
+            let dy = panel * strides.0 + position;
+            let x = panel * strides.1 + source;
             match runs.last_mut() {
-                Some(run)
-                    if (dy - run.dy, x.wrapping_sub(run.x))
-                        == (run.length * T::LANES, run.length * T::LANES) =>
-                {
+                Some(run) if (dy - run.dy, x.wrapping_sub(run.x)) == (run.length, run.length) => {
                     run.length += 1;
                 }
                 _ => runs.push(Run { dy, x, length: 1 }),
@@ -60,40 +58,6 @@ fn runs<T: Real>(taps: &Taps, tap: usize, panels: usize, strides: (usize, usize)
         }
     }
     runs
-}
-
-/// Channels of numbers: those of a channel are `stride` after those of the one before, and those of
-/// a panel `panel` after those of the one before.
-struct Rows<'a, T: Real> {
-    values: &'a [T],
-    channels: usize,
-    stride: usize,
-    panel: usize,
-}
-
-impl<T: Real> Panels<'_, T> {
-    /// Flat features of several panels, next to those of the same channel in the other panels: as
-    /// they lie, a power of two apart, they would evict each other from the cache.
-    fn gathered(&self, panels: usize, positions: usize) -> Option<Aligned<T>> {
-        let place = |channel: usize| move |panel: usize| panel * self.stride + channel * T::LANES;
-        let places = (0..self.channels).flat_map(|channel| (0..panels).map(place(channel)));
-        let apart = positions == 1 && panels > 1;
-        apart.then(|| Aligned::gather(self.values, places, self.channels * panels))
-    }
-
-    /// The channels, as they lie here or as they were gathered.
-    fn rows<'a>(
-        &'a self,
-        panels: usize,
-        positions: usize,
-        gathered: Option<&'a Aligned<T>>,
-    ) -> Rows<'a, T> {
-        let (channels, stride) = (self.channels, positions * T::LANES);
-        if let Some(values) = gathered {
-            return Rows { values, channels, stride: panels * stride, panel: stride };
-        }
-        Rows { values: self.values, channels, stride, panel: self.stride }
-    }
 }
 
 struct Reduction<'a, T: Real> {
@@ -109,7 +73,7 @@ struct Reduction<'a, T: Real> {
 impl<T: Real> Kernel<T> for Reduction<'_, T> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
-        match (self.dy.channels, self.x.channels) {
+        match (self.dy.count, self.x.count) {
             (1, 1) => self.tiles::<V, 1, 1, L>(simd),
             (1, _) => self.tiles::<V, 1, 4, L>(simd),
             _ => self.tiles::<V, ROWS, CHANNELS, L>(simd),
@@ -123,7 +87,7 @@ impl<T: Real> Reduction<'_, T> {
         &mut self,
         simd: Simd<V>,
     ) {
-        let (rows, channels) = (self.dy.channels, self.x.channels);
+        let (rows, channels) = (self.dy.count, self.x.count);
         for row in (0..rows).step_by(R) {
             for channel in (0..channels).step_by(K) {
                 let sums = self.sums::<V, R, K, L>(simd, row, channel);
@@ -145,12 +109,12 @@ impl<T: Real> Reduction<'_, T> {
         row: usize,
         channel: usize,
     ) -> [[V; K]; R] {
-        let dy: [&[T]; R] = from_fn(|r| self.dy.channel(row + r));
-        let x: [&[T]; K] = from_fn(|k| self.x.channel(channel + k));
+        let dy: [&[[T; L]]; R] = from_fn(|r| self.dy.columns(row + r));
+        let x: [&[[T; L]]; K] = from_fn(|k| self.x.columns(channel + k));
         let mut sums = [[simd.splat(T::ZERO); K]; R];
         for run in self.runs {
-            let dy = dy.map(|dy| &dy[run.dy..].as_chunks::<L>().0[..run.length]);
-            let x = x.map(|x| &x[run.x..].as_chunks::<L>().0[..run.length]);
+            let dy = dy.map(|dy| &dy[run.dy..][..run.length]);
+            let x = x.map(|x| &x[run.x..][..run.length]);
             for position in 0..run.length {
                 for lane in (0..L).step_by(V::LEN) {
                     let x = x.map(|x| simd.load(&x[position][lane..]));
@@ -168,8 +132,9 @@ impl<T: Real> Reduction<'_, T> {
 }
 
 impl<T: Real> Rows<'_, T> {
+    /// The columns of a row, and those after it.
     #[inline(always)]
-    fn channel(&self, channel: usize) -> &[T] {
-        &self.values[channel.min(self.channels - 1) * self.stride..]
+    fn columns<const L: usize>(&self, row: usize) -> &[[T; L]] {
+        &self.values.as_chunks::<L>().0[row.min(self.count - 1) * self.row..]
     }
 }

@@ -5,9 +5,6 @@ use crate::isa::Isa;
 use crate::network::kernel::tests::{convolution, naive, numbers};
 use crate::network::kernel::{Finish, Packing, Real, Rectify, Taps, product};
 
-const PLAIN: Finish<'static, f64> =
-    Finish::Store { scale: None, shift: None, residual: None, relu: Rectify::None };
-
 /// Small whole numbers, of which all sums are exact.
 fn agrees<T: Real>(isa: Isa, taps: &Taps, (rows, inner): (usize, usize)) {
     let packing = Packing::new(rows, 9, inner);
@@ -66,11 +63,14 @@ fn other_taps_are_no_images() {
 
 #[test]
 fn it_is_taken_where_there_is_less_to_do() {
-    let taps = |size: usize| convolution(size, size, 1, 1);
-    assert!(pays(&Packing::new(16, 9, 16), &taps(32)));
-    assert!(pays(&Packing::new(64, 9, 64), &taps(8)));
-    assert!(!pays(&Packing::new(16, 9, 1), &taps(32)), "a single channel");
-    assert!(!pays(&Packing::new(64, 9, 64), &taps(1)), "a single position");
+    let pays = |rows: usize, inner: usize, size: usize| {
+        let taps = convolution(size, size, 1, 1);
+        pays(&Packing::new(rows, 9, inner), &taps, taps.image().expect("an image"))
+    };
+    assert!(pays(16, 16, 32));
+    assert!(pays(64, 64, 8));
+    assert!(!pays(16, 1, 32), "a single channel");
+    assert!(!pays(64, 64, 1), "a single position");
 }
 
 /// Positions far from what is not finite are as they would be without it, and all are what the sums
@@ -78,7 +78,7 @@ fn it_is_taken_where_there_is_less_to_do() {
 #[test]
 fn what_is_not_finite_stays_where_it_is() {
     let (taps, packing) = (convolution(16, 16, 1, 1), Packing::new(32, 9, 32));
-    assert!(pays(&packing, &taps));
+    assert!(pays(&packing, &taps, taps.image().expect("an image")));
     let weights = numbers::<f64>(packing.len(), 1);
     for isa in Isa::available() {
         for strange in [f64::INFINITY, f64::NAN, 1e200] {
@@ -86,7 +86,7 @@ fn what_is_not_finite_stays_where_it_is() {
             x[(3 * 256 + 40) * f64::LANES + 1] = strange;
             let expected = naive(&packing, &weights, &taps, &x);
             let mut y = vec![0.0; expected.len()];
-            product(isa, &packing, &weights, &taps, &x, &PLAIN, &mut y);
+            product(isa, &packing, &weights, &taps, &x, &Finish::PLAIN, &mut y);
             for (&found, &sum) in y.iter().zip(&expected) {
                 let near = (found - sum).abs() <= 1e-12 * sum.abs();
                 assert!(found == sum || near || (found.is_nan() && sum.is_nan()), "{found} {sum}");
@@ -94,7 +94,7 @@ fn what_is_not_finite_stays_where_it_is() {
             let mut huge = weights.clone();
             huge[100] = strange;
             let expected = naive(&packing, &huge, &taps, &x);
-            product(isa, &packing, &huge, &taps, &x, &PLAIN, &mut y);
+            product(isa, &packing, &huge, &taps, &x, &Finish::PLAIN, &mut y);
             let alike = |(a, b): (&f64, &f64)| {
                 a == b || (a - b).abs() <= 1e-12 * b.abs() || a.is_nan() & b.is_nan()
             };
