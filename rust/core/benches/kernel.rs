@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use landscape_core::Isa;
 use landscape_core::network::kernel::{
-    Finish, Packing, Panels, Real, Rectify, Taps, erf, exp, expm1, ln, product, reduce, sigmoid,
+    Contraction, Finish, Panels, Real, Store, Taps, Weights, erf, exp, expm1, ln, reduce, sigmoid,
     softplus, tanh,
 };
 
@@ -71,8 +71,10 @@ fn numbers<T: Real>(count: usize) -> Vec<T> {
 /// GFLOP/s of f64 multiply-adds that neither leave the registers nor wait for each other.
 fn peak(isa: Isa) -> f64 {
     const STEPS: usize = 4096;
+    // More than two units times the steps that each takes.
+    const CHAINS: usize = 12;
     let factors = black_box([[0.999; f64::LANES]; 2]);
-    let mut sums = black_box([[0.0; f64::LANES]; 6]);
+    let mut sums = black_box([[0.0; f64::LANES]; CHAINS]);
     let time = seconds(|| {
         isa.run(|| {
             let mut registers = sums;
@@ -87,7 +89,7 @@ fn peak(isa: Isa) -> f64 {
         });
         black_box(&mut sums);
     });
-    2e-9 * (STEPS * 6 * f64::LANES) as f64 / time
+    2e-9 * (STEPS * CHAINS * f64::LANES) as f64 / time
 }
 
 /// The taps of a 3 × 3 kernel on 8 × 8 positions with padding.
@@ -109,20 +111,17 @@ fn ours<T: Real>(
     taps: &Taps,
     panels: usize,
 ) -> (f64, f64) {
-    let packing = Packing::new(rows, taps.taps(), inner);
-    let weights = numbers::<T>(packing.len());
-    let x_size = inner * taps.source_positions() * T::LANES;
-    let y_size = rows * taps.positions() * T::LANES;
+    let contraction = Contraction::new(rows, inner, taps.clone());
+    let weights = numbers::<T>(contraction.packing().len());
+    let mut prepared = vec![T::ZERO; contraction.prepared_len()];
+    contraction.prepare(isa, &weights, &mut prepared);
+    let (x_size, y_size) = (contraction.input_size::<T>(), contraction.output_size::<T>());
     let (x, mut y) = (numbers::<T>(panels * x_size), numbers::<T>(panels * y_size));
     let shift = numbers::<T>(rows);
-    let finish =
-        Finish::Store { scale: None, shift: Some(&shift), residual: None, relu: Rectify::None };
-    let forward = seconds(|| {
-        for (x, y) in x.chunks_exact(x_size).zip(y.chunks_exact_mut(y_size)) {
-            product(isa, &packing, black_box(&weights), taps, x, &finish, y);
-        }
-    });
-    let mut out = numbers::<T>(packing.len());
+    let finish = Finish::Store(Store { shift: Some(&shift), ..Store::default() });
+    let weights = Weights { packed: &weights, prepared: &prepared };
+    let forward = seconds(|| contraction.run(isa, black_box(weights), panels, &x, &finish, &mut y));
+    let mut out = numbers::<T>(contraction.packing().len());
     let dy = Panels { values: &y[..], channels: rows, stride: y_size };
     let x = Panels { values: &x[..], channels: inner, stride: x_size };
     let backward = seconds(|| reduce(isa, taps, panels, black_box(&dy), &x, &mut out));

@@ -25,6 +25,8 @@ const STRETCH: usize = 4;
 const TURNS: usize = 8;
 /// Bytes that their packed numbers may take.
 const TURNS_BYTES: usize = 4 << 20;
+/// Bytes of buffers that stay in a near cache.
+const NEAR: usize = 128 << 10;
 
 /// Turns a panel's outputs into its numbers.
 pub(crate) trait Measure<T>: Sync {
@@ -37,12 +39,12 @@ pub(crate) trait Measure<T>: Sync {
 
 /// What is known of products before a point is evaluated.
 pub(crate) trait Known<T>: Sync {
-    /// What feeds a panel at a point.
+    /// What feeds panels at a point.
     type Feed<'a>: Feed<T>
     where
         Self: 'a;
 
-    /// That of this point and panel.
+    /// That of this point and the panels from this one on.
     fn at(&self, point: usize, panel: usize) -> Self::Feed<'_>;
 }
 
@@ -54,6 +56,14 @@ impl<T> Known<T> for Nothing {
 
     fn at(&self, _: usize, _: usize) -> Unfed {
         Unfed
+    }
+}
+
+impl<T: Real> NetworkLoss<T> {
+    /// How many panels run through the program side by side: they share the weights that are read.
+    fn panels_at_once(&self) -> usize {
+        let bytes = self.program.bench_size::<T>() * size_of::<T>();
+        [STRETCH, STRETCH / 2].into_iter().find(|panels| panels * bytes <= NEAR).unwrap_or(1)
     }
 }
 
@@ -106,6 +116,7 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         numbers: &mut [f64],
     ) -> Result<(), Error> {
         let (width, panels) = (numbers.len() / points.count(), self.loss.whole.panels());
+        let count = self.measure.numbers();
         let together = self.together(points.count());
         let tasks = numbers.par_chunks_mut(width * together).enumerate();
         tasks.try_for_each(|(task, numbers)| {
@@ -119,6 +130,7 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
                     let stretch = first..panels.min(first + STRETCH);
                     for (offset, numbers) in numbers.chunks_mut(width).enumerate() {
                         let here = (task * together + offset, &ready[offset]);
+                        let numbers = &mut numbers[stretch.start * count..stretch.end * count];
                         self.stretch(here, stretch.clone(), room, numbers)?;
                     }
                 }
@@ -131,7 +143,8 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
     /// How many points take turns: few enough for every thread to have some, and for their packed
     /// numbers to stay in a cache.
     fn together(&self, count: usize) -> usize {
-        let bytes = self.loss.network.forward.len() * size_of::<T>();
+        let numbers = self.loss.network.forward.len() + self.loss.program.derived();
+        let bytes = numbers * size_of::<T>();
         (TURNS_BYTES / bytes.max(1)).clamp(1, TURNS).min(count / (2 * threads())).max(1)
     }
 
@@ -150,12 +163,9 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
                 .lend(|room| self.prepare(points, index, statistics, &mut ready, room))?;
             let tasks = numbers.par_chunks_mut(STRETCH * count).enumerate();
             tasks.try_for_each(|(task, numbers)| {
-                self.loss.rooms.lend(|room| {
-                    for (offset, numbers) in numbers.chunks_mut(count).enumerate() {
-                        self.panel((index, &ready), task * STRETCH + offset, room, numbers)?;
-                    }
-                    Ok(())
-                })
+                let first = task * STRETCH;
+                let panels = first..first + numbers.len() / count;
+                self.loss.rooms.lend(|room| self.stretch((index, &ready), panels, room, numbers))
             })?;
         }
         Ok(())
@@ -213,40 +223,37 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         if let Statistics::Recalibrated(source) = statistics {
             source.recalibrate(point, &mut room.values, self.cancel)?;
         }
-        self.loss.program.derive(&self.loss.network, &point.forward, derived);
+        let NetworkLoss { isa, network, program, .. } = self.loss;
+        program.derive(*isa, network, &point.forward, derived);
         Ok(())
     }
 
-    /// The numbers of some panels, among those of all, at a point.
+    /// The numbers of some panels at a point.
     fn stretch(
         &self,
-        here: (usize, &Ready<T>),
+        (index, ready): (usize, &Ready<T>),
         panels: Range<usize>,
         room: &mut Room<T>,
         numbers: &mut [f64],
     ) -> Result<(), Error> {
-        let count = self.measure.numbers();
-        panels.into_iter().try_for_each(|panel| {
-            self.panel(here, panel, room, &mut numbers[panel * count..][..count])
-        })
-    }
-
-    /// The numbers of one panel at a point.
-    fn panel(
-        &self,
-        (index, ready): (usize, &Ready<T>),
-        panel: usize,
-        room: &mut Room<T>,
-        numbers: &mut [f64],
-    ) -> Result<(), Error> {
-        self.cancel.check()?;
         let Room { bench, head, .. } = room;
-        let block = self.loss.whole.block(panel, 1);
-        let pass = self.loss.pass(&ready.point, &block, Moments::Stored);
-        let (network, feed) = (&self.loss.network, self.known.at(index, panel));
-        let program = &self.loss.program;
-        let outputs = program.run(network, &pass, &ready.derived, block.inputs, &feed, bench);
-        self.measure.fill(outputs, block.samples, head, numbers);
+        let NetworkLoss { network, program, whole, .. } = self.loss;
+        let together = self.loss.panels_at_once();
+        let count = self.measure.numbers();
+        let chunks = panels.step_by(together).zip(numbers.chunks_mut(together * count));
+        for (first, numbers) in chunks {
+            self.cancel.check()?;
+            let block = whole.block(first, numbers.len() / count);
+            let pass = self.loss.pass(&ready.point, &block, Moments::Stored);
+            let feed = self.known.at(index, first);
+            let outputs = program.run(network, &pass, &ready.derived, block.inputs, &feed, bench);
+            let outputs = outputs.chunks_exact(outputs.len() / block.panels());
+            let samples = block.samples.chunks(T::LANES);
+            for ((outputs, samples), numbers) in outputs.zip(samples).zip(numbers.chunks_mut(count))
+            {
+                self.measure.fill(outputs, samples, head, numbers);
+            }
+        }
         Ok(())
     }
 }

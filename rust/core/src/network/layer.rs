@@ -13,7 +13,7 @@
 //! kernel works on at once, side by side, so that no rule ever mixes lanes (batch statistics apart).
 
 use crate::isa::Isa;
-use crate::network::kernel::Real;
+use crate::network::kernel::{Pool, Real};
 
 /// Where batch normalisation takes its mean and variance from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +132,11 @@ pub trait Layer<T: Real>: Send + Sync {
     /// Whether the layer is max(0, x), which a product's finish can take over.
     fn is_relu(&self) -> bool {
         false
+    }
+
+    /// The squares whose largest numbers the layer keeps, which a product's finish can take over.
+    fn as_pool(&self) -> Option<Pool> {
+        None
     }
 
     /// Whether the layer is x₀ + x₁, which a product's finish can take over.

@@ -182,7 +182,7 @@ fn multiplied<T: Real>(
         let block = loss.whole.block(panel, 1);
         for (packed, values) in frame.vectors().zip(values.chunks_exact_mut(size)) {
             let pass = loss.pass(packed, &block, Moments::Stored);
-            product.multiply(&pass, &packed.forward, block.inputs, &Finish::PLAIN, values);
+            product.multiply(&pass, &packed.forward, block.inputs, &Finish::plain(), values);
         }
         Ok::<_, Error>(())
     })?;
@@ -210,17 +210,28 @@ impl<T: Real> Known<T> for Combined<'_, T> {
 struct Combination<'a, T> {
     products: &'a [Option<Products<T>>],
     coords: &'a [f64],
+    /// The first of the panels that are fed.
     panel: usize,
     isa: Isa,
 }
 
 impl<T: Real> Feed<T> for Combination<'_, T> {
-    fn feed(&self, which: usize, finish: &Finish<'_, T>, row: usize, y: &mut [T]) -> bool {
+    fn feed(
+        &self,
+        which: usize,
+        finish: &Finish<'_, T>,
+        [channels, panels]: [usize; 2],
+        y: &mut [T],
+    ) -> bool {
         let Some(Products { values, size }) = &self.products[which] else { return false };
         let vectors = self.coords.len() + 1;
-        let values = &values[self.panel * vectors * size..][..vectors * size];
+        let values = &values[self.panel * vectors * size..][..panels * vectors * size];
         let coords: SmallVec<[T; 4]> = self.coords.iter().map(|&coord| T::narrow(coord)).collect();
-        combine(self.isa, values, &coords, finish, row, y);
+        let made = y.chunks_exact_mut(y.len() / panels);
+        for (index, (values, y)) in values.chunks_exact(vectors * size).zip(made).enumerate() {
+            let finish = finish.part(0..channels, index * size..(index + 1) * size);
+            combine(self.isa, values, &coords, &finish, size / channels, y);
+        }
         true
     }
 }

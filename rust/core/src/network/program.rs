@@ -1,16 +1,17 @@
 //! The forward pass under running statistics, as few steps as can be.
 //!
 //! A product takes over what follows it alone: batch normalisation becomes a scale and a shift of
-//! its rows, then a sum with a value that is known already, then a ReLU, all while the result is
-//! still in registers. Functions of single numbers work in place. Values share buffers as soon as
+//! its rows, then a sum with a value that is known already, then a ReLU, then pooling, all while the
+//! result is still in registers. Functions of single numbers work in place. Values share buffers as soon as
 //! nobody needs them, so that a panel's values stay in the processor's cache.
 
 mod plan;
 
 use smallvec::SmallVec;
 
+use crate::isa::Isa;
 use crate::network::graph::Network;
-use crate::network::kernel::{Finish, Real, Rectify};
+use crate::network::kernel::{Finish, Pool, Real, Rectify, Store};
 use crate::network::layer::Pass;
 use crate::network::layers::product::Product;
 
@@ -30,10 +31,13 @@ struct Fused {
     normalisation: Option<usize>,
     residual: Option<usize>,
     rectify: Rectify,
+    pool: Option<Pool>,
     /// The last node that it takes over.
     end: usize,
     /// Where its scale and shift lie among the derived numbers.
     derived: usize,
+    /// Where its prepared weights lie there.
+    prepared: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -67,17 +71,18 @@ pub(crate) struct Bench<T> {
     slots: Vec<Vec<T>>,
 }
 
-/// What a product that is fed by the data alone makes of a panel.
+/// What a product that is fed by the data alone makes of some panels.
 pub(crate) trait Feed<T> {
-    /// Writes W x, finished, into the rows of `y` and returns true, or leaves all to be computed.
-    fn feed(&self, which: usize, finish: &Finish<'_, T>, row: usize, y: &mut [T]) -> bool;
+    /// Writes W x, finished, to `y` and returns true, or leaves all to be computed. Sums have so many
+    /// channels and panels.
+    fn feed(&self, which: usize, finish: &Finish<'_, T>, sizes: [usize; 2], y: &mut [T]) -> bool;
 }
 
 /// Nothing is known beforehand.
 pub(crate) struct Unfed;
 
 impl<T> Feed<T> for Unfed {
-    fn feed(&self, _: usize, _: &Finish<'_, T>, _: usize, _: &mut [T]) -> bool {
+    fn feed(&self, _: usize, _: &Finish<'_, T>, _: [usize; 2], _: &mut [T]) -> bool {
         false
     }
 }
@@ -101,27 +106,40 @@ impl Program {
         self.fed.iter().filter_map(|&node| network.nodes[node].layer.as_product())
     }
 
-    /// Scales and shifts of the normalised products at a point.
-    pub fn derive<T: Real>(&self, network: &Network<T>, forward: &[T], derived: &mut Vec<T>) {
+    /// Prepared weights, and scales and shifts of the normalised products, at a point.
+    pub fn derive<T: Real>(
+        &self,
+        isa: Isa,
+        network: &Network<T>,
+        forward: &[T],
+        derived: &mut Vec<T>,
+    ) {
         derived.clear();
         derived.resize(self.derived, T::ZERO);
         for step in &self.steps {
             let Work::Product { fused, .. } = &step.work else { continue };
-            let Some(norm) = fused.normalisation.map(|node| &network.nodes[node].layer) else {
-                continue;
-            };
-            let (Some(norm), Some(product)) =
-                (norm.as_normalisation(), network.nodes[fused.node].layer.as_product())
-            else {
-                continue;
-            };
+            let Some(product) = network.nodes[fused.node].layer.as_product() else { continue };
+            let prepared = &mut derived[fused.prepared..][..product.prepared_len()];
+            product.prepare(isa, forward, prepared);
+            let norm = fused.normalisation.map(|node| &network.nodes[node].layer);
+            let Some(norm) = norm.and_then(|norm| norm.as_normalisation()) else { continue };
             let count = norm.channels();
             let (scale, shift) = derived[fused.derived..][..2 * count].split_at_mut(count);
             norm.affine(forward, product.bias(forward), scale, shift);
         }
     }
 
-    /// Runs a panel through, and returns its output.
+    /// How many numbers are derived at a point.
+    pub fn derived(&self) -> usize {
+        self.derived
+    }
+
+    /// Numbers that the buffers of a panel take.
+    pub fn bench_size<T: Real>(&self) -> usize {
+        self.slots.iter().sum::<usize>() * T::LANES
+    }
+
+    /// Runs the pass's panels through, and returns their outputs.
     pub fn run<'a, T: Real>(
         &self,
         network: &Network<T>,
@@ -133,13 +151,13 @@ impl Program {
     ) -> &'a [T] {
         bench.slots.resize_with(self.slots.len(), Vec::new);
         for (slot, &features) in bench.slots.iter_mut().zip(&self.slots) {
-            slot.resize(features * T::LANES, T::ZERO);
+            slot.resize(features * T::LANES * pass.panels, T::ZERO);
         }
         for step in &self.steps {
             let mut buffer = std::mem::take(&mut bench.slots[step.output]);
             match &step.work {
                 Work::Layer { node, in_place } => {
-                    let size = network.shapes[node + 1].features() * T::LANES;
+                    let size = network.shapes[node + 1].features() * T::LANES * pass.panels;
                     let layer = &network.nodes[*node].layer;
                     if *in_place {
                         layer.in_place(pass, &mut buffer[..size]);
@@ -148,7 +166,9 @@ impl Program {
                             .inputs
                             .iter()
                             .zip(&step.inputs)
-                            .map(|(&room, &place)| value(network, input, bench, room, place))
+                            .map(|(&room, &place)| {
+                                value(network, pass.panels, input, bench, room, place)
+                            })
                             .collect();
                         layer.forward(pass, &x, &mut buffer[..size]);
                     }
@@ -169,12 +189,13 @@ impl Program {
             }
             bench.slots[step.output] = buffer;
         }
-        value(network, input, bench, network.output, self.output)
+        value(network, pass.panels, input, bench, network.output, self.output)
     }
 }
 
 fn value<'a, T: Real>(
     network: &Network<T>,
+    panels: usize,
     input: &'a [T],
     bench: &'a Bench<T>,
     room: usize,
@@ -182,7 +203,9 @@ fn value<'a, T: Real>(
 ) -> &'a [T] {
     match place {
         Place::Input => input,
-        Place::Slot(slot) => &bench.slots[slot][..network.shapes[room].features() * T::LANES],
+        Place::Slot(slot) => {
+            &bench.slots[slot][..network.shapes[room].features() * T::LANES * panels]
+        }
     }
 }
 
@@ -200,22 +223,27 @@ fn multiply<T: Real>(
 ) {
     let node = &network.nodes[fused.node];
     let Some(product) = node.layer.as_product() else { return };
-    let shape = network.shapes[fused.node + 1];
-    let y = &mut buffer[..shape.features() * T::LANES];
+    let channels = network.shapes[fused.node + 1].channels;
+    let y = &mut buffer[..network.shapes[fused.end + 1].features() * T::LANES * pass.panels];
     let forward = &pass.point.forward;
-    let residual = fused.residual.map(|room| value(network, input, bench, room, step.inputs[1]));
+    let value = |room, place| value(network, pass.panels, input, bench, room, place);
     let (scale, shift) = match fused.normalisation {
         Some(_) => {
-            let (scale, shift) =
-                derived[fused.derived..][..2 * shape.channels].split_at(shape.channels);
+            let (scale, shift) = derived[fused.derived..][..2 * channels].split_at(channels);
             (Some(scale), Some(shift))
         }
         None => (None, product.bias(forward)),
     };
-    let finish = Finish::Store { scale, shift, residual, relu: fused.rectify };
-    let row = shape.positions() * T::LANES;
-    if !fed.is_some_and(|which| feed.feed(which, &finish, row, y)) {
-        let x = value(network, input, bench, node.inputs[0], step.inputs[0]);
-        product.multiply(pass, forward, x, &finish, y);
+    let finish = Finish::Store(Store {
+        scale,
+        shift,
+        residual: fused.residual.map(|room| value(room, step.inputs[1])),
+        relu: fused.rectify,
+        pool: fused.pool,
+    });
+    if !fed.is_some_and(|which| feed.feed(which, &finish, [channels, pass.panels], y)) {
+        let x = value(node.inputs[0], step.inputs[0]);
+        let prepared = &derived[fused.prepared..][..product.prepared_len()];
+        product.multiply_prepared(pass, forward, prepared, x, &finish, y);
     }
 }

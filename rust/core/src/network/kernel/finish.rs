@@ -1,7 +1,8 @@
 //! What becomes of sums before they reach memory.
 
-use std::array::from_fn;
+use std::ops::Range;
 
+use super::pool::Pool;
 use super::real::Real;
 use super::vector::{Simd, Vector};
 
@@ -10,17 +11,23 @@ use super::vector::{Simd, Vector};
 pub enum Finish<'a, T> {
     /// y += sum.
     Add,
-    /// y = relu?(sum · scale + shift + residual).
-    Store {
-        /// One number a row.
-        scale: Option<&'a [T]>,
-        /// One number a row.
-        shift: Option<&'a [T]>,
-        /// One number for each of y.
-        residual: Option<&'a [T]>,
-        /// The last step.
-        relu: Rectify,
-    },
+    /// y is overwritten.
+    Store(Store<'a, T>),
+}
+
+/// y = pool?(relu?(sum · scale + shift + residual)).
+#[derive(Clone, Copy, Debug)]
+pub struct Store<'a, T> {
+    /// One number a row.
+    pub scale: Option<&'a [T]>,
+    /// One number a row.
+    pub shift: Option<&'a [T]>,
+    /// One number for each sum.
+    pub residual: Option<&'a [T]>,
+    /// The last step for each of them.
+    pub relu: Rectify,
+    /// Squares of positions, each of which becomes one.
+    pub pool: Option<Pool>,
 }
 
 /// Whether a value is rectified.
@@ -32,42 +39,168 @@ pub enum Rectify {
     Relu,
 }
 
-impl<T: Real> Finish<'_, T> {
+impl<T> Default for Store<'_, T> {
     /// y = sum.
-    pub const PLAIN: Self =
-        Self::Store { scale: None, shift: None, residual: None, relu: Rectify::None };
+    fn default() -> Self {
+        Self { scale: None, shift: None, residual: None, relu: Rectify::None, pool: None }
+    }
+}
 
-    /// Finishes the sums of a row.
+impl<'a, T: Real> Store<'a, T> {
+    /// The same for some of the rows, whose sums take these places.
+    #[must_use]
+    pub fn part(&self, rows: Range<usize>, places: Range<usize>) -> Self {
+        let numbers = |of: &'a [T]| &of[rows.clone()];
+        Self {
+            scale: self.scale.map(numbers),
+            shift: self.shift.map(numbers),
+            residual: self.residual.map(|residual| &residual[places]),
+            ..*self
+        }
+    }
+
+    /// Finishes P sums of a row, each in its place among all, before they are pooled.
     #[inline(always)]
-    pub(super) fn store<V: Vector<Number = T>, const C: usize>(
-        self,
+    fn apply<V: Vector<Number = T>, const C: usize, const P: usize>(
+        &self,
         simd: Simd<V>,
         row: usize,
-        y: &mut [T],
-        place: usize,
-        mut sums: [V; C],
+        places: [usize; P],
+        sums: &mut [[V; C]; P],
     ) {
-        let read = |from: &[T], c: usize| simd.load(&from[c * V::LEN..]);
-        match self {
-            Self::Add => sums = from_fn(|c| sums[c] + read(y, c)),
-            Self::Store { scale, shift, residual, relu } => {
-                if let Some(scale) = scale {
-                    sums = sums.map(|sum| sum * simd.splat(scale[row]));
+        let all = sums.as_flattened_mut();
+        match (self.scale, self.shift) {
+            (Some(scale), Some(shift)) => {
+                let (scale, shift) = (simd.splat(scale[row]), simd.splat(shift[row]));
+                for sum in all {
+                    *sum = V::mul_add(*sum, scale, shift);
                 }
-                if let Some(shift) = shift {
-                    sums = sums.map(|sum| sum + simd.splat(shift[row]));
+            }
+            (Some(scale), None) => {
+                let scale = simd.splat(scale[row]);
+                for sum in all {
+                    *sum = *sum * scale;
                 }
-                if let Some(residual) = residual {
-                    let residual = &residual[place..][..C * V::LEN];
-                    sums = from_fn(|c| sums[c] + read(residual, c));
+            }
+            (None, Some(shift)) => {
+                let shift = simd.splat(shift[row]);
+                for sum in all {
+                    *sum = *sum + shift;
                 }
-                if relu == Rectify::Relu {
-                    sums = sums.map(|sum| V::larger(sum, simd.splat(T::ZERO)));
+            }
+            (None, None) => {}
+        }
+        if let Some(residual) = self.residual {
+            for (sums, place) in sums.iter_mut().zip(places) {
+                let residual = &residual[place..][..C * V::LEN];
+                for (sum, residual) in sums.iter_mut().zip(residual.chunks_exact(V::LEN)) {
+                    *sum = *sum + simd.load(residual);
                 }
             }
         }
-        for (sum, y) in sums.into_iter().zip(y.chunks_exact_mut(V::LEN)) {
-            sum.store(y);
+        if self.relu == Rectify::Relu {
+            let zero = simd.splat(T::ZERO);
+            for sum in sums.as_flattened_mut() {
+                *sum = V::larger(*sum, zero);
+            }
         }
+    }
+
+    /// Whether what a row becomes grows with its sums, so that the largest sum becomes the largest.
+    #[inline(always)]
+    fn keeps_order(&self, row: usize) -> bool {
+        self.residual.is_none() && self.scale.is_none_or(|scale| scale[row] > T::ZERO)
+    }
+}
+
+impl<T: Real> Finish<'_, T> {
+    /// y = sum.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self::Store(Store::default())
+    }
+
+    /// The same for some of the rows, whose sums take these places.
+    #[must_use]
+    pub fn part(&self, rows: Range<usize>, places: Range<usize>) -> Self {
+        match self {
+            Self::Add => Self::Add,
+            Self::Store(store) => Self::Store(store.part(rows, places)),
+        }
+    }
+
+    /// The squares that are pooled.
+    pub(super) fn pool(&self) -> Option<Pool> {
+        match self {
+            Self::Add => None,
+            Self::Store(store) => store.pool,
+        }
+    }
+
+    /// Finishes sums of a row, each in its place among all, and writes them to these places of y.
+    #[inline(always)]
+    pub(super) fn store<V: Vector<Number = T>, const C: usize, const P: usize>(
+        &self,
+        simd: Simd<V>,
+        row: usize,
+        places: [usize; P],
+        mut sums: [[V; C]; P],
+        y: &mut [T],
+    ) {
+        match self {
+            Self::Add => {
+                for (sums, &place) in sums.iter_mut().zip(&places) {
+                    let y = &y[place..][..C * V::LEN];
+                    for (sum, y) in sums.iter_mut().zip(y.chunks_exact(V::LEN)) {
+                        *sum = *sum + simd.load(y);
+                    }
+                }
+            }
+            Self::Store(store) => store.apply(simd, row, places, &mut sums),
+        }
+        for (sums, place) in sums.iter().zip(places) {
+            write(sums, &mut y[place..][..C * V::LEN]);
+        }
+    }
+
+    /// Finishes the sums of a row in a square, each in its place among all, and writes the largest
+    /// to y.
+    #[inline(always)]
+    pub(super) fn store_largest<V: Vector<Number = T>, const C: usize>(
+        &self,
+        simd: Simd<V>,
+        row: usize,
+        places: [usize; 4],
+        mut sums: [[V; C]; 4],
+        y: &mut [T],
+    ) {
+        let Self::Store(store) = self else { unreachable!("what is added to is not pooled") };
+        if store.keeps_order(row) {
+            let mut largest = [largest(&sums)];
+            store.apply(simd, row, [places[0]], &mut largest);
+            write(&largest[0], y);
+        } else {
+            store.apply(simd, row, places, &mut sums);
+            write(&largest(&sums), y);
+        }
+    }
+}
+
+/// The largest of four columns.
+#[inline(always)]
+fn largest<V: Vector, const C: usize>(sums: &[[V; C]; 4]) -> [V; C] {
+    let mut largest = sums[0];
+    for sums in &sums[1..] {
+        for (largest, &sum) in largest.iter_mut().zip(sums) {
+            *largest = V::maximum(sum, *largest);
+        }
+    }
+    largest
+}
+
+#[inline(always)]
+fn write<V: Vector, const C: usize>(column: &[V; C], y: &mut [V::Number]) {
+    for (&value, y) in column.iter().zip(y.chunks_exact_mut(V::LEN)) {
+        value.store(y);
     }
 }

@@ -14,10 +14,11 @@
 //! | `aligned` | copies in the order that a kernel reads them |
 //! | `packing` | the order of weights in memory |
 //! | `taps` | which position of the input feeds which of the output |
+//! | `pool` | squares of an image, of which the largest number is kept |
 //! | `finish` | what becomes of sums before they reach memory |
 //! | `terms` | weights times a panel, term by term |
 //! | `winograd` | the same of images, by fewer multiplications |
-//! | `product` | weights times a panel, in the better of both ways |
+//! | `contraction` | weights times panels, in the better of both ways |
 //! | `combine` | vectors that are known, combined |
 //! | `largest` | the largest of windows |
 //! | `reduce` | the gradient of that product by its weights |
@@ -28,11 +29,12 @@
 
 mod aligned;
 mod combine;
+mod contraction;
 mod finish;
 mod largest;
 mod math;
 mod packing;
-mod product;
+mod pool;
 mod real;
 mod reduce;
 mod simd;
@@ -45,11 +47,12 @@ mod vector;
 mod winograd;
 
 pub use combine::combine;
-pub use finish::{Finish, Rectify};
+pub use contraction::{Contraction, Weights};
+pub use finish::{Finish, Rectify, Store};
 pub use largest::largest;
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};
 pub use packing::Packing;
-pub use product::product;
+pub use pool::Pool;
 pub use real::Real;
 pub use reduce::{Panels, reduce};
 pub use taps::Taps;

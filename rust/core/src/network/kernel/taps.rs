@@ -128,6 +128,11 @@ impl Taps {
         Self::with(1, vec![Some(0)], 1)
     }
 
+    /// Whether they are those of a linear layer.
+    pub(super) fn is_identity(&self) -> bool {
+        (self.positions, self.source_positions) == (1, 1) && self.sources == [Some(0)]
+    }
+
     /// The taps of the transposed product: what fed a position is fed by it, through the same tap.
     #[must_use]
     pub fn reversed(&self) -> Self {
@@ -143,7 +148,8 @@ impl Taps {
     }
 
     /// How many positions of the input are read through all taps of all positions.
-    pub(super) fn fed(&self) -> usize {
+    #[must_use]
+    pub fn fed(&self) -> usize {
         self.fed
     }
 

@@ -1,14 +1,40 @@
 //! Weights times a panel, term by term.
 
+mod sums;
+
 use std::array::from_fn;
-use std::ops::Range;
+
+use smallvec::SmallVec;
+use sums::{Read, Window, of_groups, of_parts, of_positions};
 
 use super::aligned::Aligned;
 use super::finish::Finish;
 use super::packing::{GROUP, Packing};
+use super::pool::Pool;
 use super::real::Real;
 use super::taps::Taps;
 use super::vector::{Kernel, Simd, Vector};
+
+/// Positions whose sums are in registers at once.
+pub(super) const TOGETHER: usize = 4;
+
+/// Does something for R rows of a group, a number that is known only now.
+macro_rules! for_rows {
+    ($rows:expr, $R:ident => $body:block) => {
+        match $rows {
+            1 => for_rows!(@ $R = 1, $body),
+            2 => for_rows!(@ $R = 2, $body),
+            3 => for_rows!(@ $R = 3, $body),
+            4 => for_rows!(@ $R = 4, $body),
+            5 => for_rows!(@ $R = 5, $body),
+            _ => for_rows!(@ $R = GROUP, $body),
+        }
+    };
+    (@ $R:ident = $count:expr, $body:block) => {{
+        const $R: usize = $count;
+        $body
+    }};
+}
 
 /// The panel as `[position][channel][lane]`, where it is not that already: a tile reads all channels
 /// of a position again and again, and as they lie in x, a power of two apart, they would evict each
@@ -24,7 +50,27 @@ pub(super) fn by_position<T: Real>(
     apart.then(|| Aligned::gather(x, places, positions * channels))
 }
 
-/// The sums of a product, at all positions or at some.
+/// How the numbers of y follow each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    /// `[row][column][lane]`.
+    ByRow,
+    /// `[column][row][lane]`.
+    ByColumn,
+}
+
+impl Order {
+    /// The number of a row's column among all.
+    #[inline(always)]
+    fn index(self, row: usize, rows: usize, column: usize, columns: usize) -> usize {
+        match self {
+            Self::ByRow => row * columns + column,
+            Self::ByColumn => column * rows + row,
+        }
+    }
+}
+
+/// The sums of a product, at all columns of y or at some: positions, or squares that are pooled.
 pub(super) struct Terms<'a, T> {
     /// The order of the weights of a tap.
     pub packing: &'a Packing,
@@ -34,127 +80,176 @@ pub(super) struct Terms<'a, T> {
     pub x: &'a [T],
     pub finish: &'a Finish<'a, T>,
     pub y: &'a mut [T],
-    /// The positions to compute, where they are not all.
+    pub order: Order,
+    /// The columns to compute, where they are not all.
     pub only: Option<&'a [usize]>,
 }
 
 impl<T: Real> Kernel<T> for Terms<'_, T> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
-        let depth = self.taps.taps() * self.packing.inner();
-        for index in 0..self.only.map_or(self.taps.positions(), <[_]>::len) {
-            let position = self.only.map_or(index, |only| only[index]);
-            let mut rest = self.weights;
-            let mut groups = self.packing.groups().iter().peekable();
-            while let Some(rows) = groups.next() {
-                let (first, others) = rest.split_at(depth * rows.len());
-                // Alone in its register, a panel's column feeds two groups, or the sums would wait
-                // for each other.
-                if C == 1 && groups.next_if(|next| next.len() == rows.len()).is_some() {
-                    let (second, others) = others.split_at(first.len());
-                    rest = others;
-                    self.tiles::<V, 2, C, L>(simd, position, rows.clone(), [first, second]);
+        let (pool, only) = (self.finish.pool(), self.only);
+        let columns = pool.map_or(self.taps.positions(), Pool::squares);
+        let count = only.map_or(columns, <[_]>::len);
+        let column = |index: usize| only.map_or(index, |only| only[index]);
+        let mut index = 0;
+        if let Some(pool) = pool {
+            for square in (0..count).map(column) {
+                self.together::<V, C, L>(
+                    simd,
+                    pool.square(square),
+                    #[inline(always)]
+                    |terms, row, sums| terms.pooled::<V, C, L>(simd, row, (pool, square), sums),
+                );
+            }
+            return;
+        }
+        // Alone in its register, a column of a panel leaves room for other positions' sums.
+        while C == 1 && index + TOGETHER <= count {
+            let positions: [usize; TOGETHER] = from_fn(|p| column(index + p));
+            self.together::<V, C, L>(
+                simd,
+                positions,
+                #[inline(always)]
+                |terms, row, sums| terms.plain::<V, TOGETHER, C, L>(simd, row, positions, sums),
+            );
+            index += TOGETHER;
+        }
+        for column in (index..count).map(column) {
+            self.alone::<V, C, L>(simd, column);
+        }
+    }
+}
+
+impl<'a, T: Real> Terms<'a, T> {
+    /// All that a position reads.
+    #[inline(always)]
+    fn window<const L: usize>(&self, position: usize) -> Window<'a, T, L> {
+        let (x, inner) = (self.x.as_chunks().0, self.packing.inner());
+        Window { sources: self.taps.sources(position), x, inner }
+    }
+
+    /// All rows at some positions, which share the weights.
+    #[inline(always)]
+    fn together<V: Vector<Number = T>, const C: usize, const L: usize>(
+        &mut self,
+        simd: Simd<V>,
+        positions: [usize; TOGETHER],
+        store: impl Fn(&mut Self, usize, &[[V; C]; TOGETHER]),
+    ) {
+        let (inner, x) = (self.packing.inner(), self.x.as_chunks::<L>().0);
+        let mut taps: SmallVec<[Read<'_, T, L>; 9]> = SmallVec::new();
+        for tap in 0..self.taps.taps() {
+            let mut read: Read<'_, T, L> = [&[]; TOGETHER];
+            for (read, position) in read.iter_mut().zip(positions) {
+                if let Some(source) = self.taps.source(position, tap) {
+                    *read = &x[source * inner..][..inner];
+                }
+            }
+            taps.push(read);
+        }
+        let depth = self.taps.taps() * inner;
+        let mut rest = self.weights;
+        let mut tile = [[[simd.splat(T::ZERO); C]; TOGETHER]; GROUP];
+        for rows in self.packing.groups() {
+            let (weights, others) = rest.split_at(depth * rows.len());
+            rest = others;
+            for_rows!(rows.len(), R => {
+                if C == 1 {
+                    let sums = of_positions::<V, R, C, L>(simd, &taps, weights);
+                    for (tile, sums) in tile.iter_mut().zip(&sums) {
+                        keep(tile, sums);
+                    }
                 } else {
-                    rest = others;
-                    self.tiles::<V, 1, C, L>(simd, position, rows.clone(), [first]);
+                    for (p, &position) in positions.iter().enumerate() {
+                        let sums = of_parts::<V, 1, R, C, L>(simd, self.window(position), weights);
+                        for (tile, &sums) in tile.iter_mut().zip(&sums) {
+                            tile[p] = sums;
+                        }
+                    }
+                }
+            });
+            for (r, sums) in tile[..rows.len()].iter().enumerate() {
+                store(self, rows.start + r, sums);
+            }
+        }
+    }
+
+    /// All rows at a position.
+    #[inline(always)]
+    fn alone<V: Vector<Number = T>, const C: usize, const L: usize>(
+        &mut self,
+        simd: Simd<V>,
+        position: usize,
+    ) {
+        let depth = self.taps.taps() * self.packing.inner();
+        let window = self.window(position);
+        let mut rest = self.weights;
+        let mut tile = [[[simd.splat(T::ZERO); C]; GROUP]; 2];
+        let mut groups = self.packing.groups().iter().peekable();
+        while let Some(rows) = groups.next() {
+            let (first, others) = rest.split_at(depth * rows.len());
+            rest = others;
+            // A column alone in its register feeds two groups, or the sums would wait for each other.
+            let pair = C == 1 && groups.next_if(|next| next.len() == rows.len()).is_some();
+            let second = if pair { rest.split_off(..first.len()).unwrap_or_default() } else { &[] };
+            for_rows!(rows.len(), R => {
+                if pair {
+                    let sums = of_groups::<V, R, C, L>(simd, window, [first, second]);
+                    keep(&mut tile[0], &sums[0]);
+                    keep(&mut tile[1], &sums[1]);
+                } else if R * C <= 2 {
+                    keep(&mut tile[0], &of_parts::<V, 4, R, C, L>(simd, window, first));
+                } else if R * C < 8 {
+                    keep(&mut tile[0], &of_parts::<V, 2, R, C, L>(simd, window, first));
+                } else {
+                    keep(&mut tile[0], &of_parts::<V, 1, R, C, L>(simd, window, first));
+                }
+            });
+            for (g, group) in tile.iter().take(if pair { 2 } else { 1 }).enumerate() {
+                for (r, &sums) in group[..rows.len()].iter().enumerate() {
+                    let row = rows.start + g * rows.len() + r;
+                    self.plain::<V, 1, C, L>(simd, row, [position], &[sums]);
                 }
             }
         }
     }
-}
 
-impl<T: Real> Terms<'_, T> {
-    /// The tile for G groups as long as this one, a number of rows that is known only now.
+    /// Finishes the sums of a row at some positions.
     #[inline(always)]
-    fn tiles<V: Vector<Number = T>, const G: usize, const C: usize, const L: usize>(
+    fn plain<V: Vector<Number = T>, const P: usize, const C: usize, const L: usize>(
         &mut self,
         simd: Simd<V>,
-        position: usize,
-        rows: Range<usize>,
-        weights: [&[T]; G],
-    ) {
-        match rows.len() {
-            1 => self.tile::<V, G, 1, C, L>(simd, position, rows.start, weights),
-            2 => self.tile::<V, G, 2, C, L>(simd, position, rows.start, weights),
-            3 => self.tile::<V, G, 3, C, L>(simd, position, rows.start, weights),
-            4 => self.tile::<V, G, 4, C, L>(simd, position, rows.start, weights),
-            5 => self.tile::<V, G, 5, C, L>(simd, position, rows.start, weights),
-            _ => self.tile::<V, G, GROUP, C, L>(simd, position, rows.start, weights),
-        }
-    }
-
-    /// G groups of R rows at a position.
-    #[inline(always)]
-    fn tile<V, const G: usize, const R: usize, const C: usize, const L: usize>(
-        &mut self,
-        simd: Simd<V>,
-        position: usize,
         row: usize,
-        weights: [&[T]; G],
-    ) where
-        V: Vector<Number = T>,
-    {
-        let sums = self.sums::<V, G, R, C, L>(simd, position, weights);
-        let stride = self.taps.positions() * L;
-        let finish = *self.finish;
-        let place = row * stride + position * L;
-        for (g, sums) in sums.into_iter().enumerate() {
-            for (r, sums) in sums.into_iter().enumerate() {
-                let place = place + (g * R + r) * stride;
-                finish.store(simd, row + g * R + r, &mut self.y[place..place + L], place, sums);
-            }
-        }
+        positions: [usize; P],
+        sums: &[[V; C]; P],
+    ) {
+        let (rows, columns) = (self.packing.rows(), self.taps.positions());
+        let place = |position| self.order.index(row, rows, position, columns) * L;
+        self.finish.store(simd, row, positions.map(place), *sums, self.y);
     }
 
-    /// The sums of a tile, which stay in registers.
+    /// Finishes the sums of a row in a square.
     #[inline(always)]
-    fn sums<V, const G: usize, const R: usize, const C: usize, const L: usize>(
-        &self,
+    fn pooled<V: Vector<Number = T>, const C: usize, const L: usize>(
+        &mut self,
         simd: Simd<V>,
-        position: usize,
-        weights: [&[T]; G],
-    ) -> [[[V; C]; R]; G]
-    where
-        V: Vector<Number = T>,
-    {
-        let inner = self.packing.inner();
-        let (x, _) = self.x.as_chunks::<L>();
-        let weights = weights.map(|weights| weights.as_chunks::<R>().0);
-        let mut sums = [[[simd.splat(T::ZERO); C]; R]; G];
-        for (tap, source) in self.taps.sources(position).iter().enumerate() {
-            let Some(source) = *source else { continue };
-            if inner == 1 {
-                // A loop for a single channel would cost more than its work.
-                step(simd, &mut sums, &x[source], weights.map(|weights| &weights[tap]));
-                continue;
-            }
-            let weights = weights.map(|weights| &weights[tap * inner..][..inner]);
-            for (k, x) in x[source * inner..][..inner].iter().enumerate() {
-                step(simd, &mut sums, x, weights.map(|weights| &weights[k]));
-            }
-        }
-        sums
+        row: usize,
+        (pool, square): (Pool, usize),
+        sums: &[[V; C]; TOGETHER],
+    ) {
+        let (rows, columns) = (self.packing.rows(), self.taps.positions());
+        let place = |position| self.order.index(row, rows, position, columns) * L;
+        let places = pool.square(square).map(place);
+        let place = self.order.index(row, rows, square, pool.squares()) * L;
+        self.finish.store_largest(simd, row, places, *sums, &mut self.y[place..][..L]);
     }
 }
 
-/// Adds a column of x, times a weight of each row, to the sums.
+/// Takes sums from registers.
 #[inline(always)]
-fn step<T, V, const G: usize, const R: usize, const C: usize, const L: usize>(
-    simd: Simd<V>,
-    sums: &mut [[[V; C]; R]; G],
-    x: &[T; L],
-    weights: [&[T; R]; G],
-) where
-    T: Real,
-    V: Vector<Number = T>,
-{
-    let x: [V; C] = from_fn(|c| simd.load(&x[c * V::LEN..]));
-    for (sums, weights) in sums.iter_mut().zip(weights) {
-        for (sums, &weight) in sums.iter_mut().zip(weights) {
-            let weight = simd.splat(weight);
-            for (sum, &x) in sums.iter_mut().zip(&x) {
-                *sum = V::mul_add(x, weight, *sum);
-            }
-        }
+fn keep<S: Copy>(tile: &mut [S], sums: &[S]) {
+    for (tile, &sum) in tile.iter_mut().zip(sums) {
+        *tile = sum;
     }
 }

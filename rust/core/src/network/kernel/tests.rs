@@ -1,6 +1,9 @@
 //! Products and their gradients against loops that say what they are.
 
-use super::{Finish, Packing, Panels, Real, Rectify, Taps, combine, product, reduce, totals};
+use super::{
+    Contraction, Finish, Packing, Panels, Pool, Real, Rectify, Store, Taps, Weights, combine,
+    reduce, totals,
+};
 use crate::isa::Isa;
 
 /// Whole numbers, whose sums are exact in any order.
@@ -51,15 +54,27 @@ pub(super) fn naive<T: Real>(packing: &Packing, weights: &[T], taps: &Taps, x: &
     y
 }
 
+/// The same for panels one after another.
+fn naive_panels<T: Real>(contraction: &Contraction, weights: &[T], x: &[T]) -> Vec<T> {
+    let size = contraction.input_size::<T>().max(1);
+    let panels = x.chunks(size);
+    panels.flat_map(|x| naive(contraction.packing(), weights, contraction.taps(), x)).collect()
+}
+
+fn unprepared<T>(packed: &[T]) -> Weights<'_, T> {
+    Weights { packed, prepared: &[] }
+}
+
 fn products_agree<T: Real>() {
     for isa in Isa::available() {
         for taps in tables() {
             for (rows, inner) in (0..=25).flat_map(|rows| [0, 1, 2, 7].map(|inner| (rows, inner))) {
-                let packing = Packing::new(rows, taps.taps(), inner);
-                let weights = numbers::<T>(packing.len(), 1);
-                let x = numbers::<T>(inner * taps.source_positions() * T::LANES, 2);
-                let sums = naive(&packing, &weights, &taps, &x);
-                every_finish(isa, &packing, &weights, &taps, &x, &sums);
+                let contraction = Contraction::new(rows, inner, taps.clone());
+                let panels = if inner == 0 { 0 } else { 1 + rows % 6 };
+                let weights = numbers::<T>(contraction.packing().len(), 1);
+                let x = numbers::<T>(panels * contraction.input_size::<T>(), 2);
+                let sums = naive_panels(&contraction, &weights, &x);
+                every_finish(isa, &contraction, &weights, (panels, &x), &sums);
             }
         }
     }
@@ -67,23 +82,23 @@ fn products_agree<T: Real>() {
 
 fn every_finish<T: Real>(
     isa: Isa,
-    packing: &Packing,
+    contraction: &Contraction,
     weights: &[T],
-    taps: &Taps,
-    x: &[T],
+    (panels, x): (usize, &[T]),
     sums: &[T],
 ) {
     let run = |finish: Finish<'_, T>| {
         let mut y = numbers::<T>(sums.len(), 5);
-        product(isa, packing, weights, taps, x, &finish, &mut y);
+        contraction.run(isa, unprepared(weights), panels, x, &finish, &mut y);
         y
     };
     let before = numbers::<T>(sums.len(), 5);
     let added: Vec<T> = before.iter().zip(sums).map(|(&y, &sum)| y + sum).collect();
-    assert_eq!(run(Finish::Add), added, "{isa:?} {packing:?}");
+    assert_eq!(run(Finish::Add), added, "{isa:?} {contraction:?}");
 
-    let scale = numbers::<T>(packing.rows(), 3);
-    let shift = numbers::<T>(packing.rows(), 4);
+    let rows = contraction.packing().rows();
+    let scale = numbers::<T>(rows, 3);
+    let shift = numbers::<T>(rows, 4);
     let residual = numbers::<T>(sums.len(), 6);
     for choice in 0..16 {
         let scale = (choice & 1 > 0).then_some(&scale[..]);
@@ -91,16 +106,78 @@ fn every_finish<T: Real>(
         let residual = (choice & 4 > 0).then_some(&residual[..]);
         let relu = if choice & 8 > 0 { Rectify::Relu } else { Rectify::None };
         let finished = |(place, &sum): (usize, &T)| {
-            let row = place / (taps.positions() * T::LANES);
+            let row = place / (contraction.taps().positions() * T::LANES) % rows;
             let mut y = sum * scale.map_or(T::ONE, |scale| scale[row]);
             y += shift.map_or(T::ZERO, |shift| shift[row]);
             y += residual.map_or(T::ZERO, |residual| residual[place]);
             if relu == Rectify::Relu && y < T::ZERO { T::ZERO } else { y }
         };
         let expected: Vec<T> = sums.iter().enumerate().map(finished).collect();
-        let store = Finish::Store { scale, shift, residual, relu };
-        assert_eq!(run(store), expected, "{isa:?} {packing:?} {store:?}");
+        let store = Store { scale, shift, residual, relu, pool: None };
+        assert_eq!(run(Finish::Store(store)), expected, "{isa:?} {contraction:?} {store:?}");
     }
+}
+
+/// The largest of every square, with residuals and shifts in their places.
+pub(super) fn pooled<T: Real>(values: &[T], height: usize, width: usize) -> Vec<T> {
+    let mut kept = Vec::new();
+    for image in values.chunks(height * width * T::LANES) {
+        for (y, x) in (0..height / 2).flat_map(|y| (0..width / 2).map(move |x| (y, x))) {
+            for lane in 0..T::LANES {
+                let at =
+                    |a: usize, b: usize| image[((2 * y + a) * width + 2 * x + b) * T::LANES + lane];
+                kept.push(at(0, 0).maximum(at(0, 1)).maximum(at(1, 0)).maximum(at(1, 1)));
+            }
+        }
+    }
+    kept
+}
+
+fn pooling_agrees<T: Real>() {
+    for isa in Isa::available() {
+        let sizes = [(2, 2), (3, 5), (4, 4), (6, 7), (8, 8)];
+        for (height, width) in sizes {
+            for (rows, inner) in [(1, 1), (5, 1), (16, 2), (7, 9), (16, 16)] {
+                let contraction = Contraction::new(rows, inner, convolution(height, width, 1, 1));
+                let weights = numbers::<T>(contraction.packing().len(), 1);
+                let mut x = numbers::<T>(3 * contraction.input_size::<T>(), 2);
+                let nan = T::narrow(f64::NAN);
+                x[T::LANES * 2 + 1] = nan;
+                let (scale, shift) = (numbers::<T>(rows, 3), numbers::<T>(rows, 4));
+                let sums = naive_panels(&contraction, &weights, &x);
+                let residual = numbers::<T>(sums.len(), 6);
+                let store = Store {
+                    scale: Some(&scale),
+                    shift: Some(&shift),
+                    residual: Some(&residual),
+                    relu: Rectify::Relu,
+                    pool: None,
+                };
+                let run = |pool: Option<Pool>, count: usize| {
+                    let mut y = vec![T::ZERO; count];
+                    let finish = Finish::Store(Store { pool, ..store });
+                    contraction.run(isa, unprepared(&weights), 3, &x, &finish, &mut y);
+                    y
+                };
+                let expected = pooled(&run(None, sums.len()), height, width);
+                let found = run(Some(Pool::new(height, width)), expected.len());
+                for (&found, &expected) in found.iter().zip(&expected) {
+                    let same = found == expected || (found.is_nan() && expected.is_nan());
+                    assert!(
+                        same,
+                        "{isa:?} {rows}x{inner} {height}x{width}: {found:?} {expected:?}"
+                    );
+                }
+                assert!(found.iter().any(|value| value.is_nan()), "NaN is the largest");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pooled_product_is_the_largest_of_its_squares() {
+    pooling_agrees::<f32>();
+    pooling_agrees::<f64>();
 }
 
 #[test]
@@ -113,13 +190,13 @@ fn rectifies<T: Real>() {
     let nan = T::narrow(f64::NAN);
     let infinity = T::narrow(f64::INFINITY);
     for (isa, rows) in Isa::available().into_iter().flat_map(|isa| [(isa, 4), (isa, 13)]) {
-        let packing = Packing::new(rows, 1, 1);
+        let contraction = Contraction::new(rows, 1, Taps::identity());
         let weights = vec![T::ONE; rows];
         let mut x = vec![T::ONE; T::LANES];
         (x[0], x[3], x[T::LANES - 1]) = (nan, infinity, -infinity);
         let mut y = vec![T::ZERO; rows * T::LANES];
-        let store = Finish::Store { scale: None, shift: None, residual: None, relu: Rectify::Relu };
-        product(isa, &packing, &weights, &Taps::identity(), &x, &store, &mut y);
+        let store = Finish::Store(Store { relu: Rectify::Relu, ..Store::default() });
+        contraction.run(isa, unprepared(&weights), 1, &x, &store, &mut y);
         for row in y.chunks(T::LANES) {
             assert!(row[0].is_nan() && row[3] == infinity && row[T::LANES - 1] == T::ZERO);
             assert!(row[1] == T::ONE);
@@ -193,12 +270,8 @@ fn combinations_agree<T: Real>() {
             let vectors = numbers::<T>((count + 1) * size, 4);
             let shift = numbers::<T>(rows, 7);
             let mut y = vec![T::ZERO; size];
-            let finish = Finish::Store {
-                scale: None,
-                shift: Some(&shift),
-                residual: None,
-                relu: Rectify::Relu,
-            };
+            let store = Store { shift: Some(&shift), relu: Rectify::Relu, ..Store::default() };
+            let finish = Finish::Store(store);
             combine(isa, &vectors, &coords[..count], &finish, columns * T::LANES, &mut y);
             for (place, &found) in y.iter().enumerate() {
                 let mut sum = vectors[place] + shift[place / (columns * T::LANES)];
@@ -208,6 +281,15 @@ fn combinations_agree<T: Real>() {
                 assert_eq!(found, sum.maximum(T::ZERO), "{isa:?} {rows}x{columns} {count}");
             }
         }
+        let vectors = numbers::<T>(3 * 2 * 15 * T::LANES, 4);
+        let run = |pool: Option<Pool>, count: usize| {
+            let mut y = vec![T::ZERO; count];
+            let finish = Finish::Store(Store { pool, ..Store::default() });
+            combine(isa, &vectors, &coords[..2], &finish, 15 * T::LANES, &mut y);
+            y
+        };
+        let expected = pooled(&run(None, 2 * 15 * T::LANES), 3, 5);
+        assert_eq!(run(Some(Pool::new(3, 5)), expected.len()), expected, "{isa:?}");
     }
 }
 

@@ -1,202 +1,160 @@
 //! Convolutions by fewer multiplications.
 //!
-//! Two by two outputs of a window of 3 × 3 read a tile d of 4 × 4 inputs. With the filter g they are
-//! Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A: 16 multiplications in the place of 36 (Winograd 1980; Lavin & Gray
-//! 2016, equations 8 to 10). Sums over channels commute with A, so that in between there are sixteen
-//! matrix products. Errors are a few times those of the sums as they stand.
+//! M by M outputs of a window of 3 × 3 read a tile d of N by N inputs, N = M + 2. With the filter g
+//! they are Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A: 16 multiplications in the place of 36 for M = 2, and 36 in
+//! the place of 144 for M = 4 (Winograd 1980; Lavin & Gray 2016, equations 8 to 10). Sums over
+//! channels commute with A, so that in between there are N² matrix products. Errors are those of the
+//! sums as they stand for M = 2, and about three times as large for M = 4.
 //!
-//! What is not finite would spread within a tile: where numbers are that large, the positions are
-//! left to the caller.
+//! What is not finite would spread within a tile: where numbers are that large, the outputs are left
+//! to the caller.
 
-use std::array::from_fn;
-use std::ops::Range;
-
-use super::aligned::Aligned;
-use super::finish::Finish;
-use super::packing::Packing;
-use super::real::Real;
-use super::taps::{Image, POINTWISE, Taps, pointwise};
-use super::terms::Terms;
-use super::vector::{Kernel, LONGEST, Simd, Vector};
-use crate::isa::Isa;
-use crate::scalar::Scalar;
-
+mod choice;
+mod filters;
 #[cfg(test)]
 mod tests;
+mod tile;
 
-/// Entries of a tile.
-const ENTRIES: usize = 16;
+use std::array::from_fn;
+use std::marker::PhantomData;
+
+pub(super) use choice::Choice;
+use choice::{Place, Size};
+use filters::Filters;
+use tile::{Four, Tile, Two, across};
+
+use super::aligned::Aligned;
+use super::contraction::Weights;
+use super::finish::Finish;
+use super::packing::Packing;
+use super::pool::Pool;
+use super::real::Real;
+use super::taps::{Image, POINTWISE, pointwise};
+use super::terms::{Order, TOGETHER, Terms};
+use super::vector::{Kernel, Simd, Vector};
+use crate::isa::Isa;
+
 /// Bytes of transformed tiles that stay in the second cache.
-const BYTES: usize = 256 << 10;
+const BYTES: usize = 512 << 10;
 /// What the squares of transformed numbers may add up to.
 const LARGEST: f64 = 1e30;
 
-/// Whether there is less to do at an image: multiplications, and what the transforms take for every
-/// channel and every row, as measured in the same unit.
-pub(super) fn pays(packing: &Packing, taps: &Taps, image: Image) -> bool {
-    let (rows, inner) = (packing.rows(), packing.inner());
-    let tile = 18 * rows * inner + 60 * inner + 75 * rows;
-    tiles(image) * tile < taps.fed() * rows * inner
-}
-
-fn tiles(image: Image) -> usize {
-    image.height.div_ceil(2) * image.width.div_ceil(2)
-}
-
-/// Whether numbers with these sums of squares are small enough.
-#[inline(always)]
-fn small<V: Vector>(squares: [V; 4]) -> bool {
-    let [a, b, c, d] = squares;
-    ((a + b) + (c + d)).total().widen() < LARGEST
-}
-
-/// A line of G.
-#[inline(always)]
-fn filter_line<V: Vector>(half: V, [a, b, c]: [V; 3]) -> [V; 4] {
-    let (ends, middle) = ((a + c) * half, b * half);
-    [a, ends + middle, ends - middle, c]
-}
-
-/// A line of Bᵀ.
-#[inline(always)]
-fn input_line<V: Vector>(d: [V; 4]) -> [V; 4] {
-    [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
-}
-
-/// A line of Aᵀ.
-#[inline(always)]
-fn output_line<V: Vector>(m: [V; 4]) -> [V; 2] {
-    [m[0] + m[1] + m[2], m[1] - m[2] - m[3]]
-}
-
-/// The product, as [`product`](super::product) says it, with x as it lies; `left` gets positions
-/// that are still to be computed.
-#[expect(clippy::too_many_arguments, reason = "those of a product, and what it leaves")]
-pub(super) fn convolve<T: Real>(
-    isa: Isa,
-    packing: &Packing,
-    weights: &[T],
-    image: Image,
-    x: &[T],
-    finish: &Finish<'_, T>,
-    y: &mut [T],
-    left: &mut Vec<usize>,
-) {
-    T::dispatch(isa, Winograd { packing, weights, image, x, finish, y, left });
-}
-
-struct Winograd<'a, T> {
+/// A contraction of some panels of images.
+pub(super) struct Winograd<'a, T> {
     packing: &'a Packing,
-    weights: &'a [T],
-    image: Image,
-    /// `[channel][position][lane]`.
+    weights: Weights<'a, T>,
+    choice: Choice,
+    panels: usize,
+    /// `[panel][channel][position][lane]`.
     x: &'a [T],
     finish: &'a Finish<'a, T>,
-    y: &'a mut [T],
-    left: &'a mut Vec<usize>,
 }
 
-impl<T: Real> Kernel<T> for Winograd<'_, T> {
+impl<'a, T: Real> Winograd<'a, T> {
+    pub fn new(
+        packing: &'a Packing,
+        weights: Weights<'a, T>,
+        choice: Choice,
+        panels: usize,
+        x: &'a [T],
+        finish: &'a Finish<'a, T>,
+    ) -> Self {
+        Self { packing, weights, choice, panels, x, finish }
+    }
+
+    /// Fills y but for some of its columns, those of all panels counted one after another, which
+    /// `left` gets.
+    pub fn run(self, isa: Isa, y: &mut [T], left: &mut Vec<usize>) {
+        match self.choice.size {
+            Size::Two => {
+                T::dispatch(isa, Tiles { images: self, y, left, tile: PhantomData::<Two> });
+            }
+            Size::Four => {
+                T::dispatch(isa, Tiles { images: self, y, left, tile: PhantomData::<Four> });
+            }
+        }
+    }
+}
+
+struct Tiles<'a, T, S, const N: usize, const M: usize> {
+    images: Winograd<'a, T>,
+    y: &'a mut [T],
+    left: &'a mut Vec<usize>,
+    tile: PhantomData<S>,
+}
+
+impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Tiles<'_, T, S, N, M> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
-        let (rows, inner, tiles) = (self.packing.rows(), self.packing.inner(), tiles(self.image));
-        let bytes = ENTRIES * (rows + inner) * L * size_of::<T>();
-        let block = (BYTES / bytes).clamp(1, POINTWISE.min(tiles));
+        let Winograd { packing, weights, choice, panels, finish, .. } = self.images;
+        let (rows, inner) = (packing.rows(), packing.inner());
+        let bytes = N * N * (rows + inner) * L * size_of::<T>();
+        let tiles = panels * choice.tiles();
+        let block = (BYTES / bytes).clamp(TOGETHER, POINTWISE) / TOGETHER * TOGETHER;
+        let block = block.min(tiles).max(1);
         // One column more than there are, or entries would evict each other from the cache.
         let columns = [block * inner + 1, block * rows + 1];
         let strides = columns.map(|columns| columns * L);
-        let filters = rows * inner;
-        let mut room =
-            Aligned::room(ENTRIES * (filters.next_multiple_of(L) + strides[0] + strides[1]));
-        let (u, room) = room.split_at_mut(ENTRIES * filters.next_multiple_of(L));
-        let (v, m) = room.split_at_mut(ENTRIES * strides[0]);
-        if !self.filters(simd, u) {
-            return self.left.extend(0..self.image.positions());
+        let own = if weights.prepared.is_empty() { choice.prepared_len(packing) } else { 0 };
+        let own = own.next_multiple_of(L);
+        let mut room = Aligned::room(own + N * N * (strides[0] + strides[1]));
+        let (u, room) = room.split_at_mut(own);
+        let (v, m) = room.split_at_mut(N * N * strides[0]);
+        let prepared = if own == 0 {
+            weights.prepared
+        } else {
+            let u = &mut u[..choice.prepared_len(packing)];
+            Filters::<T, S, N, M>::new(packing, weights.packed, choice.image.mirrored, u)
+                .run::<V, C, L>(simd);
+            u
+        };
+        let (squares, filters) = prepared.split_last().expect("a number that follows the filters");
+        if !small(squares.widen()) {
+            return self.left.extend(0..panels * self.columns());
         }
         for first in (0..tiles).step_by(block) {
-            let some = first..tiles.min(first + block);
-            if !self.inputs::<V, L>(simd, some.clone(), columns[0], v) {
-                self.leave(some);
+            let mut places = [Place::default(); POINTWISE];
+            let places = &mut places[..block.min(tiles - first)];
+            for (offset, place) in places.iter_mut().enumerate() {
+                *place = choice.place(first + offset);
+            }
+            if !self.inputs::<V, L>(simd, places, columns[0], v) {
+                let pooled = finish.pool().is_some();
+                self.left.extend(places.iter().flat_map(|place| choice.outputs(place, pooled)));
                 continue;
             }
             let entries = v.chunks_exact(strides[0]).zip(m.chunks_exact_mut(strides[1]));
-            for (u, (v, m)) in u.chunks_exact(filters).zip(entries) {
+            for (u, (v, m)) in filters.chunks_exact(rows * inner).zip(entries) {
                 let terms = Terms {
-                    packing: self.packing,
+                    packing,
                     weights: u,
-                    taps: pointwise(some.len()),
+                    taps: pointwise(places.len()),
                     x: v,
-                    finish: &Finish::PLAIN,
+                    finish: &Finish::plain(),
                     y: m,
+                    order: Order::ByRow,
                     only: None,
                 };
                 terms.run::<V, C, L>(simd);
             }
-            self.outputs::<V, C, L>(simd, some, columns[1], m);
+            self.outputs::<V, C, L>(simd, places, columns[1], m);
         }
     }
 }
 
-impl<T: Real> Winograd<'_, T> {
-    /// Where a tile's first output is.
-    fn place(&self, tile: usize) -> [usize; 2] {
-        let across = self.image.width.div_ceil(2);
-        [tile / across * 2, tile % across * 2]
+/// Whether numbers with this sum of squares are small enough.
+fn small(squares: f64) -> bool {
+    squares < LARGEST
+}
+
+impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Tiles<'_, T, S, N, M> {
+    fn image(&self) -> Image {
+        self.images.choice.image
     }
 
-    /// Leaves the outputs of tiles to the caller.
-    fn leave(&mut self, tiles: Range<usize>) {
-        for tile in tiles {
-            let [y, x] = self.place(tile);
-            let (height, width) = (self.image.height, self.image.width);
-            for row in y..height.min(y + 2) {
-                self.left.extend((x..width.min(x + 2)).map(|column| row * width + column));
-            }
-        }
-    }
-
-    /// G g Gᵀ of every filter, an entry after the other, each in the order of a product's weights.
-    /// Returns whether they are small enough.
-    #[inline(always)]
-    fn filters<V: Vector<Number = T>>(&self, simd: Simd<V>, u: &mut [T]) -> bool {
-        let count = self.packing.rows() * self.packing.inner();
-        let (mut squares, half) = ([simd.splat(T::ZERO); 4], simd.splat(T::narrow(0.5)));
-        for group in self.packing.groups() {
-            let (start, size) =
-                (group.start * self.packing.inner(), group.len() * self.packing.inner());
-            let weights = &self.weights[9 * start..][..9 * size];
-            for first in (0..size).step_by(V::LEN) {
-                let held = (size - first).min(V::LEN);
-                let mut g = [half; 9];
-                for (tap, g) in g.iter_mut().enumerate() {
-                    let tap = if self.image.mirrored { 8 - tap } else { tap };
-                    let weights = &weights[tap * size + first..][..held];
-                    if held == V::LEN {
-                        *g = simd.load(weights);
-                    } else {
-                        let mut padded = [T::ZERO; LONGEST];
-                        padded[..held].copy_from_slice(weights);
-                        *g = simd.load(&padded);
-                    }
-                }
-                let columns = [0, 1, 2].map(|b| filter_line(half, [g[b], g[3 + b], g[6 + b]]));
-                for a in 0..4 {
-                    let row = filter_line(half, [columns[0][a], columns[1][a], columns[2][a]]);
-                    for (b, entry) in row.into_iter().enumerate() {
-                        squares[b] = V::mul_add(entry, entry, squares[b]);
-                        let out = &mut u[(a * 4 + b) * count + start + first..][..held];
-                        if held == V::LEN {
-                            entry.store(out);
-                        } else {
-                            let mut padded = [T::ZERO; LONGEST];
-                            entry.store(&mut padded);
-                            out.copy_from_slice(&padded[..held]);
-                        }
-                    }
-                }
-            }
-        }
-        small(squares)
+    /// Columns of a row of a panel's y.
+    fn columns(&self) -> usize {
+        self.images.finish.pool().map_or(self.image().positions(), Pool::squares)
     }
 
     /// Bᵀ d B of every channel of some tiles, as `[entry][tile][channel][lane]`. Returns whether they
@@ -205,43 +163,47 @@ impl<T: Real> Winograd<'_, T> {
     fn inputs<V: Vector<Number = T>, const L: usize>(
         &self,
         simd: Simd<V>,
-        tiles: Range<usize>,
+        places: &[Place],
         stride: usize,
         v: &mut [T],
     ) -> bool {
-        let inner = self.packing.inner();
+        let (image, inner) = (self.image(), self.images.packing.inner());
         let zero = simd.splat(T::ZERO);
-        let mut squares = [zero; 4];
-        let v = v.as_chunks_mut::<L>().0;
-        for (index, tile) in tiles.enumerate() {
-            let place = self.place(tile);
-            let sources: [[Option<usize>; 4]; 4] =
-                from_fn(|a| from_fn(|b| self.image.source(place, [a, b])));
-            let images = self.x.as_chunks::<L>().0.chunks_exact(self.image.positions());
-            for (channel, x) in images.enumerate() {
+        let mut squares = [zero; N];
+        let (x, v) = (self.images.x.as_chunks::<L>().0, v.as_chunks_mut::<L>().0);
+        for (index, &Place { panel, top, left }) in places.iter().enumerate() {
+            let sources: [[Option<usize>; N]; N] =
+                from_fn(|a| from_fn(|b| image.source([top, left], [a, b])));
+            let size = inner * image.positions();
+            let channels = x[panel * size..][..size].chunks_exact(image.positions());
+            for (channel, x) in channels.enumerate() {
                 for lane in (0..L).step_by(V::LEN) {
-                    let mut columns = [[zero; 4]; 4];
+                    let mut columns = [[zero; N]; N];
                     for (b, column) in columns.iter_mut().enumerate() {
-                        let mut d = [zero; 4];
+                        let mut d = [zero; N];
                         for (d, row) in d.iter_mut().zip(&sources) {
                             if let Some(source) = row[b] {
                                 *d = simd.load(&x[source][lane..]);
                             }
                         }
-                        *column = input_line(d);
+                        *column = S::input(simd, d);
                     }
                     let place = index * inner + channel;
-                    for a in 0..4 {
-                        let row = input_line(columns.map(|column| column[a]));
-                        for (b, entry) in row.into_iter().enumerate() {
+                    for a in 0..N {
+                        let row = S::input(simd, across(&columns, a));
+                        for (b, &entry) in row.iter().enumerate() {
                             squares[b] = V::mul_add(entry, entry, squares[b]);
-                            entry.store(&mut v[(a * 4 + b) * stride + place][lane..]);
+                            entry.store(&mut v[(a * N + b) * stride + place][lane..]);
                         }
                     }
                 }
             }
         }
-        small(squares)
+        let mut sum = 0.0;
+        for squares in &squares {
+            sum += squares.total().widen();
+        }
+        small(sum)
     }
 
     /// Aᵀ m A of every row of some tiles, from `[entry][row][tile][lane]`, finished.
@@ -249,37 +211,68 @@ impl<T: Real> Winograd<'_, T> {
     fn outputs<V: Vector<Number = T>, const C: usize, const L: usize>(
         &mut self,
         simd: Simd<V>,
-        tiles: Range<usize>,
+        places: &[Place],
         stride: usize,
         m: &[T],
     ) {
-        let Image { height, width, .. } = self.image;
-        let (count, finish) = (tiles.len(), *self.finish);
-        let mut places = [[0; 2]; POINTWISE];
-        for (place, tile) in places.iter_mut().zip(tiles) {
-            *place = self.place(tile);
-        }
-        let (m, y) = (m.as_chunks::<L>().0, self.y.as_chunks_mut::<L>().0);
-        for (row, y) in y.chunks_exact_mut(height * width).enumerate() {
-            for (index, &[top, left]) in places.iter().enumerate().take(count) {
-                let m = &m[row * count + index..][..=15 * stride];
-                let mut parts = [[[simd.splat(T::ZERO); C]; 2]; 2];
+        let (rows, m) = (self.images.packing.rows(), m.as_chunks::<L>().0);
+        for row in 0..rows {
+            for (index, &place) in places.iter().enumerate() {
+                let m = &m[row * places.len() + index..][..=(N * N - 1) * stride];
+                let mut parts = [[[simd.splat(T::ZERO); C]; M]; M];
                 for c in 0..C {
-                    let mut columns = [[simd.splat(T::ZERO); 2]; 4];
+                    let mut columns = [[simd.splat(T::ZERO); M]; N];
                     for (b, column) in columns.iter_mut().enumerate() {
-                        let entry = |a: usize| simd.load(&m[(a * 4 + b) * stride][c * V::LEN..]);
-                        *column = output_line([entry(0), entry(1), entry(2), entry(3)]);
+                        let mut entries = [simd.splat(T::ZERO); N];
+                        for (a, entry) in entries.iter_mut().enumerate() {
+                            *entry = simd.load(&m[(a * N + b) * stride][c * V::LEN..]);
+                        }
+                        *column = S::output(simd, entries);
                     }
-                    for (a, row) in parts.iter_mut().enumerate() {
-                        let line = output_line(columns.map(|column| column[a]));
-                        (row[0][c], row[1][c]) = (line[0], line[1]);
+                    for (a, part) in parts.iter_mut().enumerate() {
+                        let line = S::output(simd, across(&columns, a));
+                        for (part, &value) in part.iter_mut().zip(&line) {
+                            part[c] = value;
+                        }
                     }
                 }
-                for (a, b) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                    if top + a < height && left + b < width {
-                        let position = (top + a) * width + left + b;
-                        let place = (row * height * width + position) * L;
-                        finish.store(simd, row, &mut y[position], place, parts[a][b]);
+                self.store::<V, C, L>(simd, row, place, &parts);
+            }
+        }
+    }
+
+    /// Finishes the outputs of a row in a tile.
+    #[inline(always)]
+    fn store<V: Vector<Number = T>, const C: usize, const L: usize>(
+        &mut self,
+        simd: Simd<V>,
+        row: usize,
+        Place { panel, top, left }: Place,
+        parts: &[[[V; C]; M]; M],
+    ) {
+        let Image { height, width, .. } = self.image();
+        let finish = self.images.finish;
+        let row_of_all = panel * self.images.packing.rows() + row;
+        let place = |y: usize, x: usize| ((row_of_all * height + y) * width + x) * L;
+        match finish.pool() {
+            None => {
+                for (y, line) in (top..height).zip(parts) {
+                    for (x, &sum) in (left..width).zip(line) {
+                        finish.store(simd, row, [place(y, x)], [sum], self.y);
+                    }
+                }
+            }
+            Some(pool) => {
+                let across = width / 2;
+                let first = row_of_all * pool.squares();
+                for (y, lines) in (top / 2..height / 2).zip(parts.as_chunks::<2>().0) {
+                    let pairs = lines[0].as_chunks::<2>().0.iter().zip(lines[1].as_chunks::<2>().0);
+                    for (x, (&[a, b], &[c, d])) in (left / 2..across).zip(pairs) {
+                        let corner = place(2 * y, 2 * x);
+                        let below = corner + width * L;
+                        let places = [corner, corner + L, below, below + L];
+                        let y = &mut self.y[(first + y * across + x) * L..][..L];
+                        finish.store_largest(simd, row, places, [a, b, c, d], y);
                     }
                 }
             }

@@ -147,7 +147,7 @@ fn fused<T: Real>(
     let point = packed(network, theta, held);
     let program = Program::new(network);
     let mut derived = Vec::new();
-    program.derive(network, &point.forward, &mut derived);
+    program.derive(Isa::detect(), network, &point.forward, &mut derived);
     let input = panelled::<T>(inputs, network.input().features(), samples);
     let mut bench = Bench::default();
     let mut outputs = Vec::new();

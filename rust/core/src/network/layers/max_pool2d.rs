@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::network::kernel::{Real, largest};
+use crate::network::kernel::{Pool, Real, largest};
 use crate::network::layer::{Layer, Pass, Primal};
 use crate::network::layers::windows::{Views, Window};
 use crate::network::layers::{Built, Plan};
@@ -21,6 +21,8 @@ struct Options {
 
 struct MaxPool {
     views: Views,
+    /// The same as squares side by side, where it is that.
+    pool: Option<Pool>,
 }
 
 pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
@@ -29,7 +31,9 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
     let [] = plan.tensors()?;
     let window = Window { kernel, stride, padding, dilation };
     let (views, shape) = Views::new(&window, image)?;
-    Ok(Built { layer: Box::new(MaxPool { views }), shape })
+    let squares = ([kernel, stride], [padding, dilation]) == ([[2; 2]; 2], [[0; 2], [1; 2]]);
+    let pool = squares.then(|| Pool::new(image.height, image.width));
+    Ok(Built { layer: Box::new(MaxPool { views, pool }), shape })
 }
 
 /// At least as many lanes as a panel of any number has.
@@ -72,6 +76,10 @@ impl MaxPool {
 impl<T: Real> Layer<T> for MaxPool {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
         largest(pass.isa, x[0], self.views.image_positions(), self.views.table(), y);
+    }
+
+    fn as_pool(&self) -> Option<Pool> {
+        self.pool
     }
 
     fn tangent(

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use crate::error::Error;
+use crate::isa::Isa;
 use crate::network::kernel::{
-    Finish, Packing, Panels, Real, Rectify, Taps, product, reduce, totals,
+    Contraction, Finish, Panels, Real, Store, Taps, Weights, reduce, totals,
 };
 use crate::network::layer::{Layer, Pass, Primal, Tangent};
 use crate::network::layers::Plan;
@@ -16,10 +17,8 @@ use crate::network::parameters::Tensor;
 pub struct Product<T> {
     groups: usize,
     /// Of a group.
-    packing: Packing,
-    transposed: Packing,
-    taps: Taps,
-    reversed: Taps,
+    contraction: Contraction,
+    transposed: Contraction,
     weights: Range<usize>,
     weights_transposed: Range<usize>,
     bias: Option<Range<usize>>,
@@ -41,31 +40,30 @@ impl<T: Real> Product<T> {
         groups: usize,
     ) -> Result<Self, Error> {
         let (rows, inner) = (weight.shape[0] / groups, weight.shape[1]);
-        let packing = Packing::new(rows, taps.taps(), inner);
-        let transposed = Packing::new(inner, taps.taps(), rows);
+        let transposed = Contraction::new(inner, rows, taps.reversed());
+        let contraction = Contraction::new(rows, inner, taps);
+        let (taps, packing, turned) =
+            (contraction.taps(), contraction.packing(), transposed.packing());
         let entry = |group: usize, row: usize, tap: usize, channel: usize| {
             weight.start + ((group * rows + row) * inner + channel) * taps.taps() + tap
         };
         let mut forward = vec![None; groups * packing.len()];
-        let mut backward = vec![None; groups * transposed.len()];
+        let mut backward = vec![None; groups * turned.len()];
         for group in 0..groups {
             for row in 0..rows {
                 for channel in 0..inner {
                     for tap in 0..taps.taps() {
                         let source = Some(entry(group, row, tap, channel));
                         forward[group * packing.len() + packing.index(row, tap, channel)] = source;
-                        backward[group * transposed.len() + transposed.index(channel, tap, row)] =
-                            source;
+                        backward[group * turned.len() + turned.index(channel, tap, row)] = source;
                     }
                 }
             }
         }
         Ok(Self {
             groups,
-            packing,
+            contraction,
             transposed,
-            reversed: taps.reversed(),
-            taps,
             weights: plan.forward.reserve(forward)?,
             weights_transposed: plan.backward.reserve(backward)?,
             bias: bias.map(|bias| plan.forward.whole(bias)).transpose()?,
@@ -77,11 +75,8 @@ impl<T: Real> Product<T> {
 
     /// Multiply-adds of a sample.
     pub fn operations(&self) -> usize {
-        let pairs = (0..self.taps.positions())
-            .flat_map(|p| (0..self.taps.taps()).map(move |t| (p, t)))
-            .filter(|&(p, t)| self.taps.source(p, t).is_some())
-            .count();
-        self.groups * self.packing.rows() * self.packing.inner() * pairs
+        let (taps, packing) = (self.contraction.taps(), self.contraction.packing());
+        self.groups * packing.rows() * packing.inner() * taps.fed()
     }
 
     /// Where the weights lie in a packed point.
@@ -91,12 +86,34 @@ impl<T: Real> Product<T> {
 
     /// Terms of one sum.
     pub fn depth(&self) -> usize {
-        self.packing.inner() * self.packing.taps()
+        self.contraction.packing().inner() * self.contraction.packing().taps()
+    }
+
+    /// Positions that a row of the output has.
+    pub fn positions(&self) -> usize {
+        self.contraction.taps().positions()
     }
 
     /// Numbers that a panel's output has.
     pub fn output_size(&self) -> usize {
-        self.groups * self.packing.rows() * self.taps.positions() * T::LANES
+        self.groups * self.contraction.output_size::<T>()
+    }
+
+    /// How many numbers the weights become where they are prepared.
+    pub fn prepared_len(&self) -> usize {
+        self.groups * self.contraction.prepared_len()
+    }
+
+    /// Prepares the weights of a packed point.
+    pub fn prepare(&self, isa: Isa, forward: &[T], prepared: &mut [T]) {
+        let size = self.contraction.prepared_len();
+        if size == 0 {
+            return;
+        }
+        let groups = forward[self.weights()].chunks_exact(self.contraction.packing().len());
+        for (packed, prepared) in groups.zip(prepared.chunks_exact_mut(size)) {
+            self.contraction.prepare(isa, packed, prepared);
+        }
     }
 
     /// The bias at a packed point.
@@ -113,52 +130,69 @@ impl<T: Real> Product<T> {
         finish: &Finish<'_, T>,
         y: &mut [T],
     ) {
-        let weights = &forward[self.weights.clone()];
-        let (inner, rows) = (self.packing.inner(), self.packing.rows());
-        let x_group = inner * self.taps.source_positions() * T::LANES;
-        let y_group = rows * self.taps.positions() * T::LANES;
-        let groups = x.chunks_exact(x_group).zip(y.chunks_exact_mut(y_group));
-        for (index, (x, y)) in groups.enumerate() {
-            let group = index % self.groups;
-            let weights = &weights[group * self.packing.len()..][..self.packing.len()];
-            let finish = part(
-                finish,
-                group * rows..(group + 1) * rows,
-                index * y_group..(index + 1) * y_group,
-            );
-            product(pass.isa, &self.packing, weights, &self.taps, x, &finish, y);
-        }
+        self.multiply_prepared(pass, forward, &[], x, finish, y);
+    }
+
+    /// The same with weights that may have been prepared.
+    pub fn multiply_prepared(
+        &self,
+        pass: &Pass<'_, T>,
+        forward: &[T],
+        prepared: &[T],
+        x: &[T],
+        finish: &Finish<'_, T>,
+        y: &mut [T],
+    ) {
+        let weights = Weights { packed: &forward[self.weights.clone()], prepared };
+        self.contract(pass, &self.contraction, weights, x, finish, y);
     }
 
     /// x̄ += Wᵀ ȳ with packed transposed weights.
     fn transpose_add(&self, pass: &Pass<'_, T>, backward: &[T], y_bar: &[T], x_bar: &mut [T]) {
-        let weights = &backward[self.weights_transposed.clone()];
-        let (inner, rows) = (self.packing.inner(), self.packing.rows());
-        let x_group = inner * self.taps.source_positions() * T::LANES;
-        let y_group = rows * self.taps.positions() * T::LANES;
-        let groups = y_bar.chunks_exact(y_group).zip(x_bar.chunks_exact_mut(x_group));
-        for (index, (y_bar, x_bar)) in groups.enumerate() {
+        let packed = &backward[self.weights_transposed.clone()];
+        let weights = Weights { packed, prepared: &[] };
+        self.contract(pass, &self.transposed, weights, y_bar, &Finish::Add, x_bar);
+    }
+
+    /// A contraction by groups.
+    fn contract(
+        &self,
+        pass: &Pass<'_, T>,
+        contraction: &Contraction,
+        Weights { packed, prepared }: Weights<'_, T>,
+        x: &[T],
+        finish: &Finish<'_, T>,
+        y: &mut [T],
+    ) {
+        if self.groups == 1 {
+            let weights = Weights { packed, prepared };
+            return contraction.run(pass.isa, weights, pass.panels, x, finish, y);
+        }
+        let rows = contraction.packing().rows();
+        let (len, prepared_len) = (contraction.packing().len(), prepared.len() / self.groups);
+        let (read, made) = (contraction.input_size::<T>(), contraction.output_size::<T>());
+        let kept = y.len() / (pass.panels * self.groups).max(1);
+        for index in 0..pass.panels * self.groups {
             let group = index % self.groups;
-            let weights = &weights[group * self.transposed.len()..][..self.transposed.len()];
-            product(
-                pass.isa,
-                &self.transposed,
-                weights,
-                &self.reversed,
-                y_bar,
-                &Finish::Add,
-                x_bar,
-            );
+            let weights = Weights {
+                packed: &packed[group * len..][..len],
+                prepared: &prepared[group * prepared_len..][..prepared_len],
+            };
+            let places = index * made..(index + 1) * made;
+            let finish = finish.part(group * rows..(group + 1) * rows, places);
+            let (x, y) = (&x[index * read..][..read], &mut y[index * kept..][..kept]);
+            contraction.run(pass.isa, weights, 1, x, &finish, y);
         }
     }
 
     /// The gradient of ⟨ȳ, W x⟩ by W, and of ⟨ȳ, b⟩ by b where wanted.
     fn add_gradient(&self, pass: &Pass<'_, T>, y_bar: &[T], x: &[T], w_bar: &mut [T]) {
         let Some(span) = self.weight_gradient.clone() else { return };
-        let (inner, rows) = (self.packing.inner(), self.packing.rows());
-        let x_group = inner * self.taps.source_positions() * T::LANES;
-        let y_group = rows * self.taps.positions() * T::LANES;
-        let size = rows * inner * self.taps.taps();
+        let (taps, packing) = (self.contraction.taps(), self.contraction.packing());
+        let (inner, rows) = (packing.inner(), packing.rows());
+        let (x_group, y_group) =
+            (self.contraction.input_size::<T>(), self.contraction.output_size::<T>());
+        let size = rows * inner * taps.taps();
         for (group, out) in w_bar[span].chunks_exact_mut(size).enumerate() {
             let dy = Panels {
                 values: &y_bar[group * y_group..],
@@ -170,43 +204,21 @@ impl<T: Real> Product<T> {
                 channels: inner,
                 stride: self.groups * x_group,
             };
-            reduce(pass.isa, &self.taps, pass.panels, &dy, &x, out);
+            reduce(pass.isa, taps, pass.panels, &dy, &x, out);
         }
     }
 
     fn add_bias_gradient(&self, pass: &Pass<'_, T>, y_bar: &[T], w_bar: &mut [T]) {
         if let Some(span) = self.bias_gradient.clone() {
-            totals(pass.isa, y_bar, self.taps.positions(), &mut w_bar[span]);
+            totals(pass.isa, y_bar, self.positions(), &mut w_bar[span]);
         }
-    }
-}
-
-/// A finish's numbers for some of the rows, whose values take these places.
-fn part<'a, T: Real>(
-    finish: &Finish<'a, T>,
-    rows: Range<usize>,
-    places: Range<usize>,
-) -> Finish<'a, T> {
-    match *finish {
-        Finish::Add => Finish::Add,
-        Finish::Store { scale, shift, residual, relu } => Finish::Store {
-            scale: scale.map(|scale| &scale[rows.clone()]),
-            shift: shift.map(|shift| &shift[rows]),
-            residual: residual.map(|residual| &residual[places]),
-            relu,
-        },
     }
 }
 
 impl<T: Real> Layer<T> for Product<T> {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
         let point = &pass.point.forward;
-        let finish = Finish::Store {
-            scale: None,
-            shift: self.bias(point),
-            residual: None,
-            relu: Rectify::None,
-        };
+        let finish = Finish::Store(Store { shift: self.bias(point), ..Store::default() });
         self.multiply(pass, point, x[0], &finish, y);
     }
 
@@ -219,12 +231,7 @@ impl<T: Real> Layer<T> for Product<T> {
         y_dot: &mut [T],
     ) {
         let along = &pass.along().forward;
-        let finish = Finish::Store {
-            scale: None,
-            shift: self.bias(along),
-            residual: None,
-            relu: Rectify::None,
-        };
+        let finish = Finish::Store(Store { shift: self.bias(along), ..Store::default() });
         self.multiply(pass, along, x[0], &finish, y_dot);
         if let Some(x_dot) = x_dot[0] {
             self.multiply(pass, &pass.point.forward, x_dot, &Finish::Add, y_dot);

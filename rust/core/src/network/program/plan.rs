@@ -45,14 +45,16 @@ fn fuse<T: Real>(
     node: usize,
     derived: &mut usize,
 ) -> Option<Fused> {
-    network.nodes[node].layer.as_product()?;
+    let product = network.nodes[node].layer.as_product()?;
     let mut fused = Fused {
         node,
         normalisation: None,
         residual: None,
         rectify: Rectify::None,
+        pool: None,
         end: node,
         derived: *derived,
+        prepared: 0,
     };
     let rows = network.shapes[node + 1];
     let next = |fused: &Fused| match consumers[fused.end + 1][..] {
@@ -84,6 +86,17 @@ fn fuse<T: Real>(
         (fused.rectify, fused.end) = (Rectify::Relu, relu);
         absorbed[relu] = true;
     }
+    if let Some(last) = next(&fused)
+        && let Some(pool) = network.nodes[last].layer.as_pool()
+        // what is seen as images of another shape has other positions
+        && network.shapes[fused.end + 1] == rows
+        && product.positions() == pool.positions()
+    {
+        (fused.pool, fused.end) = (Some(pool), last);
+        absorbed[last] = true;
+    }
+    fused.prepared = *derived;
+    *derived += product.prepared_len();
     Some(fused)
 }
 

@@ -1,0 +1,205 @@
+//! Weights times panels.
+
+use super::finish::Finish;
+use super::packing::Packing;
+use super::pool::Pool;
+use super::real::Real;
+use super::taps::{POINTWISE, Taps, pointwise};
+use super::terms::{Order, Terms, by_position};
+use super::winograd::{Choice, Winograd};
+use crate::isa::Isa;
+
+/// y[row][p] = Σ_{tap, c} w[row][tap][c] x[c][source(p, tap)].
+///
+/// A tap that reads padding adds nothing. Images under a window of 3 × 3 are transformed where that
+/// is less to do; other sums take their terms by taps and then by channels.
+#[derive(Clone, Debug)]
+pub struct Contraction {
+    packing: Packing,
+    taps: Taps,
+    choice: Option<Choice>,
+}
+
+/// What sums are weighted with.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a, T> {
+    /// In the order of the packing.
+    pub packed: &'a [T],
+    /// What [`Contraction::prepare`] made of them; nothing where it was not asked.
+    pub prepared: &'a [T],
+}
+
+impl Contraction {
+    /// Of so many channels to so many rows.
+    #[must_use]
+    pub fn new(rows: usize, inner: usize, taps: Taps) -> Self {
+        let packing = Packing::new(rows, taps.taps(), inner);
+        let choice = taps.image().and_then(|image| Choice::new(&packing, &taps, image));
+        Self { packing, taps, choice }
+    }
+
+    /// The order of the weights.
+    #[must_use]
+    pub fn packing(&self) -> &Packing {
+        &self.packing
+    }
+
+    /// What reads what.
+    #[must_use]
+    pub fn taps(&self) -> &Taps {
+        &self.taps
+    }
+
+    /// How many numbers a panel's x has.
+    #[must_use]
+    pub fn input_size<T: Real>(&self) -> usize {
+        self.packing.inner() * self.taps.source_positions() * T::LANES
+    }
+
+    /// How many numbers a panel's y has before it is pooled.
+    #[must_use]
+    pub fn output_size<T: Real>(&self) -> usize {
+        self.packing.rows() * self.taps.positions() * T::LANES
+    }
+
+    /// How many numbers weights become where they are prepared; 0 where they are used as they are.
+    #[must_use]
+    pub fn prepared_len(&self) -> usize {
+        self.choice.map_or(0, |choice| choice.prepared_len(&self.packing))
+    }
+
+    /// Prepares weights that are to be used more than once.
+    ///
+    /// # Panics
+    /// When a slice has another length.
+    pub fn prepare<T: Real>(&self, isa: Isa, packed: &[T], prepared: &mut [T]) {
+        assert_eq!(packed.len(), self.packing.len(), "weights");
+        assert_eq!(prepared.len(), self.prepared_len(), "prepared weights");
+        if let Some(choice) = self.choice {
+            choice.prepare(isa, &self.packing, packed, prepared);
+        }
+    }
+
+    /// y = finish(w x) for some panels. x is `[panel][inner][source position][lane]`, y is
+    /// `[panel][row][position][lane]`, and so are the places of sums.
+    ///
+    /// # Panics
+    /// When a slice has another length.
+    pub fn run<T: Real>(
+        &self,
+        isa: Isa,
+        weights: Weights<'_, T>,
+        panels: usize,
+        x: &[T],
+        finish: &Finish<'_, T>,
+        y: &mut [T],
+    ) {
+        self.check(weights, panels, x, finish, y);
+        if let Some(choice) = self.choice {
+            let mut left = Vec::new();
+            let images = Winograd::new(&self.packing, weights, choice, panels, x, finish);
+            images.run(isa, y, &mut left);
+            let columns = self.columns(finish);
+            for columns_left in left.chunk_by(|a, b| a / columns == b / columns) {
+                let panel = columns_left[0] / columns;
+                let only: Vec<_> = columns_left.iter().map(|column| column % columns).collect();
+                self.by_terms(isa, weights.packed, panel, x, finish, y, Some(&only));
+            }
+        } else if self.taps.is_identity() {
+            self.by_panels(isa, weights.packed, panels, x, finish, y);
+        } else {
+            for panel in 0..panels {
+                self.by_terms(isa, weights.packed, panel, x, finish, y, None);
+            }
+        }
+    }
+
+    /// Columns of a row of a panel's y.
+    fn columns<T: Real>(&self, finish: &Finish<'_, T>) -> usize {
+        finish.pool().map_or(self.taps.positions(), Pool::squares)
+    }
+
+    /// Where there is one position, panels are worked on as positions are.
+    fn by_panels<T: Real>(
+        &self,
+        isa: Isa,
+        weights: &[T],
+        panels: usize,
+        x: &[T],
+        finish: &Finish<'_, T>,
+        y: &mut [T],
+    ) {
+        let (read, made) = (self.input_size::<T>(), self.output_size::<T>());
+        for first in (0..panels).step_by(POINTWISE) {
+            let some = POINTWISE.min(panels - first);
+            let places = first * made..(first + some) * made;
+            T::dispatch(
+                isa,
+                Terms {
+                    packing: &self.packing,
+                    weights,
+                    taps: pointwise(some),
+                    x: &x[first * read..][..some * read],
+                    finish: &finish.part(0..self.packing.rows(), places.clone()),
+                    y: &mut y[places],
+                    order: Order::ByColumn,
+                    only: None,
+                },
+            );
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a panel, and which of its columns")]
+    fn by_terms<T: Real>(
+        &self,
+        isa: Isa,
+        weights: &[T],
+        panel: usize,
+        x: &[T],
+        finish: &Finish<'_, T>,
+        y: &mut [T],
+        only: Option<&[usize]>,
+    ) {
+        let (read, summed) = (self.input_size::<T>(), self.output_size::<T>());
+        let made = self.packing.rows() * self.columns(finish) * T::LANES;
+        let x = &x[panel * read..][..read];
+        let gathered = by_position(x, self.packing.inner(), self.taps.source_positions());
+        T::dispatch(
+            isa,
+            Terms {
+                packing: &self.packing,
+                weights,
+                taps: &self.taps,
+                x: gathered.as_deref().unwrap_or(x),
+                finish: &finish.part(0..self.packing.rows(), panel * summed..(panel + 1) * summed),
+                y: &mut y[panel * made..][..made],
+                order: Order::ByRow,
+                only,
+            },
+        );
+    }
+
+    fn check<T: Real>(
+        &self,
+        weights: Weights<'_, T>,
+        panels: usize,
+        x: &[T],
+        finish: &Finish<'_, T>,
+        y: &[T],
+    ) {
+        let rows = self.packing.rows();
+        assert_eq!(weights.packed.len(), self.packing.len(), "weights");
+        let prepared = weights.prepared.len();
+        assert!(prepared == 0 || prepared == self.prepared_len(), "prepared weights");
+        assert_eq!(x.len(), panels * self.input_size::<T>(), "x");
+        assert_eq!(y.len(), panels * rows * self.columns(finish) * T::LANES, "y");
+        if let Finish::Store(store) = finish {
+            assert!(store.scale.is_none_or(|scale| scale.len() == rows), "scale");
+            assert!(store.shift.is_none_or(|shift| shift.len() == rows), "shift");
+            let sums = panels * self.output_size::<T>();
+            assert!(store.residual.is_none_or(|residual| residual.len() == sums), "residual");
+            let positions = self.taps.positions();
+            assert!(store.pool.is_none_or(|pool| pool.positions() == positions), "positions");
+        }
+    }
+}
