@@ -11,6 +11,7 @@ use crate::network::data::Block;
 use crate::network::kernel::Real;
 use crate::network::layer::Moments;
 use crate::network::loss::{NetworkLoss, Statistics};
+use crate::network::threads::threads;
 
 /// Bytes that a block's values and derivatives may take: they should stay in a processor's cache.
 const BLOCK_BYTES: usize = 2 << 20;
@@ -18,6 +19,10 @@ const BLOCK_BYTES: usize = 2 << 20;
 const BLOCK_PANELS: usize = 16;
 /// The most groups: as many threads can share a point.
 const GROUPS: usize = 32;
+/// Groups that each thread has before their vectors are added.
+const WAVE: usize = 4;
+/// Entries that a thread adds at a time.
+const PIECE: usize = 1 << 12;
 /// Bytes that the groups' vectors may take together.
 const GROUP_BYTES: usize = 256 << 20;
 
@@ -76,20 +81,33 @@ pub(crate) fn total<T: Real, B: Sync>(
     numbers: usize,
     share: impl Fn(&[B], &mut [T]) -> Result<f64, Error> + Sync,
 ) -> Result<(f64, Vec<f64>), Error> {
-    let groups: Result<Vec<_>, Error> = blocks
-        .par_chunks(group_size::<T>(blocks.len(), numbers))
-        .map(|group| {
-            let mut vector = vec![T::ZERO; numbers];
-            let sum = share(group, &mut vector)?;
-            Ok((sum, vector))
-        })
-        .collect();
+    let groups: Vec<_> = blocks.chunks(group_size::<T>(blocks.len(), numbers)).collect();
+    // Vectors of a few groups at a time: those of all would leave the caches.
+    let wave = if threads() == 1 { 1 } else { WAVE * threads() }.min(groups.len());
+    let mut vectors = vec![T::ZERO; wave * numbers.max(1)];
     let mut sums = (0.0, vec![0.0; numbers]);
-    for (sum, vector) in groups? {
-        sums.0 += sum;
-        for (total, entry) in sums.1.iter_mut().zip(vector) {
-            *total += entry.widen();
+    for groups in groups.chunks(wave.max(1)) {
+        let vectors = vectors.par_chunks_mut(numbers.max(1)).take(groups.len());
+        let found: Result<Vec<_>, Error> = vectors
+            .zip(groups)
+            .map(|(vector, group)| {
+                vector.fill(T::ZERO);
+                let sum = share(group, &mut vector[..numbers])?;
+                Ok((sum, &vector[..numbers]))
+            })
+            .collect();
+        let found = found?;
+        for (sum, _) in &found {
+            sums.0 += sum;
         }
+        let pieces = sums.1.par_chunks_mut(PIECE).enumerate();
+        pieces.for_each(|(index, totals)| {
+            for (_, vector) in &found {
+                for (total, entry) in totals.iter_mut().zip(&vector[index * PIECE..]) {
+                    *total += entry.widen();
+                }
+            }
+        });
     }
     Ok(sums)
 }

@@ -5,6 +5,26 @@ use std::ops::Range;
 /// Rows that are computed together: as many as registers can hold beside two vectors of inputs.
 pub(super) const GROUP: usize = 6;
 
+/// Does something for R rows of a group, a number that is known only now.
+macro_rules! for_rows {
+    ($rows:expr, $R:ident => $body:block) => {
+        match $rows {
+            1 => for_rows!(@ $R = 1, $body),
+            2 => for_rows!(@ $R = 2, $body),
+            3 => for_rows!(@ $R = 3, $body),
+            4 => for_rows!(@ $R = 4, $body),
+            5 => for_rows!(@ $R = 5, $body),
+            _ => for_rows!(@ $R = { $crate::network::kernel::packing::GROUP }, $body),
+        }
+    };
+    (@ $R:ident = $count:expr, $body:block) => {{
+        const $R: usize = $count;
+        $body
+    }};
+}
+
+pub(super) use for_rows;
+
 /// Where the weights of a product lie: `rows` × (`taps` · `inner`) of them, by groups of rows, and
 /// within a group as `[tap][inner][row of the group]`.
 ///
@@ -72,7 +92,7 @@ impl Packing {
 }
 
 /// The sizes of the groups of so many rows.
-fn sizes(rows: usize) -> impl Iterator<Item = usize> {
+pub(super) fn sizes(rows: usize) -> impl Iterator<Item = usize> {
     let (full, last) = match rows % GROUP {
         0 => (rows / GROUP, [0, 0]),
         rest @ 1..=3 if rows > GROUP => {

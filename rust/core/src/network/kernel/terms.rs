@@ -9,7 +9,7 @@ use sums::{Read, Window, of_groups, of_parts, of_positions};
 
 use super::aligned::Aligned;
 use super::finish::Finish;
-use super::packing::{GROUP, Packing};
+use super::packing::{GROUP, Packing, for_rows};
 use super::pool::Pool;
 use super::real::Real;
 use super::taps::Taps;
@@ -17,24 +17,6 @@ use super::vector::{Kernel, Simd, Vector};
 
 /// Positions whose sums are in registers at once.
 pub(super) const TOGETHER: usize = 4;
-
-/// Does something for R rows of a group, a number that is known only now.
-macro_rules! for_rows {
-    ($rows:expr, $R:ident => $body:block) => {
-        match $rows {
-            1 => for_rows!(@ $R = 1, $body),
-            2 => for_rows!(@ $R = 2, $body),
-            3 => for_rows!(@ $R = 3, $body),
-            4 => for_rows!(@ $R = 4, $body),
-            5 => for_rows!(@ $R = 5, $body),
-            _ => for_rows!(@ $R = GROUP, $body),
-        }
-    };
-    (@ $R:ident = $count:expr, $body:block) => {{
-        const $R: usize = $count;
-        $body
-    }};
-}
 
 /// The panel as `[position][channel][lane]`, where it is not that already: a tile reads all channels
 /// of a position again and again, and as they lie in x, a power of two apart, they would evict each
