@@ -13,9 +13,11 @@ use crate::network::kernel::real::Real;
 use crate::network::kernel::taps::Taps;
 use crate::network::kernel::vector::{Kernel, LONGEST, Simd, Vector, transpose};
 
-/// Terms that are added up in registers before they join the sums so far: enough for that to cost
-/// little, few enough for rounding errors to stay small.
-const TERMS: usize = 128;
+/// Columns of dy, of all panels, that are dealt with before the next ones.
+const COLUMNS: usize = 8;
+/// Units of channels that are turned at a time: as many as have their sums in registers together,
+/// so that they stay in the first cache while all rows pass over them.
+const UNITS: usize = 4;
 
 /// out[row][c][tap] += Σ dy[row][p] x[c][source(p, tap)] over panels, positions and lanes.
 pub(super) fn reduce<T: Real>(
@@ -27,10 +29,10 @@ pub(super) fn reduce<T: Real>(
     out: &mut [T],
 ) {
     let (positions, sources) = (taps.positions(), taps.source_positions());
-    let together = (TERMS / (positions * T::LANES)).clamp(1, panels);
+    let together = (COLUMNS / positions).clamp(1, panels);
     let width = x.channels.next_multiple_of(T::LANES);
-    let (turned, moved) =
-        (together * sources * T::LANES * width, dy.channels * together * T::LANES);
+    let slab = (UNITS * T::LANES).min(width);
+    let (turned, moved) = (together * sources * T::LANES * slab, dy.channels * together * T::LANES);
     // Sums that lie as they do in `out` need no place of their own.
     let direct = taps.taps() == 1 && width == x.channels;
     let count = if direct { 0 } else { taps.taps() * dy.channels * width };
@@ -41,11 +43,26 @@ pub(super) fn reduce<T: Real>(
     own.fill(T::ZERO);
     for first in (0..panels).step_by(together) {
         let group = first..panels.min(first + together);
-        T::dispatch(isa, Turn { x, positions: sources, panels: group.clone(), turned });
         let dy = Rows::new(dy, positions, group.clone(), moved);
-        let (turned, count) = (&*turned, group.len());
-        let sums = if direct { &mut *out } else { &mut *own };
-        T::dispatch(isa, Reduction { taps, dy, panels: count, width, turned, sums });
+        for channel in (0..x.channels).step_by(slab) {
+            let x = Panels {
+                values: &x.values[channel * sources * T::LANES..],
+                channels: slab.min(x.channels - channel),
+                stride: x.stride,
+            };
+            let channels = channel..channel + x.channels.next_multiple_of(T::LANES);
+            T::dispatch(isa, Turn { x: &x, positions: sources, panels: group.clone(), turned });
+            let reduction = Reduction {
+                taps,
+                dy: &dy,
+                panels: group.len(),
+                turned,
+                channels,
+                width,
+                sums: if direct { &mut *out } else { &mut *own },
+            };
+            T::dispatch(isa, reduction);
+        }
     }
     if !direct {
         isa.run(
@@ -95,10 +112,17 @@ impl<T: Real> Kernel<T> for Turn<'_, T> {
             {
                 for lane in (0..L).step_by(V::LEN) {
                     let mut square = [simd.splat(T::ZERO); LONGEST];
-                    let held = (x.channels - channel).min(V::LEN);
-                    for (row, register) in square.iter_mut().enumerate().take(held) {
-                        let column = &columns[(channel + row) * positions + position];
-                        *register = simd.load(&column[lane..]);
+                    let held = x.channels - channel;
+                    let from = &columns[channel * positions + position..];
+                    // Of a number that is known, all stay in registers.
+                    if held >= V::LEN {
+                        for (row, register) in square.iter_mut().enumerate().take(V::LEN) {
+                            *register = simd.load(&from[row * positions][lane..]);
+                        }
+                    } else {
+                        for (row, register) in square.iter_mut().enumerate().take(held) {
+                            *register = simd.load(&from[row * positions][lane..]);
+                        }
                     }
                     transpose(&mut square);
                     let place = channel / L * unit + index * panel + position * L + lane;

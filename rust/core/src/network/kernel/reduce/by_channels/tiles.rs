@@ -1,6 +1,9 @@
 //! Tiles of sums that fill the registers.
 
+use std::array::from_fn;
 use std::ops::Range;
+
+use smallvec::SmallVec;
 
 use crate::network::kernel::packing::{for_rows, sizes};
 use crate::network::kernel::real::Real;
@@ -8,20 +11,30 @@ use crate::network::kernel::reduce::Rows;
 use crate::network::kernel::taps::Taps;
 use crate::network::kernel::vector::{Kernel, Simd, Vector};
 
-/// Positions whose numbers stay in the first caches while all taps and rows pass over them.
-const POSITIONS: usize = 16;
+/// Columns whose numbers stay in the first cache while all rows pass over them, and whose terms are
+/// added up in registers before they join the sums so far: enough for that to cost little, few enough
+/// for rounding errors to stay small.
+const COLUMNS: usize = 8;
 
 /// What the channels that were turned add to the sums.
 pub(super) struct Reduction<'a, T: Real> {
     pub taps: &'a Taps,
-    pub dy: Rows<'a, T>,
+    pub dy: &'a Rows<'a, T>,
     pub panels: usize,
-    /// Channels of a row, and what fills up the last unit.
-    pub width: usize,
     /// `[unit of channels][panel][position][lane][channel of the unit]`.
     pub turned: &'a [T],
+    /// Which channels they are, whole units.
+    pub channels: Range<usize>,
+    /// Channels of a row of sums.
+    pub width: usize,
     /// `[tap][row][channel]`.
     pub sums: &'a mut [T],
+}
+
+/// Columns of dy.
+struct Chunk {
+    panels: Range<usize>,
+    positions: Range<usize>,
 }
 
 /// The numbers of a unit of channels that meet dy in a tap.
@@ -37,49 +50,65 @@ type Square<T, const L: usize> = [[T; L]; L];
 impl<T: Real> Kernel<T> for Reduction<'_, T> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
-        let positions = self.taps.positions();
-        let columns = self.taps.taps() * (self.width / L);
-        for first in (0..positions).step_by(POSITIONS) {
-            let chunk = first..positions.min(first + POSITIONS);
-            let mut column = 0;
-            // Alone in its register, a unit leaves room for others, which share what is read of dy.
-            while C == 1 && column + 4 <= columns {
-                self.columns::<V, 4, C, L>(simd, column, chunk.clone());
-                column += 4;
-            }
-            while C == 1 && column + 2 <= columns {
-                self.columns::<V, 2, C, L>(simd, column, chunk.clone());
-                column += 2;
-            }
-            while column < columns {
-                self.columns::<V, 1, C, L>(simd, column, chunk.clone());
-                column += 1;
+        let (positions, panels) = (self.taps.positions(), self.panels);
+        let together = (COLUMNS / positions).max(1);
+        for panel in (0..panels).step_by(together) {
+            let panels = panel..panels.min(panel + together);
+            for position in (0..positions).step_by(COLUMNS) {
+                let positions = position..positions.min(position + COLUMNS);
+                self.chunk::<V, C, L>(simd, &Chunk { panels: panels.clone(), positions });
             }
         }
     }
 }
 
-impl<T: Real> Reduction<'_, T> {
+impl<'a, T: Real> Reduction<'a, T> {
+    /// What a chunk adds to all sums.
+    #[inline(always)]
+    fn chunk<V: Vector<Number = T>, const C: usize, const L: usize>(
+        &mut self,
+        simd: Simd<V>,
+        chunk: &Chunk,
+    ) {
+        let columns = self.taps.taps() * (self.channels.len() / L);
+        let mut column = 0;
+        // Alone in its register, a unit leaves room for others, which share what is read of dy.
+        while C == 1 && column + 4 <= columns {
+            self.columns::<V, 4, C, L>(simd, column, chunk);
+            column += 4;
+        }
+        while C == 1 && column + 2 <= columns {
+            self.columns::<V, 2, C, L>(simd, column, chunk);
+            column += 2;
+        }
+        while column < columns {
+            self.columns::<V, 1, C, L>(simd, column, chunk);
+            column += 1;
+        }
+    }
+
     /// K columns of all rows.
     #[inline(always)]
     fn columns<V: Vector<Number = T>, const K: usize, const C: usize, const L: usize>(
         &mut self,
         simd: Simd<V>,
         first: usize,
-        positions: Range<usize>,
+        chunk: &Chunk,
     ) {
-        let units = self.width / L;
+        let units = self.channels.len() / L;
         let mut columns = [Column { tap: 0, unit: 0 }; K];
         for (k, column) in columns.iter_mut().enumerate() {
             *column = Column { tap: (first + k) / units, unit: (first + k) % units };
         }
+        let met = self.met(&columns, chunk);
         let mut row = 0;
         for rows in sizes(self.dy.count) {
             for_rows!(rows, R => {
-                let found = self.tile::<V, R, K, C, L>(simd, &columns, positions.clone(), row);
+                let found = tile::<V, R, K, C, L>(simd, &met, self.dy, row);
                 for (r, found) in found.iter().enumerate() {
                     for (Column { tap, unit }, found) in columns.iter().zip(found) {
-                        let place = (tap * self.dy.count + row + r) * self.width + unit * L;
+                        let sums_of_row = (tap * self.dy.count + row + r) * self.width;
+                        let place = sums_of_row + self.channels.start + unit * L;
                         let sums = self.sums[place..][..L].chunks_exact_mut(V::LEN);
                         for (sum, &found) in sums.zip(found) {
                             (simd.load(sum) + found).store(sum);
@@ -91,66 +120,97 @@ impl<T: Real> Reduction<'_, T> {
         }
     }
 
-    /// What K columns make of R rows.
+    /// What of K columns meets the chunk's columns of dy.
     #[inline(always)]
-    fn tile<
-        V: Vector<Number = T>,
-        const R: usize,
-        const K: usize,
-        const C: usize,
-        const L: usize,
-    >(
+    fn met<const K: usize, const L: usize>(
         &self,
-        simd: Simd<V>,
         columns: &[Column; K],
-        positions: Range<usize>,
-        row: usize,
-    ) -> [[[V; C]; K]; R] {
+        chunk: &Chunk,
+    ) -> Met<'a, T, K, L> {
         let sources = self.taps.source_positions();
-        let dy = &self.dy.values.as_chunks::<L>().0[row * self.dy.row..];
         let turned = self.turned.as_chunks::<L>().0.as_chunks::<L>().0;
-        let mut sums = [[[simd.splat(T::ZERO); C]; K]; R];
-        for panel in 0..self.panels {
-            for position in positions.clone() {
+        let mut met = Met { all: SmallVec::new(), some: from_fn(|_| SmallVec::new()) };
+        for panel in chunk.panels.clone() {
+            for position in chunk.positions.clone() {
                 let place = panel * self.dy.panel + position;
-                let mut factors = [&dy[place]; R];
-                for (r, factors) in factors.iter_mut().enumerate() {
-                    *factors = &dy[place + r * self.dy.row];
-                }
-                let mut squares: [Option<&Square<T, L>>; K] = [None; K];
+                let mut squares = [None; K];
                 for (square, Column { tap, unit }) in squares.iter_mut().zip(columns) {
                     if let Some(source) = self.taps.source(position, *tap) {
                         *square = Some(&turned[(unit * self.panels + panel) * sources + source]);
                     }
                 }
                 if let Some(squares) = all(squares) {
-                    for lane in 0..L {
-                        let mut x = [[simd.splat(T::ZERO); C]; K];
-                        for (x, square) in x.iter_mut().zip(squares) {
-                            *x = read(simd, &square[lane]);
-                        }
-                        for (sums, factors) in sums.iter_mut().zip(factors) {
-                            let factor = simd.splat(factors[lane]);
-                            for (sums, x) in sums.iter_mut().zip(&x) {
-                                add(sums, x, factor);
-                            }
-                        }
-                    }
+                    met.all.push((place, squares));
                     continue;
                 }
-                for (k, square) in squares.into_iter().enumerate() {
-                    let Some(square) = square else { continue };
-                    for lane in 0..L {
-                        let x = read::<V, C, L>(simd, &square[lane]);
-                        for (sums, factors) in sums.iter_mut().zip(factors) {
-                            add(&mut sums[k], &x, simd.splat(factors[lane]));
-                        }
-                    }
+                for (some, square) in met.some.iter_mut().zip(squares) {
+                    some.extend(square.map(|square| (place, [square])));
                 }
             }
         }
-        sums
+        met
     }
+}
+
+/// The place of a column of dy in a row, and squares that meet it.
+type Meeting<'a, T, const K: usize, const L: usize> = (usize, [&'a Square<T, L>; K]);
+
+/// All squares of K columns that meet columns of dy.
+struct Met<'a, T, const K: usize, const L: usize> {
+    /// Where all K do.
+    all: SmallVec<[Meeting<'a, T, K, L>; COLUMNS]>,
+    /// Of each of the K, where not all do.
+    some: [SmallVec<[Meeting<'a, T, 1, L>; COLUMNS]>; K],
+}
+
+/// What K columns make of R rows of dy.
+#[inline(always)]
+fn tile<V: Vector, const R: usize, const K: usize, const C: usize, const L: usize>(
+    simd: Simd<V>,
+    met: &Met<'_, V::Number, K, L>,
+    dy: &Rows<'_, V::Number>,
+    row: usize,
+) -> [[[V; C]; K]; R] {
+    let zero = simd.splat(V::Number::ZERO);
+    let columns = dy.values.as_chunks::<L>().0;
+    let mut rows = [columns; R];
+    for (r, columns) in rows.iter_mut().enumerate() {
+        *columns = &columns[(row + r) * dy.row..];
+    }
+    let mut sums = [[[zero; C]; K]; R];
+    for (place, squares) in &met.all {
+        let mut factors = [&rows[0][*place]; R];
+        for (factors, row) in factors.iter_mut().zip(rows) {
+            *factors = &row[*place];
+        }
+        for lane in 0..L {
+            let mut x = [[zero; C]; K];
+            for (x, square) in x.iter_mut().zip(squares) {
+                *x = read(simd, &square[lane]);
+            }
+            for (sums, factors) in sums.iter_mut().zip(factors) {
+                let factor = simd.splat(factors[lane]);
+                for (sums, x) in sums.iter_mut().zip(&x) {
+                    add(sums, x, factor);
+                }
+            }
+        }
+    }
+    for (k, some) in met.some.iter().enumerate() {
+        for &(place, [square]) in some {
+            let mut factors = [&rows[0][place]; R];
+            for (factors, row) in factors.iter_mut().zip(rows) {
+                *factors = &row[place];
+            }
+            for lane in 0..L {
+                let x = read::<V, C, L>(simd, &square[lane]);
+                for (sums, factors) in sums.iter_mut().zip(factors) {
+                    add(&mut sums[k], &x, simd.splat(factors[lane]));
+                }
+            }
+        }
+    }
+    sums
 }
 
 /// All of them, if there are.
