@@ -19,6 +19,9 @@ const BLOCK_BYTES: usize = 2 << 20;
 const BLOCK_PANELS: usize = 16;
 /// The most groups: as many threads can share a point.
 const GROUPS: usize = 32;
+/// Blocks that a group has at least, where there are enough: adding its vector costs as much as a part
+/// of a block.
+const LEAST: usize = 2;
 /// Groups that each thread has before their vectors are added.
 const WAVE: usize = 4;
 /// Entries that a thread adds at a time.
@@ -72,7 +75,8 @@ impl<T: Real> NetworkLoss<T> {
 /// How many blocks make a group, for sums of vectors of this many numbers in all.
 pub(crate) fn group_size<T: Real>(blocks: usize, numbers: usize) -> usize {
     let affordable = GROUP_BYTES / (numbers * size_of::<T>()).max(1);
-    blocks.div_ceil(GROUPS.min(affordable.max(1))).max(1)
+    let least = (blocks / (GROUPS / 4)).min(LEAST);
+    blocks.div_ceil(GROUPS.min(affordable.max(1))).max(least).max(1)
 }
 
 /// Σ over groups of what `share` adds to a zeroed vector and returns, the vector in f64.

@@ -9,6 +9,9 @@ use super::terms::{Order, Terms, by_position};
 use super::winograd::{Choice, Winograd};
 use crate::isa::Isa;
 
+/// Channels of several positions that stay in the first cache.
+const DEPTH: usize = 128;
+
 /// y[row][p] = Σ_{tap, c} w[row][tap][c] x[c][source(p, tap)].
 ///
 /// A tap that reads padding adds nothing. Images under a window of 3 × 3 are transformed where that
@@ -119,7 +122,8 @@ impl Contraction {
         finish.pool().map_or(self.taps.positions(), Pool::squares)
     }
 
-    /// Where there is one position, panels are worked on as positions are.
+    /// Where there is one position, panels are worked on as positions are, by so few channels at a
+    /// time that their numbers stay in the first cache while all rows pass over them.
     fn by_panels<T: Real>(
         &self,
         isa: Isa,
@@ -130,22 +134,36 @@ impl Contraction {
         y: &mut [T],
     ) {
         let (read, made) = (self.input_size::<T>(), self.output_size::<T>());
+        let (rows, inner) = (self.packing.rows(), self.packing.inner());
+        let deep = inner.div_ceil(inner.div_ceil(DEPTH).max(1)).max(1);
         for first in (0..panels).step_by(POINTWISE) {
             let some = POINTWISE.min(panels - first);
             let places = first * made..(first + some) * made;
-            T::dispatch(
-                isa,
-                Terms {
-                    packing: &self.packing,
-                    weights,
-                    taps: pointwise(some),
-                    x: &x[first * read..][..some * read],
-                    finish: &finish.part(0..self.packing.rows(), places.clone()),
-                    y: &mut y[places],
-                    order: Order::ByColumn,
-                    only: None,
-                },
-            );
+            let finish = finish.part(0..rows, places.clone());
+            // Without any channel, sums are still to be finished.
+            for start in (0..inner.max(1)).step_by(deep) {
+                let depth = start..inner.min(start + deep);
+                let finish = match (finish, depth.end == inner) {
+                    (Finish::Store(_), false) if start == 0 => Finish::plain(),
+                    (_, false) => Finish::Add,
+                    (Finish::Store(store), true) if start > 0 => Finish::Complete(store),
+                    (finish, true) => finish,
+                };
+                T::dispatch(
+                    isa,
+                    Terms {
+                        packing: &self.packing,
+                        weights,
+                        taps: pointwise(some),
+                        depth,
+                        x: &x[first * read..][..some * read],
+                        finish: &finish,
+                        y: &mut y[places.clone()],
+                        order: Order::ByColumn,
+                        only: None,
+                    },
+                );
+            }
         }
     }
 
@@ -170,6 +188,7 @@ impl Contraction {
                 packing: &self.packing,
                 weights,
                 taps: &self.taps,
+                depth: 0..self.packing.inner(),
                 x: gathered.as_deref().unwrap_or(x),
                 finish: &finish.part(0..self.packing.rows(), panel * summed..(panel + 1) * summed),
                 y: &mut y[panel * made..][..made],
@@ -193,7 +212,7 @@ impl Contraction {
         assert!(prepared == 0 || prepared == self.prepared_len(), "prepared weights");
         assert_eq!(x.len(), panels * self.input_size::<T>(), "x");
         assert_eq!(y.len(), panels * rows * self.columns(finish) * T::LANES, "y");
-        if let Finish::Store(store) = finish {
+        if let Finish::Store(store) | Finish::Complete(store) = finish {
             assert!(store.scale.is_none_or(|scale| scale.len() == rows), "scale");
             assert!(store.shift.is_none_or(|shift| shift.len() == rows), "shift");
             let sums = panels * self.output_size::<T>();

@@ -13,6 +13,8 @@ pub enum Finish<'a, T> {
     Add,
     /// y is overwritten.
     Store(Store<'a, T>),
+    /// y holds a part of the sum, and is overwritten by what becomes of all of it. It is not pooled.
+    Complete(Store<'a, T>),
 }
 
 /// y = pool?(relu?(sum · scale + shift + residual)).
@@ -126,13 +128,14 @@ impl<T: Real> Finish<'_, T> {
         match self {
             Self::Add => Self::Add,
             Self::Store(store) => Self::Store(store.part(rows, places)),
+            Self::Complete(store) => Self::Complete(store.part(rows, places)),
         }
     }
 
     /// The squares that are pooled.
     pub(super) fn pool(&self) -> Option<Pool> {
         match self {
-            Self::Add => None,
+            Self::Add | Self::Complete(_) => None,
             Self::Store(store) => store.pool,
         }
     }
@@ -147,16 +150,16 @@ impl<T: Real> Finish<'_, T> {
         mut sums: [[V; C]; P],
         y: &mut [T],
     ) {
-        match self {
-            Self::Add => {
-                for (sums, &place) in sums.iter_mut().zip(&places) {
-                    let y = &y[place..][..C * V::LEN];
-                    for (sum, y) in sums.iter_mut().zip(y.chunks_exact(V::LEN)) {
-                        *sum = *sum + simd.load(y);
-                    }
+        if let Self::Add | Self::Complete(_) = self {
+            for (sums, &place) in sums.iter_mut().zip(&places) {
+                let y = &y[place..][..C * V::LEN];
+                for (sum, y) in sums.iter_mut().zip(y.chunks_exact(V::LEN)) {
+                    *sum = *sum + simd.load(y);
                 }
             }
-            Self::Store(store) => store.apply(simd, row, places, &mut sums),
+        }
+        if let Self::Store(store) | Self::Complete(store) = self {
+            store.apply(simd, row, places, &mut sums);
         }
         for (sums, place) in sums.iter().zip(places) {
             write(sums, &mut y[place..][..C * V::LEN]);

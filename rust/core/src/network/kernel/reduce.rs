@@ -7,8 +7,6 @@
 mod by_channels;
 mod by_samples;
 
-use std::ops::Range;
-
 use super::real::Real;
 use super::taps::Taps;
 use crate::isa::Isa;
@@ -46,22 +44,22 @@ struct Rows<'a, T> {
 impl<'a, T: Real> Rows<'a, T> {
     /// The rows as they lie, or, where a row is a single column, next to those of the other panels:
     /// as they lie, a power of two apart, they would evict each other from the cache.
-    fn new(
-        value: &Panels<'a, T>,
-        positions: usize,
-        panels: Range<usize>,
-        room: &'a mut [T],
-    ) -> Self {
-        let (count, values) = (value.channels, &value.values[panels.start * value.stride..]);
-        if positions > 1 || panels.len() == 1 {
+    fn new(value: &Panels<'a, T>, positions: usize, panels: usize, room: &'a mut [T]) -> Self {
+        let (count, values) = (value.channels, value.values);
+        if positions > 1 || panels == 1 {
             return Self { values, count, row: positions, panel: value.stride / T::LANES };
         }
-        let places = (0..count).flat_map(|row| (0..panels.len()).map(move |panel| (row, panel)));
+        let places = (0..count).flat_map(|row| (0..panels).map(move |panel| (row, panel)));
         for ((row, panel), column) in places.zip(room.chunks_exact_mut(T::LANES)) {
             let place = panel * value.stride + row * T::LANES;
             column.copy_from_slice(&values[place..place + T::LANES]);
         }
-        Self { values: room, count, row: panels.len(), panel: 1 }
+        Self { values: room, count, row: panels, panel: 1 }
+    }
+
+    /// Those of this panel and the ones after it.
+    fn from(&self, panel: usize) -> Self {
+        Self { values: &self.values[panel * self.panel * T::LANES..], ..*self }
     }
 }
 

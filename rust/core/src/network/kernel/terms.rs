@@ -3,6 +3,7 @@
 mod sums;
 
 use std::array::from_fn;
+use std::ops::Range;
 
 use smallvec::SmallVec;
 use sums::{Read, Window, of_groups, of_parts, of_positions};
@@ -58,6 +59,8 @@ pub(super) struct Terms<'a, T> {
     pub packing: &'a Packing,
     pub weights: &'a [T],
     pub taps: &'a Taps,
+    /// Which channels are read; all, but for a single tap.
+    pub depth: Range<usize>,
     /// `[position][channel][lane]`.
     pub x: &'a [T],
     pub finish: &'a Finish<'a, T>,
@@ -107,8 +110,21 @@ impl<'a, T: Real> Terms<'a, T> {
     /// All that a position reads.
     #[inline(always)]
     fn window<const L: usize>(&self, position: usize) -> Window<'a, T, L> {
-        let (x, inner) = (self.x.as_chunks().0, self.packing.inner());
-        Window { sources: self.taps.sources(position), x, inner }
+        Window {
+            sources: self.taps.sources(position),
+            x: self.x.as_chunks().0.get(self.depth.start..).unwrap_or_default(),
+            stride: self.packing.inner(),
+            inner: self.depth.len(),
+        }
+    }
+
+    /// The weights of a group of rows.
+    #[inline(always)]
+    fn weights(&self, rows: &Range<usize>) -> &'a [T] {
+        let depth = self.taps.taps() * self.packing.inner();
+        let weights = &self.weights[depth * rows.start..][..depth * rows.len()];
+        let read = self.taps.taps() * self.depth.len();
+        &weights[self.depth.start * rows.len()..][..read * rows.len()]
     }
 
     /// All rows at some positions, which share the weights.
@@ -119,23 +135,20 @@ impl<'a, T: Real> Terms<'a, T> {
         positions: [usize; TOGETHER],
         store: impl Fn(&mut Self, usize, &[[V; C]; TOGETHER]),
     ) {
-        let (inner, x) = (self.packing.inner(), self.x.as_chunks::<L>().0);
+        let Window { x, stride, inner, .. } = self.window::<L>(positions[0]);
         let mut taps: SmallVec<[Read<'_, T, L>; 9]> = SmallVec::new();
         for tap in 0..self.taps.taps() {
             let mut read: Read<'_, T, L> = [&[]; TOGETHER];
             for (read, position) in read.iter_mut().zip(positions) {
                 if let Some(source) = self.taps.source(position, tap) {
-                    *read = &x[source * inner..][..inner];
+                    *read = &x[source * stride..][..inner];
                 }
             }
             taps.push(read);
         }
-        let depth = self.taps.taps() * inner;
-        let mut rest = self.weights;
         let mut tile = [[[simd.splat(T::ZERO); C]; TOGETHER]; GROUP];
         for rows in self.packing.groups() {
-            let (weights, others) = rest.split_at(depth * rows.len());
-            rest = others;
+            let weights = self.weights(rows);
             for_rows!(rows.len(), R => {
                 if C == 1 {
                     let sums = of_positions::<V, R, C, L>(simd, &taps, weights);
@@ -164,19 +177,16 @@ impl<'a, T: Real> Terms<'a, T> {
         simd: Simd<V>,
         position: usize,
     ) {
-        let depth = self.taps.taps() * self.packing.inner();
         let window = self.window(position);
-        let mut rest = self.weights;
         let mut tile = [[[simd.splat(T::ZERO); C]; GROUP]; 2];
         let mut groups = self.packing.groups().iter().peekable();
         while let Some(rows) = groups.next() {
-            let (first, others) = rest.split_at(depth * rows.len());
-            rest = others;
+            let first = self.weights(rows);
             // A column alone in its register feeds two groups, or the sums would wait for each other.
-            let pair = C == 1 && groups.next_if(|next| next.len() == rows.len()).is_some();
-            let second = if pair { rest.split_off(..first.len()).unwrap_or_default() } else { &[] };
+            let next = groups.next_if(|next| C == 1 && next.len() == rows.len());
+            let second = next.map(|next| self.weights(next));
             for_rows!(rows.len(), R => {
-                if pair {
+                if let Some(second) = second {
                     let sums = of_groups::<V, R, C, L>(simd, window, [first, second]);
                     keep(&mut tile[0], &sums[0]);
                     keep(&mut tile[1], &sums[1]);
@@ -188,7 +198,7 @@ impl<'a, T: Real> Terms<'a, T> {
                     keep(&mut tile[0], &of_parts::<V, 1, R, C, L>(simd, window, first));
                 }
             });
-            for (g, group) in tile.iter().take(if pair { 2 } else { 1 }).enumerate() {
+            for (g, group) in tile.iter().take(if next.is_some() { 2 } else { 1 }).enumerate() {
                 for (r, &sums) in group[..rows.len()].iter().enumerate() {
                     let row = rows.start + g * rows.len() + r;
                     self.plain::<V, 1, C, L>(simd, row, [position], &[sums]);

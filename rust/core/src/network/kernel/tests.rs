@@ -80,6 +80,19 @@ fn products_agree<T: Real>() {
     }
 }
 
+fn deep_products_agree<T: Real>() {
+    for isa in Isa::available() {
+        // More channels than are taken at a time, in even shares and in others.
+        for (rows, inner, panels) in [(7, 129, 6), (13, 256, 3), (3, 300, 17)] {
+            let contraction = Contraction::new(rows, inner, Taps::identity());
+            let weights = numbers::<T>(contraction.packing().len(), 1);
+            let x = numbers::<T>(panels * contraction.input_size::<T>(), 2);
+            let sums = naive_panels(&contraction, &weights, &x);
+            every_finish(isa, &contraction, &weights, (panels, &x), &sums);
+        }
+    }
+}
+
 fn every_finish<T: Real>(
     isa: Isa,
     contraction: &Contraction,
@@ -184,6 +197,12 @@ fn a_pooled_product_is_the_largest_of_its_squares() {
 fn a_product_is_its_sums_however_it_is_tiled_and_finished() {
     products_agree::<f32>();
     products_agree::<f64>();
+}
+
+#[test]
+fn a_product_of_many_channels_is_finished_once() {
+    deep_products_agree::<f32>();
+    deep_products_agree::<f64>();
 }
 
 fn rectifies<T: Real>() {

@@ -129,6 +129,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Tiles
                     packing,
                     weights: u,
                     taps: pointwise(places.len()),
+                    depth: 0..inner,
                     x: v,
                     finish: &Finish::plain(),
                     y: m,

@@ -32,7 +32,7 @@ pub(super) fn reduce<T: Real>(
     let together = (COLUMNS / positions).clamp(1, panels);
     let width = x.channels.next_multiple_of(T::LANES);
     let slab = (UNITS * T::LANES).min(width);
-    let (turned, moved) = (together * sources * T::LANES * slab, dy.channels * together * T::LANES);
+    let (turned, moved) = (together * sources * T::LANES * slab, dy.channels * panels * T::LANES);
     // Sums that lie as they do in `out` need no place of their own.
     let direct = taps.taps() == 1 && width == x.channels;
     let count = if direct { 0 } else { taps.taps() * dy.channels * width };
@@ -41,23 +41,25 @@ pub(super) fn reduce<T: Real>(
     let (moved, room) = room.split_at_mut(moved);
     let own = &mut room[..count];
     own.fill(T::ZERO);
-    for first in (0..panels).step_by(together) {
-        let group = first..panels.min(first + together);
-        let dy = Rows::new(dy, positions, group.clone(), moved);
-        for channel in (0..x.channels).step_by(slab) {
-            let x = Panels {
-                values: &x.values[channel * sources * T::LANES..],
-                channels: slab.min(x.channels - channel),
-                stride: x.stride,
-            };
-            let channels = channel..channel + x.channels.next_multiple_of(T::LANES);
+    let rows = dy.channels;
+    let dy = Rows::new(dy, positions, panels, moved);
+    // The sums of a slab stay in a near cache while all panels add to them.
+    for channel in (0..x.channels).step_by(slab) {
+        let x = Panels {
+            values: &x.values[channel * sources * T::LANES..],
+            channels: slab.min(x.channels - channel),
+            stride: x.stride,
+        };
+        let channels = channel..channel + x.channels.next_multiple_of(T::LANES);
+        for first in (0..panels).step_by(together) {
+            let group = first..panels.min(first + together);
             T::dispatch(isa, Turn { x: &x, positions: sources, panels: group.clone(), turned });
             let reduction = Reduction {
                 taps,
-                dy: &dy,
+                dy: &dy.from(first),
                 panels: group.len(),
                 turned,
-                channels,
+                channels: channels.clone(),
                 width,
                 sums: if direct { &mut *out } else { &mut *own },
             };
@@ -67,7 +69,7 @@ pub(super) fn reduce<T: Real>(
     if !direct {
         isa.run(
             #[inline(always)]
-            || add(own, (taps.taps(), dy.channels, x.channels), out),
+            || add(own, (taps.taps(), rows, x.channels), out),
         );
     }
 }

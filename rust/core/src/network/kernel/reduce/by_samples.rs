@@ -25,8 +25,8 @@ pub(super) fn reduce<T: Real>(
     let channels = [dy, x].map(|value| value.channels * panels * T::LANES);
     let mut room = Aligned::room(channels[0] + channels[1]);
     let (dy_room, x_room) = room.split_at_mut(channels[0]);
-    let dy = Rows::new(dy, taps.positions(), 0..panels, dy_room);
-    let x = Rows::new(x, taps.source_positions(), 0..panels, x_room);
+    let dy = Rows::new(dy, taps.positions(), panels, dy_room);
+    let x = Rows::new(x, taps.source_positions(), panels, x_room);
     for tap in 0..taps.taps() {
         let runs = runs(taps, tap, panels, (dy.panel, x.panel));
         T::dispatch(isa, Reduction { runs: &runs, dy: &dy, x: &x, out, tap, taps: taps.taps() });

@@ -14,9 +14,11 @@ pub(super) type Read<'a, T, const L: usize> = [&'a [[T; L]]; TOGETHER];
 pub(super) struct Window<'a, T, const L: usize> {
     /// The position that each tap reads, none where it reads padding.
     pub sources: &'a [Option<usize>],
-    /// `[position][channel]`.
+    /// `[position][channel]`, from the first channel that is read.
     pub x: &'a [[T; L]],
-    /// How many channels there are.
+    /// How far it is from a position to the next.
+    pub stride: usize,
+    /// How many channels are read.
     pub inner: usize,
 }
 
@@ -24,7 +26,7 @@ pub(super) struct Window<'a, T, const L: usize> {
 #[inline(always)]
 pub(super) fn of_groups<V: Vector, const R: usize, const C: usize, const L: usize>(
     simd: Simd<V>,
-    Window { sources, x, inner }: Window<'_, V::Number, L>,
+    Window { sources, x, stride, inner }: Window<'_, V::Number, L>,
     weights: [&[V::Number]; 2],
 ) -> [[[V; C]; R]; 2] {
     let weights = weights.map(|weights| weights.as_chunks::<R>().0);
@@ -32,7 +34,7 @@ pub(super) fn of_groups<V: Vector, const R: usize, const C: usize, const L: usiz
     for (tap, source) in sources.iter().enumerate() {
         let Some(source) = *source else { continue };
         let weights = weights.map(|weights| &weights[tap * inner..][..inner]);
-        for (k, x) in x[source * inner..][..inner].iter().enumerate() {
+        for (k, x) in x[source * stride..][..inner].iter().enumerate() {
             let x = read::<V, C, L>(simd, x);
             for (sums, weights) in sums.iter_mut().zip(weights) {
                 step(simd, sums, &x, &weights[k]);
@@ -52,14 +54,14 @@ pub(super) fn of_parts<
     const L: usize,
 >(
     simd: Simd<V>,
-    Window { sources, x, inner }: Window<'_, V::Number, L>,
+    Window { sources, x, stride, inner }: Window<'_, V::Number, L>,
     weights: &[V::Number],
 ) -> [[V; C]; R] {
     let weights = weights.as_chunks::<R>().0;
     let mut parts = [[[simd.splat(V::Number::ZERO); C]; R]; D];
     for (tap, source) in sources.iter().enumerate() {
         let Some(source) = *source else { continue };
-        let (x, x_rest) = x[source * inner..][..inner].as_chunks::<D>();
+        let (x, x_rest) = x[source * stride..][..inner].as_chunks::<D>();
         let (weights, weights_rest) = weights[tap * inner..][..inner].as_chunks::<D>();
         for (x, weights) in x.iter().zip(weights) {
             for (part, (x, weights)) in parts.iter_mut().zip(x.iter().zip(weights)) {
