@@ -1,7 +1,5 @@
 //! Vectors that are known, combined.
 
-use std::array::from_fn;
-
 use super::finish::Finish;
 use super::real::Real;
 use super::vector::{Kernel, Simd, Vector};
@@ -46,18 +44,20 @@ struct Combination<'a, T> {
 impl<T: Real> Kernel<T> for Combination<'_, T> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(self, simd: Simd<V>) {
-        let size = self.vectors.len() / (self.coords.len() + 1);
-        let (origin, rest) = self.vectors.split_at(size);
+        let vectors = self.vectors.as_chunks::<L>().0;
+        let size = vectors.len() / (self.coords.len() + 1);
+        let (origin, rest) = vectors.split_at(size);
         if let [a, b] = *self.coords {
             let (u, v) = rest.split_at(size);
+            let (a, b) = (simd.splat(a), simd.splat(b));
             // A plane's, with both vectors at hand.
             self.columns::<V, C, L>(
                 simd,
                 #[inline(always)]
-                |place| {
-                    let mut sums = read::<V, C, L>(simd, origin, place);
-                    add(&mut sums, simd.splat(a), read::<V, C, L>(simd, u, place));
-                    add(&mut sums, simd.splat(b), read::<V, C, L>(simd, v, place));
+                |column| {
+                    let mut sums = read::<V, C, L>(simd, &origin[column]);
+                    add(&mut sums, a, read::<V, C, L>(simd, &u[column]));
+                    add(&mut sums, b, read::<V, C, L>(simd, &v[column]));
                     sums
                 },
             );
@@ -66,10 +66,11 @@ impl<T: Real> Kernel<T> for Combination<'_, T> {
             self.columns::<V, C, L>(
                 simd,
                 #[inline(always)]
-                |place| {
-                    let mut sums = read::<V, C, L>(simd, origin, place);
+                |column| {
+                    let mut sums = read::<V, C, L>(simd, &origin[column]);
                     for (vector, &coord) in rest.chunks_exact(size).zip(coords) {
-                        add(&mut sums, simd.splat(coord), read::<V, C, L>(simd, vector, place));
+                        let coord = simd.splat(coord);
+                        add(&mut sums, coord, read::<V, C, L>(simd, &vector[column]));
                     }
                     sums
                 },
@@ -82,11 +83,13 @@ impl<T: Real> Kernel<T> for Combination<'_, T> {
 #[inline(always)]
 fn read<V: Vector, const C: usize, const L: usize>(
     simd: Simd<V>,
-    from: &[V::Number],
-    place: usize,
+    column: &[V::Number; L],
 ) -> [V; C] {
-    let from = &from[place..place + L];
-    from_fn(|c| simd.load(&from[c * V::LEN..]))
+    let mut registers = [simd.splat(V::Number::ZERO); C];
+    for (register, from) in registers.iter_mut().zip(column.chunks_exact(V::LEN)) {
+        *register = simd.load(from);
+    }
+    registers
 }
 
 /// Adds a multiple of a column.
@@ -106,22 +109,23 @@ impl<T: Real> Combination<'_, T> {
         sum: impl Fn(usize) -> [V; C],
     ) {
         let columns = self.row / L;
-        for row in 0..self.vectors.len() / (self.coords.len() + 1) / self.row {
-            let place = |position: usize| (row * columns + position) * L;
-            match self.finish.pool() {
-                None => {
-                    for place in (0..columns).map(place) {
-                        self.finish.store(simd, row, [place], [sum(place)], self.y);
-                    }
+        let Some(pool) = self.finish.pool() else {
+            let y = self.y.as_chunks_mut::<L>().0.chunks_exact_mut(columns);
+            for (row, y) in y.enumerate() {
+                for (position, y) in y.iter_mut().enumerate() {
+                    let column = row * columns + position;
+                    self.finish.store_one(simd, row, column * L, sum(column), y);
                 }
-                Some(pool) => {
-                    let y = &mut self.y[row * pool.squares() * L..][..pool.squares() * L];
-                    for (square, y) in y.as_chunks_mut::<L>().0.iter_mut().enumerate() {
-                        let places @ [a, b, c, d] = pool.square(square).map(place);
-                        let sums = [sum(a), sum(b), sum(c), sum(d)];
-                        self.finish.store_largest(simd, row, places, sums, y);
-                    }
-                }
+            }
+            return;
+        };
+        let y = self.y.as_chunks_mut::<L>().0.chunks_exact_mut(pool.squares().max(1));
+        for (row, y) in y.enumerate() {
+            for (square, y) in y.iter_mut().enumerate() {
+                let columns @ [a, b, c, d] = pool.square(square).map(|at| row * columns + at);
+                let sums = [sum(a), sum(b), sum(c), sum(d)];
+                let places = columns.map(|column| column * L);
+                self.finish.store_largest(simd, row, places, sums, y);
             }
         }
     }

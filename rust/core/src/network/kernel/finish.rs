@@ -152,10 +152,7 @@ impl<T: Real> Finish<'_, T> {
     ) {
         if let Self::Add | Self::Complete(_) = self {
             for (sums, &place) in sums.iter_mut().zip(&places) {
-                let y = &y[place..][..C * V::LEN];
-                for (sum, y) in sums.iter_mut().zip(y.chunks_exact(V::LEN)) {
-                    *sum = *sum + simd.load(y);
-                }
+                add(simd, sums, &y[place..][..C * V::LEN]);
             }
         }
         if let Self::Store(store) | Self::Complete(store) = self {
@@ -164,6 +161,26 @@ impl<T: Real> Finish<'_, T> {
         for (sums, place) in sums.iter().zip(places) {
             write(sums, &mut y[place..][..C * V::LEN]);
         }
+    }
+
+    /// Finishes one, and writes it to y, its column.
+    #[inline(always)]
+    pub(super) fn store_one<V: Vector<Number = T>, const C: usize>(
+        &self,
+        simd: Simd<V>,
+        row: usize,
+        place: usize,
+        sum: [V; C],
+        y: &mut [T],
+    ) {
+        let mut sums = [sum];
+        if let Self::Add | Self::Complete(_) = self {
+            add(simd, &mut sums[0], y);
+        }
+        if let Self::Store(store) | Self::Complete(store) = self {
+            store.apply(simd, row, [place], &mut sums);
+        }
+        write(&sums[0], y);
     }
 
     /// Finishes the sums of a row in a square, each in its place among all, and writes the largest
@@ -186,6 +203,14 @@ impl<T: Real> Finish<'_, T> {
             store.apply(simd, row, places, &mut sums);
             write(&largest(&sums), y);
         }
+    }
+}
+
+/// Adds a column of y.
+#[inline(always)]
+fn add<V: Vector, const C: usize>(simd: Simd<V>, sums: &mut [V; C], y: &[V::Number]) {
+    for (sum, y) in sums.iter_mut().zip(y.chunks_exact(V::LEN)) {
+        *sum = *sum + simd.load(y);
     }
 }
 
