@@ -5,8 +5,7 @@ mod sums;
 use std::array::from_fn;
 use std::ops::Range;
 
-use smallvec::SmallVec;
-use sums::{Read, Window, of_groups, of_parts, of_positions};
+use sums::{Reads, Window, of_groups, of_parts, of_positions};
 
 use super::aligned::Aligned;
 use super::finish::Finish;
@@ -135,38 +134,32 @@ impl<'a, T: Real> Terms<'a, T> {
         positions: [usize; TOGETHER],
         store: impl Fn(&mut Self, usize, &[[V; C]; TOGETHER]),
     ) {
-        let Window { x, stride, inner, .. } = self.window::<L>(positions[0]);
-        let mut taps: SmallVec<[Read<'_, T, L>; 9]> = SmallVec::new();
-        for tap in 0..self.taps.taps() {
-            let mut read: Read<'_, T, L> = [&[]; TOGETHER];
-            for (read, position) in read.iter_mut().zip(positions) {
-                if let Some(source) = self.taps.source(position, tap) {
-                    *read = &x[source * stride..][..inner];
-                }
-            }
-            taps.push(read);
+        let mut windows = [self.window::<L>(positions[0]); TOGETHER];
+        for (window, position) in windows.iter_mut().zip(positions) {
+            *window = self.window(position);
         }
-        let mut tile = [[[simd.splat(T::ZERO); C]; TOGETHER]; GROUP];
+        let reads = Reads::new(&windows);
         for rows in self.packing.groups() {
             let weights = self.weights(rows);
             for_rows!(rows.len(), R => {
                 if C == 1 {
-                    let sums = of_positions::<V, R, C, L>(simd, &taps, weights);
-                    for (tile, sums) in tile.iter_mut().zip(&sums) {
-                        keep(tile, sums);
+                    let sums = of_positions::<V, R, C, L>(simd, &reads, weights);
+                    for (r, sums) in sums.iter().enumerate() {
+                        store(self, rows.start + r, sums);
                     }
                 } else {
-                    for (p, &position) in positions.iter().enumerate() {
-                        let sums = of_parts::<V, 1, R, C, L>(simd, self.window(position), weights);
+                    let mut tile = [[[simd.splat(T::ZERO); C]; TOGETHER]; R];
+                    for (p, &window) in windows.iter().enumerate() {
+                        let sums = of_parts::<V, 1, R, C, L>(simd, window, weights);
                         for (tile, &sums) in tile.iter_mut().zip(&sums) {
                             tile[p] = sums;
                         }
                     }
+                    for (r, sums) in tile.iter().enumerate() {
+                        store(self, rows.start + r, sums);
+                    }
                 }
             });
-            for (r, sums) in tile[..rows.len()].iter().enumerate() {
-                store(self, rows.start + r, sums);
-            }
         }
     }
 

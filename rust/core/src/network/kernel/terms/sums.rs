@@ -2,12 +2,53 @@
 
 use std::array::from_fn;
 
+use smallvec::SmallVec;
+
 use super::TOGETHER;
 use crate::network::kernel::real::Real;
 use crate::network::kernel::vector::{Simd, Vector};
 
-/// What a tap reads at each of some positions; nothing where it reads padding.
-pub(super) type Read<'a, T, const L: usize> = [&'a [[T; L]]; TOGETHER];
+/// What some positions read together, by tap.
+pub(super) struct Reads<'a, T, const L: usize> {
+    /// How many channels are read.
+    inner: usize,
+    /// Through taps that none of them reads padding through.
+    all: SmallVec<[Tap<[Channels<'a, T, L>; TOGETHER]>; 9]>,
+    /// What each of them reads through other taps.
+    some: [SmallVec<[Tap<Channels<'a, T, L>>; 9]>; TOGETHER],
+}
+
+/// A tap, and what is read through it.
+type Tap<R> = (usize, R);
+
+/// The channels at a position.
+type Channels<'a, T, const L: usize> = &'a [[T; L]];
+
+impl<'a, T, const L: usize> Reads<'a, T, L> {
+    /// What positions with these windows read.
+    #[inline(always)]
+    pub fn new(windows: &[Window<'a, T, L>; TOGETHER]) -> Self {
+        let inner = windows[0].inner;
+        let some = from_fn(|_| SmallVec::new());
+        let mut reads = Self { inner, all: SmallVec::new(), some };
+        for tap in 0..windows[0].sources.len() {
+            let mut read = [None; TOGETHER];
+            for (read, window) in read.iter_mut().zip(windows) {
+                if let Some(source) = window.sources[tap] {
+                    *read = Some(&window.x[source * window.stride..][..inner]);
+                }
+            }
+            if let [Some(a), Some(b), Some(c), Some(d)] = read {
+                reads.all.push((tap, [a, b, c, d]));
+                continue;
+            }
+            for (some, read) in reads.some.iter_mut().zip(read) {
+                some.extend(read.map(|read| (tap, read)));
+            }
+        }
+        reads
+    }
+}
 
 /// All that a position reads.
 #[derive(Clone, Copy)]
@@ -87,36 +128,49 @@ pub(super) fn of_parts<
 #[inline(always)]
 pub(super) fn of_positions<V: Vector, const R: usize, const C: usize, const L: usize>(
     simd: Simd<V>,
-    taps: &[Read<'_, V::Number, L>],
+    reads: &Reads<'_, V::Number, L>,
     weights: &[V::Number],
 ) -> [[[V; C]; TOGETHER]; R] {
     let zero = simd.splat(V::Number::ZERO);
     let mut sums = [[[zero; C]; TOGETHER]; R];
-    let weights = weights.as_chunks::<R>().0;
-    let inner = weights.len() / taps.len();
-    for (reads, weights) in taps.iter().zip(weights.chunks_exact(inner.max(1))) {
-        if reads.iter().all(|x| x.len() == weights.len()) {
-            for (k, weights) in weights.iter().enumerate() {
-                let mut columns = [[zero; C]; TOGETHER];
-                for (column, x) in columns.iter_mut().zip(reads) {
-                    *column = read::<V, C, L>(simd, &x[k]);
-                }
-                for (sums, &weight) in sums.iter_mut().zip(weights) {
-                    add(simd, sums.as_flattened_mut(), columns.as_flattened(), weight);
-                }
+    let (weights, inner) = (weights.as_chunks::<R>().0, reads.inner);
+    for &(tap, [a, b, c, d]) in &reads.all {
+        let weights = &weights[tap * inner..][..inner];
+        let (a, b, c, d) = (&a[..inner], &b[..inner], &c[..inner], &d[..inner]);
+        for (k, weights) in weights.iter().enumerate() {
+            let mut columns = [[zero; C]; TOGETHER];
+            for (column, x) in columns.iter_mut().zip([a, b, c, d]) {
+                *column = read::<V, C, L>(simd, &x[k]);
             }
-            continue;
-        }
-        for (p, x) in reads.iter().enumerate() {
-            for (x, weights) in x.iter().zip(weights) {
-                let x = read::<V, C, L>(simd, x);
-                for (sums, &weight) in sums.iter_mut().zip(weights) {
-                    add(simd, &mut sums[p], &x, weight);
-                }
+            for (sums, &weight) in sums.iter_mut().zip(weights) {
+                add(simd, sums.as_flattened_mut(), columns.as_flattened(), weight);
             }
         }
     }
+    // A number that is known keeps the sums in registers.
+    others::<V, 0, R, C, L>(simd, reads, weights, &mut sums);
+    others::<V, 1, R, C, L>(simd, reads, weights, &mut sums);
+    others::<V, 2, R, C, L>(simd, reads, weights, &mut sums);
+    others::<V, 3, R, C, L>(simd, reads, weights, &mut sums);
     sums
+}
+
+/// Adds what position P reads that not all do.
+#[inline(always)]
+fn others<V: Vector, const P: usize, const R: usize, const C: usize, const L: usize>(
+    simd: Simd<V>,
+    reads: &Reads<'_, V::Number, L>,
+    weights: &[[V::Number; R]],
+    sums: &mut [[[V; C]; TOGETHER]; R],
+) {
+    for (tap, x) in &reads.some[P] {
+        for (x, weights) in x.iter().zip(&weights[tap * reads.inner..]) {
+            let x = read::<V, C, L>(simd, x);
+            for (sums, &weight) in sums.iter_mut().zip(weights) {
+                add(simd, &mut sums[P], &x, weight);
+            }
+        }
+    }
 }
 
 /// A column of x.
