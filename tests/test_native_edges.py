@@ -55,6 +55,29 @@ def test_numbers_of_images(samples: int) -> None:
     compared(normalised_cnn(), data)
 
 
+class Reshaped(nn.Module):
+    """A convolution whose images are seen with other sides before they are pooled."""
+
+    def __init__(self, seen: tuple[int, int]) -> None:
+        super().__init__()
+        self.seen = seen
+        self.convolution = nn.Conv2d(8, 16, 3, padding=1)
+        self.pool = nn.MaxPool2d(2)
+        self.last = nn.Linear(16 * (seen[0] // 2) * (seen[1] // 2), 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.convolution(x).reshape(-1, 16, *self.seen)
+        return self.last(torch.flatten(self.pool(y), 1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("sides", "seen"), [((4, 9), (6, 6)), ((6, 6), (3, 12)), ((2, 32), (8, 8)), ((6, 6), (6, 6))]
+)
+def test_pooling_of_reshaped_images(sides: tuple[int, int], seen: tuple[int, int]) -> None:
+    data = drawn((20, 8, *sides), 1), torch.arange(20) % 3
+    compared(shaken(Reshaped(seen)), data)
+
+
 def test_no_points() -> None:
     for objective in pair(mlp(), labelled(20)):
         none = np.empty((0, objective.dim))

@@ -18,7 +18,7 @@ use crate::network::layers::product::Product;
 /// Where a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// The panel's input.
+    /// The panels' input.
     Input,
     /// A buffer of the bench.
     Slot(usize),
@@ -65,7 +65,7 @@ pub(crate) struct Program {
     fed: Vec<usize>,
 }
 
-/// Buffers of one panel.
+/// Buffers of the panels that run side by side.
 #[derive(Default)]
 pub(crate) struct Bench<T> {
     slots: Vec<Vec<T>>,

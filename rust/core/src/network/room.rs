@@ -12,7 +12,7 @@ pub(crate) struct Room<T> {
     pub point: Packed<T>,
     /// Points that are evaluated in turns.
     pub ready: Vec<Ready<T>>,
-    /// Values of a panel in a program.
+    /// Values of the panels that run through the program side by side.
     pub bench: Bench<T>,
     /// Values of a batch that is normalised by itself.
     pub values: Rooms<T>,

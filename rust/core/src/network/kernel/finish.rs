@@ -109,9 +109,13 @@ impl<'a, T: Real> Store<'a, T> {
     }
 
     /// Whether what a row becomes grows with its sums, so that the largest sum becomes the largest.
+    /// What is not finite makes NaN of some sums that are not the largest.
     #[inline(always)]
     fn keeps_order(&self, row: usize) -> bool {
-        self.residual.is_none() && self.scale.is_none_or(|scale| scale[row] > T::ZERO)
+        let finite = |numbers: &[T]| numbers[row].widen().is_finite();
+        self.residual.is_none()
+            && self.scale.is_none_or(|scale| scale[row] > T::ZERO && finite(scale))
+            && self.shift.is_none_or(finite)
     }
 }
 

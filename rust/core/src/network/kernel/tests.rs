@@ -242,6 +242,12 @@ fn reductions_agree<T: Real>() {
                 }
             }
         }
+        // More channels than are turned at a time: whole units, and a last one that is not full.
+        for taps in [Taps::identity(), convolution(4, 3, 1, 1)] {
+            for (rows, inner) in [(7, 8 * T::LANES), (13, 5 * T::LANES + 3), (3, 64)] {
+                reduction_agrees::<T>(isa, &taps, (rows, inner), 11, 0);
+            }
+        }
     }
 }
 

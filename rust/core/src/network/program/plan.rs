@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::{Fused, Place, Step, Work};
 use crate::network::graph::Network;
-use crate::network::kernel::{Real, Rectify};
+use crate::network::kernel::{Pool, Real, Rectify};
 
 /// The steps of a network, the features of every buffer, where the output ends, and how many derived
 /// numbers a point has.
@@ -88,9 +88,8 @@ fn fuse<T: Real>(
     }
     if let Some(last) = next(&fused)
         && let Some(pool) = network.nodes[last].layer.as_pool()
-        // what is seen as images of another shape has other positions
-        && network.shapes[fused.end + 1] == rows
-        && product.positions() == pool.positions()
+        // What is seen as images of another shape has other squares.
+        && pool == Pool::new(rows.height, rows.width)
     {
         (fused.pool, fused.end) = (Some(pool), last);
         absorbed[last] = true;
