@@ -2,7 +2,7 @@
 
 use super::finish::Finish;
 use super::real::Real;
-use super::vector::{Kernel, Simd, Vector};
+use super::vector::{Kernel, Simd, Vector, add_multiple, column};
 use crate::isa::Isa;
 
 /// y = finish(z + Σᵢ cᵢ vᵢ) for one panel.
@@ -22,13 +22,9 @@ pub fn combine<T: Real>(
     assert!(row > 0 && row.is_multiple_of(T::LANES), "got rows of {row}");
     assert!(vectors.len().is_multiple_of((coords.len() + 1) * row), "vectors");
     let rows = vectors.len() / (coords.len() + 1) / row;
-    let columns = match finish.pool() {
-        Some(pool) => {
-            assert_eq!(pool.positions() * T::LANES, row, "positions");
-            pool.squares()
-        }
-        None => row / T::LANES,
-    };
+    let positions = row / T::LANES;
+    assert!(finish.pool().is_none_or(|pool| pool.positions() == positions), "positions");
+    let columns = finish.columns(positions);
     assert_eq!(y.len(), rows * columns * T::LANES, "y");
     T::dispatch(isa, Combination { vectors, coords, finish, row, y });
 }
@@ -54,10 +50,10 @@ impl<T: Real> Kernel<T> for Combination<'_, T> {
             self.columns::<V, C, L>(
                 simd,
                 #[inline(always)]
-                |column| {
-                    let mut sums = read::<V, C, L>(simd, &origin[column]);
-                    add(&mut sums, a, read::<V, C, L>(simd, &u[column]));
-                    add(&mut sums, b, read::<V, C, L>(simd, &v[column]));
+                |at| {
+                    let mut sums = column::<V, C, L>(simd, &origin[at]);
+                    add_multiple(&mut sums, a, &column::<V, C, L>(simd, &u[at]));
+                    add_multiple(&mut sums, b, &column::<V, C, L>(simd, &v[at]));
                     sums
                 },
             );
@@ -66,37 +62,16 @@ impl<T: Real> Kernel<T> for Combination<'_, T> {
             self.columns::<V, C, L>(
                 simd,
                 #[inline(always)]
-                |column| {
-                    let mut sums = read::<V, C, L>(simd, &origin[column]);
+                |at| {
+                    let mut sums = column::<V, C, L>(simd, &origin[at]);
                     for (vector, &coord) in rest.chunks_exact(size).zip(coords) {
                         let coord = simd.splat(coord);
-                        add(&mut sums, coord, read::<V, C, L>(simd, &vector[column]));
+                        add_multiple(&mut sums, coord, &column::<V, C, L>(simd, &vector[at]));
                     }
                     sums
                 },
             );
         }
-    }
-}
-
-/// A column of a vector.
-#[inline(always)]
-fn read<V: Vector, const C: usize, const L: usize>(
-    simd: Simd<V>,
-    column: &[V::Number; L],
-) -> [V; C] {
-    let mut registers = [simd.splat(V::Number::ZERO); C];
-    for (register, from) in registers.iter_mut().zip(column.chunks_exact(V::LEN)) {
-        *register = simd.load(from);
-    }
-    registers
-}
-
-/// Adds a multiple of a column.
-#[inline(always)]
-fn add<V: Vector, const C: usize>(sums: &mut [V; C], coord: V, column: [V; C]) {
-    for (sum, number) in sums.iter_mut().zip(column) {
-        *sum = V::mul_add(number, coord, *sum);
     }
 }
 
@@ -110,11 +85,9 @@ impl<T: Real> Combination<'_, T> {
     ) {
         let columns = self.row / L;
         let Some(pool) = self.finish.pool() else {
-            let y = self.y.as_chunks_mut::<L>().0.chunks_exact_mut(columns);
-            for (row, y) in y.enumerate() {
-                for (position, y) in y.iter_mut().enumerate() {
-                    let column = row * columns + position;
-                    self.finish.store_one(simd, row, column * L, sum(column), y);
+            for row in 0..self.y.len() / self.row {
+                for at in row * columns..(row + 1) * columns {
+                    self.finish.store(simd, row, [at * L], [sum(at)], self.y);
                 }
             }
             return;

@@ -1,8 +1,7 @@
 //! Weights times panels.
 
 use super::finish::Finish;
-use super::packing::Packing;
-use super::pool::Pool;
+use super::packing::{Packing, Weights};
 use super::real::Real;
 use super::taps::{POINTWISE, Taps, pointwise};
 use super::terms::{Order, Terms, by_position};
@@ -21,15 +20,6 @@ pub struct Contraction {
     packing: Packing,
     taps: Taps,
     choice: Option<Choice>,
-}
-
-/// What sums are weighted with.
-#[derive(Clone, Copy, Debug)]
-pub struct Weights<'a, T> {
-    /// In the order of the packing.
-    pub packed: &'a [T],
-    /// What [`Contraction::prepare`] made of them; nothing where it was not asked.
-    pub prepared: &'a [T],
 }
 
 impl Contraction {
@@ -100,9 +90,9 @@ impl Contraction {
         self.check(weights, panels, x, finish, y);
         if let Some(choice) = self.choice {
             let mut left = Vec::new();
-            let images = Winograd::new(&self.packing, weights, choice, panels, x, finish);
+            let images = Winograd { packing: &self.packing, weights, choice, panels, x, finish };
             images.run(isa, y, &mut left);
-            let columns = self.columns(finish);
+            let columns = finish.columns(self.taps.positions());
             for columns_left in left.chunk_by(|a, b| a / columns == b / columns) {
                 let panel = columns_left[0] / columns;
                 let only: Vec<_> = columns_left.iter().map(|column| column % columns).collect();
@@ -115,11 +105,6 @@ impl Contraction {
                 self.by_terms(isa, weights.packed, panel, x, finish, y, None);
             }
         }
-    }
-
-    /// Columns of a row of a panel's y.
-    fn columns<T: Real>(&self, finish: &Finish<'_, T>) -> usize {
-        finish.pool().map_or(self.taps.positions(), Pool::squares)
     }
 
     /// Where there is one position, panels are worked on as positions are, by so few channels at a
@@ -179,7 +164,7 @@ impl Contraction {
         only: Option<&[usize]>,
     ) {
         let (read, summed) = (self.input_size::<T>(), self.output_size::<T>());
-        let made = self.packing.rows() * self.columns(finish) * T::LANES;
+        let made = self.packing.rows() * finish.columns(self.taps.positions()) * T::LANES;
         let x = &x[panel * read..][..read];
         let gathered = by_position(x, self.packing.inner(), self.taps.source_positions());
         T::dispatch(
@@ -211,7 +196,7 @@ impl Contraction {
         let prepared = weights.prepared.len();
         assert!(prepared == 0 || prepared == self.prepared_len(), "prepared weights");
         assert_eq!(x.len(), panels * self.input_size::<T>(), "x");
-        assert_eq!(y.len(), panels * rows * self.columns(finish) * T::LANES, "y");
+        assert_eq!(y.len(), panels * rows * finish.columns(self.taps.positions()) * T::LANES, "y");
         if let Finish::Store(store) | Finish::Complete(store) = finish {
             assert!(store.scale.is_none_or(|scale| scale.len() == rows), "scale");
             assert!(store.shift.is_none_or(|shift| shift.len() == rows), "shift");

@@ -94,10 +94,7 @@ impl<'a, T: Real> Store<'a, T> {
         }
         if let Some(residual) = self.residual {
             for (sums, place) in sums.iter_mut().zip(places) {
-                let residual = &residual[place..][..C * V::LEN];
-                for (sum, residual) in sums.iter_mut().zip(residual.chunks_exact(V::LEN)) {
-                    *sum = *sum + simd.load(residual);
-                }
+                add(simd, sums, &residual[place..][..C * V::LEN]);
             }
         }
         if self.relu == Rectify::Relu {
@@ -144,6 +141,11 @@ impl<T: Real> Finish<'_, T> {
         }
     }
 
+    /// Columns of a row of y, whose sums have so many positions.
+    pub(super) fn columns(&self, positions: usize) -> usize {
+        self.pool().map_or(positions, Pool::squares)
+    }
+
     /// Finishes sums of a row, each in its place among all, and writes them to these places of y.
     #[inline(always)]
     pub(super) fn store<V: Vector<Number = T>, const C: usize, const P: usize>(
@@ -165,26 +167,6 @@ impl<T: Real> Finish<'_, T> {
         for (sums, place) in sums.iter().zip(places) {
             write(sums, &mut y[place..][..C * V::LEN]);
         }
-    }
-
-    /// Finishes one, and writes it to y, its column.
-    #[inline(always)]
-    pub(super) fn store_one<V: Vector<Number = T>, const C: usize>(
-        &self,
-        simd: Simd<V>,
-        row: usize,
-        place: usize,
-        sum: [V; C],
-        y: &mut [T],
-    ) {
-        let mut sums = [sum];
-        if let Self::Add | Self::Complete(_) = self {
-            add(simd, &mut sums[0], y);
-        }
-        if let Self::Store(store) | Self::Complete(store) = self {
-            store.apply(simd, row, [place], &mut sums);
-        }
-        write(&sums[0], y);
     }
 
     /// Finishes the sums of a row in a square, each in its place among all, and writes the largest
@@ -210,11 +192,11 @@ impl<T: Real> Finish<'_, T> {
     }
 }
 
-/// Adds a column of y.
+/// Adds numbers that lie in memory.
 #[inline(always)]
-fn add<V: Vector, const C: usize>(simd: Simd<V>, sums: &mut [V; C], y: &[V::Number]) {
-    for (sum, y) in sums.iter_mut().zip(y.chunks_exact(V::LEN)) {
-        *sum = *sum + simd.load(y);
+fn add<V: Vector, const C: usize>(simd: Simd<V>, sums: &mut [V; C], from: &[V::Number]) {
+    for (sum, from) in sums.iter_mut().zip(from.chunks_exact(V::LEN)) {
+        *sum = *sum + simd.load(from);
     }
 }
 

@@ -47,11 +47,11 @@ mod vector;
 mod winograd;
 
 pub use combine::combine;
-pub use contraction::{Contraction, Weights};
+pub use contraction::Contraction;
 pub use finish::{Finish, Rectify, Store};
 pub use largest::largest;
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};
-pub use packing::Packing;
+pub use packing::{Packing, Weights};
 pub use pool::Pool;
 pub use real::Real;
 pub use reduce::{Panels, reduce};

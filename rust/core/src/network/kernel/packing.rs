@@ -91,6 +91,15 @@ impl Packing {
     }
 }
 
+/// What sums are weighted with.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a, T> {
+    /// In the order of the packing.
+    pub packed: &'a [T],
+    /// What [`Contraction::prepare`](super::Contraction::prepare) made of them; nothing where it was not asked.
+    pub prepared: &'a [T],
+}
+
 /// The sizes of the groups of so many rows.
 pub(super) fn sizes(rows: usize) -> impl Iterator<Item = usize> {
     let (full, last) = match rows % GROUP {

@@ -6,6 +6,8 @@
 
 mod by_channels;
 mod by_samples;
+#[cfg(test)]
+mod tests;
 
 use super::real::Real;
 use super::taps::Taps;

@@ -73,7 +73,7 @@ impl<T: Real> Kernel<T> for Terms<'_, T> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
         let (pool, only) = (self.finish.pool(), self.only);
-        let columns = pool.map_or(self.taps.positions(), Pool::squares);
+        let columns = self.finish.columns(self.taps.positions());
         let count = only.map_or(columns, <[_]>::len);
         let column = |index: usize| only.map_or(index, |only| only[index]);
         let mut index = 0;

@@ -91,6 +91,27 @@ pub trait Dispatch: Sized {
         Self: Real;
 }
 
+/// A panel's column in its registers.
+#[inline(always)]
+pub fn column<V: Vector, const C: usize, const L: usize>(
+    simd: Simd<V>,
+    from: &[V::Number; L],
+) -> [V; C] {
+    let mut registers = [simd.splat(V::Number::ZERO); C];
+    for (register, from) in registers.iter_mut().zip(from.chunks_exact(V::LEN)) {
+        *register = simd.load(from);
+    }
+    registers
+}
+
+/// Adds a multiple of x to sums.
+#[inline(always)]
+pub fn add_multiple<V: Vector>(sums: &mut [V], factor: V, x: &[V]) {
+    for (sum, &x) in sums.iter_mut().zip(x) {
+        *sum = V::mul_add(x, factor, *sum);
+    }
+}
+
 /// The most numbers that a register has.
 pub const LONGEST: usize = 16;
 

@@ -24,10 +24,8 @@ use filters::Filters;
 use tile::{Four, Tile, Two, across};
 
 use super::aligned::Aligned;
-use super::contraction::Weights;
 use super::finish::Finish;
-use super::packing::Packing;
-use super::pool::Pool;
+use super::packing::{Packing, Weights};
 use super::real::Real;
 use super::taps::{Image, POINTWISE, pointwise};
 use super::terms::{Order, TOGETHER, Terms};
@@ -41,27 +39,16 @@ const LARGEST: f64 = 1e30;
 
 /// A contraction of some panels of images.
 pub(super) struct Winograd<'a, T> {
-    packing: &'a Packing,
-    weights: Weights<'a, T>,
-    choice: Choice,
-    panels: usize,
+    pub packing: &'a Packing,
+    pub weights: Weights<'a, T>,
+    pub choice: Choice,
+    pub panels: usize,
     /// `[panel][channel][position][lane]`.
-    x: &'a [T],
-    finish: &'a Finish<'a, T>,
+    pub x: &'a [T],
+    pub finish: &'a Finish<'a, T>,
 }
 
-impl<'a, T: Real> Winograd<'a, T> {
-    pub fn new(
-        packing: &'a Packing,
-        weights: Weights<'a, T>,
-        choice: Choice,
-        panels: usize,
-        x: &'a [T],
-        finish: &'a Finish<'a, T>,
-    ) -> Self {
-        Self { packing, weights, choice, panels, x, finish }
-    }
-
+impl<T: Real> Winograd<'_, T> {
     /// Fills y but for some of its columns, those of all panels counted one after another, which
     /// `left` gets.
     pub fn run(self, isa: Isa, y: &mut [T], left: &mut Vec<usize>) {
@@ -110,7 +97,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Tiles
         };
         let (squares, filters) = prepared.split_last().expect("a number that follows the filters");
         if !small(squares.widen()) {
-            return self.left.extend(0..panels * self.columns());
+            return self.left.extend(0..panels * finish.columns(choice.image.positions()));
         }
         for first in (0..tiles).step_by(block) {
             let mut places = [Place::default(); POINTWISE];
@@ -151,11 +138,6 @@ fn small(squares: f64) -> bool {
 impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Tiles<'_, T, S, N, M> {
     fn image(&self) -> Image {
         self.images.choice.image
-    }
-
-    /// Columns of a row of a panel's y.
-    fn columns(&self) -> usize {
-        self.images.finish.pool().map_or(self.image().positions(), Pool::squares)
     }
 
     /// Bᵀ d B of every channel of some tiles, as `[entry][tile][channel][lane]`. Returns whether they

@@ -4,7 +4,7 @@ mod tiles;
 
 use std::ops::Range;
 
-use tiles::Reduction;
+use tiles::{COLUMNS, Reduction};
 
 use super::{Panels, Rows};
 use crate::isa::Isa;
@@ -13,8 +13,6 @@ use crate::network::kernel::real::Real;
 use crate::network::kernel::taps::Taps;
 use crate::network::kernel::vector::{Kernel, LONGEST, Simd, Vector, transpose};
 
-/// Columns of dy, of all panels, that are dealt with before the next ones.
-const COLUMNS: usize = 8;
 /// Units of channels that are turned at a time: as many as have their sums in registers together,
 /// so that they stay in the first cache while all rows pass over them.
 const UNITS: usize = 4;

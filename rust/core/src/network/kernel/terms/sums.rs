@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::TOGETHER;
 use crate::network::kernel::real::Real;
-use crate::network::kernel::vector::{Simd, Vector};
+use crate::network::kernel::vector::{Simd, Vector, add_multiple, column};
 
 /// What some positions read together, by tap.
 pub(super) struct Reads<'a, T, const L: usize> {
@@ -76,7 +76,7 @@ pub(super) fn of_groups<V: Vector, const R: usize, const C: usize, const L: usiz
         let Some(source) = *source else { continue };
         let weights = weights.map(|weights| &weights[tap * inner..][..inner]);
         for (k, x) in x[source * stride..][..inner].iter().enumerate() {
-            let x = read::<V, C, L>(simd, x);
+            let x = column::<V, C, L>(simd, x);
             for (sums, weights) in sums.iter_mut().zip(weights) {
                 step(simd, sums, &x, &weights[k]);
             }
@@ -106,11 +106,11 @@ pub(super) fn of_parts<
         let (weights, weights_rest) = weights[tap * inner..][..inner].as_chunks::<D>();
         for (x, weights) in x.iter().zip(weights) {
             for (part, (x, weights)) in parts.iter_mut().zip(x.iter().zip(weights)) {
-                step(simd, part, &read::<V, C, L>(simd, x), weights);
+                step(simd, part, &column::<V, C, L>(simd, x), weights);
             }
         }
         for (part, (x, weights)) in parts.iter_mut().zip(x_rest.iter().zip(weights_rest)) {
-            step(simd, part, &read::<V, C, L>(simd, x), weights);
+            step(simd, part, &column::<V, C, L>(simd, x), weights);
         }
     }
     let mut sums = parts[0];
@@ -139,11 +139,11 @@ pub(super) fn of_positions<V: Vector, const R: usize, const C: usize, const L: u
         let (a, b, c, d) = (&a[..inner], &b[..inner], &c[..inner], &d[..inner]);
         for (k, weights) in weights.iter().enumerate() {
             let mut columns = [[zero; C]; TOGETHER];
-            for (column, x) in columns.iter_mut().zip([a, b, c, d]) {
-                *column = read::<V, C, L>(simd, &x[k]);
+            for (read, x) in columns.iter_mut().zip([a, b, c, d]) {
+                *read = column::<V, C, L>(simd, &x[k]);
             }
             for (sums, &weight) in sums.iter_mut().zip(weights) {
-                add(simd, sums.as_flattened_mut(), columns.as_flattened(), weight);
+                add_multiple(sums.as_flattened_mut(), simd.splat(weight), columns.as_flattened());
             }
         }
     }
@@ -165,18 +165,12 @@ fn others<V: Vector, const P: usize, const R: usize, const C: usize, const L: us
 ) {
     for (tap, x) in &reads.some[P] {
         for (x, weights) in x.iter().zip(&weights[tap * reads.inner..]) {
-            let x = read::<V, C, L>(simd, x);
+            let x = column::<V, C, L>(simd, x);
             for (sums, &weight) in sums.iter_mut().zip(weights) {
-                add(simd, &mut sums[P], &x, weight);
+                add_multiple(&mut sums[P], simd.splat(weight), &x);
             }
         }
     }
-}
-
-/// A column of x.
-#[inline(always)]
-fn read<V: Vector, const C: usize, const L: usize>(simd: Simd<V>, x: &[V::Number; L]) -> [V; C] {
-    from_fn(|c| simd.load(&x[c * V::LEN..]))
 }
 
 /// Adds a column of x, times a weight of each row, to their sums.
@@ -188,15 +182,6 @@ fn step<V: Vector, const R: usize, const C: usize>(
     weights: &[V::Number; R],
 ) {
     for (sums, &weight) in sums.iter_mut().zip(weights) {
-        add(simd, sums, x, weight);
-    }
-}
-
-/// Adds x, times a weight.
-#[inline(always)]
-fn add<V: Vector>(simd: Simd<V>, sums: &mut [V], x: &[V], weight: V::Number) {
-    let weight = simd.splat(weight);
-    for (sum, &x) in sums.iter_mut().zip(x) {
-        *sum = V::mul_add(x, weight, *sum);
+        add_multiple(sums, simd.splat(weight), x);
     }
 }

@@ -35,7 +35,8 @@ fn agrees<T: Real>(isa: Isa, taps: &Taps, (rows, inner): (usize, usize), size: S
     let run = |finish: Finish<'_, T>, prepared: &[T], mut y: Vec<T>| {
         let weights = Weights { packed: &weights, prepared };
         let mut left = Vec::new();
-        let images = Winograd::new(&packing, weights, choice, PANELS, &x, &finish);
+        let images =
+            Winograd { packing: &packing, weights, choice, panels: PANELS, x: &x, finish: &finish };
         images.run(isa, &mut y, &mut left);
         assert!(left.is_empty());
         y

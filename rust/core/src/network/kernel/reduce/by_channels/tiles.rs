@@ -9,17 +9,18 @@ use crate::network::kernel::packing::{for_rows, sizes};
 use crate::network::kernel::real::Real;
 use crate::network::kernel::reduce::Rows;
 use crate::network::kernel::taps::Taps;
-use crate::network::kernel::vector::{Kernel, Simd, Vector};
+use crate::network::kernel::vector::{Kernel, Simd, Vector, add_multiple, column};
 
-/// Columns whose numbers stay in the first cache while all rows pass over them, and whose terms are
+/// Columns of dy whose numbers stay in the first cache while all rows pass over them, and whose terms are
 /// added up in registers before they join the sums so far: enough for that to cost little, few enough
 /// for rounding errors to stay small.
-const COLUMNS: usize = 8;
+pub(super) const COLUMNS: usize = 8;
 
 /// What the channels that were turned add to the sums.
 pub(super) struct Reduction<'a, T: Real> {
     pub taps: &'a Taps,
     pub dy: &'a Rows<'a, T>,
+    /// No more than have [`COLUMNS`] columns together, or a single one.
     pub panels: usize,
     /// `[unit of channels][panel][position][lane][channel of the unit]`.
     pub turned: &'a [T],
@@ -29,12 +30,6 @@ pub(super) struct Reduction<'a, T: Real> {
     pub width: usize,
     /// `[tap][row][channel]`.
     pub sums: &'a mut [T],
-}
-
-/// Columns of dy.
-struct Chunk {
-    panels: Range<usize>,
-    positions: Range<usize>,
 }
 
 /// The numbers of a unit of channels that meet dy in a tap.
@@ -50,39 +45,34 @@ type Square<T, const L: usize> = [[T; L]; L];
 impl<T: Real> Kernel<T> for Reduction<'_, T> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
-        let (positions, panels) = (self.taps.positions(), self.panels);
-        let together = (COLUMNS / positions).max(1);
-        for panel in (0..panels).step_by(together) {
-            let panels = panel..panels.min(panel + together);
-            for position in (0..positions).step_by(COLUMNS) {
-                let positions = position..positions.min(position + COLUMNS);
-                self.chunk::<V, C, L>(simd, &Chunk { panels: panels.clone(), positions });
-            }
+        let positions = self.taps.positions();
+        for first in (0..positions).step_by(COLUMNS) {
+            self.positions::<V, C, L>(simd, &(first..positions.min(first + COLUMNS)));
         }
     }
 }
 
 impl<'a, T: Real> Reduction<'a, T> {
-    /// What a chunk adds to all sums.
+    /// What some positions of all panels add to all sums.
     #[inline(always)]
-    fn chunk<V: Vector<Number = T>, const C: usize, const L: usize>(
+    fn positions<V: Vector<Number = T>, const C: usize, const L: usize>(
         &mut self,
         simd: Simd<V>,
-        chunk: &Chunk,
+        positions: &Range<usize>,
     ) {
         let columns = self.taps.taps() * (self.channels.len() / L);
         let mut column = 0;
         // Alone in its register, a unit leaves room for others, which share what is read of dy.
         while C == 1 && column + 4 <= columns {
-            self.columns::<V, 4, C, L>(simd, column, chunk);
+            self.columns::<V, 4, C, L>(simd, column, positions);
             column += 4;
         }
         while C == 1 && column + 2 <= columns {
-            self.columns::<V, 2, C, L>(simd, column, chunk);
+            self.columns::<V, 2, C, L>(simd, column, positions);
             column += 2;
         }
         while column < columns {
-            self.columns::<V, 1, C, L>(simd, column, chunk);
+            self.columns::<V, 1, C, L>(simd, column, positions);
             column += 1;
         }
     }
@@ -93,14 +83,14 @@ impl<'a, T: Real> Reduction<'a, T> {
         &mut self,
         simd: Simd<V>,
         first: usize,
-        chunk: &Chunk,
+        positions: &Range<usize>,
     ) {
         let units = self.channels.len() / L;
         let mut columns = [Column { tap: 0, unit: 0 }; K];
         for (k, column) in columns.iter_mut().enumerate() {
             *column = Column { tap: (first + k) / units, unit: (first + k) % units };
         }
-        let met = self.met(&columns, chunk);
+        let met = self.met(&columns, positions);
         let mut row = 0;
         for rows in sizes(self.dy.count) {
             for_rows!(rows, R => {
@@ -120,18 +110,18 @@ impl<'a, T: Real> Reduction<'a, T> {
         }
     }
 
-    /// What of K columns meets the chunk's columns of dy.
+    /// What of K columns meets dy at some positions.
     #[inline(always)]
     fn met<const K: usize, const L: usize>(
         &self,
         columns: &[Column; K],
-        chunk: &Chunk,
+        positions: &Range<usize>,
     ) -> Met<'a, T, K, L> {
         let sources = self.taps.source_positions();
         let turned = self.turned.as_chunks::<L>().0.as_chunks::<L>().0;
         let mut met = Met { all: SmallVec::new(), some: from_fn(|_| SmallVec::new()) };
-        for panel in chunk.panels.clone() {
-            for position in chunk.positions.clone() {
+        for panel in 0..self.panels {
+            for position in positions.clone() {
                 let place = panel * self.dy.panel + position;
                 let mut squares = [None; K];
                 for (square, Column { tap, unit }) in squares.iter_mut().zip(columns) {
@@ -186,12 +176,12 @@ fn tile<V: Vector, const R: usize, const K: usize, const C: usize, const L: usiz
         for lane in 0..L {
             let mut x = [[zero; C]; K];
             for (x, square) in x.iter_mut().zip(squares) {
-                *x = read(simd, &square[lane]);
+                *x = column(simd, &square[lane]);
             }
             for (sums, factors) in sums.iter_mut().zip(factors) {
                 let factor = simd.splat(factors[lane]);
                 for (sums, x) in sums.iter_mut().zip(&x) {
-                    add(sums, x, factor);
+                    add_multiple(sums, factor, x);
                 }
             }
         }
@@ -203,9 +193,9 @@ fn tile<V: Vector, const R: usize, const K: usize, const C: usize, const L: usiz
                 *factors = &row[place];
             }
             for lane in 0..L {
-                let x = read::<V, C, L>(simd, &square[lane]);
+                let x = column::<V, C, L>(simd, &square[lane]);
                 for (sums, factors) in sums.iter_mut().zip(factors) {
-                    add(&mut sums[k], &x, simd.splat(factors[lane]));
+                    add_multiple(&mut sums[k], simd.splat(factors[lane]), &x);
                 }
             }
         }
@@ -221,22 +211,4 @@ fn all<S, const K: usize>(squares: [Option<&S>; K]) -> Option<[&S; K]> {
         *found = square?;
     }
     Some(found)
-}
-
-/// A row of a square.
-#[inline(always)]
-fn read<V: Vector, const C: usize, const L: usize>(simd: Simd<V>, row: &[V::Number; L]) -> [V; C] {
-    let mut registers = [simd.splat(V::Number::ZERO); C];
-    for (register, from) in registers.iter_mut().zip(row.chunks_exact(V::LEN)) {
-        *register = simd.load(from);
-    }
-    registers
-}
-
-/// Adds a multiple of x.
-#[inline(always)]
-fn add<V: Vector, const C: usize>(sums: &mut [V; C], x: &[V; C], factor: V) {
-    for (sum, &x) in sums.iter_mut().zip(x) {
-        *sum = V::mul_add(x, factor, *sum);
-    }
 }
