@@ -1,6 +1,6 @@
 //! Vectors that are known, combined.
 
-use super::finish::Finish;
+use super::finish::{Finish, Places};
 use super::real::Real;
 use super::vector::{Kernel, Simd, Vector, add_multiple, column};
 use crate::isa::Isa;
@@ -87,18 +87,20 @@ impl<T: Real> Combination<'_, T> {
         let Some(pool) = self.finish.pool() else {
             for row in 0..self.y.len() / self.row {
                 for at in row * columns..(row + 1) * columns {
-                    self.finish.store(simd, row, [at * L], [sum(at)], self.y);
+                    let places = Places { first: [at * L], step: 0 };
+                    self.finish.store(simd, row, places, [[sum(at)]], self.y);
                 }
             }
             return;
         };
-        let y = self.y.as_chunks_mut::<L>().0.chunks_exact_mut(pool.squares().max(1));
-        for (row, y) in y.enumerate() {
-            for (square, y) in y.iter_mut().enumerate() {
+        let ordered = self.finish.keeps_order();
+        for row in 0..self.y.len() / (pool.squares() * L).max(1) {
+            for square in 0..pool.squares() {
                 let columns @ [a, b, c, d] = pool.square(square).map(|at| row * columns + at);
-                let sums = [sum(a), sum(b), sum(c), sum(d)];
-                let places = columns.map(|column| column * L);
-                self.finish.store_largest(simd, row, places, sums, y);
+                let sums = [[sum(a), sum(b), sum(c), sum(d)]];
+                let places = Places { first: columns.map(|column| column * L), step: 0 };
+                let to = ((row * pool.squares() + square) * L, 0);
+                self.finish.store_largest(simd, row, places, sums, ordered, to, self.y);
             }
         }
     }

@@ -1,9 +1,14 @@
 //! Weights times panels.
 
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use super::columns::{Columns, POINTWISE, pointwise};
 use super::finish::Finish;
 use super::packing::{Packing, Weights};
+use super::pool::Pool;
 use super::real::Real;
-use super::taps::{POINTWISE, Taps, pointwise};
+use super::taps::Taps;
 use super::terms::{Order, Terms, by_position};
 use super::winograd::{Choice, Winograd};
 use crate::isa::Isa;
@@ -20,6 +25,9 @@ pub struct Contraction {
     packing: Packing,
     taps: Taps,
     choice: Option<Choice>,
+    positions: Columns,
+    /// The squares that were pooled first, and most likely always are.
+    squares: OnceLock<(Pool, Columns)>,
 }
 
 impl Contraction {
@@ -28,7 +36,8 @@ impl Contraction {
     pub fn new(rows: usize, inner: usize, taps: Taps) -> Self {
         let packing = Packing::new(rows, taps.taps(), inner);
         let choice = taps.image().and_then(|image| Choice::new(&packing, &taps, image));
-        Self { packing, taps, choice }
+        let positions = Columns::positions(&taps);
+        Self { packing, taps, choice, positions, squares: OnceLock::new() }
     }
 
     /// The order of the weights.
@@ -95,16 +104,29 @@ impl Contraction {
             let columns = finish.columns(self.taps.positions());
             for columns_left in left.chunk_by(|a, b| a / columns == b / columns) {
                 let panel = columns_left[0] / columns;
-                let only: Vec<_> = columns_left.iter().map(|column| column % columns).collect();
-                self.by_terms(isa, weights.packed, panel, x, finish, y, Some(&only));
+                let some: Vec<_> = columns_left.iter().map(|column| column % columns).collect();
+                let columns = Columns::some(&self.taps, finish.pool(), &some);
+                self.by_terms(isa, weights.packed, panel, x, finish, y, &columns);
             }
         } else if self.taps.is_identity() {
             self.by_panels(isa, weights.packed, panels, x, finish, y);
         } else {
+            let columns = self.columns(finish.pool());
             for panel in 0..panels {
-                self.by_terms(isa, weights.packed, panel, x, finish, y, None);
+                self.by_terms(isa, weights.packed, panel, x, finish, y, &columns);
             }
         }
+    }
+
+    /// All columns.
+    fn columns(&self, pool: Option<Pool>) -> Cow<'_, Columns> {
+        let Some(pool) = pool else { return Cow::Borrowed(&self.positions) };
+        let (first, squares) =
+            self.squares.get_or_init(|| (pool, Columns::squares(&self.taps, pool)));
+        if *first == pool {
+            return Cow::Borrowed(squares);
+        }
+        Cow::Owned(Columns::squares(&self.taps, pool))
     }
 
     /// Where there is one position, panels are worked on as positions are, by so few channels at a
@@ -124,6 +146,7 @@ impl Contraction {
         for first in (0..panels).step_by(POINTWISE) {
             let some = POINTWISE.min(panels - first);
             let places = first * made..(first + some) * made;
+            let (taps, columns) = pointwise(some);
             let finish = finish.part(0..rows, places.clone());
             // Without any channel, sums are still to be finished.
             for start in (0..inner.max(1)).step_by(deep) {
@@ -139,13 +162,13 @@ impl Contraction {
                     Terms {
                         packing: &self.packing,
                         weights,
-                        taps: pointwise(some),
+                        taps,
                         depth,
                         x: &x[first * read..][..some * read],
                         finish: &finish,
                         y: &mut y[places.clone()],
                         order: Order::ByColumn,
-                        only: None,
+                        columns,
                     },
                 );
             }
@@ -161,7 +184,7 @@ impl Contraction {
         x: &[T],
         finish: &Finish<'_, T>,
         y: &mut [T],
-        only: Option<&[usize]>,
+        columns: &Columns,
     ) {
         let (read, summed) = (self.input_size::<T>(), self.output_size::<T>());
         let made = self.packing.rows() * finish.columns(self.taps.positions()) * T::LANES;
@@ -178,7 +201,7 @@ impl Contraction {
                 finish: &finish.part(0..self.packing.rows(), panel * summed..(panel + 1) * summed),
                 y: &mut y[panel * made..][..made],
                 order: Order::ByRow,
-                only,
+                columns,
             },
         );
     }

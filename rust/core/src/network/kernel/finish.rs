@@ -61,58 +61,92 @@ impl<'a, T: Real> Store<'a, T> {
         }
     }
 
-    /// Finishes P sums of a row, each in its place among all, before they are pooled.
+    /// Finishes sums of rows from this one on before they are pooled.
+    ///
+    /// Each step passes over all of them in a loop of its own, short enough to be unrolled: the sums
+    /// stay in their registers.
     #[inline(always)]
-    fn apply<V: Vector<Number = T>, const C: usize, const P: usize>(
+    fn apply<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
         &self,
         simd: Simd<V>,
-        row: usize,
-        places: [usize; P],
-        sums: &mut [[V; C]; P],
+        first: usize,
+        places: Places<P>,
+        tile: &mut [[[V; C]; P]; R],
     ) {
-        let all = sums.as_flattened_mut();
+        self.scale_and_shift(simd, first, tile);
+        if let Some(residual) = self.residual {
+            for (r, sums) in tile.iter_mut().enumerate() {
+                for (p, sum) in sums.iter_mut().enumerate() {
+                    add(simd, sum, &residual[places.of(r, p)..][..C * V::LEN]);
+                }
+            }
+        }
+        self.rectify(simd, tile);
+    }
+
+    #[inline(always)]
+    fn scale_and_shift<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
+        &self,
+        simd: Simd<V>,
+        first: usize,
+        tile: &mut [[[V; C]; P]; R],
+    ) {
         match (self.scale, self.shift) {
             (Some(scale), Some(shift)) => {
-                let (scale, shift) = (simd.splat(scale[row]), simd.splat(shift[row]));
-                for sum in all {
-                    *sum = V::mul_add(*sum, scale, shift);
+                let (scale, shift) = (&scale[first..][..R], &shift[first..][..R]);
+                for ((sums, &scale), &shift) in tile.iter_mut().zip(scale).zip(shift) {
+                    let (scale, shift) = (simd.splat(scale), simd.splat(shift));
+                    for sum in sums.as_flattened_mut() {
+                        *sum = V::mul_add(*sum, scale, shift);
+                    }
                 }
             }
             (Some(scale), None) => {
-                let scale = simd.splat(scale[row]);
-                for sum in all {
-                    *sum = *sum * scale;
+                for (sums, &scale) in tile.iter_mut().zip(&scale[first..][..R]) {
+                    let scale = simd.splat(scale);
+                    for sum in sums.as_flattened_mut() {
+                        *sum = *sum * scale;
+                    }
                 }
             }
             (None, Some(shift)) => {
-                let shift = simd.splat(shift[row]);
-                for sum in all {
-                    *sum = *sum + shift;
+                for (sums, &shift) in tile.iter_mut().zip(&shift[first..][..R]) {
+                    let shift = simd.splat(shift);
+                    for sum in sums.as_flattened_mut() {
+                        *sum = *sum + shift;
+                    }
                 }
             }
             (None, None) => {}
         }
-        if let Some(residual) = self.residual {
-            for (sums, place) in sums.iter_mut().zip(places) {
-                add(simd, sums, &residual[place..][..C * V::LEN]);
-            }
-        }
+    }
+
+    #[inline(always)]
+    fn rectify<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
+        &self,
+        simd: Simd<V>,
+        tile: &mut [[[V; C]; P]; R],
+    ) {
         if self.relu == Rectify::Relu {
             let zero = simd.splat(T::ZERO);
-            for sum in sums.as_flattened_mut() {
+            for sum in tile.as_flattened_mut().as_flattened_mut() {
                 *sum = V::larger(*sum, zero);
             }
         }
     }
+}
 
-    /// Whether what a row becomes grows with its sums, so that the largest sum becomes the largest.
-    /// What is not finite makes NaN of some sums that are not the largest.
+/// Where the sums of a tile's rows lie among all: the first row's, and how far it is to the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places<const P: usize> {
+    pub first: [usize; P],
+    pub step: usize,
+}
+
+impl<const P: usize> Places<P> {
     #[inline(always)]
-    fn keeps_order(&self, row: usize) -> bool {
-        let finite = |numbers: &[T]| numbers[row].widen().is_finite();
-        self.residual.is_none()
-            && self.scale.is_none_or(|scale| scale[row] > T::ZERO && finite(scale))
-            && self.shift.is_none_or(finite)
+    fn of(&self, row: usize, position: usize) -> usize {
+        self.first[position] + row * self.step
     }
 }
 
@@ -146,48 +180,74 @@ impl<T: Real> Finish<'_, T> {
         self.pool().map_or(positions, Pool::squares)
     }
 
-    /// Finishes sums of a row, each in its place among all, and writes them to these places of y.
+    /// Whether what becomes of sums grows with them in every row, so that the largest sum becomes
+    /// the largest. What is not finite makes NaN of some sums that are not the largest.
+    pub(super) fn keeps_order(&self) -> bool {
+        let Self::Store(store) = self else { return false };
+        let finite = |number: T| number > T::LOWEST && number < -T::LOWEST;
+        let grows = |scale: &[T]| scale.iter().all(|&scale| scale > T::ZERO && finite(scale));
+        store.residual.is_none()
+            && store.scale.is_none_or(grows)
+            && store.shift.is_none_or(|shift| shift.iter().all(|&shift| finite(shift)))
+    }
+
+    /// Finishes sums of rows from this one on, and writes them to their places in y.
     #[inline(always)]
-    pub(super) fn store<V: Vector<Number = T>, const C: usize, const P: usize>(
+    pub(super) fn store<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
         &self,
         simd: Simd<V>,
-        row: usize,
-        places: [usize; P],
-        mut sums: [[V; C]; P],
+        first: usize,
+        places: Places<P>,
+        mut tile: [[[V; C]; P]; R],
         y: &mut [T],
     ) {
         if let Self::Add | Self::Complete(_) = self {
-            for (sums, &place) in sums.iter_mut().zip(&places) {
-                add(simd, sums, &y[place..][..C * V::LEN]);
+            for (r, sums) in tile.iter_mut().enumerate() {
+                for (p, sum) in sums.iter_mut().enumerate() {
+                    add(simd, sum, &y[places.of(r, p)..][..C * V::LEN]);
+                }
             }
         }
         if let Self::Store(store) | Self::Complete(store) = self {
-            store.apply(simd, row, places, &mut sums);
+            store.apply(simd, first, places, &mut tile);
         }
-        for (sums, place) in sums.iter().zip(places) {
-            write(sums, &mut y[place..][..C * V::LEN]);
+        for (r, sums) in tile.iter().enumerate() {
+            for (p, sum) in sums.iter().enumerate() {
+                write(sum, &mut y[places.of(r, p)..][..C * V::LEN]);
+            }
         }
     }
 
-    /// Finishes the sums of a row in a square, each in its place among all, and writes the largest
-    /// to y.
+    /// Finishes the sums of a square in rows from this one on, and writes the largest to y, from
+    /// `place` on and as far from a row to the next as is said.
+    ///
+    /// `ordered` is what [`keeps_order`](Self::keeps_order) says.
     #[inline(always)]
-    pub(super) fn store_largest<V: Vector<Number = T>, const C: usize>(
+    #[expect(clippy::too_many_arguments, reason = "where sums come from and where they go")]
+    pub(super) fn store_largest<V: Vector<Number = T>, const R: usize, const C: usize>(
         &self,
         simd: Simd<V>,
-        row: usize,
-        places: [usize; 4],
-        mut sums: [[V; C]; 4],
+        first: usize,
+        places: Places<4>,
+        mut tile: [[[V; C]; 4]; R],
+        ordered: bool,
+        (place, step): (usize, usize),
         y: &mut [T],
     ) {
         let Self::Store(store) = self else { unreachable!("what is added to is not pooled") };
-        if store.keeps_order(row) {
-            let mut largest = [largest(&sums)];
-            store.apply(simd, row, [places[0]], &mut largest);
-            write(&largest[0], y);
-        } else {
-            store.apply(simd, row, places, &mut sums);
-            write(&largest(&sums), y);
+        if !ordered {
+            store.apply(simd, first, places, &mut tile);
+        }
+        let mut tops = [[[simd.splat(T::ZERO); C]; 1]; R];
+        for (top, sums) in tops.iter_mut().zip(&tile) {
+            *top = [largest(sums)];
+        }
+        if ordered {
+            store.scale_and_shift(simd, first, &mut tops);
+            store.rectify(simd, &mut tops);
+        }
+        for (r, [top]) in tops.iter().enumerate() {
+            write(top, &mut y[place + r * step..][..C * V::LEN]);
         }
     }
 }

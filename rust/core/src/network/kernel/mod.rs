@@ -15,6 +15,7 @@
 //! | `packing` | the order of weights in memory |
 //! | `taps` | which position of the input feeds which of the output |
 //! | `pool` | squares of an image, of which the largest number is kept |
+//! | `columns` | which columns of a product are made together, and what they read |
 //! | `finish` | what becomes of sums before they reach memory |
 //! | `terms` | weights times a panel, term by term |
 //! | `winograd` | the same of images, by fewer multiplications |
@@ -28,6 +29,7 @@
 #![allow(clippy::inline_always, reason = "registers must not pass through calls")]
 
 mod aligned;
+mod columns;
 mod combine;
 mod contraction;
 mod finish;

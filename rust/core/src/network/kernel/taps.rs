@@ -1,7 +1,5 @@
 //! Which position of the input feeds which of the output.
 
-use std::sync::LazyLock;
-
 use crate::error::{Error, require};
 
 /// The source of every output position through every tap of a kernel; none where it reads padding.
@@ -62,18 +60,6 @@ impl Image {
     }
 }
 
-/// The most positions of [`pointwise`] taps.
-pub(super) const POINTWISE: usize = 16;
-
-/// As many positions as that, each fed by itself.
-pub(super) fn pointwise(positions: usize) -> &'static Taps {
-    static TAPS: LazyLock<Vec<Taps>> = LazyLock::new(|| {
-        let taps = |count| Taps::with(count, (0..count).map(Some).collect(), count);
-        (0..=POINTWISE).map(taps).collect()
-    });
-    &TAPS[positions]
-}
-
 impl Taps {
     /// The taps with these sources, `[position][tap]`, among so many positions of the input.
     ///
@@ -122,10 +108,15 @@ impl Taps {
         }
     }
 
+    /// As many positions, each fed by itself.
+    pub(super) fn pointwise(positions: usize) -> Self {
+        Self::with(positions, (0..positions).map(Some).collect(), positions)
+    }
+
     /// One position and one tap: a linear layer.
     #[must_use]
     pub fn identity() -> Self {
-        Self::with(1, vec![Some(0)], 1)
+        Self::pointwise(1)
     }
 
     /// Whether they are those of a linear layer.

@@ -2,21 +2,18 @@
 
 mod sums;
 
-use std::array::from_fn;
 use std::ops::Range;
 
-use sums::{Reads, Window, of_groups, of_parts, of_positions};
+use sums::{Source, of_groups, of_parts, of_positions};
 
 use super::aligned::Aligned;
-use super::finish::Finish;
-use super::packing::{GROUP, Packing, for_rows};
+use super::columns::{Columns, Reads, TOGETHER};
+use super::finish::{Finish, Places};
+use super::packing::{Packing, for_rows};
 use super::pool::Pool;
 use super::real::Real;
 use super::taps::Taps;
 use super::vector::{Kernel, Simd, Vector};
-
-/// Positions whose sums are in registers at once.
-pub(super) const TOGETHER: usize = 4;
 
 /// The panel as `[position][channel][lane]`, where it is not that already: a tile reads all channels
 /// of a position again and again, and as they lie in x, a power of two apart, they would evict each
@@ -42,17 +39,16 @@ pub(super) enum Order {
 }
 
 impl Order {
-    /// The number of a row's column among all.
-    #[inline(always)]
-    fn index(self, row: usize, rows: usize, column: usize, columns: usize) -> usize {
+    /// How far it is from a row to the next, and from a column to the next, in numbers.
+    fn steps<T: Real>(self, rows: usize, columns: usize) -> [usize; 2] {
         match self {
-            Self::ByRow => row * columns + column,
-            Self::ByColumn => column * rows + row,
+            Self::ByRow => [columns * T::LANES, T::LANES],
+            Self::ByColumn => [T::LANES, rows * T::LANES],
         }
     }
 }
 
-/// The sums of a product, at all columns of y or at some: positions, or squares that are pooled.
+/// The sums of a product, at some columns of y: positions, or squares that are pooled.
 pub(super) struct Terms<'a, T> {
     /// The order of the weights of a tap.
     pub packing: &'a Packing,
@@ -65,52 +61,35 @@ pub(super) struct Terms<'a, T> {
     pub finish: &'a Finish<'a, T>,
     pub y: &'a mut [T],
     pub order: Order,
-    /// The columns to compute, where they are not all.
-    pub only: Option<&'a [usize]>,
+    pub columns: &'a Columns,
 }
 
 impl<T: Real> Kernel<T> for Terms<'_, T> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
-        let (pool, only) = (self.finish.pool(), self.only);
-        let columns = self.finish.columns(self.taps.positions());
-        let count = only.map_or(columns, <[_]>::len);
-        let column = |index: usize| only.map_or(index, |only| only[index]);
-        let mut index = 0;
-        if let Some(pool) = pool {
-            for square in (0..count).map(column) {
-                self.together::<V, C, L>(
-                    simd,
-                    pool.square(square),
-                    #[inline(always)]
-                    |terms, row, sums| terms.pooled::<V, C, L>(simd, row, (pool, square), sums),
-                );
+        let Columns { together, alone } = self.columns;
+        let pool = self.finish.pool().map(|pool| (pool, self.finish.keeps_order()));
+        for reads in together {
+            // Alone in its register, a column of a panel leaves room for others' sums.
+            if C == 1 || pool.is_some() {
+                self.together::<V, C, L>(simd, reads, pool);
+            } else {
+                for position in reads.positions {
+                    self.alone::<V, C, L>(simd, position);
+                }
             }
-            return;
         }
-        // Alone in its register, a column of a panel leaves room for other positions' sums.
-        while C == 1 && index + TOGETHER <= count {
-            let positions: [usize; TOGETHER] = from_fn(|p| column(index + p));
-            self.together::<V, C, L>(
-                simd,
-                positions,
-                #[inline(always)]
-                |terms, row, sums| terms.plain::<V, TOGETHER, C, L>(simd, row, positions, sums),
-            );
-            index += TOGETHER;
-        }
-        for column in (index..count).map(column) {
-            self.alone::<V, C, L>(simd, column);
+        for &position in alone {
+            self.alone::<V, C, L>(simd, position);
         }
     }
 }
 
 impl<'a, T: Real> Terms<'a, T> {
-    /// All that a position reads.
+    /// What sums are made of.
     #[inline(always)]
-    fn window<const L: usize>(&self, position: usize) -> Window<'a, T, L> {
-        Window {
-            sources: self.taps.sources(position),
+    fn source<const L: usize>(&self) -> Source<'a, T, L> {
+        Source {
             x: self.x.as_chunks().0.get(self.depth.start..).unwrap_or_default(),
             stride: self.packing.inner(),
             inner: self.depth.len(),
@@ -126,38 +105,50 @@ impl<'a, T: Real> Terms<'a, T> {
         &weights[self.depth.start * rows.len()..][..read * rows.len()]
     }
 
-    /// All rows at some positions, which share the weights.
+    /// Where the sums of some positions lie in these rows, before they are pooled.
+    #[inline(always)]
+    fn places<const P: usize>(&self, row: usize, positions: [usize; P]) -> Places<P> {
+        let [step, across] = self.order.steps::<T>(self.packing.rows(), self.taps.positions());
+        let mut first = [row * step; P];
+        for (first, position) in first.iter_mut().zip(positions) {
+            *first += position * across;
+        }
+        Places { first, step }
+    }
+
+    /// All rows at some positions, which share the weights, and which become one where there is a
+    /// pool; with it comes whether its order is kept.
     #[inline(always)]
     fn together<V: Vector<Number = T>, const C: usize, const L: usize>(
         &mut self,
         simd: Simd<V>,
-        positions: [usize; TOGETHER],
-        store: impl Fn(&mut Self, usize, &[[V; C]; TOGETHER]),
+        Reads { column, positions, reads }: &Reads,
+        pool: Option<(Pool, bool)>,
     ) {
-        let mut windows = [self.window::<L>(positions[0]); TOGETHER];
-        for (window, position) in windows.iter_mut().zip(positions) {
-            *window = self.window(position);
-        }
-        let reads = Reads::new(&windows);
+        let source = self.source::<L>();
         for rows in self.packing.groups() {
             let weights = self.weights(rows);
+            let places = self.places(rows.start, *positions);
             for_rows!(rows.len(), R => {
+                let mut tile = [[[simd.splat(T::ZERO); C]; TOGETHER]; R];
                 if C == 1 {
-                    let sums = of_positions::<V, R, C, L>(simd, &reads, weights);
-                    for (r, sums) in sums.iter().enumerate() {
-                        store(self, rows.start + r, sums);
-                    }
+                    tile = of_positions::<V, R, C, L>(simd, source, reads, weights);
                 } else {
-                    let mut tile = [[[simd.splat(T::ZERO); C]; TOGETHER]; R];
-                    for (p, &window) in windows.iter().enumerate() {
-                        let sums = of_parts::<V, 1, R, C, L>(simd, window, weights);
+                    for (p, &position) in positions.iter().enumerate() {
+                        let taps = self.taps.sources(position);
+                        let sums = of_parts::<V, 1, R, C, L>(simd, source, taps, weights);
                         for (tile, &sums) in tile.iter_mut().zip(&sums) {
                             tile[p] = sums;
                         }
                     }
-                    for (r, sums) in tile.iter().enumerate() {
-                        store(self, rows.start + r, sums);
-                    }
+                }
+                if let Some((pool, ordered)) = pool {
+                    let [step, across] = self.order.steps::<T>(self.packing.rows(), pool.squares());
+                    let to = (rows.start * step + column * across, step);
+                    let finish = self.finish;
+                    finish.store_largest(simd, rows.start, places, tile, ordered, to, self.y);
+                } else {
+                    self.finish.store(simd, rows.start, places, tile, self.y);
                 }
             });
         }
@@ -170,71 +161,42 @@ impl<'a, T: Real> Terms<'a, T> {
         simd: Simd<V>,
         position: usize,
     ) {
-        let window = self.window(position);
-        let mut tile = [[[simd.splat(T::ZERO); C]; GROUP]; 2];
+        let (source, taps) = (self.source::<L>(), self.taps.sources(position));
         let mut groups = self.packing.groups().iter().peekable();
         while let Some(rows) = groups.next() {
             let first = self.weights(rows);
+            let places = self.places(rows.start, [position]);
             // A column alone in its register feeds two groups, or the sums would wait for each other.
-            let next = groups.next_if(|next| C == 1 && next.len() == rows.len());
-            let second = next.map(|next| self.weights(next));
-            for_rows!(rows.len(), R => {
-                if let Some(second) = second {
-                    let sums = of_groups::<V, R, C, L>(simd, window, [first, second]);
-                    keep(&mut tile[0], &sums[0]);
-                    keep(&mut tile[1], &sums[1]);
-                } else if R * C <= 2 {
-                    keep(&mut tile[0], &of_parts::<V, 4, R, C, L>(simd, window, first));
-                } else if R * C < 8 {
-                    keep(&mut tile[0], &of_parts::<V, 2, R, C, L>(simd, window, first));
-                } else {
-                    keep(&mut tile[0], &of_parts::<V, 1, R, C, L>(simd, window, first));
-                }
-            });
-            for (g, group) in tile.iter().take(if next.is_some() { 2 } else { 1 }).enumerate() {
-                for (r, &sums) in group[..rows.len()].iter().enumerate() {
-                    let row = rows.start + g * rows.len() + r;
-                    self.plain::<V, 1, C, L>(simd, row, [position], &[sums]);
-                }
+            if let Some(next) = groups.next_if(|next| C == 1 && next.len() == rows.len()) {
+                let weights = [first, self.weights(next)];
+                let next_places = self.places(next.start, [position]);
+                for_rows!(rows.len(), R => {
+                    let [a, b] = of_groups::<V, R, C, L>(simd, source, taps, weights);
+                    self.finish.store(simd, rows.start, places, alone(a), self.y);
+                    self.finish.store(simd, next.start, next_places, alone(b), self.y);
+                });
+                continue;
             }
+            for_rows!(rows.len(), R => {
+                let sums = if R * C <= 2 {
+                    of_parts::<V, 4, R, C, L>(simd, source, taps, first)
+                } else if R * C < 8 {
+                    of_parts::<V, 2, R, C, L>(simd, source, taps, first)
+                } else {
+                    of_parts::<V, 1, R, C, L>(simd, source, taps, first)
+                };
+                self.finish.store(simd, rows.start, places, alone(sums), self.y);
+            });
         }
-    }
-
-    /// Finishes the sums of a row at some positions.
-    #[inline(always)]
-    fn plain<V: Vector<Number = T>, const P: usize, const C: usize, const L: usize>(
-        &mut self,
-        simd: Simd<V>,
-        row: usize,
-        positions: [usize; P],
-        sums: &[[V; C]; P],
-    ) {
-        let (rows, columns) = (self.packing.rows(), self.taps.positions());
-        let place = |position| self.order.index(row, rows, position, columns) * L;
-        self.finish.store(simd, row, positions.map(place), *sums, self.y);
-    }
-
-    /// Finishes the sums of a row in a square.
-    #[inline(always)]
-    fn pooled<V: Vector<Number = T>, const C: usize, const L: usize>(
-        &mut self,
-        simd: Simd<V>,
-        row: usize,
-        (pool, square): (Pool, usize),
-        sums: &[[V; C]; TOGETHER],
-    ) {
-        let (rows, columns) = (self.packing.rows(), self.taps.positions());
-        let place = |position| self.order.index(row, rows, position, columns) * L;
-        let places = pool.square(square).map(place);
-        let place = self.order.index(row, rows, square, pool.squares()) * L;
-        self.finish.store_largest(simd, row, places, *sums, &mut self.y[place..][..L]);
     }
 }
 
-/// Takes sums from registers.
+/// The tile of a single position.
 #[inline(always)]
-fn keep<S: Copy>(tile: &mut [S], sums: &[S]) {
-    for (tile, &sum) in tile.iter_mut().zip(sums) {
-        *tile = sum;
+fn alone<S: Copy, const R: usize>(sums: [S; R]) -> [[S; 1]; R] {
+    let mut tile = [[sums[0]; 1]; R];
+    for (tile, &sum) in tile.iter_mut().zip(&sums) {
+        *tile = [sum];
     }
+    tile
 }

@@ -24,11 +24,12 @@ use filters::Filters;
 use tile::{Four, Tile, Two, across};
 
 use super::aligned::Aligned;
-use super::finish::Finish;
+use super::columns::{POINTWISE, TOGETHER, pointwise};
+use super::finish::{Finish, Places};
 use super::packing::{Packing, Weights};
 use super::real::Real;
-use super::taps::{Image, POINTWISE, pointwise};
-use super::terms::{Order, TOGETHER, Terms};
+use super::taps::Image;
+use super::terms::{Order, Terms};
 use super::vector::{Kernel, Simd, Vector};
 use crate::isa::Isa;
 
@@ -110,18 +111,19 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Tiles
                 self.left.extend(places.iter().flat_map(|place| choice.outputs(place, pooled)));
                 continue;
             }
+            let (taps, columns_of_tiles) = pointwise(places.len());
             let entries = v.chunks_exact(strides[0]).zip(m.chunks_exact_mut(strides[1]));
             for (u, (v, m)) in filters.chunks_exact(rows * inner).zip(entries) {
                 let terms = Terms {
                     packing,
                     weights: u,
-                    taps: pointwise(places.len()),
+                    taps,
                     depth: 0..inner,
                     x: v,
                     finish: &Finish::plain(),
                     y: m,
                     order: Order::ByRow,
-                    only: None,
+                    columns: columns_of_tiles,
                 };
                 terms.run::<V, C, L>(simd);
             }
@@ -199,6 +201,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Tiles<'_, T, S, N, 
         m: &[T],
     ) {
         let (rows, m) = (self.images.packing.rows(), m.as_chunks::<L>().0);
+        let ordered = self.images.finish.keeps_order();
         for row in 0..rows {
             for (index, &place) in places.iter().enumerate() {
                 let m = &m[row * places.len() + index..][..=(N * N - 1) * stride];
@@ -219,7 +222,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Tiles<'_, T, S, N, 
                         }
                     }
                 }
-                self.store::<V, C, L>(simd, row, place, &parts);
+                self.store::<V, C, L>(simd, row, place, ordered, &parts);
             }
         }
     }
@@ -231,6 +234,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Tiles<'_, T, S, N, 
         simd: Simd<V>,
         row: usize,
         Place { panel, top, left }: Place,
+        ordered: bool,
         parts: &[[[V; C]; M]; M],
     ) {
         let Image { height, width, .. } = self.image();
@@ -241,7 +245,8 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Tiles<'_, T, S, N, 
             None => {
                 for (y, line) in (top..height).zip(parts) {
                     for (x, &sum) in (left..width).zip(line) {
-                        finish.store(simd, row, [place(y, x)], [sum], self.y);
+                        let places = Places { first: [place(y, x)], step: 0 };
+                        finish.store(simd, row, places, [[sum]], self.y);
                     }
                 }
             }
@@ -254,8 +259,9 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Tiles<'_, T, S, N, 
                         let corner = place(2 * y, 2 * x);
                         let below = corner + width * L;
                         let places = [corner, corner + L, below, below + L];
-                        let y = &mut self.y[(first + y * across + x) * L..][..L];
-                        finish.store_largest(simd, row, places, [a, b, c, d], y);
+                        let places = Places { first: places, step: 0 };
+                        let (sums, to) = ([[a, b, c, d]], ((first + y * across + x) * L, 0));
+                        finish.store_largest(simd, row, places, sums, ordered, to, self.y);
                     }
                 }
             }

@@ -1,60 +1,12 @@
 //! Sums in registers.
 
-use std::array::from_fn;
-
-use smallvec::SmallVec;
-
-use super::TOGETHER;
+use crate::network::kernel::columns::{Read, TOGETHER};
 use crate::network::kernel::real::Real;
 use crate::network::kernel::vector::{Simd, Vector, add_multiple, column};
 
-/// What some positions read together, by tap.
-pub(super) struct Reads<'a, T, const L: usize> {
-    /// How many channels are read.
-    inner: usize,
-    /// Through taps that none of them reads padding through.
-    all: SmallVec<[Tap<[Channels<'a, T, L>; TOGETHER]>; 9]>,
-    /// What each of them reads through other taps.
-    some: [SmallVec<[Tap<Channels<'a, T, L>>; 9]>; TOGETHER],
-}
-
-/// A tap, and what is read through it.
-type Tap<R> = (usize, R);
-
-/// The channels at a position.
-type Channels<'a, T, const L: usize> = &'a [[T; L]];
-
-impl<'a, T, const L: usize> Reads<'a, T, L> {
-    /// What positions with these windows read.
-    #[inline(always)]
-    pub fn new(windows: &[Window<'a, T, L>; TOGETHER]) -> Self {
-        let inner = windows[0].inner;
-        let some = from_fn(|_| SmallVec::new());
-        let mut reads = Self { inner, all: SmallVec::new(), some };
-        for tap in 0..windows[0].sources.len() {
-            let mut read = [None; TOGETHER];
-            for (read, window) in read.iter_mut().zip(windows) {
-                if let Some(source) = window.sources[tap] {
-                    *read = Some(&window.x[source * window.stride..][..inner]);
-                }
-            }
-            if let [Some(a), Some(b), Some(c), Some(d)] = read {
-                reads.all.push((tap, [a, b, c, d]));
-                continue;
-            }
-            for (some, read) in reads.some.iter_mut().zip(read) {
-                some.extend(read.map(|read| (tap, read)));
-            }
-        }
-        reads
-    }
-}
-
-/// All that a position reads.
+/// What sums are made of.
 #[derive(Clone, Copy)]
-pub(super) struct Window<'a, T, const L: usize> {
-    /// The position that each tap reads, none where it reads padding.
-    pub sources: &'a [Option<usize>],
+pub(super) struct Source<'a, T, const L: usize> {
     /// `[position][channel]`, from the first channel that is read.
     pub x: &'a [[T; L]],
     /// How far it is from a position to the next.
@@ -63,19 +15,28 @@ pub(super) struct Window<'a, T, const L: usize> {
     pub inner: usize,
 }
 
+impl<'a, T, const L: usize> Source<'a, T, L> {
+    /// The channels at a position.
+    #[inline(always)]
+    fn channels(&self, position: usize) -> &'a [[T; L]] {
+        &self.x[position * self.stride..][..self.inner]
+    }
+}
+
 /// Two groups of R rows at a position.
 #[inline(always)]
 pub(super) fn of_groups<V: Vector, const R: usize, const C: usize, const L: usize>(
     simd: Simd<V>,
-    Window { sources, x, stride, inner }: Window<'_, V::Number, L>,
+    source: Source<'_, V::Number, L>,
+    taps: &[Option<usize>],
     weights: [&[V::Number]; 2],
 ) -> [[[V; C]; R]; 2] {
     let weights = weights.map(|weights| weights.as_chunks::<R>().0);
     let mut sums = [[[simd.splat(V::Number::ZERO); C]; R]; 2];
-    for (tap, source) in sources.iter().enumerate() {
-        let Some(source) = *source else { continue };
-        let weights = weights.map(|weights| &weights[tap * inner..][..inner]);
-        for (k, x) in x[source * stride..][..inner].iter().enumerate() {
+    for (tap, position) in taps.iter().enumerate() {
+        let Some(position) = *position else { continue };
+        let weights = weights.map(|weights| &weights[tap * source.inner..][..source.inner]);
+        for (k, x) in source.channels(position).iter().enumerate() {
             let x = column::<V, C, L>(simd, x);
             for (sums, weights) in sums.iter_mut().zip(weights) {
                 step(simd, sums, &x, &weights[k]);
@@ -95,15 +56,17 @@ pub(super) fn of_parts<
     const L: usize,
 >(
     simd: Simd<V>,
-    Window { sources, x, stride, inner }: Window<'_, V::Number, L>,
+    source: Source<'_, V::Number, L>,
+    taps: &[Option<usize>],
     weights: &[V::Number],
 ) -> [[V; C]; R] {
     let weights = weights.as_chunks::<R>().0;
     let mut parts = [[[simd.splat(V::Number::ZERO); C]; R]; D];
-    for (tap, source) in sources.iter().enumerate() {
-        let Some(source) = *source else { continue };
-        let (x, x_rest) = x[source * stride..][..inner].as_chunks::<D>();
-        let (weights, weights_rest) = weights[tap * inner..][..inner].as_chunks::<D>();
+    for (tap, position) in taps.iter().enumerate() {
+        let Some(position) = *position else { continue };
+        let (x, x_rest) = source.channels(position).as_chunks::<D>();
+        let weights = &weights[tap * source.inner..][..source.inner];
+        let (weights, weights_rest) = weights.as_chunks::<D>();
         for (x, weights) in x.iter().zip(weights) {
             for (part, (x, weights)) in parts.iter_mut().zip(x.iter().zip(weights)) {
                 step(simd, part, &column::<V, C, L>(simd, x), weights);
@@ -124,50 +87,60 @@ pub(super) fn of_parts<
     sums
 }
 
-/// R rows at several positions, by what the taps read there.
+/// R rows at several positions, by what these read.
 #[inline(always)]
 pub(super) fn of_positions<V: Vector, const R: usize, const C: usize, const L: usize>(
     simd: Simd<V>,
-    reads: &Reads<'_, V::Number, L>,
+    source: Source<'_, V::Number, L>,
+    reads: &[Read],
     weights: &[V::Number],
 ) -> [[[V; C]; TOGETHER]; R] {
-    let zero = simd.splat(V::Number::ZERO);
-    let mut sums = [[[zero; C]; TOGETHER]; R];
-    let (weights, inner) = (weights.as_chunks::<R>().0, reads.inner);
-    for &(tap, [a, b, c, d]) in &reads.all {
-        let weights = &weights[tap * inner..][..inner];
-        let (a, b, c, d) = (&a[..inner], &b[..inner], &c[..inner], &d[..inner]);
-        for (k, weights) in weights.iter().enumerate() {
-            let mut columns = [[zero; C]; TOGETHER];
-            for (read, x) in columns.iter_mut().zip([a, b, c, d]) {
-                *read = column::<V, C, L>(simd, &x[k]);
-            }
-            for (sums, &weight) in sums.iter_mut().zip(weights) {
-                add_multiple(sums.as_flattened_mut(), simd.splat(weight), columns.as_flattened());
-            }
+    let mut sums = [[[simd.splat(V::Number::ZERO); C]; TOGETHER]; R];
+    let weights = weights.as_chunks::<R>().0;
+    for read in reads {
+        let weights = &weights[read.tap * source.inner..][..source.inner];
+        // Of readers that are known, the sums stay in registers.
+        match read.readers {
+            0b1111 => add::<V, 0b1111, R, C, L>(simd, source, read, weights, &mut sums),
+            0b0011 => add::<V, 0b0011, R, C, L>(simd, source, read, weights, &mut sums),
+            0b1100 => add::<V, 0b1100, R, C, L>(simd, source, read, weights, &mut sums),
+            0b0101 => add::<V, 0b0101, R, C, L>(simd, source, read, weights, &mut sums),
+            0b1010 => add::<V, 0b1010, R, C, L>(simd, source, read, weights, &mut sums),
+            0b0001 => add::<V, 0b0001, R, C, L>(simd, source, read, weights, &mut sums),
+            0b0010 => add::<V, 0b0010, R, C, L>(simd, source, read, weights, &mut sums),
+            0b0100 => add::<V, 0b0100, R, C, L>(simd, source, read, weights, &mut sums),
+            _ => add::<V, 0b1000, R, C, L>(simd, source, read, weights, &mut sums),
         }
     }
-    // A number that is known keeps the sums in registers.
-    others::<V, 0, R, C, L>(simd, reads, weights, &mut sums);
-    others::<V, 1, R, C, L>(simd, reads, weights, &mut sums);
-    others::<V, 2, R, C, L>(simd, reads, weights, &mut sums);
-    others::<V, 3, R, C, L>(simd, reads, weights, &mut sums);
     sums
 }
 
-/// Adds what position P reads that not all do.
+/// Adds what these readers read.
 #[inline(always)]
-fn others<V: Vector, const P: usize, const R: usize, const C: usize, const L: usize>(
+fn add<V: Vector, const READERS: usize, const R: usize, const C: usize, const L: usize>(
     simd: Simd<V>,
-    reads: &Reads<'_, V::Number, L>,
+    source: Source<'_, V::Number, L>,
+    read: &Read,
     weights: &[[V::Number; R]],
     sums: &mut [[[V; C]; TOGETHER]; R],
 ) {
-    for (tap, x) in &reads.some[P] {
-        for (x, weights) in x.iter().zip(&weights[tap * reads.inner..]) {
-            let x = column::<V, C, L>(simd, x);
-            for (sums, &weight) in sums.iter_mut().zip(weights) {
-                add_multiple(&mut sums[P], simd.splat(weight), &x);
+    let mut x = [[].as_slice(); TOGETHER];
+    for (x, &position) in x.iter_mut().zip(&read.sources) {
+        *x = &source.channels(position)[..weights.len()];
+    }
+    for (k, weights) in weights.iter().enumerate() {
+        let mut columns = [[simd.splat(V::Number::ZERO); C]; TOGETHER];
+        for (p, column_of) in columns.iter_mut().enumerate() {
+            if READERS >> p & 1 == 1 {
+                *column_of = column::<V, C, L>(simd, &x[p][k]);
+            }
+        }
+        for (sums, &weight) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat(weight);
+            for (p, (sum, x)) in sums.iter_mut().zip(&columns).enumerate() {
+                if READERS >> p & 1 == 1 {
+                    add_multiple(sum, weight, x);
+                }
             }
         }
     }
