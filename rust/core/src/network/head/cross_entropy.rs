@@ -9,7 +9,7 @@ use crate::error::{Error, require};
 use crate::network::head::amounts::{Amounts, Truth};
 use crate::network::head::classes::{IGNORED, Labels, class_weights, count_hits, top};
 use crate::network::head::panel::{Block, Lanes, NOTHING, Outputs, Scratch, WIDTH};
-use crate::network::head::softmax::{Position, Softmax};
+use crate::network::head::softmax::{LogSums, Position, Softmax};
 use crate::network::head::{Curvature, Head, Hits, Targets, empirical_fisher};
 use crate::network::shape::Shape;
 
@@ -95,18 +95,17 @@ impl CrossEntropy {
         losses
     }
 
-    /// The losses of one position.
+    /// The losses of one position, with room for its amounts.
     #[inline(always)]
     fn losses_at(
         &self,
         outputs: &Outputs<'_>,
         block: &Block<'_>,
         index: usize,
-        rows: &mut [Lanes],
+        (max, log_sum): (&Lanes, &Lanes),
+        amounts: &mut [Lanes],
     ) -> Lanes {
         let position = self.position(outputs, index);
-        let softmax = Softmax::new(outputs, block, position, rows);
-        let (max, log_sum) = (&softmax.max, &softmax.log_sum(outputs));
         let labels = match &self.truth {
             Truth::Labels(labels) => labels.at(block, index),
             Truth::Probabilities(_) => [0; WIDTH],
@@ -114,8 +113,8 @@ impl CrossEntropy {
         if matches!(self.truth, Truth::Labels(_)) && self.smoothing == 0.0 {
             return self.losses_of_labels(outputs, block, position, labels, max, log_sum);
         }
-        self.amounts(block, index, rows);
-        let losses = Self::losses_of_amounts(outputs, block, position, rows, max, log_sum);
+        self.amounts(block, index, amounts);
+        let losses = Self::losses_of_amounts(outputs, block, position, amounts, max, log_sum);
         // An amount of 0 does not silence an infinite loss, but an ignored target does.
         from_fn(|i| if labels[i] == IGNORED { 0.0 } else { losses[i] })
     }
@@ -193,17 +192,21 @@ impl Head for CrossEntropy {
 
     fn losses(&self, outputs: &Outputs<'_>, scratch: &mut Scratch, out: &mut [f64]) {
         outputs.check_lanes(self.shape.features(), out);
-        let rows = scratch.rows(self.shape.channels);
+        let channels = self.shape.channels;
+        let rows = scratch.rows(channels + LogSums::rows(outputs, channels));
+        let (amounts, rows) = rows.split_at_mut(channels);
+        out.fill(0.0);
         outputs.isa.run(
             #[inline(always)]
             || {
-                for block in outputs.blocks() {
-                    let mut sum = NOTHING;
-                    for index in 0..self.shape.positions() {
-                        let losses = self.losses_at(outputs, &block, index, rows);
-                        sum = from_fn(|i| sum[i] + losses[i]);
+                for index in 0..self.shape.positions() {
+                    let sums = LogSums::new(outputs, self.position(outputs, index), rows);
+                    let sums = sums.max.iter().zip(sums.log);
+                    for (block, sums) in outputs.blocks().zip(sums) {
+                        let losses = self.losses_at(outputs, &block, index, sums, amounts);
+                        let before = block.read(out, 0);
+                        block.write(out, 0, from_fn(|i| before[i] + losses[i]));
                     }
-                    block.write(out, 0, sum);
                 }
             },
         );

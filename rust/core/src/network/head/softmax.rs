@@ -9,7 +9,7 @@
 use std::array::from_fn;
 
 use crate::network::head::classes::top;
-use crate::network::head::panel::{Block, Lanes, NOTHING, Outputs};
+use crate::network::head::panel::{Block, Lanes, NOTHING, Outputs, WIDTH};
 use crate::network::kernel::{exp, ln};
 
 /// The rows of one position: its channels' places in a panel, in order.
@@ -40,11 +40,71 @@ impl Position {
     }
 }
 
+/// What losses alone need of a position, for every block of a panel.
+pub(super) struct LogSums<'a> {
+    /// m.
+    pub max: &'a [Lanes],
+    /// log(1 + r).
+    pub log: &'a [Lanes],
+}
+
+impl<'a> LogSums<'a> {
+    /// How many rows it takes to find them.
+    pub fn rows(outputs: &Outputs<'_>, channels: usize) -> usize {
+        (channels + 3) * (outputs.lanes / WIDTH)
+    }
+
+    /// Finds them. A function's last steps wait for its first ones, so that all blocks of a panel
+    /// are given to it at once.
+    #[inline(always)]
+    pub fn new(outputs: &Outputs<'_>, position: Position, rows: &'a mut [Lanes]) -> Self {
+        let blocks = outputs.lanes / WIDTH;
+        let (max, rows) = rows.split_at_mut(blocks);
+        let (log, rows) = rows.split_at_mut(blocks);
+        let (rest, powers) = rows.split_at_mut(blocks);
+        let channels = powers.len() / blocks;
+        for ((block, max), powers) in
+            outputs.blocks().zip(&mut *max).zip(powers.chunks_exact_mut(channels))
+        {
+            // NaN is no maximum, but makes NaN of the sum; as an infinite maximum does.
+            *max = [f64::NEG_INFINITY; WIDTH];
+            for row in position.rows() {
+                let z = block.read(outputs.values, row);
+                *max = from_fn(|i| if z[i] > max[i] { z[i] } else { max[i] });
+            }
+            for (power, row) in powers.iter_mut().zip(position.rows()) {
+                let z = block.read(outputs.values, row);
+                *power = from_fn(|i| z[i] - max[i]);
+            }
+        }
+        exp(outputs.isa, powers.as_flattened_mut());
+        for (rest, powers) in rest.iter_mut().zip(powers.chunks_exact(channels)) {
+            // Powers of 1 are counted, and one of them is the maximum's own.
+            let (mut small, mut ones) = (NOTHING, [-1.0; WIDTH]);
+            for power in powers {
+                small = from_fn(|i| small[i] + if power[i] >= 1.0 { 0.0 } else { power[i] });
+                ones = from_fn(|i| ones[i] + if power[i] >= 1.0 { 1.0 } else { 0.0 });
+            }
+            *rest = from_fn(|i| ones[i] + small[i]);
+        }
+        for (log, rest) in log.iter_mut().zip(&*rest) {
+            *log = from_fn(|i| 1.0 + rest[i]);
+        }
+        ln(outputs.isa, log.as_flattened_mut());
+        for (log, rest) in log.iter_mut().zip(&*rest) {
+            // What rounding took from the sum, to first order.
+            *log = from_fn(|i| {
+                let sum = 1.0 + rest[i];
+                log[i] + (rest[i] - (sum - 1.0)) / sum
+            });
+        }
+        Self { max, log }
+    }
+}
+
 /// The softmax of one position in a block of lanes.
 pub(super) struct Softmax {
-    /// m.
-    pub max: Lanes,
-    /// The first channel that has it.
+    /// The first channel that has the greatest output.
     pub top: Lanes,
     /// r; NaN where the softmax has no value.
     pub rest: Lanes,
@@ -75,17 +135,7 @@ impl Softmax {
             rest = from_fn(|i| rest[i] + others[i] * power[i]);
             channel += 1.0;
         }
-        Self { max, top: found.index, rest }
-    }
-
-    /// log(1 + r).
-    #[inline(always)]
-    pub fn log_sum(&self, outputs: &Outputs<'_>) -> Lanes {
-        let sum: Lanes = from_fn(|i| 1.0 + self.rest[i]);
-        let mut log = sum;
-        ln(outputs.isa, &mut log);
-        // What rounding took from the sum, to first order.
-        from_fn(|i| log[i] + (self.rest[i] - (sum[i] - 1.0)) / sum[i])
+        Self { top: found.index, rest }
     }
 
     /// 1 / (1 + r): the probability at the top, and the factor from powers to probabilities.

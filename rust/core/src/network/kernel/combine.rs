@@ -1,9 +1,13 @@
 //! Vectors that are known, combined.
 
 use super::finish::{Finish, Places};
+use super::pool::Pool;
 use super::real::Real;
 use super::vector::{Kernel, Simd, Vector, add_multiple, column};
 use crate::isa::Isa;
+
+/// Columns that are finished together.
+const TILE: usize = 4;
 
 /// y = finish(z + Σᵢ cᵢ vᵢ) for one panel.
 ///
@@ -84,19 +88,60 @@ impl<T: Real> Combination<'_, T> {
         sum: impl Fn(usize) -> [V; C],
     ) {
         let columns = self.row / L;
-        let Some(pool) = self.finish.pool() else {
-            for row in 0..self.y.len() / self.row {
-                for at in row * columns..(row + 1) * columns {
-                    let places = Places { first: [at * L], step: 0 };
-                    self.finish.store(simd, row, places, [[sum(at)]], self.y);
+        let rows = self.vectors.len() / (self.coords.len() + 1) / self.row;
+        if let Some(pool) = self.finish.pool() {
+            return self.squares::<V, C, L>(simd, pool, rows, sum);
+        }
+        // Several rows or columns at once share what is done but once for them.
+        if columns == 1 {
+            let whole = rows / TILE * TILE;
+            for row in (0..whole).step_by(TILE) {
+                let mut tile = [[[simd.splat(T::ZERO); C]]; TILE];
+                for (r, sums) in tile.iter_mut().enumerate() {
+                    *sums = [sum(row + r)];
                 }
+                let places = Places { first: [row * L], step: L };
+                self.finish.store(simd, row, places, tile, self.y);
+            }
+            for row in whole..rows {
+                let places = Places { first: [row * L], step: L };
+                self.finish.store(simd, row, places, [[sum(row)]], self.y);
             }
             return;
-        };
+        }
+        for row in 0..rows {
+            let (start, end) = (row * columns, (row + 1) * columns);
+            let whole = start + columns / TILE * TILE;
+            for at in (start..whole).step_by(TILE) {
+                let mut tile = [[[simd.splat(T::ZERO); C]; TILE]];
+                let mut places = Places { first: [at * L; TILE], step: 0 };
+                for (p, sums) in tile[0].iter_mut().enumerate() {
+                    *sums = sum(at + p);
+                    places.first[p] += p * L;
+                }
+                self.finish.store(simd, row, places, tile, self.y);
+            }
+            for at in whole..end {
+                let places = Places { first: [at * L], step: 0 };
+                self.finish.store(simd, row, places, [[sum(at)]], self.y);
+            }
+        }
+    }
+
+    /// Finishes what `sum` finds in every square.
+    #[inline(always)]
+    fn squares<V: Vector<Number = T>, const C: usize, const L: usize>(
+        self,
+        simd: Simd<V>,
+        pool: Pool,
+        rows: usize,
+        sum: impl Fn(usize) -> [V; C],
+    ) {
         let ordered = self.finish.keeps_order();
-        for row in 0..self.y.len() / (pool.squares() * L).max(1) {
+        for row in 0..rows {
             for square in 0..pool.squares() {
-                let columns @ [a, b, c, d] = pool.square(square).map(|at| row * columns + at);
+                let columns @ [a, b, c, d] =
+                    pool.square(square).map(|at| row * (self.row / L) + at);
                 let sums = [[sum(a), sum(b), sum(c), sum(d)]];
                 let places = Places { first: columns.map(|column| column * L), step: 0 };
                 let to = ((row * pool.squares() + square) * L, 0);

@@ -72,6 +72,7 @@ macro_rules! vector {
         load($from:ident) = $load:expr;
         store($stored:ident, $to:ident) = $store:expr;
         total($summed:ident) = $total:expr;
+        $(times_power_of_two($scaled:ident, $power:ident) = $scale:expr;)?
         operators { $($operator:ident $apply:ident = $operation:path;)* }
         $(fn $method:ident($($argument:ident),*) = $body:expr;)*
     ) => {
@@ -123,6 +124,13 @@ macro_rules! vector {
                 // SAFETY: the register says that the machine has it.
                 unsafe { $total }
             }
+
+            $(#[inline(always)]
+            fn times_power_of_two(_: Simd<Self>, $scaled: Self, $power: Self) -> Self {
+                let ($scaled, $power) = ($scaled.0, $power.0);
+                // SAFETY: the registers say that the machine has them.
+                Self(unsafe { $scale })
+            })?
 
             $(#[inline(always)]
             fn $method($($argument: Self),*) -> Self {

@@ -2,6 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
+use super::math::Tables;
 use super::real::Real;
 pub use super::simd::Simd;
 use crate::isa::Isa;
@@ -58,6 +59,16 @@ pub trait Vector:
 
     /// The bits, moved from where an exponent has them to the lowest bits.
     fn exponent_to_bits(a: Self) -> Self;
+
+    /// a 2ⁿ for a whole n, as two factors: n may be larger or smaller than exponents are.
+    #[inline(always)]
+    fn times_power_of_two(simd: Simd<Self>, a: Self, n: Self) -> Self {
+        let rounder = simd.splat(Self::Number::ROUNDER);
+        let half = Self::mul_add(n, simd.splat(Self::Number::HALF), rounder) - rounder;
+        let biased = simd.splat(Self::Number::BIASED_ROUNDER);
+        let [low, high] = [half, n - half].map(|n| Self::bits_to_exponent(n + biased));
+        a * low * high
+    }
 
     /// The sum of the numbers.
     fn total(self) -> Self::Number;

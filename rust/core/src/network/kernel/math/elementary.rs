@@ -25,15 +25,13 @@ fn power_of_two<V: Vector>(simd: Simd<V>, n: V) -> V {
     V::bits_to_exponent(n + simd.splat(V::Number::BIASED_ROUNDER))
 }
 
-/// eˣ. 2ⁿ comes as two factors, for n may be larger or smaller than exponents are.
+/// eˣ.
 #[inline(always)]
 pub fn exp<V: Vector>(simd: Simd<V>, x: V) -> V {
     let [low, high] = V::Number::EXP_DOMAIN.map(|end| simd.splat(end));
     let (n, r) = reduced(simd, V::smaller(V::larger(x, low), high));
-    let rounder = simd.splat(V::Number::ROUNDER);
-    let half = V::mul_add(n, simd.splat(V::Number::HALF), rounder) - rounder;
     let near_one = expm1_near_zero(simd, r) + simd.splat(V::Number::ONE);
-    near_one * power_of_two(simd, half) * power_of_two(simd, n - half)
+    V::times_power_of_two(simd, near_one, n)
 }
 
 /// eˣ − 1 = 2 (2ⁿ⁻¹ (eʳ − 1) + (2ⁿ⁻¹ − ½)).

@@ -78,6 +78,7 @@ vector! { F32x16(__m512), f32, 16;
     load(from) = _mm512_loadu_ps(from);
     store(a, to) = _mm512_storeu_ps(to, a);
     total(a) = _mm512_reduce_add_ps(a);
+    times_power_of_two(a, n) = _mm512_scalef_ps(a, n);
     operators {
         Add add = _mm512_add_ps;
         Sub sub = _mm512_sub_ps;
@@ -108,6 +109,7 @@ vector! { F64x8(__m512d), f64, 8;
     load(from) = _mm512_loadu_pd(from);
     store(a, to) = _mm512_storeu_pd(to, a);
     total(a) = _mm512_reduce_add_pd(a);
+    times_power_of_two(a, n) = _mm512_scalef_pd(a, n);
     operators {
         Add add = _mm512_add_pd;
         Sub sub = _mm512_sub_pd;
