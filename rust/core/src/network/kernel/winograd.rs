@@ -127,7 +127,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Tiles
                 };
                 terms.run::<V, C, L>(simd);
             }
-            self.outputs::<V, C, L>(simd, places, columns[1], m);
+            self.outputs::<V, L>(simd, places, columns[1], m);
         }
     }
 }
@@ -163,16 +163,18 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Tiles<'_, T, S, N, 
             let channels = x[panel * size..][..size].chunks_exact(image.positions());
             for (channel, x) in channels.enumerate() {
                 for lane in (0..L).step_by(V::LEN) {
-                    let mut columns = [[zero; N]; N];
-                    for (b, column) in columns.iter_mut().enumerate() {
-                        let mut d = [zero; N];
-                        for (d, row) in d.iter_mut().zip(&sources) {
-                            if let Some(source) = row[b] {
-                                *d = simd.load(&x[source][lane..]);
+                    let columns = S::of_inputs(
+                        #[inline(always)]
+                        |b| {
+                            let mut d = [zero; N];
+                            for (d, row) in d.iter_mut().zip(&sources) {
+                                if let Some(source) = row[b] {
+                                    *d = simd.load(&x[source][lane..]);
+                                }
                             }
-                        }
-                        *column = S::input(simd, d);
-                    }
+                            S::input(simd, d)
+                        },
+                    );
                     let place = index * inner + channel;
                     for a in 0..N {
                         let row = S::input(simd, across(&columns, a));
@@ -193,7 +195,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Tiles<'_, T, S, N, 
 
     /// Aᵀ m A of every row of some tiles, from `[entry][row][tile][lane]`, finished.
     #[inline(always)]
-    fn outputs<V: Vector<Number = T>, const C: usize, const L: usize>(
+    fn outputs<V: Vector<Number = T>, const L: usize>(
         &mut self,
         simd: Simd<V>,
         places: &[Place],
@@ -205,62 +207,62 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Tiles<'_, T, S, N, 
         for row in 0..rows {
             for (index, &place) in places.iter().enumerate() {
                 let m = &m[row * places.len() + index..][..=(N * N - 1) * stride];
-                let mut parts = [[[simd.splat(T::ZERO); C]; M]; M];
-                for c in 0..C {
-                    let mut columns = [[simd.splat(T::ZERO); M]; N];
-                    for (b, column) in columns.iter_mut().enumerate() {
-                        let mut entries = [simd.splat(T::ZERO); N];
-                        for (a, entry) in entries.iter_mut().enumerate() {
-                            *entry = simd.load(&m[(a * N + b) * stride][c * V::LEN..]);
-                        }
-                        *column = S::output(simd, entries);
-                    }
-                    for (a, part) in parts.iter_mut().enumerate() {
-                        let line = S::output(simd, across(&columns, a));
-                        for (part, &value) in part.iter_mut().zip(&line) {
-                            part[c] = value;
-                        }
-                    }
+                for lane in (0..L).step_by(V::LEN) {
+                    let columns = S::of_inputs(
+                        #[inline(always)]
+                        |b| {
+                            let mut entries = [simd.splat(T::ZERO); N];
+                            for (a, entry) in entries.iter_mut().enumerate() {
+                                *entry = simd.load(&m[(a * N + b) * stride][lane..]);
+                            }
+                            S::output(simd, entries)
+                        },
+                    );
+                    let lines = S::of_outputs(
+                        #[inline(always)]
+                        |a| S::output(simd, across(&columns, a)),
+                    );
+                    self.store::<V, L>(simd, row, (place, lane), ordered, &lines);
                 }
-                self.store::<V, C, L>(simd, row, place, ordered, &parts);
             }
         }
     }
 
-    /// Finishes the outputs of a row in a tile.
+    /// Finishes the outputs of a row in a tile, in a register's lanes from this one on.
     #[inline(always)]
-    fn store<V: Vector<Number = T>, const C: usize, const L: usize>(
+    fn store<V: Vector<Number = T>, const L: usize>(
         &mut self,
         simd: Simd<V>,
         row: usize,
-        Place { panel, top, left }: Place,
+        (Place { panel, top, left }, lane): (Place, usize),
         ordered: bool,
-        parts: &[[[V; C]; M]; M],
+        lines: &[[V; M]; M],
     ) {
         let Image { height, width, .. } = self.image();
         let finish = self.images.finish;
         let row_of_all = panel * self.images.packing.rows() + row;
-        let place = |y: usize, x: usize| ((row_of_all * height + y) * width + x) * L;
+        let place = |y: usize, x: usize| ((row_of_all * height + y) * width + x) * L + lane;
         match finish.pool() {
             None => {
-                for (y, line) in (top..height).zip(parts) {
+                for (y, line) in (top..height).zip(lines) {
                     for (x, &sum) in (left..width).zip(line) {
                         let places = Places { first: [place(y, x)], step: 0 };
-                        finish.store(simd, row, places, [[sum]], self.y);
+                        finish.store(simd, row, places, [[[sum]]], self.y);
                     }
                 }
             }
             Some(pool) => {
                 let across = width / 2;
                 let first = row_of_all * pool.squares();
-                for (y, lines) in (top / 2..height / 2).zip(parts.as_chunks::<2>().0) {
+                for (y, lines) in (top / 2..height / 2).zip(lines.as_chunks::<2>().0) {
                     let pairs = lines[0].as_chunks::<2>().0.iter().zip(lines[1].as_chunks::<2>().0);
                     for (x, (&[a, b], &[c, d])) in (left / 2..across).zip(pairs) {
                         let corner = place(2 * y, 2 * x);
                         let below = corner + width * L;
                         let places = [corner, corner + L, below, below + L];
                         let places = Places { first: places, step: 0 };
-                        let (sums, to) = ([[a, b, c, d]], ((first + y * across + x) * L, 0));
+                        let sums = [[[a], [b], [c], [d]]];
+                        let to = ((first + y * across + x) * L + lane, 0);
                         finish.store_largest(simd, row, places, sums, ordered, to, self.y);
                     }
                 }
