@@ -1,9 +1,9 @@
 //! The forward pass under running statistics, as few steps as can be.
 //!
 //! A product takes over what follows it alone: batch normalisation becomes a scale and a shift of
-//! its rows, then a sum with a value that is known already, then a ReLU, then pooling, all while the
-//! result is still in registers. Functions of single numbers work in place. Values share buffers as
-//! soon as nobody needs them, so that a panel's values stay in the processor's cache.
+//! its rows, then a sum with a value that is known already, then a ReLU or tanh, then pooling, all
+//! while the result is still in registers. Functions of single numbers work in place. Values share
+//! buffers as soon as nobody needs them, so that a panel's values stay in the processor's cache.
 
 mod plan;
 
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::isa::Isa;
 use crate::network::graph::Network;
-use crate::network::kernel::{Finish, Pool, Real, Rectify, Store};
+use crate::network::kernel::{Finish, Last, Pool, Real, Store};
 use crate::network::layer::Pass;
 use crate::network::layers::product::Product;
 
@@ -30,7 +30,7 @@ struct Fused {
     node: usize,
     normalisation: Option<usize>,
     residual: Option<usize>,
-    rectify: Rectify,
+    function: Last,
     pool: Option<Pool>,
     /// The last node that it takes over.
     end: usize,
@@ -238,7 +238,7 @@ fn multiply<T: Real>(
         scale,
         shift,
         residual: fused.residual.map(|room| value(room, step.inputs[1])),
-        relu: fused.rectify,
+        function: fused.function,
         pool: fused.pool,
     });
     if !fed.is_some_and(|which| feed.feed(which, &finish, [channels, pass.panels], y)) {

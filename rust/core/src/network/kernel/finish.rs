@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::math::tanh::tanh;
 use super::pool::Pool;
 use super::real::Real;
 use super::vector::{Simd, Vector};
@@ -17,7 +18,7 @@ pub enum Finish<'a, T> {
     Complete(Store<'a, T>),
 }
 
-/// y = pool?(relu?(sum · scale + shift + residual)).
+/// y = pool?(function?(sum · scale + shift + residual)).
 #[derive(Clone, Copy, Debug)]
 pub struct Store<'a, T> {
     /// One number a row.
@@ -27,24 +28,26 @@ pub struct Store<'a, T> {
     /// One number for each sum.
     pub residual: Option<&'a [T]>,
     /// The last step for each of them.
-    pub relu: Rectify,
+    pub function: Last,
     /// Squares of positions, each of which becomes one.
     pub pool: Option<Pool>,
 }
 
-/// Whether a value is rectified.
+/// A function that is applied last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rectify {
-    /// It stays as it is.
-    None,
+pub enum Last {
+    /// x.
+    Identity,
     /// max(0, x), where NaN stays NaN.
     Relu,
+    /// tanh x.
+    Tanh,
 }
 
 impl<T> Default for Store<'_, T> {
     /// y = sum.
     fn default() -> Self {
-        Self { scale: None, shift: None, residual: None, relu: Rectify::None, pool: None }
+        Self { scale: None, shift: None, residual: None, function: Last::Identity, pool: None }
     }
 }
 
@@ -81,7 +84,7 @@ impl<'a, T: Real> Store<'a, T> {
                 }
             }
         }
-        self.rectify(simd, tile);
+        self.apply_function(simd, tile);
     }
 
     #[inline(always)]
@@ -122,15 +125,26 @@ impl<'a, T: Real> Store<'a, T> {
     }
 
     #[inline(always)]
-    fn rectify<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
+    fn apply_function<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
         &self,
         simd: Simd<V>,
         tile: &mut [[[V; C]; P]; R],
     ) {
-        if self.relu == Rectify::Relu {
-            let zero = simd.splat(T::ZERO);
-            for sum in tile.as_flattened_mut().as_flattened_mut() {
-                *sum = V::larger(*sum, zero);
+        match self.function {
+            Last::Identity => {}
+            Last::Relu => {
+                let zero = simd.splat(T::ZERO);
+                for sum in tile.as_flattened_mut().as_flattened_mut() {
+                    *sum = V::larger(*sum, zero);
+                }
+            }
+            Last::Tanh => {
+                // Too long to be unrolled: a copy goes through memory, where no other step needs to.
+                let mut values = *tile;
+                for value in values.as_flattened_mut().as_flattened_mut() {
+                    *value = tanh(simd, *value);
+                }
+                *tile = values;
             }
         }
     }
@@ -181,12 +195,13 @@ impl<T: Real> Finish<'_, T> {
     }
 
     /// Whether what becomes of sums grows with them in every row, so that the largest sum becomes
-    /// the largest. What is not finite makes NaN of some sums that are not the largest.
+    /// the largest: tanh does but for its rounding. What is not finite makes NaN of some sums that are not the largest.
     pub(super) fn keeps_order(&self) -> bool {
         let Self::Store(store) = self else { return false };
         let finite = |number: T| number > T::LOWEST && number < -T::LOWEST;
         let grows = |scale: &[T]| scale.iter().all(|&scale| scale > T::ZERO && finite(scale));
         store.residual.is_none()
+            && store.function != Last::Tanh
             && store.scale.is_none_or(grows)
             && store.shift.is_none_or(|shift| shift.iter().all(|&shift| finite(shift)))
     }
@@ -244,7 +259,7 @@ impl<T: Real> Finish<'_, T> {
         }
         if ordered {
             store.scale_and_shift(simd, first, &mut tops);
-            store.rectify(simd, &mut tops);
+            store.apply_function(simd, &mut tops);
         }
         for (r, [top]) in tops.iter().enumerate() {
             write(top, &mut y[place + r * step..][..C * V::LEN]);

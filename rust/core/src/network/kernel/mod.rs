@@ -11,6 +11,7 @@
 //! | `real` | f32 and f64 as networks compute with them |
 //! | `vector` | what kernels ask of a vector register |
 //! | `simd` | the registers, which the compiler does not check |
+//! | `math` | element-wise functions |
 //! | `aligned` | copies in the order that a kernel reads them |
 //! | `packing` | the order of weights in memory |
 //! | `taps` | which position of the input feeds which of the output |
@@ -24,7 +25,6 @@
 //! | `largest` | the largest of windows |
 //! | `reduce` | the gradient of that product by its weights |
 //! | `totals` | the sums of rows |
-//! | `math` | element-wise functions |
 
 #![allow(clippy::inline_always, reason = "registers must not pass through calls")]
 
@@ -50,7 +50,7 @@ mod winograd;
 
 pub use combine::combine;
 pub use contraction::Contraction;
-pub use finish::{Finish, Rectify, Store};
+pub use finish::{Finish, Last, Store};
 pub use largest::largest;
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};
 pub use packing::{Packing, Weights};

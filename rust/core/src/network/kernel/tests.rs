@@ -1,7 +1,7 @@
 //! Products against loops that say what they are.
 
 use super::{
-    Contraction, Finish, Packing, Pool, Real, Rectify, Store, Taps, Weights, combine, totals,
+    Contraction, Finish, Last, Packing, Pool, Real, Store, Taps, Weights, combine, tanh, totals,
 };
 use crate::isa::Isa;
 
@@ -112,20 +112,23 @@ fn every_finish<T: Real>(
     let scale = numbers::<T>(rows, 3);
     let shift = numbers::<T>(rows, 4);
     let residual = numbers::<T>(sums.len(), 6);
-    for choice in 0..16 {
+    for choice in 0..24 {
         let scale = (choice & 1 > 0).then_some(&scale[..]);
         let shift = (choice & 2 > 0).then_some(&shift[..]);
         let residual = (choice & 4 > 0).then_some(&residual[..]);
-        let relu = if choice & 8 > 0 { Rectify::Relu } else { Rectify::None };
+        let function = [Last::Identity, Last::Relu, Last::Tanh][choice / 8];
         let finished = |(place, &sum): (usize, &T)| {
             let row = place / (contraction.taps().positions() * T::LANES) % rows;
             let mut y = sum * scale.map_or(T::ONE, |scale| scale[row]);
             y += shift.map_or(T::ZERO, |shift| shift[row]);
             y += residual.map_or(T::ZERO, |residual| residual[place]);
-            if relu == Rectify::Relu && y < T::ZERO { T::ZERO } else { y }
+            if function == Last::Relu && y < T::ZERO { T::ZERO } else { y }
         };
-        let expected: Vec<T> = sums.iter().enumerate().map(finished).collect();
-        let store = Store { scale, shift, residual, relu, pool: None };
+        let mut expected: Vec<T> = sums.iter().enumerate().map(finished).collect();
+        if function == Last::Tanh {
+            tanh(isa, &mut expected);
+        }
+        let store = Store { scale, shift, residual, function, pool: None };
         assert_eq!(run(Finish::Store(store)), expected, "{isa:?} {contraction:?} {store:?}");
     }
 }
@@ -162,7 +165,7 @@ fn pooling_agrees<T: Real>() {
                     scale: Some(&scale),
                     shift: Some(&shift),
                     residual: Some(&residual),
-                    relu: Rectify::Relu,
+                    function: Last::Relu,
                     pool: None,
                 };
                 let run = |pool: Option<Pool>, count: usize| {
@@ -213,7 +216,7 @@ fn rectifies<T: Real>() {
         let mut x = vec![T::ONE; T::LANES];
         (x[0], x[3], x[T::LANES - 1]) = (nan, infinity, -infinity);
         let mut y = vec![T::ZERO; rows * T::LANES];
-        let store = Finish::Store(Store { relu: Rectify::Relu, ..Store::default() });
+        let store = Finish::Store(Store { function: Last::Relu, ..Store::default() });
         contraction.run(isa, unprepared(&weights), 1, &x, &store, &mut y);
         for row in y.chunks(T::LANES) {
             assert!(row[0].is_nan() && row[3] == infinity && row[T::LANES - 1] == T::ZERO);
@@ -237,7 +240,7 @@ fn combinations_agree<T: Real>() {
             let vectors = numbers::<T>((count + 1) * size, 4);
             let shift = numbers::<T>(rows, 7);
             let mut y = vec![T::ZERO; size];
-            let store = Store { shift: Some(&shift), relu: Rectify::Relu, ..Store::default() };
+            let store = Store { shift: Some(&shift), function: Last::Relu, ..Store::default() };
             let finish = Finish::Store(store);
             combine(isa, &vectors, &coords[..count], &finish, columns * T::LANES, &mut y);
             for (place, &found) in y.iter().enumerate() {

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::{Fused, Place, Step, Work};
 use crate::network::graph::Network;
-use crate::network::kernel::{Pool, Real, Rectify};
+use crate::network::kernel::{Last, Pool, Real};
 
 /// The steps of a network, the features of every buffer, where the output ends, and how many derived
 /// numbers a point has.
@@ -50,7 +50,7 @@ fn fuse<T: Real>(
         node,
         normalisation: None,
         residual: None,
-        rectify: Rectify::None,
+        function: Last::Identity,
         pool: None,
         end: node,
         derived: *derived,
@@ -80,11 +80,13 @@ fn fuse<T: Real>(
             absorbed[sum] = true;
         }
     }
-    if let Some(relu) = next(&fused)
-        && network.nodes[relu].layer.is_relu()
+    if let Some(last) = next(&fused)
+        && let Some(function) = network.nodes[last].layer.as_last()
+        // A long one gains where known products are combined, which waits for memory meanwhile.
+        && (function == Last::Relu || network.nodes[node].inputs[0] == 0)
     {
-        (fused.rectify, fused.end) = (Rectify::Relu, relu);
-        absorbed[relu] = true;
+        (fused.function, fused.end) = (function, last);
+        absorbed[last] = true;
     }
     if let Some(last) = next(&fused)
         && let Some(pool) = network.nodes[last].layer.as_pool()

@@ -8,7 +8,7 @@
 mod elementary;
 mod erf;
 mod tables;
-mod tanh;
+pub(super) mod tanh;
 #[cfg(test)]
 mod tests;
 
@@ -84,8 +84,11 @@ functions! {
 #[inline(always)]
 fn polynomial<V: Vector>(simd: Simd<V>, coefficients: &[V::Number], x: V) -> V {
     let (last, lower) = coefficients.split_last().expect("a polynomial has coefficients");
-    let add = |sum, &coefficient: &V::Number| V::mul_add(sum, x, simd.splat(coefficient));
-    lower.iter().rev().fold(simd.splat(*last), add)
+    let mut sum = simd.splat(*last);
+    for &coefficient in lower.iter().rev() {
+        sum = V::mul_add(sum, x, simd.splat(coefficient));
+    }
+    sum
 }
 
 /// |x|.
