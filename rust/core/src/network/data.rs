@@ -1,7 +1,7 @@
 //! Samples as kernels want them: side by side in panels.
 
 use crate::error::{Error, require};
-use crate::network::kernel::Real;
+use crate::network::kernel::{Lines, Real};
 use crate::network::shape::Shape;
 
 /// The inputs of some samples, in panels.
@@ -10,7 +10,7 @@ pub(crate) struct Data<T> {
     pub order: Vec<usize>,
     /// (panels, features, lanes); lanes past the last sample repeat it, so that whatever they hold
     /// is as finite as a sample is.
-    pub values: Vec<T>,
+    pub values: Lines<T>,
     /// Numbers of a panel.
     pub panel: usize,
 }
@@ -20,7 +20,7 @@ impl<T: Real> Data<T> {
     pub fn arranged(inputs: &[T], shape: Shape, order: Vec<usize>) -> Self {
         let features = shape.features();
         let panel = features * T::LANES;
-        let mut values = vec![T::ZERO; order.len().div_ceil(T::LANES) * panel];
+        let mut values = Lines::zeros(order.len().div_ceil(T::LANES) * panel);
         for (values, samples) in values.chunks_exact_mut(panel).zip(order.chunks(T::LANES)) {
             for lane in 0..T::LANES {
                 let sample = samples[lane.min(samples.len() - 1)];

@@ -13,7 +13,7 @@
 //! kernel works on at once, side by side, so that no rule ever mixes lanes (batch statistics apart).
 
 use crate::isa::Isa;
-use crate::network::kernel::{Last, Pool, Real};
+use crate::network::kernel::{Pool, Real};
 
 /// Where batch normalisation takes its mean and variance from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,9 +129,14 @@ pub trait Layer<T: Real>: Send + Sync {
         None
     }
 
-    /// The function of single numbers that the layer is, where a product's finish can take it over.
-    fn as_last(&self) -> Option<Last> {
-        None
+    /// Whether the layer is max(0, x), which a product's finish can take over.
+    fn is_relu(&self) -> bool {
+        false
+    }
+
+    /// Whether the layer is tanh x, which a combination of known products can take over.
+    fn is_tanh(&self) -> bool {
+        false
     }
 
     /// The squares whose largest numbers the layer keeps, which a product's finish can take over.

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::isa::Isa;
 use crate::monitor::Cancel;
 use crate::network::evaluate::Known;
-use crate::network::kernel::{Finish, Real, combine};
+use crate::network::kernel::{Finish, Last, Lines, Real, combine};
 use crate::network::layer::Moments;
 use crate::network::layers::product::Product;
 use crate::network::loss::{NetworkLoss, Statistics};
@@ -42,7 +42,7 @@ pub struct NetworkPlane<T> {
 /// What one product makes of the data, for the origin and each basis vector.
 struct Products<T> {
     /// (panels, vectors, rows, positions, lanes).
-    values: Vec<T>,
+    values: Lines<T>,
     /// Numbers of a panel for one vector.
     size: usize,
 }
@@ -174,9 +174,9 @@ fn multiplied<T: Real>(
     product: &Product<T>,
     size: usize,
     cancel: &Cancel,
-) -> Result<Vec<T>, Error> {
+) -> Result<Lines<T>, Error> {
     let vectors = frame.dim() + 1;
-    let mut values = vec![T::ZERO; loss.whole.panels() * vectors * size];
+    let mut values = Lines::zeros(loss.whole.panels() * vectors * size);
     values.par_chunks_mut(vectors * size).enumerate().try_for_each(|(panel, values)| {
         cancel.check()?;
         let block = loss.whole.block(panel, 1);
@@ -220,6 +220,7 @@ impl<T: Real> Feed<T> for Combination<'_, T> {
         &self,
         which: usize,
         finish: &Finish<'_, T>,
+        last: Last,
         [channels, panels]: [usize; 2],
         y: &mut [T],
     ) -> bool {
@@ -230,7 +231,7 @@ impl<T: Real> Feed<T> for Combination<'_, T> {
         let made = y.chunks_exact_mut(y.len() / panels);
         for (index, (values, y)) in values.chunks_exact(vectors * size).zip(made).enumerate() {
             let finish = finish.part(0..channels, index * size..(index + 1) * size);
-            combine(self.isa, values, &coords, &finish, size / channels, y);
+            combine(self.isa, values, &coords, &finish, last, size / channels, y);
         }
         true
     }

@@ -1,9 +1,9 @@
 //! The forward pass under running statistics, as few steps as can be.
 //!
 //! A product takes over what follows it alone: batch normalisation becomes a scale and a shift of
-//! its rows, then a sum with a value that is known already, then a ReLU or tanh, then pooling, all
-//! while the result is still in registers. Functions of single numbers work in place. Values share
-//! buffers as soon as nobody needs them, so that a panel's values stay in the processor's cache.
+//! its rows, then a sum with a value that is known already, then a ReLU, then pooling, all while the
+//! result is still in registers. Functions of single numbers work in place. Values share buffers as
+//! soon as nobody needs them, so that a panel's values stay in the processor's cache.
 
 mod plan;
 
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::isa::Isa;
 use crate::network::graph::Network;
-use crate::network::kernel::{Finish, Last, Pool, Real, Store};
+use crate::network::kernel::{Finish, Last, Lines, Pool, Real, Rectify, Store, tanh};
 use crate::network::layer::Pass;
 use crate::network::layers::product::Product;
 
@@ -30,8 +30,11 @@ struct Fused {
     node: usize,
     normalisation: Option<usize>,
     residual: Option<usize>,
-    function: Last,
+    rectify: Rectify,
     pool: Option<Pool>,
+    /// What follows a product that reads the data: it may be known, and combining known products
+    /// waits for memory meanwhile.
+    last: Last,
     /// The last node that it takes over.
     end: usize,
     /// Where its scale and shift lie among the derived numbers.
@@ -68,21 +71,28 @@ pub(crate) struct Program {
 /// Buffers of the panels that run side by side.
 #[derive(Default)]
 pub(crate) struct Bench<T> {
-    slots: Vec<Vec<T>>,
+    slots: Vec<Lines<T>>,
 }
 
 /// What a product that is fed by the data alone makes of some panels.
 pub(crate) trait Feed<T> {
     /// Writes W x, finished, to `y` and returns true, or leaves all to be computed. Sums have so many
     /// channels and panels.
-    fn feed(&self, which: usize, finish: &Finish<'_, T>, sizes: [usize; 2], y: &mut [T]) -> bool;
+    fn feed(
+        &self,
+        which: usize,
+        finish: &Finish<'_, T>,
+        last: Last,
+        sizes: [usize; 2],
+        y: &mut [T],
+    ) -> bool;
 }
 
 /// Nothing is known beforehand.
 pub(crate) struct Unfed;
 
 impl<T> Feed<T> for Unfed {
-    fn feed(&self, _: usize, _: &Finish<'_, T>, _: [usize; 2], _: &mut [T]) -> bool {
+    fn feed(&self, _: usize, _: &Finish<'_, T>, _: Last, _: [usize; 2], _: &mut [T]) -> bool {
         false
     }
 }
@@ -149,9 +159,9 @@ impl Program {
         feed: &impl Feed<T>,
         bench: &'a mut Bench<T>,
     ) -> &'a [T] {
-        bench.slots.resize_with(self.slots.len(), Vec::new);
+        bench.slots.resize_with(self.slots.len(), Lines::default);
         for (slot, &features) in bench.slots.iter_mut().zip(&self.slots) {
-            slot.resize(features * T::LANES * pass.panels, T::ZERO);
+            slot.resize(features * T::LANES * pass.panels);
         }
         for step in &self.steps {
             let mut buffer = std::mem::take(&mut bench.slots[step.output]);
@@ -238,12 +248,15 @@ fn multiply<T: Real>(
         scale,
         shift,
         residual: fused.residual.map(|room| value(room, step.inputs[1])),
-        function: fused.function,
+        relu: fused.rectify,
         pool: fused.pool,
     });
-    if !fed.is_some_and(|which| feed.feed(which, &finish, [channels, pass.panels], y)) {
+    if !fed.is_some_and(|which| feed.feed(which, &finish, fused.last, [channels, pass.panels], y)) {
         let x = value(node.inputs[0], step.inputs[0]);
         let prepared = &derived[fused.prepared..][..product.prepared_len()];
         product.multiply_prepared(pass, forward, prepared, x, &finish, y);
+        if fused.last == Last::Tanh {
+            tanh(pass.isa, y);
+        }
     }
 }

@@ -7,11 +7,11 @@ use smallvec::SmallVec;
 use crate::error::Error;
 use crate::monitor::Cancel;
 use crate::network::graph::{Network, Node};
-use crate::network::kernel::Real;
+use crate::network::kernel::{Lines, Real};
 use crate::network::layer::{Pass, Primal, Tangent};
 
 /// One buffer for each room. That of the input stays empty: the data are read where they lie.
-pub(crate) type Rooms<T> = Vec<Vec<T>>;
+pub(crate) type Rooms<T> = Vec<Lines<T>>;
 
 type Few<V> = SmallVec<[V; 4]>;
 
@@ -54,14 +54,14 @@ impl<T: Real> Network<T> {
         cancel: &Cancel,
         mut look: impl FnMut(&Node<T>, &[&[T]]),
     ) -> Result<(), Error> {
-        values.resize_with(self.shapes.len(), Vec::new);
+        values.resize_with(self.shapes.len(), Lines::default);
         let last = self.last_uses();
-        let mut spare: Vec<Vec<T>> = values.iter_mut().map(std::mem::take).collect();
+        let mut spare: Rooms<T> = values.iter_mut().map(std::mem::take).collect();
         for (index, node) in self.nodes.iter().enumerate() {
             cancel.check()?;
             let size = self.shapes[index + 1].features() * T::LANES * pass.panels;
             let mut y = spare.pop().unwrap_or_default();
-            y.resize(size, T::ZERO);
+            y.resize(size);
             {
                 let x = seen(node, input, values);
                 look(node, &x);
@@ -192,21 +192,21 @@ impl<T: Real> Network<T> {
 
     /// Gives every room the size that the pass needs. Sizes repeat, so this allocates once.
     fn furnish(&self, pass: &Pass<'_, T>, rooms: &mut Rooms<T>) {
-        rooms.resize_with(self.shapes.len(), Vec::new);
+        rooms.resize_with(self.shapes.len(), Lines::default);
         for (room, shape) in rooms.iter_mut().zip(&self.shapes).skip(1) {
-            room.resize(shape.features() * T::LANES * pass.panels, T::ZERO);
+            room.resize(shape.features() * T::LANES * pass.panels);
         }
     }
 
     /// The tangents of a node's inputs, where they move at all.
     fn moving<'a>(&self, node: &Node<T>, dots: &'a Rooms<T>) -> Few<Option<&'a [T]>> {
-        let dot = |&room: &usize| self.active[room].then(|| dots[room].as_slice());
+        let dot = |&room: &usize| self.active[room].then(|| &dots[room][..]);
         node.inputs.iter().map(dot).collect()
     }
 }
 
 /// The values of a node's inputs.
 fn seen<'a, T>(node: &Node<T>, input: &'a [T], values: &'a Rooms<T>) -> Few<&'a [T]> {
-    let value = |&room: &usize| if room == 0 { input } else { values[room].as_slice() };
+    let value = |&room: &usize| if room == 0 { input } else { &values[room][..] };
     node.inputs.iter().map(value).collect()
 }

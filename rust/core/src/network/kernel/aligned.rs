@@ -87,9 +87,68 @@ impl<T: Real> Deref for Aligned<T> {
     }
 }
 
+/// Numbers that are kept, in memory of their own.
+#[derive(Debug)]
+pub struct Lines<T> {
+    values: Vec<T>,
+    start: usize,
+    count: usize,
+}
+
+impl<T> Default for Lines<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), start: 0, count: 0 }
+    }
+}
+
+impl<T: Real> Lines<T> {
+    /// So many zeros.
+    #[must_use]
+    pub fn zeros(count: usize) -> Self {
+        let values = vec![T::ZERO; count + T::LANES];
+        let start = values.as_ptr().align_offset(LINE).min(T::LANES);
+        Self { values, start, count }
+    }
+
+    /// Makes them so many, whatever they are then.
+    pub fn resize(&mut self, count: usize) {
+        if self.start + count > self.values.len() {
+            *self = Self::zeros(count);
+        }
+        self.count = count;
+    }
+}
+
+impl<T> Deref for Lines<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.values[self.start..][..self.count]
+    }
+}
+
+impl<T> DerefMut for Lines<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.values[self.start..][..self.count]
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Aligned;
+    use super::{Aligned, Lines};
+
+    #[test]
+    fn kept_numbers_begin_with_a_cache_line() {
+        let mut lines = Lines::<f64>::default();
+        assert!(lines.is_empty());
+        for count in [3, 50, 7, 0, 51] {
+            lines.resize(count);
+            lines.fill(1.0);
+            assert_eq!(lines.len(), count);
+            assert!(cfg!(miri) || lines.as_ptr().addr().is_multiple_of(64));
+        }
+        assert_eq!(Lines::<f32>::zeros(5)[..], [0.0; 5]);
+    }
 
     #[test]
     fn gathered_columns_begin_with_a_cache_line() {

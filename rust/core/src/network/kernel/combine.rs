@@ -1,6 +1,7 @@
 //! Vectors that are known, combined.
 
 use super::finish::{Finish, Places};
+use super::math::tanh::tanh;
 use super::pool::Pool;
 use super::real::Real;
 use super::vector::{Kernel, Simd, Vector, add_multiple, column};
@@ -9,17 +10,28 @@ use crate::isa::Isa;
 /// Columns that are finished together.
 const TILE: usize = 4;
 
-/// y = finish(z + Σᵢ cᵢ vᵢ) for one panel.
+/// A function that is applied last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// x.
+    Identity,
+    /// tanh x.
+    Tanh,
+}
+
+/// y = last(finish(z + Σᵢ cᵢ vᵢ)) for one panel.
 ///
 /// `vectors` are z and then every vᵢ, each of rows of `row` numbers.
 ///
 /// # Panics
-/// When a row is no whole number of panel columns, or a vector or y no whole number of rows.
+/// When a row is no whole number of panel columns, or a vector or y no whole number of rows; and where
+/// a function is to follow what is pooled.
 pub fn combine<T: Real>(
     isa: Isa,
     vectors: &[T],
     coords: &[T],
     finish: &Finish<'_, T>,
+    last: Last,
     row: usize,
     y: &mut [T],
 ) {
@@ -27,16 +39,18 @@ pub fn combine<T: Real>(
     assert!(vectors.len().is_multiple_of((coords.len() + 1) * row), "vectors");
     let rows = vectors.len() / (coords.len() + 1) / row;
     let positions = row / T::LANES;
+    assert!(finish.pool().is_none() || last == Last::Identity, "what is pooled comes last");
     assert!(finish.pool().is_none_or(|pool| pool.positions() == positions), "positions");
     let columns = finish.columns(positions);
     assert_eq!(y.len(), rows * columns * T::LANES, "y");
-    T::dispatch(isa, Combination { vectors, coords, finish, row, y });
+    T::dispatch(isa, Combination { vectors, coords, finish, last, row, y });
 }
 
 struct Combination<'a, T> {
     vectors: &'a [T],
     coords: &'a [T],
     finish: &'a Finish<'a, T>,
+    last: Last,
     row: usize,
     y: &'a mut [T],
 }
@@ -83,7 +97,7 @@ impl<T: Real> Combination<'_, T> {
     /// Finishes what `sum` finds at every column.
     #[inline(always)]
     fn columns<V: Vector<Number = T>, const C: usize, const L: usize>(
-        self,
+        mut self,
         simd: Simd<V>,
         sum: impl Fn(usize) -> [V; C],
     ) {
@@ -93,39 +107,63 @@ impl<T: Real> Combination<'_, T> {
             return self.squares::<V, C, L>(simd, pool, rows, sum);
         }
         // Several rows or columns at once share what is done but once for them.
-        if columns == 1 {
-            let whole = rows / TILE * TILE;
-            for row in (0..whole).step_by(TILE) {
-                let mut tile = [[[simd.splat(T::ZERO); C]]; TILE];
-                for (r, sums) in tile.iter_mut().enumerate() {
-                    *sums = [sum(row + r)];
-                }
-                let places = Places { first: [row * L], step: L };
-                self.finish.store(simd, row, places, tile, self.y);
-            }
-            for row in whole..rows {
-                let places = Places { first: [row * L], step: L };
-                self.finish.store(simd, row, places, [[sum(row)]], self.y);
-            }
-            return;
-        }
-        for row in 0..rows {
-            let (start, end) = (row * columns, (row + 1) * columns);
-            let whole = start + columns / TILE * TILE;
+        let (lines, length) = if columns == 1 { (1, rows) } else { (rows, columns) };
+        for line in 0..lines {
+            let (start, end) = (line * length, (line + 1) * length);
+            let whole = start + length / TILE * TILE;
             for at in (start..whole).step_by(TILE) {
-                let mut tile = [[[simd.splat(T::ZERO); C]; TILE]];
-                let mut places = Places { first: [at * L; TILE], step: 0 };
-                for (p, sums) in tile[0].iter_mut().enumerate() {
-                    *sums = sum(at + p);
-                    places.first[p] += p * L;
+                let mut sums = [[simd.splat(T::ZERO); C]; TILE];
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    *sums = sum(at + i);
                 }
-                self.finish.store(simd, row, places, tile, self.y);
+                self.finish_tile::<V, TILE, C, L>(simd, columns, at, sums);
             }
             for at in whole..end {
-                let places = Places { first: [at * L], step: 0 };
-                self.finish.store(simd, row, places, [[sum(at)]], self.y);
+                self.finish_tile::<V, 1, C, L>(simd, columns, at, [sum(at)]);
             }
         }
+    }
+
+    /// Finishes columns from this one on, which are rows where each has only one.
+    #[inline(always)]
+    fn finish_tile<V: Vector<Number = T>, const N: usize, const C: usize, const L: usize>(
+        &mut self,
+        simd: Simd<V>,
+        columns: usize,
+        at: usize,
+        sums: [[V; C]; N],
+    ) {
+        if columns == 1 {
+            let mut tile = [[sums[0]]; N];
+            for (row, &sum) in tile.iter_mut().zip(&sums) {
+                *row = [sum];
+            }
+            let places = Places { first: [at * L], step: L };
+            let tile = self.finish.finished(simd, at, places, tile, self.y);
+            places.write(&self.last(simd, tile), self.y);
+        } else {
+            let mut places = Places { first: [at * L; N], step: 0 };
+            for (i, place) in places.first.iter_mut().enumerate() {
+                *place += i * L;
+            }
+            let tile = self.finish.finished(simd, at / columns, places, [sums], self.y);
+            places.write(&self.last(simd, tile), self.y);
+        }
+    }
+
+    /// The last function of a tile.
+    #[inline(always)]
+    fn last<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
+        &self,
+        simd: Simd<V>,
+        mut tile: [[[V; C]; P]; R],
+    ) -> [[[V; C]; P]; R] {
+        if self.last == Last::Tanh {
+            for value in tile.as_flattened_mut().as_flattened_mut() {
+                *value = tanh(simd, *value);
+            }
+        }
+        tile
     }
 
     /// Finishes what `sum` finds in every square.

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::math::tanh::tanh;
 use super::pool::Pool;
 use super::real::Real;
 use super::vector::{Simd, Vector};
@@ -18,7 +17,7 @@ pub enum Finish<'a, T> {
     Complete(Store<'a, T>),
 }
 
-/// y = pool?(function?(sum · scale + shift + residual)).
+/// y = pool?(relu?(sum · scale + shift + residual)).
 #[derive(Clone, Copy, Debug)]
 pub struct Store<'a, T> {
     /// One number a row.
@@ -28,26 +27,24 @@ pub struct Store<'a, T> {
     /// One number for each sum.
     pub residual: Option<&'a [T]>,
     /// The last step for each of them.
-    pub function: Last,
+    pub relu: Rectify,
     /// Squares of positions, each of which becomes one.
     pub pool: Option<Pool>,
 }
 
-/// A function that is applied last.
+/// Whether a value is rectified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Last {
-    /// x.
-    Identity,
+pub enum Rectify {
+    /// It stays as it is.
+    None,
     /// max(0, x), where NaN stays NaN.
     Relu,
-    /// tanh x.
-    Tanh,
 }
 
 impl<T> Default for Store<'_, T> {
     /// y = sum.
     fn default() -> Self {
-        Self { scale: None, shift: None, residual: None, function: Last::Identity, pool: None }
+        Self { scale: None, shift: None, residual: None, relu: Rectify::None, pool: None }
     }
 }
 
@@ -84,7 +81,7 @@ impl<'a, T: Real> Store<'a, T> {
                 }
             }
         }
-        self.apply_function(simd, tile);
+        self.rectify(simd, tile);
     }
 
     #[inline(always)]
@@ -125,26 +122,15 @@ impl<'a, T: Real> Store<'a, T> {
     }
 
     #[inline(always)]
-    fn apply_function<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
+    fn rectify<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
         &self,
         simd: Simd<V>,
         tile: &mut [[[V; C]; P]; R],
     ) {
-        match self.function {
-            Last::Identity => {}
-            Last::Relu => {
-                let zero = simd.splat(T::ZERO);
-                for sum in tile.as_flattened_mut().as_flattened_mut() {
-                    *sum = V::larger(*sum, zero);
-                }
-            }
-            Last::Tanh => {
-                // Too long to be unrolled: a copy goes through memory, where no other step needs to.
-                let mut values = *tile;
-                for value in values.as_flattened_mut().as_flattened_mut() {
-                    *value = tanh(simd, *value);
-                }
-                *tile = values;
+        if self.relu == Rectify::Relu {
+            let zero = simd.splat(T::ZERO);
+            for sum in tile.as_flattened_mut().as_flattened_mut() {
+                *sum = V::larger(*sum, zero);
             }
         }
     }
@@ -161,6 +147,20 @@ impl<const P: usize> Places<P> {
     #[inline(always)]
     fn of(&self, row: usize, position: usize) -> usize {
         self.first[position] + row * self.step
+    }
+
+    /// Writes a tile.
+    #[inline(always)]
+    pub fn write<V: Vector, const R: usize, const C: usize>(
+        &self,
+        tile: &[[[V; C]; P]; R],
+        y: &mut [V::Number],
+    ) {
+        for (r, columns) in tile.iter().enumerate() {
+            for (p, column) in columns.iter().enumerate() {
+                write(column, &mut y[self.of(r, p)..][..C * V::LEN]);
+            }
+        }
     }
 }
 
@@ -195,27 +195,31 @@ impl<T: Real> Finish<'_, T> {
     }
 
     /// Whether what becomes of sums grows with them in every row, so that the largest sum becomes
-    /// the largest: tanh does but for its rounding. What is not finite makes NaN of some sums that are not the largest.
+    /// the largest. What is not finite makes NaN of some sums that are not the largest.
     pub(super) fn keeps_order(&self) -> bool {
         let Self::Store(store) = self else { return false };
         let finite = |number: T| number > T::LOWEST && number < -T::LOWEST;
         let grows = |scale: &[T]| scale.iter().all(|&scale| scale > T::ZERO && finite(scale));
         store.residual.is_none()
-            && store.function != Last::Tanh
             && store.scale.is_none_or(grows)
             && store.shift.is_none_or(|shift| shift.iter().all(|&shift| finite(shift)))
     }
 
-    /// Finishes sums of rows from this one on, and writes them to their places in y.
+    /// What becomes of sums of rows from this one on, whose places y has now.
     #[inline(always)]
-    pub(super) fn store<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
+    pub(super) fn finished<
+        V: Vector<Number = T>,
+        const R: usize,
+        const P: usize,
+        const C: usize,
+    >(
         &self,
         simd: Simd<V>,
         first: usize,
         places: Places<P>,
         mut tile: [[[V; C]; P]; R],
-        y: &mut [T],
-    ) {
+        y: &[T],
+    ) -> [[[V; C]; P]; R] {
         if let Self::Add | Self::Complete(_) = self {
             for (r, sums) in tile.iter_mut().enumerate() {
                 for (p, sum) in sums.iter_mut().enumerate() {
@@ -226,11 +230,20 @@ impl<T: Real> Finish<'_, T> {
         if let Self::Store(store) | Self::Complete(store) = self {
             store.apply(simd, first, places, &mut tile);
         }
-        for (r, sums) in tile.iter().enumerate() {
-            for (p, sum) in sums.iter().enumerate() {
-                write(sum, &mut y[places.of(r, p)..][..C * V::LEN]);
-            }
-        }
+        tile
+    }
+
+    /// Finishes sums of rows from this one on, and writes them to their places in y.
+    #[inline(always)]
+    pub(super) fn store<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
+        &self,
+        simd: Simd<V>,
+        first: usize,
+        places: Places<P>,
+        tile: [[[V; C]; P]; R],
+        y: &mut [T],
+    ) {
+        places.write(&self.finished(simd, first, places, tile, y), y);
     }
 
     /// Finishes the sums of a square in rows from this one on, and writes the largest to y, from
@@ -259,7 +272,7 @@ impl<T: Real> Finish<'_, T> {
         }
         if ordered {
             store.scale_and_shift(simd, first, &mut tops);
-            store.apply_function(simd, &mut tops);
+            store.rectify(simd, &mut tops);
         }
         for (r, [top]) in tops.iter().enumerate() {
             write(top, &mut y[place + r * step..][..C * V::LEN]);

@@ -12,7 +12,7 @@
 //! | `vector` | what kernels ask of a vector register |
 //! | `simd` | the registers, which the compiler does not check |
 //! | `math` | element-wise functions |
-//! | `aligned` | copies in the order that a kernel reads them |
+//! | `aligned` | numbers from the beginning of a cache line on |
 //! | `packing` | the order of weights in memory |
 //! | `taps` | which position of the input feeds which of the output |
 //! | `pool` | squares of an image, of which the largest number is kept |
@@ -48,9 +48,10 @@ mod totals;
 mod vector;
 mod winograd;
 
-pub use combine::combine;
+pub use aligned::Lines;
+pub use combine::{Last, combine};
 pub use contraction::Contraction;
-pub use finish::{Finish, Last, Store};
+pub use finish::{Finish, Rectify, Store};
 pub use largest::largest;
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};
 pub use packing::{Packing, Weights};

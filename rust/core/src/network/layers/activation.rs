@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::isa::Isa;
-use crate::network::kernel::{Last, Real};
+use crate::network::kernel::Real;
 use crate::network::layer::{Layer, Pass, Primal, Tangent};
 use crate::network::layers::{Built, Plan};
 
@@ -20,9 +20,9 @@ pub(super) trait Function<T: Real>: Send + Sync + 'static {
     /// f″ in place of x, where y = f(x).
     fn curvature(&self, isa: Isa, x: &mut [T], y: &[T]);
 
-    /// f as a product's finish knows it.
-    fn as_last(&self) -> Option<Last> {
-        None
+    /// Whether f is tanh.
+    fn is_tanh(&self) -> bool {
+        false
     }
 }
 
@@ -185,8 +185,8 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
         });
     }
 
-    fn as_last(&self) -> Option<Last> {
-        self.0.as_last()
+    fn is_tanh(&self) -> bool {
+        self.0.is_tanh()
     }
 
     fn runs_in_place(&self) -> bool {

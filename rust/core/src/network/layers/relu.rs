@@ -4,7 +4,7 @@
 //! multiplied by a slope: where x ≤ 0 not even an infinite derivative leaves a trace.
 
 use crate::error::Error;
-use crate::network::kernel::{Last, Real};
+use crate::network::kernel::Real;
 use crate::network::layer::{Layer, Pass, Primal};
 use crate::network::layers::{Built, Plan};
 
@@ -65,8 +65,8 @@ impl<T: Real> Layer<T> for Relu {
         );
     }
 
-    fn as_last(&self) -> Option<Last> {
-        Some(Last::Relu)
+    fn is_relu(&self) -> bool {
+        true
     }
 
     fn runs_in_place(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::isa::Isa;
-use crate::network::kernel::{self, Last, Real};
+use crate::network::kernel::{self, Real};
 use crate::network::layers::activation::{Function, built, map_values};
 use crate::network::layers::{Built, Plan};
 
@@ -28,8 +28,8 @@ impl<T: Real> Function<T> for Tanh {
         map_values(isa, x, y, |y| -(y + y) * (T::ONE - y * y));
     }
 
-    fn as_last(&self) -> Option<Last> {
-        Some(Last::Tanh)
+    fn is_tanh(&self) -> bool {
+        true
     }
 }
 

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::{Fused, Place, Step, Work};
 use crate::network::graph::Network;
-use crate::network::kernel::{Last, Pool, Real};
+use crate::network::kernel::{Last, Pool, Real, Rectify};
 
 /// The steps of a network, the features of every buffer, where the output ends, and how many derived
 /// numbers a point has.
@@ -50,8 +50,9 @@ fn fuse<T: Real>(
         node,
         normalisation: None,
         residual: None,
-        function: Last::Identity,
+        rectify: Rectify::None,
         pool: None,
+        last: Last::Identity,
         end: node,
         derived: *derived,
         prepared: 0,
@@ -80,15 +81,23 @@ fn fuse<T: Real>(
             absorbed[sum] = true;
         }
     }
-    if let Some(last) = next(&fused)
-        && let Some(function) = network.nodes[last].layer.as_last()
-        // A long one gains where known products are combined, which waits for memory meanwhile.
-        && (function == Last::Relu || network.nodes[node].inputs[0] == 0)
+    if let Some(relu) = next(&fused)
+        && network.nodes[relu].layer.is_relu()
     {
-        (fused.function, fused.end) = (function, last);
-        absorbed[last] = true;
+        (fused.rectify, fused.end) = (Rectify::Relu, relu);
+        absorbed[relu] = true;
+    }
+    let reads_data = network.nodes[node].inputs[0] == 0;
+    if let Some(tanh) = next(&fused)
+        && network.nodes[tanh].layer.is_tanh()
+        && reads_data
+        && fused.rectify == Rectify::None
+    {
+        (fused.last, fused.end) = (Last::Tanh, tanh);
+        absorbed[tanh] = true;
     }
     if let Some(last) = next(&fused)
+        && fused.last == Last::Identity
         && let Some(pool) = network.nodes[last].layer.as_pool()
         // What is seen as images of another shape has other squares.
         && pool == Pool::new(rows.height, rows.width)

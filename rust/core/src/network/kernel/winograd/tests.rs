@@ -5,7 +5,7 @@ use super::choice::{Choice, Size};
 use crate::isa::Isa;
 use crate::network::kernel::tests::{convolution, naive, numbers, pooled};
 use crate::network::kernel::{
-    Contraction, Finish, Last, Packing, Pool, Real, Store, Taps, Weights,
+    Contraction, Finish, Packing, Pool, Real, Rectify, Store, Taps, Weights,
 };
 
 /// How far small whole numbers may be from their sums.
@@ -58,7 +58,7 @@ fn agrees<T: Real>(isa: Isa, taps: &Taps, (rows, inner): (usize, usize), size: S
     let store = Store {
         shift: Some(&shift),
         residual: Some(&residual),
-        function: Last::Relu,
+        relu: Rectify::Relu,
         ..Store::default()
     };
     let whole = run(Finish::Store(store), &prepared, vec![T::ZERO; expected.len()]);

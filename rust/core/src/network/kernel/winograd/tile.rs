@@ -14,13 +14,6 @@ pub(super) trait Tile<const N: usize, const M: usize> {
 
     /// A line of Aᵀ m.
     fn output<V: Vector>(simd: Simd<V>, m: [V; N]) -> [V; M];
-
-    /// What is made of each column of inputs. A loop would have to fill an array with something else
-    /// before.
-    fn of_inputs<Made>(make: impl FnMut(usize) -> Made) -> [Made; N];
-
-    /// What is made of each line of outputs.
-    fn of_outputs<Made>(make: impl FnMut(usize) -> Made) -> [Made; M];
 }
 
 /// Two outputs, by the values of polynomials at 0, ±1 and ∞.
@@ -42,16 +35,6 @@ impl Tile<4, 2> for Two {
     #[inline(always)]
     fn output<V: Vector>(_: Simd<V>, m: [V; 4]) -> [V; 2] {
         [m[0] + m[1] + m[2], m[1] - m[2] - m[3]]
-    }
-
-    #[inline(always)]
-    fn of_inputs<Made>(mut make: impl FnMut(usize) -> Made) -> [Made; 4] {
-        [make(0), make(1), make(2), make(3)]
-    }
-
-    #[inline(always)]
-    fn of_outputs<Made>(mut make: impl FnMut(usize) -> Made) -> [Made; 2] {
-        [make(0), make(1)]
     }
 }
 
@@ -117,16 +100,6 @@ impl Tile<6, 4> for Four {
             V::mul_add(even_far, far_2, even_near * near_2),
             V::mul_add(odd_far, far_2, V::mul_add(odd_near, near_2, m[5])),
         ]
-    }
-
-    #[inline(always)]
-    fn of_inputs<Made>(mut make: impl FnMut(usize) -> Made) -> [Made; 6] {
-        [make(0), make(1), make(2), make(3), make(4), make(5)]
-    }
-
-    #[inline(always)]
-    fn of_outputs<Made>(mut make: impl FnMut(usize) -> Made) -> [Made; 4] {
-        [make(0), make(1), make(2), make(3)]
     }
 }
 
