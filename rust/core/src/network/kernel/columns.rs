@@ -25,7 +25,7 @@ pub(super) struct Reads {
     /// The square that they are, or the first of them.
     pub column: usize,
     pub positions: [usize; TOGETHER],
-    pub reads: Vec<Read>,
+    pub parts: Vec<Read>,
 }
 
 /// Readers that a kernel knows: all, neighbours along either side of a square, each alone.
@@ -35,7 +35,7 @@ const READERS: [usize; 9] =
 impl Reads {
     /// What these positions read.
     fn new(taps: &Taps, column: usize, positions: [usize; TOGETHER]) -> Self {
-        let mut reads = Vec::new();
+        let mut parts = Vec::new();
         for tap in 0..taps.taps() {
             let sources = positions.map(|position| taps.source(position, tap));
             let fed = (0..TOGETHER).filter(|&p| sources[p].is_some());
@@ -47,10 +47,10 @@ impl Reads {
                 left -= readers;
                 let one = sources[readers.trailing_zeros() as usize].unwrap_or_default();
                 let read = |p: usize| sources[p].filter(|_| readers >> p & 1 == 1).unwrap_or(one);
-                reads.push(Read { tap, readers, sources: from_fn(read) });
+                parts.push(Read { tap, readers, sources: from_fn(read) });
             }
         }
-        Self { column, positions, reads }
+        Self { column, positions, parts }
     }
 }
 
@@ -109,16 +109,16 @@ mod tests {
     use crate::network::kernel::pool::Pool;
     use crate::network::kernel::tests::{convolution, tables};
 
-    fn read_what_taps_say(taps: &Taps, Reads { positions, reads, .. }: &Reads) {
+    fn read_what_taps_say(taps: &Taps, Reads { positions, parts, .. }: &Reads) {
         for (p, &position) in positions.iter().enumerate() {
-            let own = reads.iter().filter(|read| read.readers >> p & 1 == 1);
+            let own = parts.iter().filter(|read| read.readers >> p & 1 == 1);
             let found: Vec<_> = own.map(|read| (read.tap, read.sources[p])).collect();
             let expected: Vec<_> = (0..taps.taps())
                 .filter_map(|tap| Some((tap, taps.source(position, tap)?)))
                 .collect();
             assert_eq!(found, expected, "{taps:?}");
         }
-        for read in reads {
+        for read in parts {
             assert!(READERS.contains(&read.readers));
             let readers = (0..TOGETHER).filter(|p| read.readers >> p & 1 == 1);
             let sources: BTreeSet<_> = readers.map(|p| read.sources[p]).collect();
@@ -144,7 +144,7 @@ mod tests {
         let Columns { together, alone } = Columns::squares(&taps, pool);
         assert_eq!((together.len(), alone.len()), (6, 0));
         let readers = |square: usize| -> Vec<usize> {
-            together[square].reads.iter().map(|read| read.readers).collect()
+            together[square].parts.iter().map(|read| read.readers).collect()
         };
         assert_eq!(readers(0), [8, 12, 12, 10, 15, 15, 10, 15, 15]);
         assert_eq!(readers(1), [12, 12, 12, 15, 15, 15, 15, 15, 15]);

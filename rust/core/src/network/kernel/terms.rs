@@ -122,7 +122,7 @@ impl<'a, T: Real> Terms<'a, T> {
     fn together<V: Vector<Number = T>, const C: usize, const L: usize>(
         &mut self,
         simd: Simd<V>,
-        Reads { column, positions, reads }: &Reads,
+        Reads { column, positions, parts }: &Reads,
         pool: Option<(Pool, bool)>,
     ) {
         let source = self.source::<L>();
@@ -132,7 +132,7 @@ impl<'a, T: Real> Terms<'a, T> {
             for_rows!(rows.len(), R => {
                 let mut tile = [[[simd.splat(T::ZERO); C]; TOGETHER]; R];
                 if C == 1 {
-                    tile = of_positions::<V, R, C, L>(simd, source, reads, weights);
+                    tile = of_positions::<V, R, C, L>(simd, source, parts, weights);
                 } else {
                     for (p, &position) in positions.iter().enumerate() {
                         let taps = self.taps.sources(position);
