@@ -1,7 +1,5 @@
 //! Registers hold samples: what is left to do is to add up their lanes.
 
-use std::array::from_fn;
-
 use super::{Panels, Rows};
 use crate::isa::Isa;
 use crate::network::kernel::aligned::Aligned;
@@ -27,10 +25,9 @@ pub(super) fn reduce<T: Real>(
     let (dy_room, x_room) = room.split_at_mut(channels[0]);
     let dy = Rows::new(dy, taps.positions(), panels, dy_room);
     let x = Rows::new(x, taps.source_positions(), panels, x_room);
-    for tap in 0..taps.taps() {
-        let runs = runs(taps, tap, panels, (dy.panel, x.panel));
-        T::dispatch(isa, Reduction { runs: &runs, dy: &dy, x: &x, out, tap, taps: taps.taps() });
-    }
+    let runs = |tap| runs(taps, tap, panels, (dy.panel, x.panel));
+    let runs: Vec<_> = (0..taps.taps()).map(runs).collect();
+    T::dispatch(isa, Reduction { runs: &runs, dy: &dy, x: &x, out });
 }
 
 /// Positions that follow each other in dy as in x: which columns of row 0 the first ones are, and
@@ -61,13 +58,12 @@ fn runs(taps: &Taps, tap: usize, panels: usize, strides: (usize, usize)) -> Vec<
 }
 
 struct Reduction<'a, T: Real> {
-    runs: &'a [Run],
+    /// By taps.
+    runs: &'a [Vec<Run>],
     dy: &'a Rows<'a, T>,
     x: &'a Rows<'a, T>,
     /// `[row][channel][tap]`.
     out: &'a mut [T],
-    tap: usize,
-    taps: usize,
 }
 
 impl<T: Real> Kernel<T> for Reduction<'_, T> {
@@ -76,6 +72,7 @@ impl<T: Real> Kernel<T> for Reduction<'_, T> {
         match (self.dy.count, self.x.count) {
             (1, 1) => self.tiles::<V, 1, 1, L>(simd),
             (1, _) => self.tiles::<V, 1, 4, L>(simd),
+            (_, 1) => self.tiles::<V, ROWS, 1, L>(simd),
             _ => self.tiles::<V, ROWS, CHANNELS, L>(simd),
         }
     }
@@ -87,13 +84,16 @@ impl<T: Real> Reduction<'_, T> {
         &mut self,
         simd: Simd<V>,
     ) {
-        let (rows, channels) = (self.dy.count, self.x.count);
+        let (rows, channels, taps) = (self.dy.count, self.x.count, self.runs.len());
+        // A tile's rows stay in the first cache for all taps.
         for row in (0..rows).step_by(R) {
-            for channel in (0..channels).step_by(K) {
-                let sums = self.sums::<V, R, K, L>(simd, row, channel);
-                for (row, sums) in (row..rows).zip(sums) {
-                    for (channel, sum) in (channel..channels).zip(sums) {
-                        self.out[(row * channels + channel) * self.taps + self.tap] += sum.total();
+            for (tap, runs) in self.runs.iter().enumerate() {
+                for channel in (0..channels).step_by(K) {
+                    let sums = self.sums::<V, R, K, L>(simd, runs, row, channel);
+                    for (row, sums) in (row..rows).zip(&sums) {
+                        for (channel, sum) in (channel..channels).zip(sums) {
+                            self.out[(row * channels + channel) * taps + tap] += sum.total();
+                        }
                     }
                 }
             }
@@ -106,21 +106,23 @@ impl<T: Real> Reduction<'_, T> {
     fn sums<V: Vector<Number = T>, const R: usize, const K: usize, const L: usize>(
         &self,
         simd: Simd<V>,
+        runs: &[Run],
         row: usize,
         channel: usize,
     ) -> [[V; K]; R] {
-        let dy: [&[[T; L]]; R] = from_fn(|r| self.dy.columns(row + r));
-        let x: [&[[T; L]]; K] = from_fn(|k| self.x.columns(channel + k));
+        let (dy, x) = (self.dy.several::<R, L>(row), self.x.several::<K, L>(channel));
         let mut sums = [[simd.splat(T::ZERO); K]; R];
-        for run in self.runs {
-            let dy = dy.map(|dy| &dy[run.dy..][..run.length]);
-            let x = x.map(|x| &x[run.x..][..run.length]);
+        for run in runs {
+            let (dy, x) = (cut(&dy, run.dy, run.length), cut(&x, run.x, run.length));
             for position in 0..run.length {
                 for lane in (0..L).step_by(V::LEN) {
-                    let x = x.map(|x| simd.load(&x[position][lane..]));
-                    for (sums, dy) in sums.iter_mut().zip(dy) {
+                    let mut columns = [simd.splat(T::ZERO); K];
+                    for (column, x) in columns.iter_mut().zip(&x) {
+                        *column = simd.load(&x[position][lane..]);
+                    }
+                    for (sums, dy) in sums.iter_mut().zip(&dy) {
                         let dy = simd.load(&dy[position][lane..]);
-                        for (sum, &x) in sums.iter_mut().zip(&x) {
+                        for (sum, &x) in sums.iter_mut().zip(&columns) {
                             *sum = V::mul_add(dy, x, *sum);
                         }
                     }
@@ -132,9 +134,24 @@ impl<T: Real> Reduction<'_, T> {
 }
 
 impl<T: Real> Rows<'_, T> {
-    /// The columns of a row, and those after it.
+    /// The columns of a row and of those after it, each with what follows.
     #[inline(always)]
-    fn columns<const L: usize>(&self, row: usize) -> &[[T; L]] {
-        &self.values.as_chunks::<L>().0[row.min(self.count - 1) * self.row..]
+    fn several<const N: usize, const L: usize>(&self, first: usize) -> [&[[T; L]]; N] {
+        let columns = self.values.as_chunks::<L>().0;
+        let mut several = [columns; N];
+        for (n, row) in several.iter_mut().enumerate() {
+            *row = &columns[(first + n).min(self.count - 1) * self.row..];
+        }
+        several
     }
+}
+
+/// The same part of several rows.
+#[inline(always)]
+fn cut<'a, S, const N: usize>(rows: &[&'a [S]; N], start: usize, length: usize) -> [&'a [S]; N] {
+    let mut part = *rows;
+    for row in &mut part {
+        *row = &row[start..][..length];
+    }
+    part
 }

@@ -124,7 +124,7 @@ impl<'a, T: Real> Reduction<'a, T> {
             for position in positions.clone() {
                 let place = panel * self.dy.panel + position;
                 let mut squares = [None; K];
-                for (square, Column { tap, unit }) in squares.iter_mut().zip(columns) {
+                for (square, Column { tap, unit }) in squares.iter_mut().zip(columns.iter()) {
                     if let Some(source) = self.taps.source(position, *tap) {
                         *square = Some(&turned[(unit * self.panels + panel) * sources + source]);
                     }
@@ -162,23 +162,15 @@ fn tile<V: Vector, const R: usize, const K: usize, const C: usize, const L: usiz
     row: usize,
 ) -> [[[V; C]; K]; R] {
     let zero = simd.splat(V::Number::ZERO);
-    let columns = dy.values.as_chunks::<L>().0;
-    let mut rows = [columns; R];
-    for (r, columns) in rows.iter_mut().enumerate() {
-        *columns = &columns[(row + r) * dy.row..];
-    }
     let mut sums = [[[zero; C]; K]; R];
     for (place, squares) in &met.all {
-        let mut factors = [&rows[0][*place]; R];
-        for (factors, row) in factors.iter_mut().zip(rows) {
-            *factors = &row[*place];
-        }
+        let factors = factors::<V, R, L>(dy, row, *place);
         for lane in 0..L {
             let mut x = [[zero; C]; K];
             for (x, square) in x.iter_mut().zip(squares) {
                 *x = column(simd, &square[lane]);
             }
-            for (sums, factors) in sums.iter_mut().zip(factors) {
+            for (sums, factors) in sums.iter_mut().zip(&factors) {
                 let factor = simd.splat(factors[lane]);
                 for (sums, x) in sums.iter_mut().zip(&x) {
                     add_multiple(sums, factor, x);
@@ -186,21 +178,41 @@ fn tile<V: Vector, const R: usize, const K: usize, const C: usize, const L: usiz
             }
         }
     }
-    for (k, some) in met.some.iter().enumerate() {
-        for &(place, [square]) in some {
-            let mut factors = [&rows[0][place]; R];
-            for (factors, row) in factors.iter_mut().zip(rows) {
-                *factors = &row[place];
-            }
+    // A copy, for which of the K it is is known only later, which is why it is not in registers.
+    let mut found = sums;
+    for (k, some) in met.some.iter().enumerate().filter(|(_, some)| !some.is_empty()) {
+        let mut sums = [[zero; C]; R];
+        for (place, [square]) in some {
+            let factors = factors::<V, R, L>(dy, row, *place);
             for lane in 0..L {
                 let x = column::<V, C, L>(simd, &square[lane]);
-                for (sums, factors) in sums.iter_mut().zip(factors) {
-                    add_multiple(&mut sums[k], simd.splat(factors[lane]), &x);
+                for (sums, factors) in sums.iter_mut().zip(&factors) {
+                    add_multiple(sums, simd.splat(factors[lane]), &x);
                 }
             }
         }
+        for (found, sums) in found.iter_mut().zip(&sums) {
+            for (found, &sum) in found[k].iter_mut().zip(sums) {
+                *found = *found + sum;
+            }
+        }
     }
-    sums
+    found
+}
+
+/// A column of R rows of dy.
+#[inline(always)]
+fn factors<'a, V: Vector, const R: usize, const L: usize>(
+    dy: &Rows<'a, V::Number>,
+    row: usize,
+    place: usize,
+) -> [&'a [V::Number; L]; R] {
+    let columns = &dy.values.as_chunks::<L>().0[row * dy.row + place..];
+    let mut factors = [&columns[0]; R];
+    for (r, factors) in factors.iter_mut().enumerate() {
+        *factors = &columns[r * dy.row];
+    }
+    factors
 }
 
 /// All of them, if there are.
