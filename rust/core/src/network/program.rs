@@ -2,8 +2,9 @@
 //!
 //! A product takes over what follows it alone: batch normalisation becomes a scale and a shift of
 //! its rows, then a sum with a value that is known already, then a ReLU, then pooling, all while the
-//! result is still in registers. Functions of single numbers work in place. Values share buffers as
-//! soon as nobody needs them, so that a panel's values stay in the processor's cache.
+//! result is still in registers. Functions of single numbers work in place, but for a tanh that can
+//! follow a combination of known products. Values share buffers as soon as nobody needs them, so that
+//! a panel's values stay in the processor's cache.
 
 mod plan;
 

@@ -113,6 +113,8 @@ impl<T: Real> Lines<T> {
     /// Makes them so many, whatever they are then.
     pub fn resize(&mut self, count: usize) {
         if self.start + count > self.values.len() {
+            // What there was goes first, or both would take memory at a time.
+            *self = Self::default();
             *self = Self::zeros(count);
         }
         self.count = count;

@@ -25,7 +25,8 @@ pub struct Contraction {
     packing: Packing,
     taps: Taps,
     choice: Option<Choice>,
-    positions: Columns,
+    /// All positions, where somebody asks for them.
+    positions: OnceLock<Columns>,
     /// The squares that were pooled first, and most likely always are.
     squares: OnceLock<(Pool, Columns)>,
 }
@@ -36,8 +37,8 @@ impl Contraction {
     pub fn new(rows: usize, inner: usize, taps: Taps) -> Self {
         let packing = Packing::new(rows, taps.taps(), inner);
         let choice = taps.image().and_then(|image| Choice::new(&packing, &taps, image));
-        let positions = Columns::positions(&taps);
-        Self { packing, taps, choice, positions, squares: OnceLock::new() }
+        let (positions, squares) = (OnceLock::new(), OnceLock::new());
+        Self { packing, taps, choice, positions, squares }
     }
 
     /// The order of the weights.
@@ -120,7 +121,9 @@ impl Contraction {
 
     /// All columns.
     fn columns(&self, pool: Option<Pool>) -> Cow<'_, Columns> {
-        let Some(pool) = pool else { return Cow::Borrowed(&self.positions) };
+        let Some(pool) = pool else {
+            return Cow::Borrowed(self.positions.get_or_init(|| Columns::positions(&self.taps)));
+        };
         let (first, squares) =
             self.squares.get_or_init(|| (pool, Columns::squares(&self.taps, pool)));
         if *first == pool {

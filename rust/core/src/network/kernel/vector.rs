@@ -60,7 +60,8 @@ pub trait Vector:
     /// The bits, moved from where an exponent has them to the lowest bits.
     fn exponent_to_bits(a: Self) -> Self;
 
-    /// a 2ⁿ for a whole n, as two factors: n may be larger or smaller than exponents are.
+    /// a 2ⁿ for a whole n, which may be larger or smaller than exponents are: unless one instruction
+    /// does it, by two factors.
     #[inline(always)]
     fn times_power_of_two(simd: Simd<Self>, a: Self, n: Self) -> Self {
         let rounder = simd.splat(Self::Number::ROUNDER);
