@@ -8,6 +8,11 @@ use super::real::Real;
 /// What a cache line holds, in bytes.
 const LINE: usize = 64;
 
+/// Where the first whole line begins, even of numbers that are still to come.
+fn start<T: Real>(values: &[T]) -> usize {
+    values.as_ptr().align_offset(LINE).min(T::LANES)
+}
+
 /// A type whose threads each have room for a copy.
 pub trait Roomy: Sized {
     /// The thread's room, which is empty until it is given back.
@@ -52,7 +57,7 @@ impl<T: Real> Aligned<T> {
         let mut values = T::take_room();
         values.clear();
         values.reserve((count + 1) * T::LANES);
-        let start = values.as_ptr().align_offset(LINE).min(T::LANES);
+        let start = start(&values);
         values.resize(start, T::ZERO);
         places.for_each(|place| values.extend_from_slice(&from[place..place + T::LANES]));
         Self { values, start }
@@ -62,7 +67,7 @@ impl<T: Real> Aligned<T> {
     pub fn room(count: usize) -> Self {
         let mut values = T::take_room();
         values.resize(values.len().max(count + T::LANES), T::ZERO);
-        let start = values.as_ptr().align_offset(LINE).min(T::LANES);
+        let start = start(&values);
         Self { values, start }
     }
 }
@@ -106,7 +111,7 @@ impl<T: Real> Lines<T> {
     #[must_use]
     pub fn zeros(count: usize) -> Self {
         let values = vec![T::ZERO; count + T::LANES];
-        let start = values.as_ptr().align_offset(LINE).min(T::LANES);
+        let start = start(&values);
         Self { values, start, count }
     }
 

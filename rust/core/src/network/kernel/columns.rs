@@ -75,15 +75,14 @@ impl Columns {
 
     /// All squares.
     pub fn squares(taps: &Taps, pool: Pool) -> Self {
-        let reads = |square| Reads::new(taps, square, pool.square(square));
-        Self { together: (0..pool.squares()).map(reads).collect(), alone: Vec::new() }
+        Self::some(taps, Some(pool), (0..pool.squares()).collect())
     }
 
     /// Some of them, which are squares where there is a pool.
-    pub fn some(taps: &Taps, pool: Option<Pool>, some: &[usize]) -> Self {
-        let Some(pool) = pool else { return Self { together: Vec::new(), alone: some.to_vec() } };
-        let reads = |&square: &usize| Reads::new(taps, square, pool.square(square));
-        Self { together: some.iter().map(reads).collect(), alone: Vec::new() }
+    pub fn some(taps: &Taps, pool: Option<Pool>, some: Vec<usize>) -> Self {
+        let Some(pool) = pool else { return Self { together: Vec::new(), alone: some } };
+        let reads = |square| Reads::new(taps, square, pool.square(square));
+        Self { together: some.into_iter().map(reads).collect(), alone: Vec::new() }
     }
 }
 
@@ -148,8 +147,8 @@ mod tests {
         };
         assert_eq!(readers(0), [8, 12, 12, 10, 15, 15, 10, 15, 15]);
         assert_eq!(readers(1), [12, 12, 12, 15, 15, 15, 15, 15, 15]);
-        let some = Columns::some(&taps, Some(pool), &[4, 1]);
+        let some = Columns::some(&taps, Some(pool), vec![4, 1]);
         assert_eq!(some.together, [together[4].clone(), together[1].clone()]);
-        assert_eq!(Columns::some(&taps, None, &[7, 2]).alone, [7, 2]);
+        assert_eq!(Columns::some(&taps, None, vec![7, 2]).alone, [7, 2]);
     }
 }

@@ -1,7 +1,8 @@
 //! Vectors that are known, combined.
 
-use super::finish::{Finish, Places};
+use super::finish::Finish;
 use super::math::tanh::tanh;
+use super::places::{Places, alone};
 use super::pool::Pool;
 use super::real::Real;
 use super::vector::{Kernel, Simd, Vector, add_multiple, column};
@@ -134,12 +135,8 @@ impl<T: Real> Combination<'_, T> {
         sums: [[V; C]; N],
     ) {
         if columns == 1 {
-            let mut tile = [[sums[0]]; N];
-            for (row, &sum) in tile.iter_mut().zip(&sums) {
-                *row = [sum];
-            }
             let places = Places { first: [at * L], step: L };
-            let tile = self.finish.finished(simd, at, places, tile, self.y);
+            let tile = self.finish.finished(simd, at, places, alone(sums), self.y);
             places.write(&self.last(simd, tile), self.y);
         } else {
             let mut places = Places { first: [at * L; N], step: 0 };
@@ -182,7 +179,7 @@ impl<T: Real> Combination<'_, T> {
                     pool.square(square).map(|at| row * (self.row / L) + at);
                 let sums = [[sum(a), sum(b), sum(c), sum(d)]];
                 let places = Places { first: columns.map(|column| column * L), step: 0 };
-                let to = ((row * pool.squares() + square) * L, 0);
+                let to = Places { first: [(row * pool.squares() + square) * L], step: 0 };
                 self.finish.store_largest(simd, row, places, sums, ordered, to, self.y);
             }
         }

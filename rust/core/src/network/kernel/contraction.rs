@@ -105,8 +105,8 @@ impl Contraction {
             let columns = finish.columns(self.taps.positions());
             for columns_left in left.chunk_by(|a, b| a / columns == b / columns) {
                 let panel = columns_left[0] / columns;
-                let some: Vec<_> = columns_left.iter().map(|column| column % columns).collect();
-                let columns = Columns::some(&self.taps, finish.pool(), &some);
+                let some = columns_left.iter().map(|column| column % columns).collect();
+                let columns = Columns::some(&self.taps, finish.pool(), some);
                 self.by_terms(isa, weights.packed, panel, x, finish, y, &columns);
             }
         } else if self.taps.is_identity() {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::places::Places;
 use super::pool::Pool;
 use super::real::Real;
 use super::vector::{Simd, Vector};
@@ -75,11 +76,7 @@ impl<'a, T: Real> Store<'a, T> {
     ) {
         self.scale_and_shift(simd, first, tile);
         if let Some(residual) = self.residual {
-            for (r, sums) in tile.iter_mut().enumerate() {
-                for (p, sum) in sums.iter_mut().enumerate() {
-                    add(simd, sum, &residual[places.of(r, p)..][..C * V::LEN]);
-                }
-            }
+            places.add(simd, tile, residual);
         }
         self.rectify(simd, tile);
     }
@@ -131,34 +128,6 @@ impl<'a, T: Real> Store<'a, T> {
             let zero = simd.splat(T::ZERO);
             for sum in tile.as_flattened_mut().as_flattened_mut() {
                 *sum = V::larger(*sum, zero);
-            }
-        }
-    }
-}
-
-/// Where the sums of a tile's rows lie among all: the first row's, and how far it is to the next.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Places<const P: usize> {
-    pub first: [usize; P],
-    pub step: usize,
-}
-
-impl<const P: usize> Places<P> {
-    #[inline(always)]
-    fn of(&self, row: usize, position: usize) -> usize {
-        self.first[position] + row * self.step
-    }
-
-    /// Writes a tile.
-    #[inline(always)]
-    pub fn write<V: Vector, const R: usize, const C: usize>(
-        &self,
-        tile: &[[[V; C]; P]; R],
-        y: &mut [V::Number],
-    ) {
-        for (r, columns) in tile.iter().enumerate() {
-            for (p, column) in columns.iter().enumerate() {
-                write(column, &mut y[self.of(r, p)..][..C * V::LEN]);
             }
         }
     }
@@ -221,11 +190,7 @@ impl<T: Real> Finish<'_, T> {
         y: &[T],
     ) -> [[[V; C]; P]; R] {
         if let Self::Add | Self::Complete(_) = self {
-            for (r, sums) in tile.iter_mut().enumerate() {
-                for (p, sum) in sums.iter_mut().enumerate() {
-                    add(simd, sum, &y[places.of(r, p)..][..C * V::LEN]);
-                }
-            }
+            places.add(simd, &mut tile, y);
         }
         if let Self::Store(store) | Self::Complete(store) = self {
             store.apply(simd, first, places, &mut tile);
@@ -246,8 +211,7 @@ impl<T: Real> Finish<'_, T> {
         places.write(&self.finished(simd, first, places, tile, y), y);
     }
 
-    /// Finishes the sums of a square in rows from this one on, and writes the largest to y, from
-    /// `place` on and as far from a row to the next as is said.
+    /// Finishes the sums of a square in rows from this one on, and writes the largest to y.
     ///
     /// `ordered` is what [`keeps_order`](Self::keeps_order) says.
     #[inline(always)]
@@ -259,7 +223,7 @@ impl<T: Real> Finish<'_, T> {
         places: Places<4>,
         mut tile: [[[V; C]; 4]; R],
         ordered: bool,
-        (place, step): (usize, usize),
+        to: Places<1>,
         y: &mut [T],
     ) {
         let Self::Store(store) = self else { unreachable!("what is added to is not pooled") };
@@ -274,17 +238,7 @@ impl<T: Real> Finish<'_, T> {
             store.scale_and_shift(simd, first, &mut tops);
             store.rectify(simd, &mut tops);
         }
-        for (r, [top]) in tops.iter().enumerate() {
-            write(top, &mut y[place + r * step..][..C * V::LEN]);
-        }
-    }
-}
-
-/// Adds numbers that lie in memory.
-#[inline(always)]
-fn add<V: Vector, const C: usize>(simd: Simd<V>, sums: &mut [V; C], from: &[V::Number]) {
-    for (sum, from) in sums.iter_mut().zip(from.chunks_exact(V::LEN)) {
-        *sum = *sum + simd.load(from);
+        to.write(&tops, y);
     }
 }
 
@@ -298,11 +252,4 @@ fn largest<V: Vector, const C: usize>(sums: &[[V; C]; 4]) -> [V; C] {
         }
     }
     largest
-}
-
-#[inline(always)]
-fn write<V: Vector, const C: usize>(column: &[V; C], y: &mut [V::Number]) {
-    for (&value, y) in column.iter().zip(y.chunks_exact_mut(V::LEN)) {
-        value.store(y);
-    }
 }

@@ -17,6 +17,7 @@
 //! | `taps` | which position of the input feeds which of the output |
 //! | `pool` | squares of an image, of which the largest number is kept |
 //! | `columns` | which columns of a product are made together, and what they read |
+//! | `places` | where sums that are in registers together lie in memory |
 //! | `finish` | what becomes of sums before they reach memory |
 //! | `terms` | weights times a panel, term by term |
 //! | `winograd` | the same of images, by fewer multiplications |
@@ -36,6 +37,7 @@ mod finish;
 mod largest;
 mod math;
 mod packing;
+mod places;
 mod pool;
 mod real;
 mod reduce;

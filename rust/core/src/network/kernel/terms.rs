@@ -8,8 +8,9 @@ use sums::{Source, of_groups, of_parts, of_positions};
 
 use super::aligned::Aligned;
 use super::columns::{Columns, Reads, TOGETHER};
-use super::finish::{Finish, Places};
+use super::finish::Finish;
 use super::packing::{Packing, for_rows};
+use super::places::{Places, alone};
 use super::pool::Pool;
 use super::real::Real;
 use super::taps::Taps;
@@ -144,7 +145,7 @@ impl<'a, T: Real> Terms<'a, T> {
                 }
                 if let Some((pool, ordered)) = pool {
                     let [step, across] = self.order.steps::<T>(self.packing.rows(), pool.squares());
-                    let to = (rows.start * step + column * across, step);
+                    let to = Places { first: [rows.start * step + column * across], step };
                     let finish = self.finish;
                     finish.store_largest(simd, rows.start, places, tile, ordered, to, self.y);
                 } else {
@@ -189,14 +190,4 @@ impl<'a, T: Real> Terms<'a, T> {
             });
         }
     }
-}
-
-/// The tile of a single position.
-#[inline(always)]
-fn alone<S: Copy, const R: usize>(sums: [S; R]) -> [[S; 1]; R] {
-    let mut tile = [[sums[0]; 1]; R];
-    for (tile, &sum) in tile.iter_mut().zip(&sums) {
-        *tile = [sum];
-    }
-    tile
 }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use super::Winograd;
 use super::choice::Place;
 use super::tile::{Tile, across};
-use crate::network::kernel::finish::Places;
+use crate::network::kernel::places::Places;
 use crate::network::kernel::real::Real;
 use crate::network::kernel::taps::Image;
 use crate::network::kernel::vector::{Kernel, Simd, Vector};
@@ -146,7 +146,8 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Outputs<'_, T, S, N
                         let below = corner + width * L;
                         let places = [corner, corner + L, below, below + L];
                         let places = Places { first: places, step: 0 };
-                        let (sums, to) = ([[a, b, c, d]], ((first + y * across + x) * L, 0));
+                        let (sums, to) = ([[a, b, c, d]], (first + y * across + x) * L);
+                        let to = Places { first: [to], step: 0 };
                         finish.store_largest(simd, row, places, sums, ordered, to, self.y);
                     }
                 }
