@@ -33,6 +33,15 @@ impl Position {
         (self.first..self.end).step_by(self.stride)
     }
 
+    /// z − m of a block, a row for each channel.
+    #[inline(always)]
+    fn subtract(self, outputs: &Outputs<'_>, block: &Block<'_>, max: &Lanes, to: &mut [Lanes]) {
+        for (to, row) in to.iter_mut().zip(self.rows()) {
+            let z = block.read(outputs.values, row);
+            *to = from_fn(|i| z[i] - max[i]);
+        }
+    }
+
     /// Where a channel's row starts.
     #[inline(always)]
     pub fn row(self, channel: usize) -> usize {
@@ -72,10 +81,7 @@ impl<'a> LogSums<'a> {
                 let z = block.read(outputs.values, row);
                 *max = from_fn(|i| if z[i] > max[i] { z[i] } else { max[i] });
             }
-            for (power, row) in powers.iter_mut().zip(position.rows()) {
-                let z = block.read(outputs.values, row);
-                *power = from_fn(|i| z[i] - max[i]);
-            }
+            position.subtract(outputs, &block, max, powers);
         }
         exp(outputs.isa, powers.as_flattened_mut());
         for (rest, powers) in rest.iter_mut().zip(powers.chunks_exact(channels)) {
@@ -121,10 +127,7 @@ impl Softmax {
     ) -> Self {
         let found = top(position.rows().map(|row| block.read(outputs.values, row)));
         let max = found.value;
-        for (power, row) in powers.iter_mut().zip(position.rows()) {
-            let z = block.read(outputs.values, row);
-            *power = from_fn(|i| z[i] - max[i]);
-        }
+        position.subtract(outputs, block, &max, powers);
         exp(outputs.isa, powers.as_flattened_mut());
         // 0, but NaN where the greatest output is infinite or NaN.
         let mut rest: Lanes = from_fn(|i| 0.0 * max[i]);
