@@ -1,5 +1,7 @@
 //! Functions of single numbers: y = f(x), with f′ and f″.
 
+use std::ops::Range;
+
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::Real;
@@ -7,23 +9,39 @@ use crate::network::layer::{Layer, Pass, Primal, Tangent};
 use crate::network::layers::{Built, Plan};
 
 /// Numbers worked on at once: enough for the vector units, few enough for the stack.
-pub(super) const CHUNK: usize = 128;
+const CHUNK: usize = 256;
+
+/// What derivatives may need besides x and f(x).
+pub(super) const PARTS: usize = 2;
 
 /// A function f: R → R.
 pub(super) trait Function<T: Real>: Send + Sync + 'static {
     /// f, in place of x.
     fn value(&self, isa: Isa, x: &mut [T]);
 
-    /// f′ in place of x, where y = f(x).
-    fn slope(&self, isa: Isa, x: &mut [T], y: &[T]);
+    /// Functions of x that its derivatives have in common.
+    fn prepare(&self, _: Isa, _x: &[T], _parts: [&mut [T]; PARTS]) {}
 
-    /// f″ in place of x, where y = f(x).
-    fn curvature(&self, isa: Isa, x: &mut [T], y: &[T]);
+    /// f′. Must be inlined.
+    fn slope(&self, at: At<T>) -> T;
+
+    /// f″. Must be inlined.
+    fn curvature(&self, at: At<T>) -> T;
 
     /// Whether f is tanh.
     fn is_tanh(&self) -> bool {
         false
     }
+}
+
+/// Where a derivative is taken.
+#[derive(Clone, Copy)]
+pub(super) struct At<T> {
+    pub x: T,
+    /// f(x).
+    pub y: T,
+    /// What was prepared for x.
+    pub parts: [T; PARTS],
 }
 
 /// Replaces every x by f(x), for functions that a compiler can make vectors of.
@@ -61,18 +79,6 @@ pub(super) fn map_with<T: Real>(
     }
 }
 
-/// Replaces every x by f(y), for functions whose derivatives are those of their values.
-pub(super) fn map_values<T: Real>(isa: Isa, x: &mut [T], y: &[T], f: impl Fn(T) -> T) {
-    isa.run(
-        #[inline(always)]
-        || {
-            for (x, &y) in x.iter_mut().zip(y) {
-                *x = f(y);
-            }
-        },
-    );
-}
-
 /// A layer that applies a function to every number.
 pub(super) struct Activation<F>(F);
 
@@ -86,23 +92,46 @@ pub(super) fn built<T: Real>(
     Ok(Built { layer: Box::new(Activation(function)), shape })
 }
 
-impl<F> Activation<F> {
-    /// Has `combine` join chunks of `out` with what `fill` makes of x and y there.
-    fn each<T: Real>(
-        x: &[T],
-        y: &[T],
-        out: &mut [T],
-        fill: impl Fn(&mut [T], &[T]),
-        mut combine: impl FnMut(usize, &[T], &mut [T]),
-    ) {
-        let mut room = [T::ZERO; CHUNK];
-        let chunks = x.chunks(CHUNK).zip(y.chunks(CHUNK)).zip(out.chunks_mut(CHUNK));
-        for (index, ((x, y), out)) in chunks.enumerate() {
-            let found = &mut room[..x.len()];
-            found.copy_from_slice(x);
-            fill(found, y);
-            combine(index * CHUNK, found, out);
-        }
+/// Some numbers with their values, and what was prepared for them.
+#[derive(Clone, Copy)]
+struct Chunk<'a, T> {
+    x: &'a [T],
+    y: &'a [T],
+    parts: [&'a [T]; PARTS],
+}
+
+impl<T: Real> Chunk<'_, T> {
+    /// The first of them: loops over as many need no check of bounds.
+    #[inline(always)]
+    fn first(&self, count: usize) -> Self {
+        let [a, b] = self.parts;
+        Self { x: &self.x[..count], y: &self.y[..count], parts: [&a[..count], &b[..count]] }
+    }
+
+    #[inline(always)]
+    fn at(&self, index: usize) -> At<T> {
+        let [a, b] = self.parts;
+        At { x: self.x[index], y: self.y[index], parts: [a[index], b[index]] }
+    }
+}
+
+/// Calls `rule` on chunks of x and y with their place, compiled for an instruction set.
+fn each<T: Real>(
+    function: &impl Function<T>,
+    isa: Isa,
+    x: &[T],
+    y: &[T],
+    mut rule: impl FnMut(&Chunk<'_, T>, Range<usize>),
+) {
+    let mut room = [[T::ZERO; CHUNK]; PARTS];
+    for (index, (x, y)) in x.chunks(CHUNK).zip(y.chunks(CHUNK)).enumerate() {
+        function.prepare(isa, x, room.each_mut().map(|part| &mut part[..x.len()]));
+        let chunk = Chunk { x, y, parts: room.each_ref().map(|part| &part[..x.len()]) };
+        let place = index * CHUNK;
+        isa.run(
+            #[inline(always)]
+            || rule(&chunk, place..place + x.len()),
+        );
     }
 }
 
@@ -121,33 +150,37 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
         y_dot: &mut [T],
     ) {
         let Some(x_dot) = x_dot[0] else { return y_dot.fill(T::ZERO) };
-        let slope = |x: &mut [T], y: &[T]| self.0.slope(pass.isa, x, y);
-        Self::each(x[0], y, y_dot, slope, |at, slope, y_dot| {
-            let x_dot = &x_dot[at..][..slope.len()];
-            pass.isa.run(
-                #[inline(always)]
-                || {
-                    for ((out, &f), &dx) in y_dot.iter_mut().zip(slope).zip(x_dot) {
-                        *out = f * dx;
-                    }
-                },
-            );
-        });
+        each(
+            &self.0,
+            pass.isa,
+            x[0],
+            y,
+            #[inline(always)]
+            |chunk, span| {
+                let (out, dx) = (&mut y_dot[span.clone()], &x_dot[span]);
+                let chunk = chunk.first(out.len());
+                for (i, (out, &dx)) in out.iter_mut().zip(dx).enumerate() {
+                    *out = self.0.slope(chunk.at(i)) * dx;
+                }
+            },
+        );
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
-        let slope = |x: &mut [T], y: &[T]| self.0.slope(pass.isa, x, y);
-        Self::each(primal.x[0], primal.y, x_bar, slope, |at, slope, x_bar| {
-            let y_bar = &primal.y_bar[at..][..slope.len()];
-            pass.isa.run(
-                #[inline(always)]
-                || {
-                    for ((out, &f), &bar) in x_bar.iter_mut().zip(slope).zip(y_bar) {
-                        *out += f * bar;
-                    }
-                },
-            );
-        });
+        each(
+            &self.0,
+            pass.isa,
+            primal.x[0],
+            primal.y,
+            #[inline(always)]
+            |chunk, span| {
+                let (out, bar) = (&mut x_bar[span.clone()], &primal.y_bar[span]);
+                let chunk = chunk.first(out.len());
+                for (i, (out, &bar)) in out.iter_mut().zip(bar).enumerate() {
+                    *out += self.0.slope(chunk.at(i)) * bar;
+                }
+            },
+        );
     }
 
     fn second_adjoint(
@@ -162,27 +195,23 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
             let along = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
             return self.adjoint(pass, which, &along, x_bar_dot);
         };
-        let mut slopes = [T::ZERO; CHUNK];
-        let curvature = |x: &mut [T], y: &[T]| self.0.curvature(pass.isa, x, y);
-        Self::each(primal.x[0], primal.y, x_bar_dot, curvature, |at, curvature, out| {
-            let span = at..at + curvature.len();
-            let slopes = &mut slopes[..curvature.len()];
-            slopes.copy_from_slice(&primal.x[0][span.clone()]);
-            self.0.slope(pass.isa, slopes, &primal.y[span.clone()]);
-            let (x_dot, y_bar) = (&x_dot[span.clone()], &primal.y_bar[span.clone()]);
-            let rest = slopes.iter().zip(&tangent.y_bar[span]);
-            pass.isa.run(
-                #[inline(always)]
-                || {
-                    let bends = curvature.iter().zip(x_dot).zip(y_bar).zip(rest);
-                    for (out, (((&bend, &dx), &bar), (&slope, &bar_dot))) in
-                        out.iter_mut().zip(bends)
-                    {
-                        *out += slope * bar_dot + bend * dx * bar;
-                    }
-                },
-            );
-        });
+        each(
+            &self.0,
+            pass.isa,
+            primal.x[0],
+            primal.y,
+            #[inline(always)]
+            |chunk, span| {
+                let out = &mut x_bar_dot[span.clone()];
+                let (dx, bar) = (&x_dot[span.clone()], &primal.y_bar[span.clone()]);
+                let rest = dx.iter().zip(bar).zip(&tangent.y_bar[span]);
+                let chunk = chunk.first(out.len());
+                for (i, (out, ((&dx, &bar), &bar_dot))) in out.iter_mut().zip(rest).enumerate() {
+                    let at = chunk.at(i);
+                    *out += self.0.slope(at) * bar_dot + self.0.curvature(at) * dx * bar;
+                }
+            },
+        );
     }
 
     fn is_tanh(&self) -> bool {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::Real;
-use crate::network::layers::activation::{Function, built, map};
+use crate::network::layers::activation::{At, Function, built, map};
 use crate::network::layers::{Built, Plan};
 
 #[derive(Deserialize)]
@@ -30,12 +30,14 @@ impl<T: Real> Function<T> for Affine<T> {
         map(isa, x, |x| self.scale * x + self.shift);
     }
 
-    fn slope(&self, _: Isa, x: &mut [T], _: &[T]) {
-        x.fill(self.scale);
+    #[inline(always)]
+    fn slope(&self, _: At<T>) -> T {
+        self.scale
     }
 
-    fn curvature(&self, _: Isa, x: &mut [T], _: &[T]) {
-        x.fill(T::ZERO);
+    #[inline(always)]
+    fn curvature(&self, _: At<T>) -> T {
+        T::ZERO
     }
 }
 

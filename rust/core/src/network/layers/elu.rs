@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{Function, built, map_with};
+use crate::network::layers::activation::{At, Function, PARTS, built, map_with};
 use crate::network::layers::{Built, Plan};
 
 #[derive(Deserialize)]
@@ -29,14 +29,20 @@ impl<T: Real> Function<T> for Elu<T> {
         map_with(isa, x, expm1, |x, e| if x > T::ZERO { x } else { self.alpha * e });
     }
 
-    fn slope(&self, isa: Isa, x: &mut [T], _: &[T]) {
-        let exp = |x: &mut [T]| kernel::exp(isa, x);
-        map_with(isa, x, exp, |x, e| if x > T::ZERO { T::ONE } else { self.alpha * e });
+    /// eˣ.
+    fn prepare(&self, isa: Isa, x: &[T], [e, _]: [&mut [T]; PARTS]) {
+        e.copy_from_slice(x);
+        kernel::exp(isa, e);
     }
 
-    fn curvature(&self, isa: Isa, x: &mut [T], _: &[T]) {
-        let exp = |x: &mut [T]| kernel::exp(isa, x);
-        map_with(isa, x, exp, |x, e| if x > T::ZERO { T::ZERO } else { self.alpha * e });
+    #[inline(always)]
+    fn slope(&self, At { x, parts: [e, _], .. }: At<T>) -> T {
+        if x > T::ZERO { T::ONE } else { self.alpha * e }
+    }
+
+    #[inline(always)]
+    fn curvature(&self, At { x, parts: [e, _], .. }: At<T>) -> T {
+        if x > T::ZERO { T::ZERO } else { self.alpha * e }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::Real;
-use crate::network::layers::activation::{Function, built, map};
+use crate::network::layers::activation::{At, Function, built, map};
 use crate::network::layers::{Built, Plan};
 
 #[derive(Deserialize)]
@@ -28,12 +28,14 @@ impl<T: Real> Function<T> for LeakyRelu<T> {
         map(isa, x, |x| if x > T::ZERO { x } else { x * self.slope });
     }
 
-    fn slope(&self, isa: Isa, x: &mut [T], _: &[T]) {
-        map(isa, x, |x| if x > T::ZERO { T::ONE } else { self.slope });
+    #[inline(always)]
+    fn slope(&self, At { x, .. }: At<T>) -> T {
+        if x > T::ZERO { T::ONE } else { self.slope }
     }
 
-    fn curvature(&self, _: Isa, x: &mut [T], _: &[T]) {
-        x.fill(T::ZERO);
+    #[inline(always)]
+    fn curvature(&self, _: At<T>) -> T {
+        T::ZERO
     }
 }
 

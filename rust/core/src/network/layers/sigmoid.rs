@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{Function, built, map_values};
+use crate::network::layers::activation::{At, Function, built};
 use crate::network::layers::{Built, Plan};
 
 struct Sigmoid;
@@ -19,13 +19,15 @@ impl<T: Real> Function<T> for Sigmoid {
     }
 
     /// σ′ = σ (1 − σ).
-    fn slope(&self, isa: Isa, x: &mut [T], y: &[T]) {
-        map_values(isa, x, y, |y| y * (T::ONE - y));
+    #[inline(always)]
+    fn slope(&self, At { y, .. }: At<T>) -> T {
+        y * (T::ONE - y)
     }
 
     /// σ″ = σ (1 − σ) (1 − 2σ).
-    fn curvature(&self, isa: Isa, x: &mut [T], y: &[T]) {
-        map_values(isa, x, y, |y| y * (T::ONE - y) * (T::ONE - (y + y)));
+    #[inline(always)]
+    fn curvature(&self, At { y, .. }: At<T>) -> T {
+        y * (T::ONE - y) * (T::ONE - (y + y))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{Function, built, map_with};
+use crate::network::layers::activation::{At, Function, PARTS, built, map_with};
 use crate::network::layers::{Built, Plan};
 
 struct Silu;
@@ -18,17 +18,23 @@ impl<T: Real> Function<T> for Silu {
         map_with(isa, x, |x| kernel::sigmoid(isa, x), |x, s| x * s);
     }
 
+    /// σ.
+    fn prepare(&self, isa: Isa, x: &[T], [s, _]: [&mut [T]; PARTS]) {
+        s.copy_from_slice(x);
+        kernel::sigmoid(isa, s);
+    }
+
     /// σ (1 + x (1 − σ)).
-    fn slope(&self, isa: Isa, x: &mut [T], _: &[T]) {
-        let slope = |x, s| s * (T::ONE + x * (T::ONE - s));
-        map_with(isa, x, |x| kernel::sigmoid(isa, x), slope);
+    #[inline(always)]
+    fn slope(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+        s * (T::ONE + x * (T::ONE - s))
     }
 
     /// σ (1 − σ) (2 + x (1 − 2σ)).
-    fn curvature(&self, isa: Isa, x: &mut [T], _: &[T]) {
+    #[inline(always)]
+    fn curvature(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
         let two = T::ONE + T::ONE;
-        let curvature = |x, s| s * (T::ONE - s) * (two + x * (T::ONE - two * s));
-        map_with(isa, x, |x| kernel::sigmoid(isa, x), curvature);
+        s * (T::ONE - s) * (two + x * (T::ONE - two * s))
     }
 }
 

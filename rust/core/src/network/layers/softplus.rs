@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::error::{Error, require};
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{Function, built, map, map_with};
+use crate::network::layers::activation::{At, Function, PARTS, built, map, map_with};
 use crate::network::layers::{Built, Plan};
 
 #[derive(Deserialize)]
@@ -36,6 +36,7 @@ impl<T: Real> Softplus<T> {
         }
     }
 
+    #[inline(always)]
     fn is_linear(&self, x: T) -> bool {
         x * self.beta > self.threshold
     }
@@ -48,16 +49,21 @@ impl<T: Real> Function<T> for Softplus<T> {
     }
 
     /// σ(βx).
-    fn slope(&self, isa: Isa, x: &mut [T], _: &[T]) {
-        let slope = |x, s| if self.is_linear(x) { T::ONE } else { s };
-        map_with(isa, x, self.scaled(isa, kernel::sigmoid), slope);
+    fn prepare(&self, isa: Isa, x: &[T], [s, _]: [&mut [T]; PARTS]) {
+        s.copy_from_slice(x);
+        self.scaled(isa, kernel::sigmoid)(s);
+    }
+
+    /// σ(βx).
+    #[inline(always)]
+    fn slope(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+        if self.is_linear(x) { T::ONE } else { s }
     }
 
     /// β σ(βx) (1 − σ(βx)).
-    fn curvature(&self, isa: Isa, x: &mut [T], _: &[T]) {
-        let bend = |s| self.beta * s * (T::ONE - s);
-        let curvature = |x, s| if self.is_linear(x) { T::ZERO } else { bend(s) };
-        map_with(isa, x, self.scaled(isa, kernel::sigmoid), curvature);
+    #[inline(always)]
+    fn curvature(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+        if self.is_linear(x) { T::ZERO } else { self.beta * s * (T::ONE - s) }
     }
 }
 

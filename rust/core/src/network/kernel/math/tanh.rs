@@ -1,5 +1,6 @@
 //! The hyperbolic tangent: as costly as the product in a small network, unless it is fast.
 
+use super::super::real::Real;
 use super::super::vector::{Simd, Vector};
 use super::elementary::expm1;
 use super::{Rational, Tables, abs, polynomial, with_sign};
@@ -13,14 +14,17 @@ pub fn tanh<V: Vector>(simd: Simd<V>, x: V) -> V {
     }
 }
 
-/// x P(x²)/Q(x²): both begin with 1, so that tiny numbers stay as they are.
+/// x P(x²)/Q(x²): both begin with 1, so that tiny numbers stay as they are. Rounding may bring the
+/// quotient beyond 1, where no tanh is.
 #[inline(always)]
 fn quotient<V: Vector>(simd: Simd<V>, rational: &Rational<V::Number>, x: V) -> V {
     let end = simd.splat(rational.end);
     let x = V::smaller(V::larger(x, simd.splat(-rational.end)), end);
     let square = x * x;
     let above = polynomial(simd, rational.above, square);
-    x * above / polynomial(simd, rational.below, square)
+    let value = x * above / polynomial(simd, rational.below, square);
+    let one = simd.splat(V::Number::ONE);
+    V::smaller(V::larger(value, simd.splat(-V::Number::ONE)), one)
 }
 
 /// tanh |x| = −t/(t + 2) with t = e^(−2|x|) − 1.

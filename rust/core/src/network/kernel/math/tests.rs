@@ -113,6 +113,19 @@ fn errors_are_small_over_doubles() {
     worst(&F64, &doubles(), 1e-14);
 }
 
+#[test]
+fn tanh_stays_within_one_and_reaches_it() {
+    let numbers: Vec<f32> = (0x40a0_0000..0x4120_0000).step_by(7).map(f32::from_bits).collect();
+    for isa in Isa::available() {
+        for sign in [1.0, -1.0] {
+            let mut values: Vec<f32> = numbers.iter().map(|x| sign * x).collect();
+            tanh(isa, &mut values);
+            let largest = values.iter().fold(0.0, |most: f32, y| most.max(sign * y));
+            assert_eq!((largest, values.last()), (1.0, Some(&sign)), "{isa:?}");
+        }
+    }
+}
+
 fn edges<T: Real>(limits: &Limits) {
     let numbers: Vec<T> = [0.0, limits.least, limits.smallest, 1.0, limits.largest, f64::INFINITY]
         .into_iter()
