@@ -1,7 +1,5 @@
 //! The largest of every window. Padding is −∞; the first of equals wins, and so does NaN.
 
-#![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
-
 use serde::Deserialize;
 
 use crate::error::Error;

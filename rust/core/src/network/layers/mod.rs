@@ -1,5 +1,7 @@
 //! The kinds of layers: one file each, and one line in the table below.
 
+#![allow(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
+
 mod activation;
 mod add;
 mod affine;

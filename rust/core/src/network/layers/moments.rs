@@ -4,8 +4,6 @@
 //! x̂˙ = r (ẋ − ⟨ẋ⟩ − x̂ ⟨x̂ẋ⟩) and ṙ = −r² ⟨x̂ẋ⟩; with g = γȳ the adjoint is
 //! x̄ = r (g − ⟨g⟩ − x̂ ⟨g x̂⟩). Lanes past the last sample take no part and receive nothing.
 
-#![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
-
 use crate::isa::Isa;
 use crate::network::kernel::Real;
 use crate::network::layer::{Primal, Tangent};

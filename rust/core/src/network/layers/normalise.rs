@@ -5,8 +5,6 @@
 //! every number below is one for each of them. Those that hold no sample have r = 0, whatever ε is,
 //! so that all that they come to is finite.
 
-#![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
-
 use crate::network::kernel::Real;
 
 /// A number for each lane.

@@ -1,7 +1,5 @@
 //! Values that are parts of another in a new place: padding and slices.
 
-#![expect(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
-
 use crate::error::Error;
 use crate::network::kernel::Real;
 use crate::network::layer::{Layer, Pass, Primal};
