@@ -1,7 +1,5 @@
 //! Functions of single numbers: y = f(x), with f′ and f″.
 
-use std::ops::Range;
-
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::Real;
@@ -92,47 +90,52 @@ pub(super) fn built<T: Real>(
     Ok(Built { layer: Box::new(Activation(function)), shape })
 }
 
-/// Some numbers with their values, and what was prepared for them.
-#[derive(Clone, Copy)]
-struct Chunk<'a, T> {
-    x: &'a [T],
-    y: &'a [T],
-    parts: [&'a [T]; PARTS],
+impl<F> Activation<F> {
+    /// Calls `rule` on every number of `out`, with where its derivatives are taken and the numbers
+    /// of others there.
+    fn each<T: Real, const N: usize>(
+        &self,
+        isa: Isa,
+        (x, y): (&[T], &[T]),
+        others: [&[T]; N],
+        out: &mut [T],
+        rule: impl Fn(&mut T, At<T>, [T; N]),
+    ) where
+        F: Function<T>,
+    {
+        let mut room = [[T::ZERO; CHUNK]; PARTS];
+        for (index, out) in out.chunks_mut(CHUNK).enumerate() {
+            let (start, count) = (index * CHUNK, out.len());
+            let here = &x[start..][..count];
+            self.0.prepare(isa, here, room.each_mut().map(|part| &mut part[..count]));
+            isa.run(
+                #[inline(always)]
+                || {
+                    // Of one length for the compiler too, or it would check every index.
+                    let count = out.len();
+                    let [x, y] = cut([x, y], start, count);
+                    let [a, b] = cut([&room[0], &room[1]], 0, count);
+                    let others = cut(others, start, count);
+                    for i in 0..count {
+                        let mut numbers = [T::ZERO; N];
+                        for (number, other) in numbers.iter_mut().zip(&others) {
+                            *number = other[i];
+                        }
+                        rule(&mut out[i], At { x: x[i], y: y[i], parts: [a[i], b[i]] }, numbers);
+                    }
+                },
+            );
+        }
+    }
 }
 
-impl<T: Real> Chunk<'_, T> {
-    /// The first of them: loops over as many need no check of bounds.
-    #[inline(always)]
-    fn first(&self, count: usize) -> Self {
-        let [a, b] = self.parts;
-        Self { x: &self.x[..count], y: &self.y[..count], parts: [&a[..count], &b[..count]] }
+/// As many numbers of every slice, from a place on.
+#[inline(always)]
+fn cut<T, const N: usize>(mut slices: [&[T]; N], start: usize, count: usize) -> [&[T]; N] {
+    for slice in &mut slices {
+        *slice = &slice[start..][..count];
     }
-
-    #[inline(always)]
-    fn at(&self, index: usize) -> At<T> {
-        let [a, b] = self.parts;
-        At { x: self.x[index], y: self.y[index], parts: [a[index], b[index]] }
-    }
-}
-
-/// Calls `rule` on chunks of x and y with their place, compiled for an instruction set.
-fn each<T: Real>(
-    function: &impl Function<T>,
-    isa: Isa,
-    x: &[T],
-    y: &[T],
-    mut rule: impl FnMut(&Chunk<'_, T>, Range<usize>),
-) {
-    let mut room = [[T::ZERO; CHUNK]; PARTS];
-    for (index, (x, y)) in x.chunks(CHUNK).zip(y.chunks(CHUNK)).enumerate() {
-        function.prepare(isa, x, room.each_mut().map(|part| &mut part[..x.len()]));
-        let chunk = Chunk { x, y, parts: room.each_ref().map(|part| &part[..x.len()]) };
-        let place = index * CHUNK;
-        isa.run(
-            #[inline(always)]
-            || rule(&chunk, place..place + x.len()),
-        );
-    }
+    slices
 }
 
 impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
@@ -150,36 +153,24 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
         y_dot: &mut [T],
     ) {
         let Some(x_dot) = x_dot[0] else { return y_dot.fill(T::ZERO) };
-        each(
-            &self.0,
+        self.each(
             pass.isa,
-            x[0],
-            y,
+            (x[0], y),
+            [x_dot],
+            y_dot,
             #[inline(always)]
-            |chunk, span| {
-                let (out, dx) = (&mut y_dot[span.clone()], &x_dot[span]);
-                let chunk = chunk.first(out.len());
-                for (i, (out, &dx)) in out.iter_mut().zip(dx).enumerate() {
-                    *out = self.0.slope(chunk.at(i)) * dx;
-                }
-            },
+            |out, at, [dx]| *out = self.0.slope(at) * dx,
         );
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
-        each(
-            &self.0,
+        self.each(
             pass.isa,
-            primal.x[0],
-            primal.y,
+            (primal.x[0], primal.y),
+            [primal.y_bar],
+            x_bar,
             #[inline(always)]
-            |chunk, span| {
-                let (out, bar) = (&mut x_bar[span.clone()], &primal.y_bar[span]);
-                let chunk = chunk.first(out.len());
-                for (i, (out, &bar)) in out.iter_mut().zip(bar).enumerate() {
-                    *out += self.0.slope(chunk.at(i)) * bar;
-                }
-            },
+            |out, at, [bar]| *out += self.0.slope(at) * bar,
         );
     }
 
@@ -195,21 +186,14 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
             let along = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
             return self.adjoint(pass, which, &along, x_bar_dot);
         };
-        each(
-            &self.0,
+        self.each(
             pass.isa,
-            primal.x[0],
-            primal.y,
+            (primal.x[0], primal.y),
+            [x_dot, primal.y_bar, tangent.y_bar],
+            x_bar_dot,
             #[inline(always)]
-            |chunk, span| {
-                let out = &mut x_bar_dot[span.clone()];
-                let (dx, bar) = (&x_dot[span.clone()], &primal.y_bar[span.clone()]);
-                let rest = dx.iter().zip(bar).zip(&tangent.y_bar[span]);
-                let chunk = chunk.first(out.len());
-                for (i, (out, ((&dx, &bar), &bar_dot))) in out.iter_mut().zip(rest).enumerate() {
-                    let at = chunk.at(i);
-                    *out += self.0.slope(at) * bar_dot + self.0.curvature(at) * dx * bar;
-                }
+            |out, at, [dx, bar, bar_dot]| {
+                *out += self.0.slope(at) * bar_dot + self.0.curvature(at) * dx * bar;
             },
         );
     }

@@ -2,7 +2,7 @@
 
 use super::super::real::Real;
 use super::super::vector::{Simd, Vector};
-use super::{Tables, abs, polynomial};
+use super::{Tables, abs, clamp, polynomial};
 
 /// x = n log 2 + r with a whole n and |r| ≤ log(2)/2.
 #[inline(always)]
@@ -28,8 +28,7 @@ fn power_of_two<V: Vector>(simd: Simd<V>, n: V) -> V {
 /// eˣ.
 #[inline(always)]
 pub fn exp<V: Vector>(simd: Simd<V>, x: V) -> V {
-    let [low, high] = V::Number::EXP_DOMAIN.map(|end| simd.splat(end));
-    let (n, r) = reduced(simd, V::smaller(V::larger(x, low), high));
+    let (n, r) = reduced(simd, clamp(simd, x, V::Number::EXP_DOMAIN));
     let near_one = expm1_near_zero(simd, r) + simd.splat(V::Number::ONE);
     V::times_power_of_two(simd, near_one, n)
 }
@@ -37,8 +36,8 @@ pub fn exp<V: Vector>(simd: Simd<V>, x: V) -> V {
 /// eˣ − 1 = 2 (2ⁿ⁻¹ (eʳ − 1) + (2ⁿ⁻¹ − ½)).
 #[inline(always)]
 pub fn expm1<V: Vector>(simd: Simd<V>, x: V) -> V {
-    let [low, high] = [V::Number::EXPM1_LOW, V::Number::EXP_DOMAIN[1]].map(|end| simd.splat(end));
-    let (n, r) = reduced(simd, V::smaller(V::larger(x, low), high));
+    let domain = [V::Number::EXPM1_LOW, V::Number::EXP_DOMAIN[1]];
+    let (n, r) = reduced(simd, clamp(simd, x, domain));
     let power = power_of_two(simd, n - simd.splat(V::Number::ONE));
     let half = V::mul_add(power, expm1_near_zero(simd, r), power - simd.splat(V::Number::HALF));
     // Halving a denormal number would round it, and −0 would become 0.

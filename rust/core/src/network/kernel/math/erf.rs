@@ -3,15 +3,14 @@
 use super::super::real::Real;
 use super::super::vector::{Simd, Vector};
 use super::elementary::exp;
-use super::{Tables, abs, polynomial, with_sign};
+use super::{Tables, abs, clamp, polynomial, with_sign};
 
 /// erf x: x P(x²)/Q(x²) near 0, and 1 − e^(−x²) P(|x|)/Q(|x|) further out where one quotient is not
 /// enough.
 #[inline(always)]
 pub fn erf<V: Vector>(simd: Simd<V>, x: V) -> V {
     let near = V::Number::ERF;
-    let end = simd.splat(near.end);
-    let bounded = V::smaller(V::larger(x, simd.splat(-near.end)), end);
+    let bounded = clamp(simd, x, [-near.end, near.end]);
     let square = bounded * bounded;
     let value =
         bounded * polynomial(simd, near.above, square) / polynomial(simd, near.below, square);
@@ -20,5 +19,5 @@ pub fn erf<V: Vector>(simd: Simd<V>, x: V) -> V {
     let rest = polynomial(simd, far.above, size) / polynomial(simd, far.below, size);
     let complement = exp(simd, size * size * simd.splat(-V::Number::ONE)) * rest;
     let outside = with_sign(simd, simd.splat(V::Number::ONE) - complement, x);
-    V::select(size, end, outside, value)
+    V::select(size, simd.splat(near.end), outside, value)
 }

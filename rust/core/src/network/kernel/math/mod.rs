@@ -91,6 +91,12 @@ fn polynomial<V: Vector>(simd: Simd<V>, coefficients: &[V::Number], x: V) -> V {
     sum
 }
 
+/// x, or the end of an interval that it lies beyond.
+#[inline(always)]
+fn clamp<V: Vector>(simd: Simd<V>, x: V, [low, high]: [V::Number; 2]) -> V {
+    V::smaller(V::larger(x, simd.splat(low)), simd.splat(high))
+}
+
 /// |x|.
 #[inline(always)]
 fn abs<V: Vector>(simd: Simd<V>, x: V) -> V {

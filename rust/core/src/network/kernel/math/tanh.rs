@@ -3,7 +3,7 @@
 use super::super::real::Real;
 use super::super::vector::{Simd, Vector};
 use super::elementary::expm1;
-use super::{Rational, Tables, abs, polynomial, with_sign};
+use super::{Rational, Tables, abs, clamp, polynomial, with_sign};
 
 /// tanh x.
 #[inline(always)]
@@ -18,13 +18,11 @@ pub fn tanh<V: Vector>(simd: Simd<V>, x: V) -> V {
 /// quotient beyond 1, where no tanh is.
 #[inline(always)]
 fn quotient<V: Vector>(simd: Simd<V>, rational: &Rational<V::Number>, x: V) -> V {
-    let end = simd.splat(rational.end);
-    let x = V::smaller(V::larger(x, simd.splat(-rational.end)), end);
+    let x = clamp(simd, x, [-rational.end, rational.end]);
     let square = x * x;
-    let above = polynomial(simd, rational.above, square);
-    let value = x * above / polynomial(simd, rational.below, square);
-    let one = simd.splat(V::Number::ONE);
-    V::smaller(V::larger(value, simd.splat(-V::Number::ONE)), one)
+    let value = x * polynomial(simd, rational.above, square);
+    let value = value / polynomial(simd, rational.below, square);
+    clamp(simd, value, [-V::Number::ONE, V::Number::ONE])
 }
 
 /// tanh |x| = −t/(t + 2) with t = e^(−2|x|) − 1.
