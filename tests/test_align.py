@@ -129,7 +129,7 @@ def test_a_permuted_copy_is_matched_back_to_the_bit(name: str) -> None:
         found = landscape.align(model, other, data)
     assert found.difference <= 1e-9
     assert found.distances[0] > found.distances[1] == 0
-    assert not found.held
+    assert not found.unsupported
     for group, permutation in found.permutations.items():
         assert (order.permutations[group][permutation] == np.arange(len(permutation))).all()
     state = found.model.state_dict()
@@ -240,7 +240,7 @@ def test_what_is_not_understood_is_held_and_named() -> None:
     data = (torch.randn(9, 4), torch.arange(9) % 3)
     found = landscape.align(a, b, data)
     assert list(found.permutations) == ["b"]
-    assert list(found.held) == ["the model: aten.cumsum.default"]
+    assert list(found.unsupported) == ["the model: aten.cumsum.default"]
     assert "not understood" in repr(found)
 
     class AllOdd(Odd):

@@ -16,8 +16,7 @@ from torch import nn
 
 import landscape
 from landscape import Hessian, _core, _resuming
-from landscape._results._bootstrap import bootstrap
-from landscape._results._broadening import Quadratures
+from landscape._results.density import Quadratures, bootstrap_interval
 
 Case = tuple[Hessian, NDArray[np.float64]]
 
@@ -70,9 +69,9 @@ def test_intervals_cover() -> None:
         assert solver.run(lambda rows: rows @ matrix, lambda *_: True)
         nodes, weights = zip(*solver.quadratures(), strict=True)
         found = Quadratures(nodes, weights)
-        low, high = bootstrap(found.broadened(grid[seen], width), 0.95, seed).T
+        low, high = bootstrap_interval(found.kernel_density(grid[seen], width), 0.95, seed).T
         held.append((low <= exact[seen]) & (exact[seen] <= high))
-        low, high = bootstrap(found.below(grid[between]), 0.95, seed).T
+        low, high = bootstrap_interval(found.cumulative(grid[between]), 0.95, seed).T
         held_shares.append((low <= shares[between]) & (shares[between] <= high))
     assert 0.91 <= np.mean(held) <= 0.98
     assert 0.91 <= np.mean(held_shares) <= 0.98
@@ -89,8 +88,8 @@ def test_shares_know_what_quadratures_cannot_see(dim: int, steps: int) -> None:
         )
         assert solver.run(lambda rows: rows * values, lambda *_: True)
         nodes, weights = zip(*solver.quadratures(), strict=True)
-        found = Quadratures(nodes, weights).within(-np.inf, cut, np.zeros(100, bool))
-        low, high = (bootstrap(rows[:, None], 0.95, seed)[0] for rows in found[1:])
+        found = Quadratures(nodes, weights).weight_between(-np.inf, cut, np.zeros(100, bool))
+        low, high = (bootstrap_interval(rows[:, None], 0.95, seed)[0] for rows in found[1:])
         held.append(low[0] <= truth <= high[1])
     assert np.mean(held) >= 0.9
 
@@ -98,7 +97,7 @@ def test_shares_know_what_quadratures_cannot_see(dim: int, steps: int) -> None:
 def test_a_kernel_that_no_grid_resolves_is_refused(case: Case) -> None:
     found = case[0].density(probes=2, steps=20, progress="off")
     with pytest.raises(ValueError, match=r"width=1e-07, expected at least .* narrower kernel"):
-        found.broadened(1e-7)
+        found.with_width(1e-7)
 
 
 def test_outliers_stand_apart_from_the_bulk() -> None:
@@ -142,7 +141,7 @@ def test_too_few_probes_are_said_so(case: Case) -> None:
 def test_a_kernel_can_be_changed_afterwards(case: Case) -> None:
     hessian, _ = case
     found = hessian.density(probes=4, steps=40, width=0.1, progress="off")
-    wider = found.broadened(0.5)
+    wider = found.with_width(0.5)
     assert (found.width, wider.width) == (0.1, 0.5)
     assert wider.nodes.tolist() == found.nodes.tolist()
     assert wider.density.max() < found.density.max()

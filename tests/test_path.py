@@ -137,8 +137,8 @@ def test_ends_that_are_no_minima_are_reported() -> None:
     assert_allclose(
         path.gradient_norms, [np.linalg.norm(objective.gradient(end)) for end in ends], rtol=1e-10
     )
-    assert path.slack is not None
-    for end, slack in zip(ends, path.slack, strict=True):
+    assert path.descent_gain is not None
+    for end, slack in zip(ends, path.descent_gain, strict=True):
         slope = objective.gradient(end)
         steps = np.geomspace(1e-4, 1e2, 200)
         best = objective.loss(end) - min(objective.loss(end - step * slope) for step in steps)

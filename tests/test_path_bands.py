@@ -134,11 +134,11 @@ def test_the_path_is_lower_than_the_line_and_tells_how_it_was_found() -> None:
     straight = landscape.barrier(a, b, DATA)
     assert path.excess < 0.5 * straight.excess
     assert path.length > path.distance
-    assert path.looks[:, 0].tolist() == [0, 40, 80]
-    assert path.looks[-1, 2] < path.looks[0, 2]
+    assert path.history[:, 0].tolist() == [0, 40, 80]
+    assert path.history[-1, 2] < path.history[0, 2]
     assert len(path.cosines) == len(path.points) - 2
     assert (np.abs(path.cosines) <= 1).all()
-    lengths = path.line.segments
+    lengths = path.geometry.segments
     assert lengths.max() / lengths.min() <= 1.1
     assert "3 mini-batches" in repr(path)
     assert_allclose(path.points[0], landscape.Objective(a, DATA).theta)
@@ -171,7 +171,7 @@ def test_a_killed_run_goes_on_with_the_same_bits(
     again = landscape.connect(a, b, DATA, **options, resume=file)
     assert again.points.tobytes() == whole.points.tobytes()
     assert again.losses.tobytes() == whole.losses.tobytes()
-    assert again.looks.tobytes() == whole.looks.tobytes()
+    assert again.history.tobytes() == whole.history.tobytes()
     with pytest.raises(ValueError, match="another computation"):
         landscape.connect(a, b, DATA, **{**options, "pivots": 2}, resume=file)
 
@@ -185,7 +185,7 @@ def test_an_interrupt_can_return_the_best_band() -> None:
 
     path = landscape.connect(a, b, DATA, **SHORT, progress=press, interrupt="return")
     assert path.status.startswith("interrupted after")
-    assert path.looks[-1, 2] <= path.looks[0, 2]
+    assert path.history[-1, 2] <= path.history[0, 2]
 
 
 class Cliff(nn.Module):

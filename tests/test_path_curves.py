@@ -90,7 +90,7 @@ def test_a_curve_is_lower_than_the_line(method: Any) -> None:
     assert path.excess < 0.5 * straight.excess
     assert path.curve == {"bezier": "bezier", "polychain": "polyline"}[method]
     assert len(path.points) == 3
-    assert path.looks[:, 0].tolist() == [0, 150, 300]
+    assert path.history[:, 0].tolist() == [0, 150, 300]
     assert path.surface(points=5).losses.shape == (5, 5)
     model = path.model_at(0.5)
     loss = landscape.Objective(model, DATA).loss()

@@ -31,13 +31,13 @@ def profile(**changes: Any) -> Profile:
 def made(**changes: Any) -> Path:
     values: dict[str, Any] = {
         "points": np.array([[0, 0], [3, 4], [3, 10]], np.float32),
-        "looks": [[0, 1, 4.0], [7, 1, 3.0]],
+        "history": [[0, 1, 4.0], [7, 1, 3.0]],
         "curve": "polyline",
         "method": "autoneb",
         "train": profile(),
         "test": profile(losses=[1.0, 1.5, np.nan, np.inf], standard_error=None, metrics={}),
         "gradient_norms": (0.1, 0.2),
-        "slack": (0.01, 0.02),
+        "descent_gain": (0.01, 0.02),
         "stored_losses": (1.5, math.nan),
         "distance": float(np.hypot(3, 10)),
         "status": "complete: 7 steps in 1 cycles",
@@ -46,7 +46,9 @@ def made(**changes: Any) -> Path:
     return Path(**(values | changes))
 
 
-@pytest.mark.parametrize("changes", [{}, {"test": None, "stored_losses": None, "slack": None}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"test": None, "stored_losses": None, "descent_gain": None}]
+)
 def test_a_file_holds_every_bit(tmp_path: File, changes: dict[str, Any]) -> None:
     path = made(**changes)
     path.save(tmp_path / "path.npz")
@@ -98,7 +100,7 @@ def test_between_points_a_parabola_is_found_exactly() -> None:
 
 
 def test_a_polyline_goes_by_its_length() -> None:
-    line = made().line
+    line = made().geometry
     assert line.length == pytest.approx(11.0)
     assert_allclose(line.segments, [5.0, 6.0])
     assert_allclose(line.at(5 / 11), [3.0, 4.0], rtol=1e-6)

@@ -112,7 +112,7 @@ def align(
         matching.permutations,
         tuple(places),
         tuple(rows for g in units.groups for rows in g.places.values()),
-        held=units.held,
+        unsupported=units.held,
         method=method,
         distances=(before, _distance(matching)),
         sweeps=count,

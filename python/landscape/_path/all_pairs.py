@@ -18,7 +18,7 @@ from landscape._align import as_model
 from landscape._critical import Start
 from landscape._iteration import Interrupt, Iteration
 from landscape._path.connecting import Method, connect
-from landscape._results import Connections, Path, packed, unpacked
+from landscape._results import Connections, Path, pack_paths, unpack_paths
 from landscape._sampling import objectives
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class _Search:
 
     def state(self) -> tuple[str, Mapping[str, NDArray[Any]]]:
         """What a resume needs."""
-        records, arrays = packed(self.paths)
+        records, arrays = pack_paths(self.paths)
         if self.straight is not None:
             arrays["straight"] = self.straight
         return json.dumps(_store.encode({"edges": self.edges, "paths": records})), arrays
@@ -206,4 +206,4 @@ class _Search:
         found = json.loads(text, object_hook=_store.decoded)
         self.straight = arrays.get("straight")
         self.edges = [(i, j) for i, j in found["edges"]]
-        self.paths = unpacked(found["paths"], arrays)
+        self.paths = unpack_paths(found["paths"], arrays)

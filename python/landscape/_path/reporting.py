@@ -67,12 +67,12 @@ def made_path(
         train=train,
         test=test,
         gradient_norms=minima.gradient_norms,
-        slack=minima.slack,
+        descent_gain=minima.slack,
         stored_losses=stored_losses(functions[0], model_b, ends.points[1]),
         distance=_core.norm(ends.points[1] - ends.points[0]),
         status=status,
         run=_record(functions[0], found, way, status, notes),
-        within=Around(functions[0]),
+        context=Around(functions[0]),
     )
 
 

@@ -9,24 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape import _core
-from landscape._results._flat import Flat
-from landscape._results._values import frozen_array
-from landscape._results.run import Run
+from landscape._results.base import Result
+from landscape._results.frozen import freeze_array
+from landscape._results.provenance import Run
 
-__all__ = ["SimplicialComplex", "simplex_points"]
+__all__ = ["SimplicialComplex", "sample_simplex"]
 
-_POINTS = 1 << 44  # the stream of points of the first simplex: none that a search draws from
-_CHOICES = _POINTS - 1  # that of which simplex a point of the complex lies in
+_POINT_STREAM = 1 << 44  # of the first simplex: beyond all streams of a search
+_CHOICE_STREAM = _POINT_STREAM - 1  # which simplex each point of the complex lies in
 
 
-def simplex_points(corners: int, count: int, seed: int, place: int) -> NDArray[np.float64]:
-    """Barycentric weights of points that are uniform in the simplex at a place of a complex."""
-    return _core.simplex_weights(corners, count, seed=seed, stream=_POINTS + place)
+def sample_simplex(corners: int, count: int, seed: int, index: int) -> NDArray[np.float64]:
+    """Barycentric weights of uniform points in one simplex of a complex, shape (count, corners)."""
+    return _core.simplex_weights(corners, count, seed=seed, stream=_POINT_STREAM + index)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SimplicialComplex(Flat):
-    """Simplices that share connecting points, each through one minimum.
+class SimplicialComplex(Result):
+    """Low-loss simplices, each spanned by one minimum and connecting points that all share.
 
     Args:
         vertices: (v, d) the minima, then the connecting points.
@@ -40,7 +40,7 @@ class SimplicialComplex(Flat):
         standard_errors: (s, n) of the losses, where the samples are a random subset, else None.
         simplices: the vertices of every simplex, the minimum first.
         status: how the search ended, as a sentence.
-        run: how the numbers were made; its evaluations are passes over the data.
+        run: how the numbers were computed; its evaluations are passes over the data.
 
     Raises:
         ValueError: shapes that do not fit together.
@@ -76,7 +76,7 @@ class SimplicialComplex(Flat):
     run: Run
 
     def __post_init__(self) -> None:
-        # A file may hold more than memory does.
+        # Memory-mapped vertices may exceed the memory: they are not copied.
         vertices = (
             self.vertices if isinstance(self.vertices, np.memmap) else np.array(self.vertices)
         )
@@ -97,18 +97,18 @@ class SimplicialComplex(Flat):
         }
         for name, shape in shapes.items():
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, frozen_array(getattr(self, name), name, shape))
+                object.__setattr__(self, name, freeze_array(getattr(self, name), name, shape))
 
     @property
     def dimension(self) -> int:
-        """That of the simplices: the number of connecting points."""
+        """The dimension of the simplices: the number of connecting points."""
         return len(self.simplices[0]) - 1
 
     @property
     def means(self) -> NDArray[np.float64]:
         """(s,) the mean loss over each simplex, estimated from its points."""
-        found: NDArray[np.float64] = self.losses.mean(axis=1)
-        return found
+        means: NDArray[np.float64] = self.losses.mean(axis=1)
+        return means
 
     @property
     def mean_errors(self) -> NDArray[np.float64]:
@@ -140,7 +140,7 @@ class SimplicialComplex(Flat):
         return float(self.volumes.sum())
 
     def sample(self, count: int, seed: int = 0, simplex: int | None = None) -> NDArray[np.float64]:
-        """Weights of points that are uniform in the complex, or in one of its simplices.
+        """Weights of uniform points in the complex, or in one of its simplices.
 
         Args:
             count: How many.
@@ -163,17 +163,17 @@ class SimplicialComplex(Flat):
             )
         if simplex is None:
             # a weight of two is uniform on [0, 1]
-            even = _core.simplex_weights(2, count, seed=seed, stream=_CHOICES)[:, 0]
+            uniform = _core.simplex_weights(2, count, seed=seed, stream=_CHOICE_STREAM)[:, 0]
             shares = np.cumsum(np.exp(self.log_volumes - self.log_volume))
-            chosen = np.minimum(np.searchsorted(shares, even, side="right"), total - 1)
+            chosen = np.minimum(np.searchsorted(shares, uniform, side="right"), total - 1)
         else:
             chosen = np.full(count, simplex)
-        found = np.zeros((count, len(self.vertices)))
-        for place, corners in enumerate(self.simplices):
-            rows = np.flatnonzero(chosen == place)
-            drawn = simplex_points(len(corners), count, seed, place)
-            found[rows[:, None], list(corners)] = drawn[rows]
-        return found
+        weights = np.zeros((count, len(self.vertices)))
+        for index, corners in enumerate(self.simplices):
+            rows = np.flatnonzero(chosen == index)
+            drawn = sample_simplex(len(corners), count, seed, index)
+            weights[rows[:, None], list(corners)] = drawn[rows]
+        return weights
 
     def theta_at(self, weights: NDArray[np.float64]) -> NDArray[Any]:
         """The parameters at a point, shape (d,), by one weight for each vertex, shape (v,)."""
@@ -184,21 +184,21 @@ class SimplicialComplex(Flat):
         between = f"{self.dimension} connecting point{'' if self.dimension == 1 else 's'}"
         minima = "1 minimum" if modes == 1 else f"{modes} minima"
         lines = [f"SimplicialComplex of dimension {self.dimension}: {minima}, {between}"]
-        for place, corners in enumerate(self.simplices):
-            loss, volume = self.vertex_losses[corners[0]], self.log_volumes[place]
+        for index, corners in enumerate(self.simplices):
+            loss, volume = self.vertex_losses[corners[0]], self.log_volumes[index]
             lines.append(
                 f"  minimum {corners[0]}: loss {loss:.6g}, log volume of its simplex {volume:.5g}"
             )
-            mean, error, top = self.means[place], self.mean_errors[place], self.highest[place]
+            mean, error, top = self.means[index], self.mean_errors[index], self.highest[index]
             lines.append(
                 f"    {mean:.6g} +- {error:.2g} in the mean, highest of {points} points {top:.6g}"
             )
             if self.test_losses is not None:
-                test = self.test_losses[place]
+                test = self.test_losses[index]
                 lines.append(f"    test {test.mean():.6g} in the mean, highest {test.max():.6g}")
         lines += [
             f"  connecting point {vertex}: loss {self.vertex_losses[vertex]:.6g}"
             for vertex in range(modes, len(self.vertices))
         ]
         lines.append(f"volume    {self.volume:.5g}, its logarithm {self.log_volume:.5g}")
-        return "\n".join([*lines, *self._made(str(self.run.evaluations), "passes")])
+        return "\n".join([*lines, *self._describe_run(str(self.run.evaluations), "passes")])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landscape._progress import reporter
-from landscape._results import simplex_points
+from landscape._results import sample_simplex
 
 if TYPE_CHECKING:
     from typing import Any
@@ -83,7 +83,7 @@ def evaluated(
             at_vertices = sums(function, everything, np.eye(len(vertices)))
             inside = np.stack(
                 [
-                    sums(function, corners, simplex_points(len(corners), points, seed, place))
+                    sums(function, corners, sample_simplex(len(corners), points, seed, place))
                     for place, corners in enumerate(simplices)
                 ]
             )

@@ -28,8 +28,8 @@ __all__ = ["Distributed"]
 _TOGETHER = 8  # probes that share the passes of a product
 _FEWEST = 2
 _FEW = (
-    f"intervals of fewer than {Density.enough} probes undercover: they hold the truth less often "
-    "than they say"
+    f"intervals of fewer than {Density.min_probes} probes undercover: they hold the truth less "
+    "often than they say"
 )
 _UNDRAWN = "what another draw of samples would change is not in the intervals"
 
@@ -59,7 +59,7 @@ class Distributed(Traced):
             probes: Independent random vectors, at least 2; intervals hold from 100 on.
             steps: Products of each, at most. Their basis is kept: steps times d numbers a vector.
             width: Standard deviation of the Gaussian kernel; what the nodes can tell apart when
-                None. :meth:`Density.broadened` changes it afterwards.
+                None. :meth:`Density.with_width` changes it afterwards.
             level: Probability of the intervals, from the bootstrap over probes.
             seed: Of the vectors and of the bootstrap.
             interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` what the finished probes say.
@@ -111,7 +111,7 @@ class Distributed(Traced):
         status = f"complete: all {probes} probes"
         if iteration.interrupted:
             status = f"interrupted after {done} of {probes} probes"
-        if done < Density.enough:
+        if done < Density.min_probes:
             iteration.notes += (_FEW,)
         if self.objective.drawn:
             iteration.notes += (_UNDRAWN,)
@@ -127,7 +127,7 @@ class Distributed(Traced):
             status=run.status,
             run=run,
         )
-        return raw if width else raw.broadened(raw.kernel)
+        return raw if width else raw.with_width(raw.kernel)
 
     def _check_density(self, probes: int, steps: int, width: float | None, level: float) -> None:
         if probes < _FEWEST:

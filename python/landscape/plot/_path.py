@@ -99,7 +99,7 @@ def _thin(ax: Axes, other: Path) -> None:
 def _ticks(ax: Axes, path: Path) -> None:
     """Where the inner points of a polyline lie."""
     if path.curve == "polyline":
-        places = np.cumsum(path.line.segments)[:-1] / path.length
+        places = np.cumsum(path.geometry.segments)[:-1] / path.length
         ax.plot(
             places,
             np.zeros_like(places),

@@ -8,13 +8,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape._results._flat import Flat
-from landscape._results._values import frozen_array
-from landscape._results.run import Run
+from landscape._results.base import Result
+from landscape._results.frozen import freeze_array
+from landscape._results.provenance import Run
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GradientNoise(Flat):
+class GradientNoise(Result):
     r"""The covariance Sigma of samples' gradients beside the gradient g and the Hessian H.
 
     Three numbers stand for an estimate and the ends of its interval.
@@ -25,15 +25,15 @@ class GradientNoise(Flat):
         curvature_noise_scale: (3,) tr(H Sigma) / g' H g, in samples: the same where it counts for
             the loss after a step. Negative where the curvature along g is.
         noise_curvature: (3,) tr(H Sigma) / tr Sigma: the mean curvature along the noise.
-        batch: the batch size B that is meant.
+        batch: the batch size B.
         samples: the number n of samples.
         gradient_norm: \|g\|.
         gradient_curvature: g' H g / \|g\|^2: the curvature along the gradient.
         alignment: the cosine between g and H g: 1 where g is an eigenvector.
         level: probability of the intervals.
-        products: multiplications by H and by Sigma that it took.
+        products: products by H and by Sigma computed.
         status: how the estimates ended, as a sentence.
-        run: how the numbers were made; its evaluations are products.
+        run: how the numbers were computed; its evaluations are products.
 
     Raises:
         ValueError: an estimate is not three numbers.
@@ -69,7 +69,7 @@ class GradientNoise(Flat):
 
     def __post_init__(self) -> None:
         for name in self.arrays:
-            object.__setattr__(self, name, frozen_array(getattr(self, name), name, (3,)))
+            object.__setattr__(self, name, freeze_array(getattr(self, name), name, (3,)))
 
     @property
     def batch_variance(self) -> NDArray[np.float64]:
@@ -98,5 +98,5 @@ class GradientNoise(Flat):
             f"  {'along gradient':<18}{self.gradient_curvature:11.5g}   curvature; "
             f"cosine with H g {self.alignment:.3f}"
         )
-        lines += self._made(str(self.products))
+        lines += self._describe_run(str(self.products))
         return "\n".join(lines)

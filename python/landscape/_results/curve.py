@@ -1,7 +1,4 @@
-"""A curve through parameter space: control points, and how a place on it combines them.
-
-Depends on NumPy alone.
-"""
+"""Polylines and Bezier curves through parameter space, parametrised by arc length."""
 
 from __future__ import annotations
 
@@ -56,13 +53,13 @@ class Curve:
         return list(pairwise(self.points))
 
     def coefficients(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What each control point counts at shares of the arc length, shape (n,) to (n, k)."""
+        """The coefficients c_j at shares of the arc length, shape (n,) to (n, k)."""
         parameters, lengths = self._table
-        own = np.interp(np.asarray(positions, np.float64) * lengths[-1], lengths, parameters)
+        parameter = np.interp(np.asarray(positions, np.float64) * lengths[-1], lengths, parameters)
         if self.kind == "bezier":
-            return _bernstein(own, len(self.points))
-        places = np.arange(len(self.points))
-        hats: NDArray[np.float64] = np.clip(1 - np.abs(own[:, None] - places), 0.0, None)
+            return _bernstein(parameter, len(self.points))
+        vertices = np.arange(len(self.points))
+        hats: NDArray[np.float64] = np.clip(1 - np.abs(parameter[:, None] - vertices), 0.0, None)
         return hats
 
     def at(self, position: float) -> NDArray[Any]:
@@ -103,5 +100,5 @@ def _bernstein(parameters: NDArray[np.float64], count: int) -> NDArray[np.float6
     t = parameters[:, None]
     j = np.arange(count)
     binomials = np.array([comb(order, int(k)) for k in j], np.float64)
-    found: NDArray[np.float64] = binomials * t**j * (1 - t) ** (order - j)
-    return found
+    values: NDArray[np.float64] = binomials * t**j * (1 - t) ** (order - j)
+    return values

@@ -1,4 +1,4 @@
-"""Estimate and Estimates: numbers that random vectors gave, each with its error."""
+"""Estimate and Estimates: estimates from random vectors, each with its error."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape._results._flat import Flat
-from landscape._results._values import frozen_array
-from landscape._results.run import Run
+from landscape._results.base import Result
+from landscape._results.frozen import freeze_array
+from landscape._results.provenance import Run
 
 _SHOWN = 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Estimate(Flat):
+class Estimate(Result):
     """A number with its standard error and a confidence interval.
 
     Args:
@@ -29,10 +29,10 @@ class Estimate(Flat):
         level: see there.
         probes: independent random vectors.
         rank: dimension of the subspace that was summed exactly.
-        products: multiplications by H that it took.
+        products: Hessian products computed.
         status: how the run ended, as a sentence.
         method: "hutch++", "hutchinson" or "xtrace".
-        sampling_error: standard error of the drawing of samples, where the data are a random
+        sampling_error: standard error of sampling the data, where the data are a random
             subset; None where they are not, or it is not known (a note says so).
         run: how the number was made; its evaluations are products.
 
@@ -73,13 +73,15 @@ class Estimate(Flat):
         head = f"{self.quantity} {self.value:.6g} +- {self.standard_error:.2g}"
         lines = [f"{head}, within {low:.6g} .. {high:.6g} at {100 * self.level:g}%"]
         if self.sampling_error is not None:
-            lines.append(f"drawing   +- {self.sampling_error:.2g} more from the samples drawn")
-        lines += self._made(_spent(self))
+            lines.append(
+                f"sampling  +- {self.sampling_error:.2g} more from the random subset of samples"
+            )
+        lines += self._describe_run(_describe_cost(self))
         return "\n".join(lines)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Estimates(Flat):
+class Estimates(Result):
     """Numbers with their standard errors and pointwise confidence intervals.
 
     Args:
@@ -90,10 +92,10 @@ class Estimates(Flat):
         level: see there.
         probes: independent random vectors.
         rank: dimension of the subspace that was summed exactly.
-        products: multiplications by H that it took.
+        products: Hessian products computed.
         status: how the run ended, as a sentence.
         method: "hutch++" or "hutchinson".
-        run: how the numbers were made; its evaluations are products.
+        run: how the numbers were computed; its evaluations are products.
 
     Raises:
         ValueError: shapes that do not fit together.
@@ -123,7 +125,7 @@ class Estimates(Flat):
     def __post_init__(self) -> None:
         count = np.size(self.values)
         for name, shape in zip(self.arrays, ((count,), (count,), (count, 2)), strict=True):
-            object.__setattr__(self, name, frozen_array(getattr(self, name), name, shape))
+            object.__setattr__(self, name, freeze_array(getattr(self, name), name, shape))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -136,10 +138,10 @@ class Estimates(Flat):
                 lines.append(f"  ... and {len(self) - _SHOWN} more")
                 break
             lines.append(f"  {value:12.6g} +- {error:8.2g}   {low:12.6g} .. {high:.6g}")
-        lines += self._made(_spent(self))
+        lines += self._describe_run(_describe_cost(self))
         return "\n".join(lines)
 
 
-def _spent(result: Estimate | Estimates) -> str:
+def _describe_cost(result: Estimate | Estimates) -> str:
     vectors = f"{result.probes} probes beside {result.rank} directions"
     return f"{result.products}: {result.method}, {vectors}"

@@ -1,4 +1,4 @@
-"""Values that cannot change: read-only arrays, mappings and JSON. Depends on NumPy alone."""
+"""Immutable values: read-only arrays, mappings and JSON. Depends on NumPy alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ V = TypeVar("V")
 
 
 class ReadOnly(Mapping[str, V]):
-    """A mapping without a way to change it, which pickles and copies as a dict does."""
+    """An immutable mapping that pickles and copies as a dict does."""
 
     __slots__ = ("_items",)
 
@@ -35,7 +35,7 @@ class ReadOnly(Mapping[str, V]):
         return repr(self._items)
 
 
-def frozen_array(value: Any, name: str, shape: tuple[int, ...] | None) -> NDArray[np.float64]:
+def freeze_array(value: Any, name: str, shape: tuple[int, ...] | None) -> NDArray[np.float64]:
     """A read-only float64 copy, refused unless it has the shape that the other fields ask for.
 
     Args:
@@ -55,9 +55,9 @@ def frozen_array(value: Any, name: str, shape: tuple[int, ...] | None) -> NDArra
     return array
 
 
-def frozen_axis(value: Any, name: str) -> NDArray[np.float64]:
+def freeze_axis(value: Any, name: str) -> NDArray[np.float64]:
     """A read-only axis: two or more coordinates, finite and strictly increasing."""
-    array = frozen_array(value, name, None)
+    array = freeze_array(value, name, None)
     if array.ndim != 1 or array.size < 2:
         raise ValueError(
             f"{name} has shape {array.shape}; expected one dimension, 2 or more points"
@@ -67,16 +67,16 @@ def frozen_axis(value: Any, name: str) -> NDArray[np.float64]:
     return array
 
 
-def frozen_arrays(
+def freeze_arrays(
     value: Mapping[str, Any], name: str, shape: tuple[int, ...]
 ) -> ReadOnly[NDArray[np.float64]]:
     """Each array of a mapping read-only, of one shape."""
     return ReadOnly(
-        {key: frozen_array(item, f"{name}[{key!r}]", shape) for key, item in value.items()}
+        {key: freeze_array(item, f"{name}[{key!r}]", shape) for key, item in value.items()}
     )
 
 
-def frozen_json(value: Any) -> Any:
+def freeze_json(value: Any) -> Any:
     """JSON values that cannot change and equal themselves after a round trip through a file.
 
     JSON has one kind of sequence, so every sequence becomes a tuple; NumPy's scalars become
@@ -85,9 +85,9 @@ def frozen_json(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        return ReadOnly({key: frozen_json(item) for key, item in value.items()})
+        return ReadOnly({key: freeze_json(item) for key, item in value.items()})
     if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
-        return tuple(frozen_json(item) for item in value)
+        return tuple(freeze_json(item) for item in value)
     return value
 
 
