@@ -127,7 +127,7 @@ def photographs(arguments: argparse.Namespace) -> None:
     test = pixels.permute(0, 3, 1, 2).float().contiguous() / 127.5 - 1, labels
     shown = {"test": test, "metrics": "error", "progress": "bar"}
     straight = landscape.barrier(*models, case.data, points=11, **shown)
-    given = {"method": "bezier", "schedule": PHOTOGRAPHS, "batch_size": 64}
+    given = {"method": landscape.Bezier(PHOTOGRAPHS), "batch_size": 64}
     way = landscape.connect(*models, case.data, points=11, **given, **shown)
     for path in (straight, way):
         print(path)

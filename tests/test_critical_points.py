@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from untouched import untouched
 
 import landscape
-from landscape import _resuming
+from landscape._runs import checkpoint
 
 
 class Form(nn.Module):
@@ -169,7 +169,7 @@ def test_engines_go_the_same_way() -> None:
 def test_a_search_goes_on_from_its_file(
     walk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_resuming.SaveTimes, "due", True)
+    monkeypatch.setattr(checkpoint.Checkpoint, "due", True)
     inputs, targets = classes(40)
     model, data = seeded(mlp, 1).double(), (inputs.double(), targets)
     whole = walk(model, data, max_steps=8, engine="native")
@@ -248,8 +248,8 @@ def test_bad_input_is_refused() -> None:
         landscape.find_critical_point(model, data, tolerance=-1)
     with pytest.raises(ValueError, match=r"krylov=75 vectors of 75 parameters take.*at most"):
         landscape.find_critical_point(model, data, krylov=75, memory_budget=9000)
-    with pytest.raises(ValueError, match="negative=2, expected a share"):
-        landscape.saddle_free_newton(model, data, negative=2)
+    with pytest.raises(ValueError, match="negative_tolerance=2, expected a share"):
+        landscape.saddle_free_newton(model, data, negative_tolerance=2)
     with pytest.raises(ValueError, match="starts=0, expected at least one"):
         landscape.critical_points(model, data, starts=0)
     with pytest.raises(ValueError, match="threshold=-1"):
@@ -261,7 +261,7 @@ def test_bad_input_is_refused() -> None:
 def test_many_points_are_set_against_their_losses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_resuming.SaveTimes, "due", True)
+    monkeypatch.setattr(checkpoint.Checkpoint, "due", True)
     torch.manual_seed(0)
     inputs = torch.randn(60, 3).double()
     data = inputs, inputs[:, :1] * inputs[:, 1:2]

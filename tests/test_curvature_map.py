@@ -12,7 +12,7 @@ from models import classes, mlp, seeded
 from torch import nn
 
 import landscape
-from landscape import _resuming
+from landscape._runs import checkpoint
 
 
 def case() -> tuple[nn.Module, Any]:
@@ -86,7 +86,7 @@ def test_a_narrow_bulk_does_not_hide_negative_curvature() -> None:
 
 
 def test_a_map_goes_on_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_resuming.SaveTimes, "due", True)
+    monkeypatch.setattr(checkpoint.Checkpoint, "due", True)
     model, data = case()
     whole = landscape.curvature_map(model, data, points=4)
 

@@ -77,8 +77,7 @@ RUNS: dict[str, Callable[[Any], Any]] = {
     ),
     "autoneb": lambda resume: landscape.connect(
         *(model("a"), model("b"), data()),
-        method="autoneb",
-        schedule=[(4, 0.02), (3, 0.01)],
+        method=landscape.AutoNEB(cycles=[(4, 0.02), (3, 0.01)]),
         points=7,
         engine="torch",
         resume=resume,
@@ -86,8 +85,7 @@ RUNS: dict[str, Callable[[Any], Any]] = {
     ),
     "bezier": lambda resume: landscape.connect(
         *(model("a"), model("b"), data()),
-        method="bezier",
-        schedule=[(6, 0.02)],
+        method=landscape.Bezier(cycles=[(6, 0.02)]),
         points=7,
         engine="torch",
         resume=resume,

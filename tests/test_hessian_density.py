@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 import landscape
-from landscape import Hessian, _core, _resuming
+from landscape import Hessian, _core
 from landscape._results.density import Quadratures, bootstrap_interval
+from landscape._runs import checkpoint
 
 Case = tuple[Hessian, NDArray[np.float64]]
 
@@ -151,7 +152,7 @@ def test_a_run_goes_on_from_its_file(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hessian, _ = case
-    monkeypatch.setattr(_resuming.SaveTimes, "due", True)
+    monkeypatch.setattr(checkpoint.Checkpoint, "due", True)
     whole = hessian.density(probes=20, steps=30, progress="off")
 
     def stop(done: int, _: int) -> None:

@@ -16,7 +16,8 @@ from torch import nn
 from untouched import untouched
 
 import landscape
-from landscape import Hessian, Objective, _resuming
+from landscape import Hessian, Objective
+from landscape._runs import checkpoint
 
 Case = tuple[Hessian, NDArray[np.float64]]
 
@@ -153,8 +154,8 @@ def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads() -> None:
 def test_a_run_goes_on_from_its_file_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_resuming, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(_resuming, "_SAVE_SHARE", 0)
+    monkeypatch.setattr(checkpoint, "_SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "_MAX_OVERHEAD", 0)
     hessian = landscape.hessian(trained(), double(), engine="torch")
     options: dict[str, Any] = {"k": 3, "tolerance": 1e-8, "basis": 8, "vectors": True}
     whole = hessian.eigenvalues(**options, progress="off")

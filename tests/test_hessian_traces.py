@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 import landscape
-from landscape import Hessian, _resuming
+from landscape import Hessian
+from landscape._runs import checkpoint
 
 Case = tuple[Hessian, NDArray[np.float64]]
 
@@ -124,7 +125,7 @@ def test_a_run_goes_on_from_its_file(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hessian, _ = case
-    monkeypatch.setattr(_resuming.SaveTimes, "due", True)
+    monkeypatch.setattr(checkpoint.Checkpoint, "due", True)
     whole = hessian.trace(relative_error=0.1, progress="off")
     path = tmp_path / "trace"
 

@@ -27,12 +27,12 @@ from landscape import Objective, _store
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
-from landscape import _resuming
+from landscape._runs import checkpoint
 import landscape
 from test_native_runs import in_chunks, problem
 
-_resuming._SAVE_SECONDS = 0.0
-_resuming._SAVE_SHARE = 0
+checkpoint._SAVE_INTERVAL = 0.0
+checkpoint._MAX_OVERHEAD = 0
 
 def die(done, total):
     if done > total // 2:

@@ -15,10 +15,15 @@ from test_results import make_run
 from torch import nn
 
 import landscape
-from landscape import _core, _resuming
-from landscape._path import all_pairs
+from landscape import _core
+from landscape._path import pairs as path_pairs
+from landscape._runs import checkpoint
 
-OPTIONS: dict[str, Any] = {"schedule": [(15, 0.05)], "points": 11, "batch_size": 20}
+OPTIONS: dict[str, Any] = {
+    "method": landscape.AutoNEB(cycles=[(15, 0.05)]),
+    "points": 11,
+    "batch_size": 20,
+}
 pytestmark = pytest.mark.filterwarnings("ignore:the barrier:UserWarning")
 
 
@@ -54,7 +59,7 @@ def test_every_pair_is_connected_and_the_tree_is_the_lowest() -> None:
 
 
 def test_the_cheapest_pairs_come_first_and_a_tree_may_be_enough() -> None:
-    found = landscape.connect_all(minima(), DATA, **OPTIONS, most=2)
+    found = landscape.connect_all(minima(), DATA, **OPTIONS, max_pairs=2)
     assert len(found.paths) == 2
     assert len({frozenset(edge) for edge in found.edges.tolist()}) == 2
     assert "2 of 3 pairs were searched" in repr(found)
@@ -94,8 +99,8 @@ def test_heights_are_the_lowest_of_all_ways(size: int) -> None:
 def test_an_interrupted_run_goes_on_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_resuming, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(_resuming, "_SAVE_SHARE", 0)
+    monkeypatch.setattr(checkpoint, "_SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "_MAX_OVERHEAD", 0)
     models, file = minima(), tmp_path / "run"
     options = {**OPTIONS, "engine": "torch"}
     whole = landscape.connect_all(models, DATA, **options)
@@ -113,7 +118,7 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(
         searched.append(given)
         return real(*given, **named)
 
-    monkeypatch.setattr(all_pairs, "connect", counted)
+    monkeypatch.setattr(path_pairs, "connect", counted)
     again = landscape.connect_all(models, DATA, **options, resume=file)
     assert len(searched) == 1
     assert again.saddles.tobytes() == whole.saddles.tobytes()
@@ -123,7 +128,7 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(
 
 
 def test_a_file_holds_every_bit(tmp_path: Path) -> None:
-    found = landscape.connect_all(minima(), DATA, **OPTIONS, most=1)
+    found = landscape.connect_all(minima(), DATA, **OPTIONS, max_pairs=1)
     found.save(tmp_path / "connections.npz")
     again = landscape.load(tmp_path / "connections.npz")
     assert isinstance(again, landscape.Connections)
@@ -133,7 +138,7 @@ def test_a_file_holds_every_bit(tmp_path: Path) -> None:
 
 
 def test_the_graph_joins_minima_at_their_saddles() -> None:
-    found = landscape.connect_all(minima(), DATA, **OPTIONS, most=2)
+    found = landscape.connect_all(minima(), DATA, **OPTIONS, max_pairs=2)
     axes = found.plot(scale="linear")
     heights = sorted(found.saddles[i, j] for i, j in found.tree)
     joined = [np.asarray(line.get_ydata()) for line in axes.lines if len(line.get_xdata()) == 4]  # type: ignore[arg-type]

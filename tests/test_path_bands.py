@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,17 @@ from torch import nn
 from untouched import untouched
 
 import landscape
-from landscape import _core, _resuming
+from landscape import _core
+from landscape._path.methods import parse_method
+from landscape._runs import checkpoint
 
 Points = NDArray[np.float64]
-SHORT: dict[str, Any] = {"schedule": [(6, 0.05), (6, 0.02)], "points": 13, "batch_size": 16}
+CYCLES = [(6, 0.05), (6, 0.02)]
+SHORT: dict[str, Any] = {
+    "method": landscape.AutoNEB(CYCLES),
+    "points": 13,
+    "batch_size": 16,
+}
 pytestmark = pytest.mark.filterwarnings("ignore:the barrier:UserWarning")
 
 
@@ -130,7 +138,9 @@ def test_both_engines_find_the_same_band() -> None:
 def test_the_path_is_lower_than_the_line_and_tells_how_it_was_found() -> None:
     a, b = two()
     with untouched(a), untouched(b):
-        path = landscape.connect(a, b, DATA, schedule=[(40, 0.05), (40, 0.01)], batch_size=20)
+        path = landscape.connect(
+            a, b, DATA, method=landscape.AutoNEB([(40, 0.05), (40, 0.01)]), batch_size=20
+        )
     straight = landscape.barrier(a, b, DATA)
     assert path.excess < 0.5 * straight.excess
     assert path.length > path.distance
@@ -152,10 +162,11 @@ def test_the_path_is_lower_than_the_line_and_tells_how_it_was_found() -> None:
 def test_a_killed_run_goes_on_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int, optimizer: Any
 ) -> None:
-    monkeypatch.setattr(_resuming, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(_resuming, "_SAVE_SHARE", 0)
+    monkeypatch.setattr(checkpoint, "_SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "_MAX_OVERHEAD", 0)
     a, b = two()
-    options: dict[str, Any] = {**SHORT, "engine": "torch", "optimizer": optimizer}
+    method = landscape.AutoNEB(CYCLES, optimizer=optimizer)
+    options: dict[str, Any] = {**SHORT, "engine": "torch", "method": method}
     whole = landscape.connect(a, b, DATA, **options)
     calls = 0
 
@@ -173,7 +184,9 @@ def test_a_killed_run_goes_on_with_the_same_bits(
     assert again.losses.tobytes() == whole.losses.tobytes()
     assert again.history.tobytes() == whole.history.tobytes()
     with pytest.raises(ValueError, match="another computation"):
-        landscape.connect(a, b, DATA, **{**options, "pivots": 2}, resume=file)
+        landscape.connect(
+            a, b, DATA, **{**options, "method": replace(method, pivots=2)}, resume=file
+        )
 
 
 def test_an_interrupt_can_return_the_best_band() -> None:
@@ -207,7 +220,8 @@ def test_numbers_that_are_not_finite_stop_the_band_and_keep_the_last_good_one() 
     def itself(outputs: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         return outputs.mean()
 
-    options: dict[str, Any] = {"schedule": [(50, 0.05)], "loss": itself, "optimizer": "sgd"}
+    method = landscape.AutoNEB([(50, 0.05)], optimizer="sgd")
+    options: dict[str, Any] = {"method": method, "loss": itself}
     with pytest.raises(FloatingPointError, match=r"pivot \d of 5, in cycle 1 after \d+ steps"):
         landscape.connect(Cliff(-1.0), Cliff(1.0), data, **options)
     path = landscape.connect(Cliff(-1.0), Cliff(1.0), data, **options, interrupt="return")
@@ -220,21 +234,50 @@ def test_numbers_that_are_not_finite_stop_the_band_and_keep_the_last_good_one() 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schedule": []}, "schedule"),
-        ({"schedule": [(0, 0.1)]}, "schedule"),
-        ({"schedule": [(5, -0.1)]}, "schedule"),
+        ({"cycles": []}, "cycles"),
+        ({"cycles": [(0, 0.1)]}, "cycles"),
+        ({"cycles": [(5, -0.1)]}, "cycles"),
         ({"optimizer": "adamw"}, "optimizer='adamw'"),
         ({"pivots": 0}, "pivots=0"),
         ({"pivots": 5, "max_pivots": 4}, "max_pivots=4"),
         ({"spring": 0.0}, "spring=0"),
         ({"insertion": -1}, "insertion=-1"),
-        ({"interrupt": "stop"}, "interrupt='stop'"),
     ],
 )
 def test_options_out_of_range_are_named(change: dict[str, Any], message: str) -> None:
-    a, b = two()
     with pytest.raises(ValueError, match=message):
-        landscape.connect(a, b, DATA, **{**SHORT, **change})
+        landscape.AutoNEB(**change)
+
+
+def test_an_unknown_interrupt_is_refused() -> None:
+    a, b = two()
+    with pytest.raises(ValueError, match="interrupt='stop'"):
+        landscape.connect(a, b, DATA, **SHORT, interrupt="stop")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"spring": 1.0}, r"spring= is an option of a path method; pass .*AutoNEB\(spring="),
+        ({"control_points": 2}, r"landscape\.Bezier\(.* or landscape\.Polychain\(control_points="),
+        ({"cycles": [(5, 0.1)]}, r"AutoNEB\(cycles=.*Bezier\(cycles=.*Polychain\(cycles="),
+    ],
+)
+def test_a_loose_option_names_the_class_it_belongs_to(option: dict[str, Any], message: str) -> None:
+    a, b = two()
+    with pytest.raises(TypeError, match=message):
+        landscape.connect(a, b, DATA, **option)
+    with pytest.raises(TypeError, match=message):
+        landscape.connect_all([a, b], DATA, **option)
+
+
+def test_a_name_means_the_defaults_of_a_method() -> None:
+    assert parse_method("autoneb") == landscape.AutoNEB()
+    assert parse_method("bezier") == landscape.Bezier()
+    assert parse_method("polychain") == landscape.Polychain()
+    assert parse_method("linear") == landscape.Linear()
+    with pytest.raises(TypeError, match=r"method is a dict, expected .*landscape\.AutoNEB"):
+        parse_method({"pivots": 3})  # type: ignore[arg-type]
 
 
 def trained(width: int) -> tuple[landscape.Objective, Points]:
@@ -266,7 +309,10 @@ def test_wide_networks_are_connected_and_narrow_ones_are_not() -> None:
         objective, end = trained(width)
         straight = landscape.barrier(objective, end, points=31)
         path = landscape.connect(
-            objective, end, schedule=[(150, 0.02), (150, 0.02), (150, 0.005)], points=31
+            objective,
+            end,
+            method=landscape.AutoNEB([(150, 0.02), (150, 0.02), (150, 0.005)]),
+            points=31,
         )
         ratios[width] = path.excess / straight.excess
     assert ratios[32] <= 0.02

@@ -14,10 +14,13 @@ from path_models import DATA, two
 from untouched import untouched
 
 import landscape
-from landscape import _core, _resuming
+from landscape import _core
+from landscape._runs import checkpoint
 
 Points = NDArray[np.float64]
-SHORT: dict[str, Any] = {"schedule": [(10, 0.05), (10, 0.01)], "points": 13, "batch_size": 16}
+CYCLES = [(10, 0.05), (10, 0.01)]
+SHORT: dict[str, Any] = {"points": 13, "batch_size": 16}
+METHODS: dict[str, Any] = {"bezier": landscape.Bezier, "polychain": landscape.Polychain}
 pytestmark = pytest.mark.filterwarnings("ignore:the barrier:UserWarning")
 
 
@@ -74,7 +77,7 @@ def _coefficients(kind: str, t: Points) -> Points:
 @pytest.mark.parametrize("method", ["bezier", "polychain"])
 def test_both_engines_find_the_same_curve(method: Any) -> None:
     a, b = two()
-    given: dict[str, Any] = {"method": method, "pivots": 2, **SHORT}
+    given: dict[str, Any] = {"method": METHODS[method](CYCLES, control_points=2), **SHORT}
     found = [landscape.connect(a, b, DATA, engine=e, **given) for e in ("torch", "native")]
     assert_allclose(found[0].points, found[1].points, rtol=1e-7, atol=1e-9)
     assert_allclose(found[0].losses, found[1].losses, rtol=1e-8)
@@ -84,8 +87,8 @@ def test_both_engines_find_the_same_curve(method: Any) -> None:
 def test_a_curve_is_lower_than_the_line(method: Any) -> None:
     a, b = two()
     with untouched(a), untouched(b):
-        schedule = [(150, 0.05), (150, 0.01)]
-        path = landscape.connect(a, b, DATA, method=method, schedule=schedule, batch_size=20)
+        chosen = METHODS[method]([(150, 0.05), (150, 0.01)])
+        path = landscape.connect(a, b, DATA, method=chosen, batch_size=20)
     straight = landscape.barrier(a, b, DATA)
     assert path.excess < 0.5 * straight.excess
     assert path.curve == {"bezier": "bezier", "polychain": "polyline"}[method]
@@ -101,10 +104,10 @@ def test_a_curve_is_lower_than_the_line(method: Any) -> None:
 def test_a_killed_run_goes_on_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
-    monkeypatch.setattr(_resuming, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(_resuming, "_SAVE_SHARE", 0)
+    monkeypatch.setattr(checkpoint, "_SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "_MAX_OVERHEAD", 0)
     a, b = two()
-    options: dict[str, Any] = {"method": "bezier", "engine": "torch", **SHORT}
+    options: dict[str, Any] = {"method": landscape.Bezier(CYCLES), "engine": "torch", **SHORT}
     whole = landscape.connect(a, b, DATA, **options)
     calls = 0
 
@@ -123,6 +126,5 @@ def test_a_killed_run_goes_on_with_the_same_bits(
 
 
 def test_a_curve_without_control_points_is_refused() -> None:
-    a, b = two()
-    with pytest.raises(ValueError, match="pivots=0"):
-        landscape.connect(a, b, DATA, method="bezier", pivots=0)
+    with pytest.raises(ValueError, match="control_points=0"):
+        landscape.Bezier(control_points=0)

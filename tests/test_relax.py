@@ -14,7 +14,7 @@ from torch import nn
 from untouched import untouched
 
 import landscape
-from landscape import _resuming
+from landscape._runs import checkpoint
 
 
 def regression(samples: int = 20) -> tuple[nn.Module, Any]:
@@ -57,7 +57,7 @@ def test_the_others_go_where_least_squares_says(engine: Any) -> None:
         straight = np.mean((data[0].numpy() @ moved - data[1].numpy()[:, 0]) ** 2)
         assert found.shifted[k] == pytest.approx(straight)
     assert found.continues.tolist() == [True, False, False]
-    assert "is left" in repr(found)
+    assert "ends" in repr(found)
 
 
 def test_where_there_are_more_parameters_than_samples_the_minimum_goes_on() -> None:
@@ -71,8 +71,8 @@ def test_where_there_are_more_parameters_than_samples_the_minimum_goes_on() -> N
 def test_a_killed_run_goes_on_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_resuming, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(_resuming, "_SAVE_SHARE", 0)
+    monkeypatch.setattr(checkpoint, "_SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "_MAX_OVERHEAD", 0)
     model, data = mlp().double(), classes(30, dtype=torch.float64)
     options: dict[str, Any] = {"parameter": "0.weight", "index": (1, 2), "shifts": [0.1, 0.2]}
     options |= {"max_steps": 4, "engine": "torch"}

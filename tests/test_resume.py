@@ -14,18 +14,19 @@ from numpy.testing import assert_array_equal
 from torch import nn
 
 import landscape
-from landscape import _resuming, _store
+from landscape import _store
+from landscape._runs import checkpoint
 
 KILLED = """
 import os, signal, sys
 import torch
-from landscape import _resuming
+from landscape._runs import checkpoint
 import landscape
 sys.path.insert(0, os.path.dirname({tests!r}))
 from test_resume import in_chunks
 
-_resuming._SAVE_SECONDS = 0.0
-_resuming._SAVE_SHARE = 0
+checkpoint._SAVE_INTERVAL = 0.0
+checkpoint._MAX_OVERHEAD = 0
 
 def die(done, total):
     if done > total // 2:
@@ -170,8 +171,8 @@ def test_a_damaged_or_foreign_resume_file_is_refused(tmp_path: Path) -> None:
 def test_progress_is_saved_while_the_run_lasts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_resuming, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(_resuming, "_SAVE_SHARE", 0)
+    monkeypatch.setattr(checkpoint, "_SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "_MAX_OVERHEAD", 0)
     path = tmp_path / "run.npz"
     objective = in_chunks(5)
     kept: list[int] = []

@@ -19,10 +19,11 @@ from torch import nn
 from untouched import untouched
 
 import landscape
-from landscape import _core, _resuming, _store
+from landscape import _core, _store
+from landscape._runs import checkpoint
 
 Array = NDArray[np.float64]
-SHORT: dict[str, Any] = {"schedule": [(6, 0.05), (4, 0.01)], "points": 12, "batch_size": 16}
+SHORT: dict[str, Any] = {"cycles": [(6, 0.05), (4, 0.01)], "points": 12, "batch_size": 16}
 
 
 def log_volume(corners: torch.Tensor) -> torch.Tensor:
@@ -184,7 +185,7 @@ def test_in_a_degenerate_valley_a_volume_opens_while_losses_stay_small() -> None
     minima, model, data = valley()
     given: dict[str, Any] = {
         "connectors": 3,
-        "schedule": [(150, 0.05), (150, 0.01)],
+        "cycles": [(150, 0.05), (150, 0.01)],
         "points": 200,
     }
     models = [model, *minima[1:]]
@@ -252,7 +253,7 @@ def test_a_subset_of_samples_brings_standard_errors() -> None:
 def test_a_killed_run_goes_on_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Any, stop: int
 ) -> None:
-    monkeypatch.setattr(_resuming.SaveTimes, "due", True)
+    monkeypatch.setattr(checkpoint.Checkpoint, "due", True)
     models = two()
     options: dict[str, Any] = {"engine": engine, **SHORT}
     whole = landscape.simplex(models, DATA, **options)
@@ -295,7 +296,7 @@ def test_numbers_that_are_not_finite_stop_the_search() -> None:
             return ((self.x[0] ** 2 - 1) ** 2 + self.x[1] ** 2).expand(len(inputs), 1)
 
     data = torch.zeros(2, 1, dtype=torch.float64), torch.zeros(2, 1, dtype=torch.float64)
-    given: dict[str, Any] = {"schedule": [(80, 1e3)], "optimizer": "sgd", "points": 3}
+    given: dict[str, Any] = {"cycles": [(80, 1e3)], "optimizer": "sgd", "points": 3}
     models = [Steep(-1.0), Steep(1.0)]
     with pytest.raises(FloatingPointError, match=r"the simplex of minimum \d and 1 connecting"):
         landscape.simplex(models, data, _first, **given)
@@ -329,8 +330,8 @@ def test_bad_input_is_refused() -> None:
         landscape.simplex([a, b], DATA, volume_weight=-1)
     with pytest.raises(ValueError, match="spread=0, expected"):
         landscape.simplex([a, b], DATA, spread=0)
-    with pytest.raises(ValueError, match=r"schedule=\[\], expected pairs"):
-        landscape.simplex([a, b], DATA, schedule=[])
+    with pytest.raises(ValueError, match=r"cycles=\[\], expected pairs"):
+        landscape.simplex([a, b], DATA, cycles=[])
     with pytest.raises(ValueError, match="points=1, expected 2 or more"):
         landscape.simplex([a, b], DATA, points=1)
     with pytest.raises(ValueError, match=r"more than memory_budget"):

@@ -87,10 +87,10 @@ CALLS: dict[str, Callable[[nn.Module], Any]] = {
     ),
     "barrier": lambda m: landscape.barrier(m, OTHER[0], DATA, points=4),
     "connect": lambda m: landscape.connect(
-        m, OTHER[0], DATA, points=4, pivots=2, schedule=[(2, 0.01)]
+        m, OTHER[0], DATA, points=4, method=landscape.AutoNEB([(2, 0.01)], pivots=2)
     ),
     "simplex": lambda m: landscape.simplex(
-        [m, OTHER[0]], DATA, points=2, draws=1, schedule=[(2, 0.01)]
+        [m, OTHER[0]], DATA, points=2, draws=1, cycles=[(2, 0.01)]
     ),
     "model_at": lambda m: landscape.Objective(m, DATA, batch_norm="recalibrated").model_at(),
     "plot_surface": lambda m: landscape.plot_surface(m, DATA, points=4),

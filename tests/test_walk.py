@@ -16,7 +16,7 @@ from torch import nn
 from untouched import untouched
 
 import landscape
-from landscape import _resuming
+from landscape._runs import checkpoint
 
 
 def regression() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
@@ -47,7 +47,9 @@ def test_in_underdetermined_regression_the_walk_stays_in_the_null_space(engine: 
 def test_every_point_of_a_network_is_within_the_tolerance() -> None:
     a, _ = two()
     objective = landscape.Objective(a, DATA)
-    found = landscape.walk(a, DATA, distance=1.0, tolerance=0.02, flat=0.02, engine="torch")
+    found = landscape.walk(
+        a, DATA, distance=1.0, tolerance=0.02, flat_tolerance=0.02, engine="torch"
+    )
     for point, loss in zip(found.points, found.losses, strict=True):
         assert objective.loss(point) == pytest.approx(loss, rel=1e-9)
         assert loss <= found.losses[0] + 0.02
@@ -61,7 +63,9 @@ def test_both_engines_go_the_same_way() -> None:
     model = seeded(mlp).double()
     data = classes(40, dtype=torch.float64)
     walks = [
-        landscape.walk(model, data, distance=0.3, tolerance=0.1, flat=0.05, max_steps=4, engine=e)
+        landscape.walk(
+            model, data, distance=0.3, tolerance=0.1, flat_tolerance=0.05, max_steps=4, engine=e
+        )
         for e in ("torch", "native")
     ]
     assert_allclose(walks[0].points, walks[1].points, rtol=1e-6, atol=1e-8)
@@ -70,8 +74,8 @@ def test_both_engines_go_the_same_way() -> None:
 def test_a_killed_walk_goes_on_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_resuming, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(_resuming, "_SAVE_SHARE", 0)
+    monkeypatch.setattr(checkpoint, "_SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "_MAX_OVERHEAD", 0)
     model, data = regression()
     options: dict[str, Any] = {"distance": 3.0, "tolerance": 1e-9, "engine": "torch"}
     whole = landscape.walk(model, data, **options)

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from landscape._gradient_noise import gradient_noise
     from landscape._objective import Objective, batch_loss
     from landscape._parameters import ParameterLayout
-    from landscape._path import barrier, connect, connect_all, instability
+    from landscape._path import (
+        AutoNEB,
+        Bezier,
+        Linear,
+        Polychain,
+        barrier,
+        connect,
+        connect_all,
+        instability,
+    )
     from landscape._picture import plot_surface
     from landscape._results import (
         Alignment,
@@ -44,6 +53,7 @@ if TYPE_CHECKING:
         Profile,
         Recipe,
         Relaxation,
+        Result,
         Run,
         SimplicialComplex,
         Spectrum,
@@ -59,6 +69,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Alignment",
+    "AutoNEB",
+    "Bezier",
     "Connections",
     "CriticalPoint",
     "CriticalPoints",
@@ -71,12 +83,15 @@ __all__ = [
     "Hessian",
     "Instability",
     "Line",
+    "Linear",
     "Objective",
     "ParameterLayout",
     "Path",
+    "Polychain",
     "Profile",
     "Recipe",
     "Relaxation",
+    "Result",
     "Run",
     "SimplicialComplex",
     "Spectrum",
@@ -113,6 +128,8 @@ __all__ = [
 
 _HOMES = {
     "Alignment": "_results",
+    "AutoNEB": "_path",
+    "Bezier": "_path",
     "Connections": "_results",
     "CriticalPoint": "_results",
     "CriticalPoints": "_results",
@@ -125,12 +142,15 @@ _HOMES = {
     "Hessian": "_spectrum",
     "Instability": "_results",
     "Line": "_results",
+    "Linear": "_path",
     "Objective": "_objective",
     "ParameterLayout": "_parameters",
     "Path": "_results",
+    "Polychain": "_path",
     "Profile": "_results",
     "Recipe": "_results",
     "Relaxation": "_results",
+    "Result": "_results",
     "Run": "_results",
     "SimplicialComplex": "_results",
     "Spectrum": "_results",

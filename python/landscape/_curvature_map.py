@@ -1,7 +1,4 @@
-"""`curvature_map`: the ends of the Hessian's spectrum over the plane of a surface.
-
-Depends on the plans of directions, on the core's Lanczos and on the iteration.
-"""
+"""`curvature_map`: the extreme eigenvalues of the Hessian over the plane of a surface."""
 
 from __future__ import annotations
 
@@ -13,11 +10,17 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from landscape import _core
-from landscape._critical import Losses, Start
-from landscape._iteration import Iteration
-from landscape._plans import Normalize, OneDimensional, prepared, surface_plan
 from landscape._results import Surface
-from landscape._sampling import ObjectiveOptions, coordinates, objectives
+from landscape._runs import (
+    LossFunctions,
+    ObjectiveOptions,
+    Problem,
+    SolverRun,
+    SolverState,
+    build_objectives,
+    grid_coordinates,
+)
+from landscape._surface import Normalize, OneDimensional, make_axes, parse_directions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,11 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ["curvature_map"]
 
-_BASIS = 60
-_LEAST = 10  # products at a point: the first Ritz values may all come from the bulk
-_NOISE = 0.1  # of a warm start, so that no eigenvector is orthogonal to it
+_BASIS_SIZE = 60
+_MIN_PRODUCTS = 10  # at a point: the first Ritz values may all come from the bulk
+_START_NOISE = 0.1  # of a warm start, so that no eigenvector is orthogonal to it
 _COLUMNS = ("loss", "lambda_max", "lambda_min", "lambda_max bound", "lambda_min bound", "products")
-_UNDRAWN = "what another draw of samples would change is not in the bounds"
+_SUBSET_NOTE = "what another draw of samples would change is not in the bounds"
 
 
 def curvature_map(
@@ -72,8 +75,8 @@ def curvature_map(
         span: As for :func:`landscape.surface`.
         points: Grid points along each axis, or ``(n_alpha, n_beta)``; at least 2.
         tolerance: Of both residuals, relative to the largest \|eigenvalue\| at the point. A
-            smallest eigenvalue within its bound of 0 has no certain sign; a smaller tolerance
-            tells.
+            smallest eigenvalue within its bound of 0 has no certain sign; lower the
+            tolerance.
         max_products: The most products at a point.
         seed: Of the directions, the subset, the split, the masks and the noise.
         resume: A file that keeps the run: created when absent, continued when present.
@@ -103,11 +106,11 @@ def curvature_map(
         raise ValueError(f"tolerance={tolerance}, expected a number between 0 and 1")
     if max_products < 1:
         raise ValueError(f"max_products={max_products}, expected at least 1")
-    plan = surface_plan(directions, normalize, one_dimensional, seed)
-    objective, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    axes, objective, _ = prepared(plan, objective.resolved("frozen"), None, progress)
-    alpha, beta = coordinates(axes, span, points)
-    ends = _Ends(axes, (alpha, beta), tolerance, max_products, seed)
+    plan = parse_directions(directions, normalize, one_dimensional, seed)
+    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    axes, objective, _ = make_axes(plan, objective.resolved("frozen"), None, progress)
+    alpha, beta = grid_coordinates(axes, span, points)
+    solver = _PlaneSolver(axes, (alpha, beta), tolerance, max_products, seed)
     inputs = {
         "axes": [[float(axis[0]), float(axis[-1]), len(axis)] for axis in (alpha, beta)],
         "directions": axes.recipe.fingerprint,
@@ -116,37 +119,37 @@ def curvature_map(
         "seed": seed,
     }
     size = len(alpha) * len(beta)
-    subject = Start(objective, axes.origin)
-    iteration = Iteration("curvature_map", subject, inputs, size, progress, resume, unit="point")
-    begun = iteration.begun()
-    if begun is not None:
-        ends.take(*begun)
-    iteration.execute(ends, _shown, ends.state, len(ends.rows))
-    columns = ends.columns()
+    problem = Problem(objective, axes.origin)
+    run = SolverRun("curvature_map", problem, inputs, size, progress, resume, unit="point")
+    state = run.load_state()
+    if state is not None:
+        solver.restore(state)
+    run.execute(solver, _describe_tick, solver.get_state, len(solver.rows))
+    columns = solver.columns()
     scale = np.maximum(np.abs(columns["lambda_max"]), np.abs(columns["lambda_min"]))
-    flat = np.zeros_like(scale)
-    columns["ratio"] = np.divide(columns["lambda_min"], scale, out=flat, where=scale != 0)
+    zeros = np.zeros_like(scale)
+    columns["ratio"] = np.divide(columns["lambda_min"], scale, out=zeros, where=scale != 0)
     products = int(np.nansum(columns["products"]))
     worst = np.maximum(columns["lambda_max bound"], columns["lambda_min bound"])
-    open_ends = int((worst > tolerance * scale).sum())
+    unconverged = int((worst > tolerance * scale).sum())
     status = f"complete: {products} products"
-    if open_ends:
-        status += f"; {open_ends} of {size} points stopped at max_products={max_products}"
+    if unconverged:
+        status += f"; {unconverged} of {size} points stopped at max_products={max_products}"
     if objective.drawn:
-        iteration.notes += (_UNDRAWN,)
+        run.notes += (_SUBSET_NOTE,)
     return Surface(
         alpha,
         beta,
         losses=columns.pop("loss"),
         metrics=columns,
         recipe=axes.recipe,
-        run=iteration.run(products, status, seed),
+        run=run.make_run(products, status, seed),
     )
 
 
 @dataclass
-class _Ends:
-    """Points of a plane in a line that turns at every row's end, each from the one before."""
+class _PlaneSolver:
+    """Lanczos at every point in serpentine order, each started from its predecessor's vectors."""
 
     axes: Axes
     ticks: tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -156,32 +159,32 @@ class _Ends:
     rows: list[list[float]] = field(default_factory=list)
     guess: NDArray[Any] | None = None
 
-    def place(self, index: int) -> tuple[int, int]:
-        """Row and column of a point; odd rows are gone through backwards."""
+    def grid_index(self, index: int) -> tuple[int, int]:
+        """Row and column of a point; odd rows run backwards."""
         row, column = divmod(index, len(self.ticks[0]))
         return row, len(self.ticks[0]) - 1 - column if row % 2 else column
 
-    def run(self, losses: Losses, tick: Callable[..., bool]) -> bool:
-        """Go on from point to point, until a tick pauses it."""
+    def run(self, functions: LossFunctions, tick: Callable[..., bool]) -> bool:
+        """Measure the remaining points, until a tick pauses it."""
         while len(self.rows) < len(self.ticks[0]) * len(self.ticks[1]):
-            self.rows.append(self._point(losses))
+            self.rows.append(self._measure_point(functions))
             if not tick(len(self.rows), *self.rows[-1][:3]):
                 return False
         return True
 
-    def _point(self, losses: Losses) -> list[float]:
-        row, column = self.place(len(self.rows))
+    def _measure_point(self, functions: LossFunctions) -> list[float]:
+        row, column = self.grid_index(len(self.rows))
         steps = np.array([1.0, self.ticks[0][column], self.ticks[1][row]])
         theta = _core.combine([self.axes.origin, *self.axes.basis], steps)
-        loss = float(losses.losses(theta[None])[0])
+        loss = float(functions.losses(theta[None])[0])
         if not np.isfinite(loss):
             return [loss] + [np.nan] * (len(_COLUMNS) - 1)
         try:
-            return [loss, *self._solved(losses.curvature_at(theta), theta)]
-        except FloatingPointError:  # a slope that is not finite is a fact about the plane
+            return [loss, *self._extreme_eigenvalues(functions.curvature_at(theta), theta)]
+        except FloatingPointError:  # a derivative that is not finite is data
             return [loss] + [np.nan] * (len(_COLUMNS) - 1)
 
-    def _solved(self, products: Products, theta: NDArray[Any]) -> list[float]:
+    def _extreme_eigenvalues(self, products: Products, theta: NDArray[Any]) -> list[float]:
         dim = theta.size
         solver = _core.Lanczos(
             dim,
@@ -189,52 +192,55 @@ class _Ends:
             count=1,
             which="both",
             tolerance=0.0,
-            basis=min(dim, _BASIS),
+            basis=min(dim, _BASIS_SIZE),
             max_products=self.max_products,
             seed=self.seed,
-            start=None if self.guess is None else self._start(),
+            start=None if self.guess is None else self._perturb_guess(),
         )
 
-        def more(done: int, _: int, values: Any, residuals: Any) -> bool:
-            """Whether products are too few to have seen both ends, or residuals too large."""
-            return done < _LEAST or not _settled(values, residuals, self.tolerance)
+        def continue_(done: int, _: int, values: Any, residuals: Any) -> bool:
+            """Whether products are too few for both ends, or residuals too large."""
+            return done < _MIN_PRODUCTS or not _has_converged(values, residuals, self.tolerance)
 
-        solver.run(products, more)
+        solver.run(products, continue_)
         values, residuals = solver.values(), solver.residuals()
         self.guess = solver.vectors()[[0, -1]].sum(axis=0)
         ends = [values[0], values[-1], residuals[0], residuals[-1], solver.products]
         return [float(number) for number in ends]
 
-    def _start(self) -> NDArray[Any]:
+    def _perturb_guess(self) -> NDArray[Any]:
         guess: NDArray[Any] = np.asarray(self.guess)
         storage: Any = guess.dtype.name
         noise = _core.gaussian(guess.size, seed=self.seed, stream=len(self.rows), dtype=storage)
-        start: NDArray[Any] = guess + guess.dtype.type(_NOISE / np.sqrt(guess.size)) * noise
+        start: NDArray[Any] = guess + guess.dtype.type(_START_NOISE / np.sqrt(guess.size)) * noise
         return start
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
         """Every number over the plane, (n_beta, n_alpha)."""
         shape = len(self.ticks[1]), len(self.ticks[0])
-        found = np.full((*shape, len(_COLUMNS)), np.nan)
+        values = np.full((*shape, len(_COLUMNS)), np.nan)
         for index, row in enumerate(self.rows):
-            found[self.place(index)] = row
-        return {name: found[..., column] for column, name in enumerate(_COLUMNS)}
+            values[self.grid_index(index)] = row
+        return {name: values[..., column] for column, name in enumerate(_COLUMNS)}
 
-    def state(self) -> tuple[str, Mapping[str, NDArray[Any]]]:
-        """What a resume needs."""
+    def get_state(self) -> SolverState:
+        """The state for a checkpoint."""
         guess = np.zeros(0) if self.guess is None else self.guess
         rows = np.array(self.rows, np.float64).reshape(-1, len(_COLUMNS))
         return "", {"rows": rows, "guess": guess}
 
-    def take(self, _: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take that up."""
+    def restore(self, state: SolverState) -> None:
+        """Continue from a checkpoint."""
+        _, arrays = state
         self.rows = arrays["rows"].tolist()
         self.guess = arrays["guess"] if arrays["guess"].size else None
 
 
-def _settled(values: NDArray[np.float64], residuals: NDArray[np.float64], tolerance: float) -> bool:
+def _has_converged(
+    values: NDArray[np.float64], residuals: NDArray[np.float64], tolerance: float
+) -> bool:
     return bool((residuals <= tolerance * np.abs(values).max()).all())
 
 
-def _shown(loss: float, high: float, low: float) -> Mapping[str, float]:
+def _describe_tick(loss: float, high: float, low: float) -> Mapping[str, float]:
     return {"loss": loss, "high": high, "low": low}

@@ -1,7 +1,4 @@
-"""Directions of curvature: eigenvectors of the Hessian as axes of a picture.
-
-Depends on the directions and on the Hessian.
-"""
+"""Eigenvectors of the Hessian as the directions of a surface."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ def eigenplane(
         first: Which eigenvector: 1 is that of the largest eigenvalue, 2 of the next, -1 of the
             smallest, -2 of the next from below.
         second: Which one spans the other axis.
-        spectrum: Eigenvalues with their vectors, found before at the same point; computed when
+        spectrum: Eigenvalues with their vectors, computed before at the same point; computed when
             None. That the point is the same is not checked.
         tolerance: Of the residuals of those that are computed, relative to the largest
             \|eigenvalue\|.
@@ -45,7 +42,7 @@ def eigenplane(
         Directions; a unit step is 1 in parameter space.
 
     Raises:
-        ValueError: The two are one, one of them is 0, or the spectrum does not hold them.
+        ValueError: The two are the same, one of them is 0, or the spectrum does not contain them.
 
     Reference:
         Yao, Gholami, Keutzer and Mahoney, "PyHessian: Neural Networks Through the Lens of the
@@ -77,11 +74,11 @@ class EigenDirections:
                 "eigenvalue) up, or from -1 (the smallest) down"
             )
 
-    def found(self, objective: Objective, progress: Any) -> EigenAxes:
+    def compute(self, objective: Objective, progress: Any) -> EigenAxes:
         """The eigenvectors at the model's own parameters.
 
         Raises:
-            ValueError: There are fewer parameters, or the spectrum does not hold them.
+            ValueError: There are fewer parameters, or the spectrum does not contain them.
         """
         spectrum = self.spectrum
         if spectrum is None:
@@ -102,14 +99,14 @@ class EigenDirections:
                 f"the spectrum's vectors have shape {shape}, expected (n, {objective.dim}); "
                 "compute it with vectors=True, for the same parameters"
             )
-        rows = [_row(spectrum, rank) for rank in self.ranks]
+        rows = [_find_row(spectrum, rank) for rank in self.ranks]
         if len(set(rows)) < len(rows):
             raise ValueError(
                 f"eigenvectors {' and '.join(map(str, self.ranks))} are one of the "
                 f"{objective.dim} that there are, expected two"
             )
         return EigenAxes(
-            tuple(_signed(spectrum.vectors[row]) for row in rows),
+            tuple(_fix_sign(spectrum.vectors[row]) for row in rows),
             tuple(float(spectrum.values[row]) for row in rows),
             tuple(float(spectrum.errors[row]) for row in rows),
         )
@@ -117,7 +114,7 @@ class EigenDirections:
 
 @dataclass(frozen=True, eq=False)
 class EigenAxes:
-    """Eigenvectors that are known, as a plan of axes."""
+    """Computed eigenvectors, which make axes."""
 
     vectors: tuple[NDArray[Any], ...]
     values: tuple[float, ...]
@@ -134,8 +131,8 @@ class EigenAxes:
         return Axes(theta, basis, recipe, ((-1.0, 1.0),) * len(basis))
 
 
-def _row(spectrum: Spectrum, rank: int) -> int:
-    """Where a spectrum holds an eigenvector."""
+def _find_row(spectrum: Spectrum, rank: int) -> int:
+    """The row of an eigenvector in a spectrum."""
     order = np.argsort(-spectrum.values, kind="stable")
     ends = {"largest": (True, False), "smallest": (False, True), "both": (True, True)}
     above, below = ends.get(spectrum.which, (False, False))
@@ -150,6 +147,6 @@ def _row(spectrum: Spectrum, rank: int) -> int:
     return int(order[rank - 1] if rank > 0 else order[rank])
 
 
-def _signed(vector: NDArray[Any]) -> NDArray[Any]:
-    """With its largest entry positive: the sign of an eigenvector means nothing."""
+def _fix_sign(vector: NDArray[Any]) -> NDArray[Any]:
+    """The vector with its largest entry positive, since the sign of an eigenvector is arbitrary."""
     return vector if vector[np.abs(vector).argmax()] > 0 else -vector

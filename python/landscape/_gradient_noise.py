@@ -1,7 +1,4 @@
-"""`gradient_noise`: how much samples disagree about the gradient, and where that matters.
-
-Depends on the curvatures and their traces.
-"""
+"""`gradient_noise`: the covariance of sample gradients, and noise scales of batch sizes."""
 
 from __future__ import annotations
 
@@ -11,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from landscape._iteration import Iteration
 from landscape._results import GradientNoise
-from landscape._sampling import ObjectiveOptions, objectives
-from landscape._spectrum import Hessian, Traced
+from landscape._runs import ObjectiveOptions, SolverRun, build_objectives
+from landscape._spectrum import Accuracy, CurvatureMatrix, Hessian, estimate_trace
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -26,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["gradient_noise"]
 
-_EACH = 4  # products of a symmetrised one
-_DRAWN = "the samples are a random subset: what another draw would change is not in all intervals"
+_PRODUCTS = 4  # of one product with the symmetrised H Sigma
+_SUBSET_NOTE = (
+    "the samples are a random subset: what another draw would change is not in all intervals"
+)
 
 
 def gradient_noise(
@@ -56,9 +54,9 @@ def gradient_noise(
         model: The trained module, or an Objective in place of model, data and loss.
         data: As for the Objective.
         loss: As for the Objective; it must be a recognised one.
-        batch: The batch size B whose noise is meant, 1 to n.
+        batch: The batch size B, 1 to n.
         theta: The point, shape (d,); the model's own parameters when None.
-        relative_error: Wanted standard error of each trace, relative to it.
+        relative_error: Requested standard error of each trace, relative to it.
         max_products: The most products of each trace.
         level: Probability of the intervals.
         seed: Of the random vectors, the subset, the split and the masks.
@@ -82,51 +80,51 @@ def gradient_noise(
         >>> noise.noise_scale.shape
         (3,)
     """
-    made, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = made.resolved("frozen")
+    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective = built.resolved("frozen")
     if not 1 <= batch <= objective.samples:
         raise ValueError(f"batch={batch}, expected 1 to {objective.samples}, the samples there are")
     hessian = Hessian(objective, theta)
     noise = Hessian(objective, theta, "gradient_noise")
-    asked: dict[str, Any] = {
-        "relative_error": relative_error,
-        "max_products": max_products,
-        "level": level,
-        "seed": seed,
-        "progress": progress,
-    }
-    variance = noise.trace(**asked)
-    both = Weighted(hessian, noise).trace(**asked)
-    slope = hessian.gradient().astype(np.float64)
-    image = hessian.matvec(slope).astype(np.float64)
-    square, along = float(slope @ slope), float(slope @ image)
-    products = variance.products + _EACH * both.products + 1
-    iteration = Iteration("gradient_noise", hessian, {}, 1)
-    iteration.begun()
-    iteration.seconds = variance.run.seconds + both.run.seconds
+    accuracy = Accuracy(
+        relative_error=relative_error,
+        max_products=max_products,
+        level=level,
+        seed=seed,
+        progress=progress,
+    )
+    variance = estimate_trace(noise, accuracy)
+    weighted = estimate_trace(HessianNoiseProduct(hessian, noise), accuracy)
+    gradient = hessian.gradient().astype(np.float64)
+    image = hessian.matvec(gradient).astype(np.float64)
+    square, curvature = float(gradient @ gradient), float(gradient @ image)
+    products = variance.products + _PRODUCTS * weighted.products + 1
+    run = SolverRun("gradient_noise", hessian, {}, 1)
+    run.load_state()
+    run.seconds = variance.run.seconds + weighted.run.seconds
     if objective.drawn:
-        iteration.notes += (_DRAWN,)
-    status = f"variance {variance.status}; with the Hessian {both.status}"
-    traces = [np.array([found.value, *found.interval]) for found in (variance, both)]
+        run.notes += (_SUBSET_NOTE,)
+    status = f"variance {variance.status}; with the Hessian {weighted.status}"
+    traces = [np.array([trace.value, *trace.interval]) for trace in (variance, weighted)]
     with np.errstate(divide="ignore", invalid="ignore"):
         return GradientNoise(
             variance=traces[0],
             noise_scale=traces[0] / np.float64(square),
-            curvature_noise_scale=_ascending(traces[1] / np.float64(along)),
-            noise_curvature=_quotient(traces[1], traces[0]),
+            curvature_noise_scale=_sort_ends(traces[1] / np.float64(curvature)),
+            noise_curvature=_divide(traces[1], traces[0]),
             batch=batch,
             samples=objective.samples,
             gradient_norm=square**0.5,
-            gradient_curvature=float(np.float64(along) / square),
-            alignment=float(along / (np.sqrt(square) * np.linalg.norm(image))),
+            gradient_curvature=float(np.float64(curvature) / square),
+            alignment=float(curvature / (np.sqrt(square) * np.linalg.norm(image))),
             level=level,
             products=products,
             status=status,
-            run=iteration.run(products, status, seed),
+            run=run.make_run(products, status, seed),
         )
 
 
-def _quotient(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+def _divide(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
     """A quotient of two estimates; the halves of their intervals add in quadrature."""
     value = above[0] / below[0]
     sides = []
@@ -136,12 +134,12 @@ def _quotient(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray
     return np.array([value, value - sides[0], value + sides[1]])
 
 
-def _ascending(found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A negative denominator turns an interval around."""
-    return np.array([found[0], *sorted(found[1:])])
+def _sort_ends(estimate: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An estimate whose interval a negative denominator has reversed."""
+    return np.array([estimate[0], *sorted(estimate[1:])])
 
 
-class Weighted(Traced):
+class HessianNoiseProduct(CurvatureMatrix):
     """(H Sigma + Sigma H) / 2, whose trace is that of H Sigma."""
 
     def __init__(self, hessian: Hessian, noise: Hessian) -> None:
@@ -151,10 +149,10 @@ class Weighted(Traced):
     def operator(self, strategy: Strategy | None = None) -> Products:
         """Products of rows, four of the two matrices for each."""
         hessian, noise = (matrix.operator(strategy) for matrix in self._pair)
-        return _Symmetrised(hessian, noise)
+        return _SymmetrisedProduct(hessian, noise)
 
     def check_symmetric(self, seed: int) -> None:
-        """Refuse matrices that are not symmetric."""
+        """Check the symmetry of both matrices."""
         for matrix in self._pair:
             matrix.check_symmetric(seed)
 
@@ -163,7 +161,7 @@ class Weighted(Traced):
         vectors: NDArray[Any],  # noqa: ARG002
         weights: NDArray[np.float64] | None = None,  # noqa: ARG002
     ) -> None:
-        """What another draw of samples would change is not known of a product of two means."""
+        """None: the sampling error of a product of two means is not estimated."""
         return
 
     @property
@@ -173,7 +171,7 @@ class Weighted(Traced):
 
 
 @dataclass(frozen=True)
-class _Symmetrised:
+class _SymmetrisedProduct:
     first: Products
     second: Products
 
@@ -185,10 +183,10 @@ class _Symmetrised:
     def retained(self) -> bool:
         return self.first.retained and self.second.retained
 
-    def block(self, positions: Sequence[int]) -> _Symmetrised:
-        return _Symmetrised(self.first.block(positions), self.second.block(positions))
+    def block(self, positions: Sequence[int]) -> _SymmetrisedProduct:
+        return _SymmetrisedProduct(self.first.block(positions), self.second.block(positions))
 
     def __call__(self, vectors: ArrayLike) -> NDArray[Any]:
         one, other = self.first, self.second
-        found: NDArray[Any] = (one(other(vectors)) + other(one(vectors))) / 2
-        return found
+        product: NDArray[Any] = (one(other(vectors)) + other(one(vectors))) / 2
+        return product

@@ -1,7 +1,4 @@
-"""From a model to a picture in one call.
-
-Depends on the surface and, where it is called, on the plots.
-"""
+"""`plot_surface`: from a model to a picture in one call."""
 
 from __future__ import annotations
 
@@ -64,8 +61,8 @@ def plot_surface(
     check_picture(kind, path)
     if path is not None:
         _store.check_writable(path)
-    found = surface(model, data, loss, **surface_options)
-    figure = plot.draw(found, kind)
+    result = surface(model, data, loss, **surface_options)
+    figure = plot.draw(result, kind)
     if path is not None:
         figure.savefig(Path(path))
-    return replace(found, figure=figure)
+    return replace(result, figure=figure)

@@ -1,25 +1,43 @@
-"""Surfaces and lines: from a model and data to the loss on a plane or along a line.
-
-Depends on the plans of directions, the sampling and the results.
-"""
+"""`surface` and `line`: the loss on a plane or along a line through parameter space."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from landscape._plans import Normalize, OneDimensional, line_plan, prepared, surface_plan
+from landscape._directions import (
+    NORMALIZATIONS,
+    ONE_DIMENSIONAL,
+    GivenDirections,
+    LineBetween,
+    PlaneThrough,
+    PrincipalComponents,
+    RandomDirections,
+)
+from landscape._eigenplane import EigenDirections
 from landscape._results import Line, Surface
-from landscape._sampling import ObjectiveOptions, coordinates, objectives, sample
+from landscape._runs import ObjectiveOptions, build_objectives, grid_coordinates, sample_grid
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from landscape._directions import Axes, Plan
     from landscape._objective import MetricLike, Objective
     from landscape._progress import Choice
 
-__all__ = ["line", "surface"]
+__all__ = [
+    "Normalize",
+    "OneDimensional",
+    "line",
+    "make_axes",
+    "parse_direction",
+    "parse_directions",
+    "surface",
+]
+
+Normalize = Literal["auto", "filter", "layer", "model"] | None
+OneDimensional = Literal["zero", "include"]
 
 
 def surface(
@@ -86,13 +104,13 @@ def surface(
         >>> landscape.surface(model, data, points=5).losses.shape
         (5, 5)
     """
-    plan = surface_plan(directions, normalize, one_dimensional, seed)
-    objective, tested = objectives(model, data, loss, test=test, seed=seed, options=options)
-    axes, objective, tested = prepared(plan, objective, tested, progress)
-    alpha, beta = coordinates(axes, span, points)
-    fields, test_fields = sample(
+    plan = parse_directions(directions, normalize, one_dimensional, seed)
+    objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
+    axes, objective, on_test = make_axes(plan, objective, on_test, progress)
+    alpha, beta = grid_coordinates(axes, span, points)
+    fields, test_fields = sample_grid(
         objective,
-        tested,
+        on_test,
         axes,
         (alpha, beta),
         label="surface",
@@ -100,8 +118,8 @@ def surface(
         resume=resume,
         progress=progress,
     )
-    tested_surface = Surface(alpha, beta, **test_fields) if test_fields else None
-    return Surface(alpha, beta, **fields, test=tested_surface)
+    test_surface = Surface(alpha, beta, **test_fields) if test_fields else None
+    return Surface(alpha, beta, **fields, test=test_surface)
 
 
 def line(
@@ -166,13 +184,13 @@ def line(
         >>> landscape.line(a, data, to=b, points=11).positions[0]
         np.float64(-0.5)
     """
-    plan = line_plan(to, direction, normalize, one_dimensional, seed)
-    objective, tested = objectives(model, data, loss, test=test, seed=seed, options=options)
-    axes, objective, tested = prepared(plan, objective, tested, progress)
-    (positions,) = coordinates(axes, span, points)
-    fields, test_fields = sample(
+    plan = parse_direction(to, direction, normalize, one_dimensional, seed)
+    objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
+    axes, objective, on_test = make_axes(plan, objective, on_test, progress)
+    (positions,) = grid_coordinates(axes, span, points)
+    fields, test_fields = sample_grid(
         objective,
-        tested,
+        on_test,
         axes,
         (positions,),
         label="line",
@@ -180,5 +198,97 @@ def line(
         resume=resume,
         progress=progress,
     )
-    tested_line = Line(positions, **test_fields) if test_fields else None
-    return Line(positions, **fields, test=tested_line)
+    test_line = Line(positions, **test_fields) if test_fields else None
+    return Line(positions, **fields, test=test_line)
+
+
+def parse_directions(
+    directions: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
+) -> Plan | EigenDirections:
+    """The plan of a surface's two axes; see :func:`surface` for the options.
+
+    Raises:
+        ValueError: An option is unknown, or does not go with these directions.
+    """
+    _check_normalization(normalize, one_dimensional)
+    if isinstance(directions, str):
+        return _parse_name(directions, 2, normalize, one_dimensional, seed)
+    if isinstance(directions, (PlaneThrough, PrincipalComponents, EigenDirections)):
+        _refuse_normalization(normalize, "the plane that is meant")
+        return directions
+    try:
+        pair = tuple(directions)
+    except TypeError:
+        pair = ()
+    if len(pair) != 2 or isinstance(directions, dict):
+        raise ValueError(
+            f"directions is a {type(directions).__name__}, expected 'random', 'eigen', "
+            "landscape.pca(...), landscape.plane(...), landscape.eigenplane(...) or a pair of "
+            "flat vectors or state dicts"
+        )
+    return GivenDirections(pair, None if normalize == "auto" else normalize, one_dimensional)
+
+
+def parse_direction(
+    to: Any, direction: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
+) -> Plan | EigenDirections:
+    """The plan of a line's axis; see :func:`line` for the options.
+
+    Raises:
+        ValueError: An option is unknown, or ``to`` is passed together with a direction.
+    """
+    _check_normalization(normalize, one_dimensional)
+    if to is not None:
+        if not (isinstance(direction, str) and direction == "random"):
+            raise ValueError("pass either to= (another model) or direction=, not both")
+        _refuse_normalization(normalize, "a line between models")
+        return LineBetween(to)
+    if isinstance(direction, str):
+        return _parse_name(direction, 1, normalize, one_dimensional, seed)
+    chosen = None if normalize == "auto" else normalize
+    return GivenDirections((direction,), chosen, one_dimensional)
+
+
+def make_axes(
+    plan: Plan | EigenDirections,
+    objective: Objective,
+    test_objective: Objective | None,
+    progress: Choice,
+) -> tuple[Axes, Objective, Objective | None]:
+    """The axes, and both functions under the batch-norm policy that the axes need."""
+    if isinstance(plan, EigenDirections):
+        plan = plan.compute(objective.resolved("frozen"), progress)
+    axes = plan.axes(objective.theta, objective.layout)
+    policy: Literal["frozen", "recalibrated"] = "recalibrated" if axes.joins_models else "frozen"
+    return (
+        axes,
+        objective.resolved(policy),
+        test_objective.resolved(policy) if test_objective else None,
+    )
+
+
+def _parse_name(
+    name: str, count: int, normalize: Normalize, one_dimensional: OneDimensional, seed: int
+) -> Plan | EigenDirections:
+    if name == "eigen":
+        _refuse_normalization(normalize, "the eigenvectors' plane")
+        return EigenDirections(range(1, count + 1), seed=seed)
+    if name != "random":
+        raise ValueError(f"direction {name!r} is unknown, expected 'random', 'eigen' or vectors")
+    return RandomDirections(
+        count, seed, "filter" if normalize == "auto" else normalize, one_dimensional
+    )
+
+
+def _check_normalization(normalize: Normalize, one_dimensional: OneDimensional) -> None:
+    if normalize not in ("auto", None, *NORMALIZATIONS):
+        raise ValueError(
+            f"normalize={normalize!r}, expected 'auto', 'filter', 'layer', 'model' or None"
+        )
+    if one_dimensional not in ONE_DIMENSIONAL:
+        raise ValueError(f"one_dimensional={one_dimensional!r}, expected 'zero' or 'include'")
+
+
+def _refuse_normalization(normalize: Normalize, what: str) -> None:
+    if normalize not in ("auto", None):
+        raise ValueError(f"normalize={normalize!r} would move the models off {what}; leave it out")

@@ -1,7 +1,4 @@
-"""What a search for a critical point is asked for, and how it ended.
-
-Knows nothing of models.
-"""
+"""Options of a search for a critical point, and sentences about how it ended."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ Method = Literal["newton_mr", "saddle_free"]
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """The options of one search."""
+    """Options of one search; validated when created."""
 
     method: Method
     tolerance: float
     max_steps: int
     krylov: int
-    negative: float
+    negative_tolerance: float
     seed: int
 
     def __post_init__(self) -> None:
@@ -35,13 +32,14 @@ class SearchOptions:
                 f"max_steps={self.max_steps} and krylov={self.krylov}, expected steps from 0 and "
                 "vectors from 1 up"
             )
-        if not 0 <= self.negative < 1:
+        if not 0 <= self.negative_tolerance < 1:
             raise ValueError(
-                f"negative={self.negative}, expected a share of the largest |eigenvalue|"
+                f"negative_tolerance={self.negative_tolerance}, expected a share of the largest "
+                "|eigenvalue|"
             )
 
-    def check_room(self, dim: int, itemsize: int, budget: int) -> None:
-        """Refuse a Krylov space that does not fit.
+    def check_memory(self, dim: int, itemsize: int, budget: int) -> None:
+        """Check that the Krylov space fits the memory budget.
 
         Raises:
             ValueError: Its vectors would take more than the Objective's memory budget.
@@ -54,34 +52,34 @@ class SearchOptions:
                 f"krylov={budget // (dim * itemsize)}, or raise memory_budget"
             )
 
-    def limits(self, dim: int) -> dict[str, Any]:
-        """The same for the core."""
+    def to_core(self, dim: int) -> dict[str, Any]:
+        """The options of the core's search."""
         return {
             "method": self.method,
             "tolerance": self.tolerance,
             "max_steps": self.max_steps,
             "krylov": min(self.krylov, dim),
-            "negative": self.negative,
+            "negative": self.negative_tolerance,
             "seed": self.seed,
         }
 
-    def described(self, ending: str, norm: float, dtype: str) -> str:
+    def describe_status(self, ending: str, norm: float, dtype: str) -> str:
         """How a search ended, as a sentence."""
-        found = f"the gradient's norm is {norm:.3g}"
+        reached = f"the gradient's norm is {norm:.3g}"
         if ending == "converged":
-            status = f"converged: {found}, within tolerance={self.tolerance:g}"
+            status = f"converged: {reached}, within tolerance={self.tolerance:g}"
             if self.method == "saddle_free":
-                status += f"; no curvature is below -{self.negative:g} of the largest"
+                status += f"; no curvature is below -{self.negative_tolerance:g} of the largest"
             return status
         if ending == "flat":
             return (
-                f"gradient-flat: {found} and lies in the kernel of the Hessian, where it has no "
+                f"gradient-flat: {reached} and lies in the kernel of the Hessian, where it has no "
                 "slope; the point is not critical. Begin elsewhere"
             )
         if ending == "stalled":
-            what = "the loss" if self.method == "saddle_free" else "the gradient's norm"
+            quantity = "the loss" if self.method == "saddle_free" else "the gradient's norm"
             advice = (
                 "raise krylov" if dtype == "float64" else "raise krylov, or pass dtype='float64'"
             )
-            return f"stalled: {found}, and no step that was found lowers {what}; {advice}"
-        return f"stopped at max_steps={self.max_steps}: {found}; raise max_steps or the tolerance"
+            return f"stalled: {reached}, and no step that was found lowers {quantity}; {advice}"
+        return f"stopped at max_steps={self.max_steps}: {reached}; raise max_steps or the tolerance"

@@ -1,7 +1,4 @@
-"""`find_critical_point` and `saddle_free_newton`: one search each.
-
-Depends on the core's searches and on the iteration.
-"""
+"""`find_critical_point` (Newton-MR) and `saddle_free_newton`: one search each."""
 
 from __future__ import annotations
 
@@ -10,22 +7,26 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from landscape import _core
 from landscape._critical.options import SearchOptions
-from landscape._critical.subject import Losses, Start
 from landscape._directions import flat_weights
-from landscape._iteration import Interrupt, Iteration
 from landscape._results import CriticalSearch
-from landscape._sampling import ObjectiveOptions, objectives
+from landscape._runs import (
+    Interrupt,
+    ObjectiveOptions,
+    Problem,
+    SolverRun,
+    SolverState,
+    build_objectives,
+)
 
 if TYPE_CHECKING:
     import os
 
-    from numpy.typing import NDArray
     from torch import nn
 
     from landscape._objective import Objective
     from landscape._progress import Choice
 
-__all__ = ["find_critical_point", "saddle_free_newton", "search", "shown"]
+__all__ = ["describe_tick", "find_critical_point", "run_search", "saddle_free_newton"]
 
 
 def find_critical_point(
@@ -43,17 +44,17 @@ def find_critical_point(
     progress: Choice = None,
     **options: Unpack[ObjectiveOptions],
 ) -> CriticalSearch:
-    r"""Walk to a point where the gradient vanishes, be it a minimum, a maximum or a saddle.
+    r"""Find a point where the gradient vanishes: a minimum, a maximum or a saddle.
 
-    Newton-MR lowers the gradient's norm: its step minimises the residual of the Newton equation
+    Newton-MR reduces the gradient's norm: its step minimises the residual of the Newton equation
 
     .. math:: \lVert H p + g \rVert, \quad p \in \operatorname{span}\{g, H g, H^2 g, \dots\},
         \quad \lVert p \rVert \le \Delta
 
     within a radius that grows where the prediction holds and shrinks where it does not.
 
-    Where g lies in the kernel of H without being 0 the search ends as gradient-flat: such points
-    pass for critical ones when only the decrease of the norm is looked at.
+    Where g is in the null space of H without being 0, the search ends as gradient-flat: such
+    points are taken for critical ones where only the decrease of the norm is monitored.
 
     Args:
         model: The trained module, or an Objective in place of model, data and loss.
@@ -62,7 +63,7 @@ def find_critical_point(
         start: Where to begin: a module, a state dict, a ``.safetensors`` path or a flat vector;
             the model's own parameters when None.
         tolerance: Norm of the gradient of a critical point. In float32 rounding ends a search
-            between 1e-4 and 1e-6 of the loss's slopes; ``dtype="float64"`` goes on.
+            between 1e-4 and 1e-6 of the loss's derivatives; use ``dtype="float64"`` beyond.
         max_steps: The most steps.
         krylov: The most products of a step; as many vectors are kept.
         seed: Of the sample subset, the batch split and the dropout masks.
@@ -90,9 +91,11 @@ def find_critical_point(
         >>> bool(found.gradient_norms[-1] <= found.gradient_norms[0])
         True
     """
-    given = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
-    objective, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    return search(objective, start, given, interrupt=interrupt, resume=resume, progress=progress)
+    search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
+    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    return run_search(
+        objective, start, search_options, interrupt=interrupt, resume=resume, progress=progress
+    )
 
 
 def saddle_free_newton(
@@ -104,21 +107,21 @@ def saddle_free_newton(
     tolerance: float = 1e-6,
     max_steps: int = 200,
     krylov: int = 100,
-    negative: float = 1e-3,
+    negative_tolerance: float = 1e-3,
     seed: int = 0,
     interrupt: Interrupt = "raise",
     resume: str | os.PathLike[str] | None = None,
     progress: Choice = None,
     **options: Unpack[ObjectiveOptions],
 ) -> CriticalSearch:
-    r"""Walk down to a minimum by steps that saddles repel.
+    r"""Find a minimum by saddle-free Newton steps, which saddles repel.
 
     .. math:: p = -(\lvert H \rvert + \delta)^{-1} g
 
     in a Krylov space of g, with the absolute values of H's eigenvalues, so that a step leads away
-    from a saddle along its downward directions, where Newton's leads into it. The damping is the
-    one of six that lowers the loss most. Where the gradient vanishes and curvature is negative,
-    a step goes along the eigenvector.
+    from a saddle along its descent directions, where Newton's method converges to it. The damping
+    is that of six values that reduces the loss most. Where the gradient vanishes and curvature is
+    negative, a step goes along the eigenvector.
 
     Args:
         model: The trained module, or an Objective in place of model, data and loss.
@@ -128,7 +131,8 @@ def saddle_free_newton(
         tolerance: Norm of the gradient of a minimum.
         max_steps: The most steps.
         krylov: The most products of a step; as many vectors are kept.
-        negative: Curvature above minus this share of the largest \|eigenvalue\| is not negative.
+        negative_tolerance: Curvature above minus this share of the largest \|eigenvalue\| does not
+            count as negative.
         seed: Of the sample subset, the batch split, the dropout masks and random directions.
         interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the point reached so far.
         resume: A file that keeps the run: created when absent, continued when present.
@@ -152,13 +156,17 @@ def saddle_free_newton(
         >>> bool(found.losses[-1] <= found.losses[0])
         True
     """
-    given = SearchOptions("saddle_free", tolerance, max_steps, krylov, negative, seed)
-    objective, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    return search(objective, start, given, interrupt=interrupt, resume=resume, progress=progress)
+    search_options = SearchOptions(
+        "saddle_free", tolerance, max_steps, krylov, negative_tolerance, seed
+    )
+    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    return run_search(
+        objective, start, search_options, interrupt=interrupt, resume=resume, progress=progress
+    )
 
 
-def search(
-    given: Objective,
+def run_search(
+    objective: Objective,
     start: Any,
     options: SearchOptions,
     *,
@@ -166,28 +174,31 @@ def search(
     resume: str | os.PathLike[str] | None = None,
     progress: Choice = "off",
 ) -> CriticalSearch:
-    """One search, from its options to its result."""
-    objective = given.resolved("frozen")
+    """Run one search from its options to its result."""
+    objective = objective.resolved("frozen")
     theta = objective.theta
     if start is not None:
         theta = flat_weights(start, objective.layout, objective.dtype, "start")
-    options.check_room(theta.size, theta.itemsize, objective.memory_budget)
-    subject = Start(objective, theta)
-    limits = options.limits(theta.size)
-    iteration = Iteration(
-        options.method, subject, limits, options.max_steps, progress, resume, interrupt, "step"
+    options.check_memory(theta.size, theta.itemsize, objective.memory_budget)
+    problem = Problem(objective, theta)
+    arguments = options.to_core(theta.size)
+    run = SolverRun(
+        options.method, problem, arguments, options.max_steps, progress, resume, interrupt, "step"
     )
-    begun = iteration.begun()
-    losses = subject.operator(iteration.strategy)
-    solver = _solver(losses, theta, limits, begun)
+    state = run.load_state()
+    if state is None:
+        solver = _core.Search(problem.operator(run.strategy), theta, **arguments)
+    else:
+        record, arrays = state
+        solver = _core.Search.resumed(record, arrays["theta"], arrays["gradient"])
 
-    def state() -> tuple[str, Mapping[str, NDArray[Any]]]:
+    def get_state() -> SolverState:
         return solver.record(), {"theta": solver.theta(), "gradient": solver.gradient()}
 
-    iteration.execute(solver, shown, state, len(solver.steps()) - 1)
+    run.execute(solver, describe_tick, get_state, len(solver.steps()) - 1)
     steps = solver.steps()
-    status = options.described(solver.ending, solver.gradient_norm, str(objective.dtype))
-    if iteration.interrupted:
+    status = options.describe_status(solver.ending, solver.gradient_norm, str(objective.dtype))
+    if run.interrupted:
         status = f"interrupted: the gradient's norm is {solver.gradient_norm:.3g}"
     return CriticalSearch(
         theta=solver.theta(),
@@ -195,26 +206,14 @@ def search(
         gradient_norms=steps[:, 1],
         lengths=steps[:, 2],
         method=options.method,
-        ending="interrupted" if iteration.interrupted else solver.ending,
+        ending="interrupted" if run.interrupted else solver.ending,
         tolerance=options.tolerance,
         products=solver.products,
         status=status,
-        run=iteration.run(solver.evaluations, status, options.seed),
+        run=run.make_run(solver.evaluations, status, options.seed),
     )
 
 
-def _solver(
-    losses: Losses,
-    theta: NDArray[Any],
-    limits: Mapping[str, Any],
-    begun: tuple[str, Mapping[str, NDArray[Any]]] | None,
-) -> _core.Search:
-    if begun is None:
-        return _core.Search(losses, theta, **limits)
-    record, arrays = begun
-    return _core.Search.resumed(record, arrays["theta"], arrays["gradient"])
-
-
-def shown(loss: float, norm: float) -> Mapping[str, float]:
-    """What stands beside the bar."""
+def describe_tick(loss: float, norm: float) -> Mapping[str, float]:
+    """The numbers shown beside the progress bar."""
     return {"loss": loss, "gradient": norm}

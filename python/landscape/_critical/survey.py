@@ -1,7 +1,4 @@
-"""`critical_points`: searches from many starts, and the index of what they find.
-
-Depends on single searches and on the Hessian.
-"""
+"""`critical_points`: searches from many starting points, and the index of each critical point."""
 
 from __future__ import annotations
 
@@ -14,12 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 
 from landscape._critical.options import SearchOptions
-from landscape._critical.search import search, shown
-from landscape._critical.subject import Losses, Start
+from landscape._critical.search import describe_tick, run_search
 from landscape._directions import RandomDirections, flat_weights
-from landscape._iteration import Interrupt, Iteration
 from landscape._results import CriticalPoints
-from landscape._sampling import ObjectiveOptions, objectives
+from landscape._runs import (
+    Interrupt,
+    LossFunctions,
+    ObjectiveOptions,
+    Problem,
+    SolverRun,
+    SolverState,
+    build_objectives,
+)
 from landscape._spectrum import Hessian
 
 if TYPE_CHECKING:
@@ -52,11 +55,11 @@ def critical_points(
     progress: Choice = None,
     **options: Unpack[ObjectiveOptions],
 ) -> CriticalPoints:
-    r"""Find many critical points, and set the share of negative curvature against the loss.
+    r"""Find many critical points, and plot their index against their loss.
 
     In high dimensions critical points of high loss have many descending directions and those of
-    low loss few, as for a Gaussian random field. Every start is followed by
-    :func:`landscape.find_critical_point`, and its end classified by
+    low loss few, as for a Gaussian random field. Each start is the start of a
+    :func:`landscape.find_critical_point`, whose end is classified by
     :meth:`landscape.Hessian.classify`.
 
     Args:
@@ -96,17 +99,17 @@ def critical_points(
         >>> len(found)
         2
     """
-    given = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
-    made, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = made.resolved("frozen")
-    given.check_room(objective.dim, objective.dtype.itemsize, objective.memory_budget)
-    points = _starts(objective, starts, distance, seed)
-    classify = {"threshold": threshold, "method": method, "gradient_tolerance": tolerance}
-    survey = _Survey(points, given, classify)
-    inputs = {**given.limits(objective.dim), "threshold": threshold, "count": method}
-    iteration = Iteration(
+    search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
+    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective = built.resolved("frozen")
+    search_options.check_memory(objective.dim, objective.dtype.itemsize, objective.memory_budget)
+    points = _make_starts(objective, starts, distance, seed)
+    classification = {"threshold": threshold, "method": method, "gradient_tolerance": tolerance}
+    survey = _Survey(points, search_options, classification)
+    inputs = {**search_options.to_core(objective.dim), "threshold": threshold, "count": method}
+    run = SolverRun(
         "critical_points",
-        Start(objective, points),
+        Problem(objective, points),
         inputs,
         len(points),
         progress,
@@ -114,20 +117,20 @@ def critical_points(
         interrupt,
         "point",
     )
-    begun = iteration.begun()
-    if begun is not None:
-        survey.take(*begun)
-    iteration.execute(survey, shown, survey.state, len(survey.rows))
+    state = run.load_state()
+    if state is not None:
+        survey.restore(state)
+    run.execute(survey, describe_tick, survey.get_state, len(survey.rows))
     if not survey.rows:
         raise KeyboardInterrupt
-    good = sum(row["gradient_norm"] <= tolerance for row in survey.rows)
-    status = f"{good} of {len(points)} searches have converged"
-    if iteration.interrupted:
+    converged = sum(row["gradient_norm"] <= tolerance for row in survey.rows)
+    status = f"{converged} of {len(points)} searches have converged"
+    if run.interrupted:
         status = f"interrupted after {len(survey.rows)} of {len(points)} starts; " + status
     products = sum(row["products"] for row in survey.rows)
     evaluations = sum(row["evaluations"] for row in survey.rows)
     return CriticalPoints(
-        points=np.stack(survey.found),
+        points=np.stack(survey.points),
         losses=survey.column("loss"),
         gradient_norms=survey.column("gradient_norm"),
         fractions=survey.column("fraction"),
@@ -137,11 +140,11 @@ def critical_points(
         level=0.95,
         products=products,
         status=status,
-        run=iteration.run(evaluations, status, seed),
+        run=run.make_run(evaluations, status, seed),
     )
 
 
-def _starts(
+def _make_starts(
     objective: Objective, starts: int | Sequence[Any], distance: float, seed: int
 ) -> NDArray[Any]:
     theta, layout = objective.theta, objective.layout
@@ -153,10 +156,11 @@ def _starts(
     else:
         if not distance > 0:
             raise ValueError(f"distance={distance}, expected a positive number")
-        draw = np.random.default_rng([seed, zlib.crc32(b"critical points")])
-        seeds = draw.integers(2**31, size=max(starts, 0)).tolist()
+        generator = np.random.default_rng([seed, zlib.crc32(b"critical points")])
+        seeds = generator.integers(2**31, size=max(starts, 0)).tolist()
         rows = [
-            theta + objective.dtype.type(distance * draw.random()) * _direction(objective, one)
+            theta
+            + objective.dtype.type(distance * generator.random()) * _draw_direction(objective, one)
             for one in seeds
         ]
     if not rows:
@@ -164,44 +168,44 @@ def _starts(
     return np.stack(rows)
 
 
-def _direction(objective: Objective, seed: int) -> NDArray[Any]:
-    drawn = RandomDirections(1, seed, "filter", "include")
-    return drawn.axes(objective.theta, objective.layout).basis[0]
+def _draw_direction(objective: Objective, seed: int) -> NDArray[Any]:
+    plan = RandomDirections(1, seed, "filter", "include")
+    return plan.axes(objective.theta, objective.layout).basis[0]
 
 
 @dataclass
 class _Survey:
-    """Searches one after the other, as an iteration that goes on where it stopped."""
+    """A solver that runs one search after the other."""
 
     starts: NDArray[Any]
     options: SearchOptions
-    classify: Mapping[str, Any]
+    classification: Mapping[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)
-    found: list[NDArray[Any]] = field(default_factory=list)
+    points: list[NDArray[Any]] = field(default_factory=list)
 
-    def run(self, losses: Losses, tick: Callable[..., bool]) -> bool:
-        """Search from every start that is left, until a tick pauses it."""
+    def run(self, functions: LossFunctions, tick: Callable[..., bool]) -> bool:
+        """Search from the remaining starts, until a tick pauses it."""
         while len(self.rows) < len(self.starts):
-            self._add(losses.objective)
+            self._search_next(functions.objective)
             if not tick(len(self.rows), self.rows[-1]["loss"], self.rows[-1]["gradient_norm"]):
                 return False
         return True
 
-    def _add(self, objective: Objective) -> None:
+    def _search_next(self, objective: Objective) -> None:
         start = self.starts[len(self.rows)]
-        way = search(objective, start, self.options)
-        hessian = Hessian(objective, way.theta)
-        point = hessian.classify(**self.classify, seed=self.options.seed, progress="off")
-        self.found.append(way.theta)
+        search = run_search(objective, start, self.options)
+        hessian = Hessian(objective, search.theta)
+        point = hessian.classify(**self.classification, seed=self.options.seed, progress="off")
+        self.points.append(search.theta)
         self.rows.append(
             {
                 "loss": point.loss,
-                "gradient_norm": float(way.gradient_norms[-1]),
+                "gradient_norm": float(search.gradient_norms[-1]),
                 "fraction": point.fraction_negative.tolist(),
                 "nature": point.nature,
-                "ending": way.ending,
-                "products": way.products + point.products,
-                "evaluations": way.run.evaluations,
+                "ending": search.ending,
+                "products": search.products + point.products,
+                "evaluations": search.run.evaluations,
             }
         )
 
@@ -209,10 +213,11 @@ class _Survey:
         """One number, or a few, of every point."""
         return np.array([row[name] for row in self.rows], np.float64)
 
-    def state(self) -> tuple[str, Mapping[str, NDArray[Any]]]:
-        """What a resume needs."""
-        return json.dumps(self.rows), {"found": np.array(self.found, self.starts.dtype)}
+    def get_state(self) -> SolverState:
+        """The state for a checkpoint."""
+        return json.dumps(self.rows), {"found": np.array(self.points, self.starts.dtype)}
 
-    def take(self, text: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take that up."""
-        self.rows, self.found = json.loads(text), list(arrays["found"])
+    def restore(self, state: SolverState) -> None:
+        """Continue from a checkpoint."""
+        text, arrays = state
+        self.rows, self.points = json.loads(text), list(arrays["found"])

@@ -1,10 +1,35 @@
-"""Paths between models: straight, as elastic bands, as curves.
+"""Paths between minima: methods, searches, their evaluation and evidence."""
 
-Depends on the Objective, the core's drivers, the directions and the sampling.
-"""
+from landscape._path.connection import barrier, connect
+from landscape._path.methods import (
+    AutoNEB,
+    Bezier,
+    Cycles,
+    Linear,
+    Optimizer,
+    Polychain,
+    core_cycles,
+    core_optimizer,
+    validate_cycles,
+)
+from landscape._path.pairs import connect_all
+from landscape._path.solvers import batched_objective, describe_search
+from landscape._path.stability import instability
 
-from landscape._path.all_pairs import connect_all
-from landscape._path.children import instability
-from landscape._path.connecting import barrier, connect
-
-__all__ = ["barrier", "connect", "connect_all", "instability"]
+__all__ = [
+    "AutoNEB",
+    "Bezier",
+    "Cycles",
+    "Linear",
+    "Optimizer",
+    "Polychain",
+    "barrier",
+    "batched_objective",
+    "connect",
+    "connect_all",
+    "core_cycles",
+    "core_optimizer",
+    "describe_search",
+    "instability",
+    "validate_cycles",
+]

@@ -1,7 +1,4 @@
-"""What pairs of models agree on: disagreement of predictions, and ensembles of two.
-
-Depends on the Objective's outputs.
-"""
+"""Metrics of pairs of models: disagreement of predictions, and ensembles of two."""
 
 from __future__ import annotations
 
@@ -21,25 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["PAIRED", "Predictions", "split_metrics"]
 
 PAIRED = ("disagreement", "ensemble_accuracy")
-"""Metrics of a place on a path together with its first end."""
+"""Metrics of a position on a path together with its first end."""
 
 
 def split_metrics(
     metrics: Sequence[MetricLike] | MetricLike,
 ) -> tuple[list[MetricLike], tuple[str, ...]]:
-    """Those of single points, and those of pairs.
-
-    Args:
-        metrics: As the user gives them.
-    """
-    given = listed(metrics)
-    paired = tuple(name for name in given if isinstance(name, str) and name in PAIRED)
-    return [metric for metric in given if metric not in paired], paired
+    """Separate the metrics of single points from those of pairs."""
+    everything = listed(metrics)
+    paired = tuple(name for name in everything if isinstance(name, str) and name in PAIRED)
+    return [metric for metric in everything if metric not in paired], paired
 
 
 @dataclass(frozen=True)
 class Predictions:
-    r"""Class probabilities at one end, to which those elsewhere are compared.
+    r"""Class probabilities at the first end, with which those elsewhere are compared.
 
     disagreement: the share of samples whose predicted class differs from that of the end;
     ensemble_accuracy: of the mean of both probabilities.
@@ -59,7 +52,7 @@ class Predictions:
 
     @classmethod
     def at(cls, objective: Objective, theta: NDArray[Any], names: tuple[str, ...]) -> Predictions:
-        """Those of one end.
+        """The predictions of one end.
 
         Raises:
             ValueError: The loss is not one of classes.
@@ -70,8 +63,8 @@ class Predictions:
                 f"{' and '.join(names)} need classes, and the loss is "
                 f"{objective.policy['loss']}; leave them out"
             )
-        (found,) = objective.outputs(theta[None])
-        return cls(objective, expected, _probabilities(found), names)
+        (outputs,) = objective.outputs(theta[None])
+        return cls(objective, expected, _probabilities(outputs), names)
 
     def columns(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """The metrics at points, shape (k, d) to (k, names)."""
@@ -86,8 +79,8 @@ class Predictions:
 
 
 def _probabilities(outputs: NDArray[Any]) -> NDArray[np.float64]:
-    """Softmax over the classes in float64, which takes log-probabilities to probabilities."""
+    """Softmax over the classes in float64; log-probabilities become probabilities as well."""
     wide = outputs.astype(np.float64)
     powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    found: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return found
+    probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities

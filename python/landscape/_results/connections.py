@@ -38,7 +38,8 @@ class Connections(Result):
         ValueError: shapes that do not fit together.
 
     Example:
-        >>> found = landscape.connect_all(checkpoints, data, schedule=[(5, 0.02)], points=11)
+        >>> method = landscape.AutoNEB(cycles=[(5, 0.02)])
+        >>> found = landscape.connect_all(checkpoints, data, method=method, points=11)
         >>> found.saddles.shape, len(found.tree)
         ((4, 4), 3)
     """

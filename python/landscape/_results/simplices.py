@@ -46,7 +46,7 @@ class SimplicialComplex(Result):
         ValueError: shapes that do not fit together.
 
     Example:
-        >>> complex = landscape.simplex([model, other], data, schedule=[(5, 0.01)], points=10)
+        >>> complex = landscape.simplex([model, other], data, cycles=[(5, 0.01)], points=10)
         >>> weights = complex.sample(3, seed=1)
         >>> weights.shape, complex.theta_at(weights[0]).shape
         ((3, 4), (15,))

@@ -1,8 +1,4 @@
-"""Simplices of low loss through minima.
-
-Depends on the Objective, the core's drivers, the directions, the sampling, and on what searches
-for paths share.
-"""
+"""Simplicial complexes of low loss through minima."""
 
 from landscape._simplex.search import simplex
 

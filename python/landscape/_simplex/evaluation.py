@@ -1,7 +1,4 @@
-"""Losses in the simplices of a complex: at its vertices, and at points that are uniform in them.
-
-Depends on the Objective and the results.
-"""
+"""Losses of a simplicial complex: at its vertices, and at uniform points of each simplex."""
 
 from __future__ import annotations
 
@@ -22,24 +19,24 @@ if TYPE_CHECKING:
     from landscape._objective import Objective, Strategy
     from landscape._progress import Choice
 
-__all__ = ["Evaluated", "evaluated"]
+__all__ = ["ComplexLosses", "evaluate_complex"]
 
-_CHUNK = 16  # points between two looks at the progress
+_CHUNK = 16  # points between two updates of the progress bar
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """What one set of data says."""
+class ComplexLosses:
+    """Losses of one data set."""
 
     vertex_losses: NDArray[np.float64]
     """Shape (vertices,)."""
     losses: NDArray[np.float64]
     """Shape (simplices, points)."""
     errors: NDArray[np.float64] | None
-    """Of the drawn samples at each of these, where they are a random subset."""
+    """Standard errors of these, where the samples are a random subset."""
 
 
-def evaluated(
+def evaluate_complex(
     functions: Sequence[Objective],
     strategy: Strategy,
     *,
@@ -48,7 +45,7 @@ def evaluated(
     points: int,
     seed: int,
     progress: Choice,
-) -> list[Evaluated]:
+) -> list[ComplexLosses]:
     """Evaluate a complex, once for each function, on the same points.
 
     Args:
@@ -56,37 +53,37 @@ def evaluated(
         strategy: How points are evaluated.
         vertices: Shape (vertices, d).
         simplices: Rows of vertices.
-        points: So many in each simplex.
+        points: The number in each simplex.
         seed: Of the points.
         progress: How it is shown.
     """
     total = len(functions) * (len(vertices) + len(simplices) * points)
-    found = []
+    results = []
     with reporter(progress, total, "simplex samples") as bar:
         done = 0
 
-        def sums(
+        def evaluate(
             function: Objective, corners: Sequence[int], weights: NDArray[np.float64]
         ) -> NDArray[np.float64]:
             nonlocal done
             rows = []
             first, *others = (vertices[corner] for corner in corners)
-            room = function.subspace(first, [other - first for other in others], strategy=strategy)
+            basis = [other - first for other in others]
+            subspace = function.subspace(first, basis, strategy=strategy)
             for start in range(0, len(weights), _CHUNK):
-                rows.append(room.evaluate(weights[start : start + _CHUNK, 1:]))
+                rows.append(subspace.evaluate(weights[start : start + _CHUNK, 1:]))
                 done += len(rows[-1])
                 bar.update(done, smallest=float(np.nanmin(rows[-1][:, 0], initial=np.inf)))
             return np.concatenate(rows)
 
         for function in functions:
-            everything = range(len(vertices))
-            at_vertices = sums(function, everything, np.eye(len(vertices)))
+            at_vertices = evaluate(function, range(len(vertices)), np.eye(len(vertices)))
             inside = np.stack(
                 [
-                    sums(function, corners, sample_simplex(len(corners), points, seed, place))
-                    for place, corners in enumerate(simplices)
+                    evaluate(function, corners, sample_simplex(len(corners), points, seed, index))
+                    for index, corners in enumerate(simplices)
                 ]
             )
             errors = inside[:, :, -1] if function.drawn else None
-            found.append(Evaluated(at_vertices[:, 0], inside[:, :, 0], errors))
-    return found
+            results.append(ComplexLosses(at_vertices[:, 0], inside[:, :, 0], errors))
+    return results

@@ -1,29 +1,25 @@
-"""What a search for a simplicial complex is asked for, and how it ended.
-
-Depends on the schedules.
-"""
+"""Options of a search for a simplicial complex."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from landscape._path.schedules import Optimizer, check_schedule, cycles, rule
+from landscape._path import Cycles, Optimizer, core_cycles, core_optimizer, validate_cycles
 
-__all__ = ["SCHEDULE", "SimplexOptions"]
+__all__ = ["CYCLES", "SimplexOptions"]
 
-SCHEDULE = ((100, 0.02), (100, 0.02), (100, 0.005))
+CYCLES: Cycles = ((100, 0.02), (100, 0.02), (100, 0.005))
 """Steps and learning rates of a connecting point."""
 
 
 @dataclass(frozen=True)
 class SimplexOptions:
-    """The options of a search."""
+    """Options of a search; validated when created."""
 
     connectors: int
-    schedule: Sequence[tuple[int, float]]
+    cycles: Cycles
     optimizer: Optimizer
     volume_weight: float
     spread: float
@@ -31,7 +27,7 @@ class SimplexOptions:
     seed: int
 
     def __post_init__(self) -> None:
-        check_schedule(self.schedule, self.optimizer)
+        validate_cycles(self.cycles, self.optimizer)
         if self.connectors < 1 or self.draws < 1:
             raise ValueError(
                 f"connectors={self.connectors} and draws={self.draws}, expected 1 connecting "
@@ -47,8 +43,8 @@ class SimplexOptions:
                 f"spread={self.spread}, expected a share of how far the minima are apart, above 0"
             )
 
-    def check_room(self, modes: int, dim: int, itemsize: int, budget: int) -> None:
-        """Refuse what does not fit.
+    def check_memory(self, modes: int, dim: int, itemsize: int, budget: int) -> None:
+        """Check that the search fits the memory budget.
 
         Raises:
             ValueError: There are more connecting points than parameters, or a step's points and
@@ -69,16 +65,16 @@ class SimplexOptions:
             )
 
     @property
-    def most(self) -> int:
+    def max_steps(self) -> int:
         """The number of steps."""
-        return self.connectors * sum(steps for steps, _ in self.schedule)
+        return self.connectors * sum(steps for steps, _ in self.cycles)
 
-    def limits(self) -> dict[str, Any]:
-        """The same for the core."""
+    def to_core(self) -> dict[str, Any]:
+        """The options of the core's search."""
         return {
             "connectors": self.connectors,
-            "cycles": cycles(self.schedule),
-            "rule": rule(self.optimizer),
+            "cycles": core_cycles(self.cycles),
+            "rule": core_optimizer(self.optimizer),
             "samples": self.draws,
             "volume": self.volume_weight,
             "spread": self.spread,

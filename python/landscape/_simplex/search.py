@@ -1,7 +1,4 @@
-"""`simplex`: from models to a complex of low loss through them.
-
-Depends on the other files of this folder.
-"""
+"""`simplex`: low-loss simplicial complexes through several minima."""
 
 from __future__ import annotations
 
@@ -13,21 +10,24 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from landscape import _core
-from landscape._iteration import Interrupt, Iteration
-from landscape._path.schedules import Optimizer
-from landscape._path.subject import Ends, descended, descent_notes
+from landscape._path import Cycles, Optimizer, batched_objective, describe_search
 from landscape._results import SimplicialComplex
-from landscape._sampling import ObjectiveOptions, objectives
-from landscape._simplex.evaluation import evaluated
-from landscape._simplex.options import SCHEDULE, SimplexOptions
-from landscape._simplex.subject import minima, parted
+from landscape._runs import (
+    BatchedProblem,
+    Interrupt,
+    ObjectiveOptions,
+    SolverRun,
+    SolverState,
+    build_objectives,
+)
+from landscape._simplex.evaluation import evaluate_complex
+from landscape._simplex.minima import flatten_minima, split_models
+from landscape._simplex.options import CYCLES, SimplexOptions
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import nn
 
     from landscape._objective import Objective
-    from landscape._path.subject import Batched
     from landscape._progress import Choice
 
 __all__ = ["simplex"]
@@ -40,7 +40,7 @@ def simplex(
     *,
     connectors: int = 2,
     volume_weight: float = 0.01,
-    schedule: Sequence[tuple[int, float]] | None = None,
+    cycles: Cycles = CYCLES,
     optimizer: Optimizer = "adam",
     draws: int = 4,
     spread: float = 0.1,
@@ -52,18 +52,18 @@ def simplex(
     progress: Choice = None,
     **options: Unpack[ObjectiveOptions],
 ) -> SimplicialComplex:
-    r"""Find simplices of low loss through several minima, and say how large they are.
+    r"""Find simplices of low loss through several minima, and measure their volume.
 
     .. math:: \theta_j = \arg\min \; \mathbb{E}_{\theta \in K} L(\theta) - \lambda_j \log V(K),
               \quad \lambda_j = \frac{\lambda^*}{\max(1, |\log V(K_j)|)}
 
     Each model spans one simplex with all connecting points theta_0, ..., theta_{k-1}, which the
     simplices share: K = {S(w_i, theta_0, ..., theta_{k-1})}. Connecting points are added one after
-    the other and descend on mini-batches; those before it, and the models, stand still. Points are
-    uniform in each simplex, and all simplices count alike. V(K) is the sum of the volumes, and
-    K_j the complex where theta_j begins: a random point about the mean of all vertices. The first
-    connecting point between several models has lambda_0 = 0, since simplices are segments there.
-    In a quadratic valley a connecting point rises until it has cost lambda_j / 2 of mean loss.
+    the other and are trained on mini-batches; earlier ones and the models are fixed. Points are
+    uniform in each simplex, and all simplices have equal weight. V(K) is the sum of the volumes,
+    and K_j the complex where theta_j starts: a random point around the mean of all vertices. The
+    first connecting point between several models has lambda_0 = 0, since simplices are segments
+    there. In a quadratic valley the optimum has a mean loss of lambda_j / 2.
 
     At the end losses are evaluated at all vertices and at random points of each simplex, under the
     batch-norm policy of the Objective. Where batch statistics are re-estimated at every point (the
@@ -76,12 +76,13 @@ def simplex(
         loss: As for the Objective.
         connectors: The number k of connecting points, which is the dimension of the simplices: 1
             joins the models by segments, 2 by triangles.
-        volume_weight: lambda*, what volume is worth, in units of the loss.
-        schedule: Pairs (steps, learning rate) of each connecting point; three when None.
+        volume_weight: lambda*, the weight of the volume, in units of the loss.
+        cycles: Pairs (steps, learning rate) of each connecting point.
         optimizer: ``"adam"``, or ``"sgd"`` with a momentum of 0.9.
         draws: Points that a step draws in each simplex, each with a mini-batch of its own.
-        spread: How far from the mean of all vertices a connecting point begins, as a share of how
-            far the models are from their mean, in the mean of squares (one alone: from 0).
+        spread: Distance from the mean of all vertices at which a connecting point starts, as a
+            share of the root mean square distance of the models from their mean (one model: from
+            0).
         points: Points of each simplex at which L is evaluated in the end.
         test: Further data, whose losses at the same points are the result's ``.test_losses``.
         seed: Of the order of mini-batches, drawn points, starts, the sample subset, the split and
@@ -108,104 +109,101 @@ def simplex(
         changes at a volume of 1.
 
     Example:
-        >>> complex = landscape.simplex([model, other], data, schedule=[(5, 0.01)], points=10)
+        >>> complex = landscape.simplex([model, other], data, cycles=[(5, 0.01)], points=10)
         >>> complex.simplices, complex.losses.shape
         (((0, 2, 3), (1, 2, 3)), (2, 10))
     """
-    cycles = SCHEDULE if schedule is None else schedule
-    given = SimplexOptions(connectors, cycles, optimizer, volume_weight, spread, draws, seed)
+    search_options = SimplexOptions(
+        connectors, cycles, optimizer, volume_weight, spread, draws, seed
+    )
     if points < 2:
         raise ValueError(f"points={points}, expected 2 or more in each simplex")
-    first, others = parted(models)
-    made, tested = objectives(first, data, loss, test=test, seed=seed, options=options)
-    functions = [f.resolved("recalibrated") for f in (made, tested) if f is not None]
-    subject = Ends(descended(functions[0]), minima(made, others))
-    given.check_room(len(subject.points), made.dim, made.dtype.itemsize, made.memory_budget)
-    way = _searched(subject, given, interrupt=interrupt, resume=resume, progress=progress)
-    return _result(functions, subject, given, way, points=points, progress=progress)
+    first, others = split_models(models)
+    built, on_test = build_objectives(first, data, loss, test=test, seed=seed, options=options)
+    functions = [f.resolved("recalibrated") for f in (built, on_test) if f is not None]
+    minima = flatten_minima(built, others)
+    problem = BatchedProblem(batched_objective(functions[0]), minima)
+    search_options.check_memory(len(minima), built.dim, built.dtype.itemsize, built.memory_budget)
+    search = _run_search(
+        problem, search_options, interrupt=interrupt, resume=resume, progress=progress
+    )
+    return _make_complex(
+        functions, problem, search_options, search, points=points, progress=progress
+    )
 
 
 @dataclass(frozen=True)
-class _Way:
-    """A search that has ended, or had to."""
+class _Search:
+    """A search that has ended."""
 
-    iteration: Iteration
+    run: SolverRun
     solver: _core.Simplices
     status: str
 
 
-def _searched(
-    subject: Ends,
-    given: SimplexOptions,
+def _run_search(
+    problem: BatchedProblem,
+    options: SimplexOptions,
     *,
     interrupt: Interrupt,
     resume: str | os.PathLike[str] | None,
     progress: Choice,
-) -> _Way:
-    """Run the search."""
-    iteration = Iteration(
-        "simplex", subject, given.limits(), given.most, progress, resume, interrupt, "step"
+) -> _Search:
+    arguments = options.to_core()
+    run = SolverRun(
+        "simplex", problem, arguments, options.max_steps, progress, resume, interrupt, "step"
     )
-    begun = iteration.begun()
-    losses = subject.operator(iteration.strategy)
-    solver = _solver(losses, subject, given, begun)
+    state = run.load_state()
+    if state is None:
+        functions = problem.operator(run.strategy)
+        solver = _core.Simplices(functions, problem.points, **arguments)
+    else:
+        record, arrays = state
+        solver = _core.Simplices.resumed(record, arrays["vertices"], arrays["memory"])
 
-    def state() -> tuple[str, Mapping[str, NDArray[Any]]]:
+    def get_state() -> SolverState:
         return solver.record(), {"vertices": solver.vertices(), "memory": solver.memory()}
 
-    status = f"complete: {given.most} steps of {given.connectors} connecting points"
+    status = f"complete: {options.max_steps} steps of {options.connectors} connecting points"
     try:
-        iteration.execute(solver, _shown, state, solver.done)
+        run.execute(solver, _describe_tick, get_state, solver.done)
     except FloatingPointError as error:
         if interrupt == "raise":
             error.add_note("interrupt='return' returns the complex where losses were last finite")
             raise
         status = f"stopped: {error}"
-    if iteration.interrupted:
-        status = f"interrupted after {solver.done} of {given.most} steps"
-        if len(solver.vertices()) == len(subject.points):
+    if run.interrupted:
+        status = f"interrupted after {solver.done} of {options.max_steps} steps"
+        if len(solver.vertices()) == len(problem.points):
             raise KeyboardInterrupt
-    return _Way(iteration, solver, status)
+    return _Search(run, solver, status)
 
 
-def _solver(
-    losses: Batched,
-    subject: Ends,
-    given: SimplexOptions,
-    begun: tuple[str, Mapping[str, NDArray[Any]]] | None,
-) -> _core.Simplices:
-    if begun is None:
-        return _core.Simplices(losses, subject.points, **given.limits())
-    record, arrays = begun
-    return _core.Simplices.resumed(record, arrays["vertices"], arrays["memory"])
-
-
-def _result(
+def _make_complex(
     functions: Sequence[Objective],
-    subject: Ends,
-    given: SimplexOptions,
-    way: _Way,
+    problem: BatchedProblem,
+    options: SimplexOptions,
+    search: _Search,
     *,
     points: int,
     progress: Choice,
 ) -> SimplicialComplex:
-    """Evaluate the complex that was found."""
-    vertices, simplices = way.solver.vertices(), way.solver.simplices()
-    train, *tests = evaluated(
+    """Evaluate the complex of a search."""
+    vertices, simplices = search.solver.vertices(), search.solver.simplices()
+    train, *tests = evaluate_complex(
         functions,
-        way.iteration.strategy,
+        search.run.strategy,
         vertices=vertices,
         simplices=simplices,
         points=points,
-        seed=given.seed,
+        seed=options.seed,
         progress=progress,
     )
     test = tests[0] if tests else None
-    passes = -(-way.solver.evaluations // subject.objective.batches)
-    run = way.iteration.run(
-        passes + len(functions) * (len(vertices) + train.losses.size), way.status, given.seed
-    )
-    notes = descent_notes(functions[0], subject.objective)
+    passes = -(-search.solver.evaluations // problem.objective.batches)
+    passes += len(functions) * (len(vertices) + train.losses.size)
+    run = search.run.make_run(passes, search.status, options.seed)
+    notes = describe_search(functions[0], problem.objective)
     return SimplicialComplex(
         vertices=vertices,
         losses=train.losses,
@@ -215,11 +213,10 @@ def _result(
         test_vertex_losses=None if test is None else test.vertex_losses,
         standard_errors=train.errors,
         simplices=tuple(tuple(row) for row in simplices),
-        status=way.status,
+        status=search.status,
         run=replace(run, policy=functions[0].policy, notes=(*run.notes, *notes)),
     )
 
 
-def _shown(loss: float, log_volume: float) -> Mapping[str, float]:
-    """What stands beside the bar."""
+def _describe_tick(loss: float, log_volume: float) -> Mapping[str, float]:
     return {"loss": loss, "log_volume": log_volume}

@@ -1,10 +1,17 @@
-"""Curvature at a point: an operator, its eigenvalues, their density and their sums.
-
-Depends on the Objective, the core's iterations and the results.
-"""
+"""Curvature at a point: an operator, its eigenvalues, their density, and traces."""
 
 from landscape._spectrum.curvature import Hessian, hessian
-from landscape._spectrum.eigenvalues import Which
-from landscape._spectrum.traces import Traced
+from landscape._spectrum.lanczos import EigenvalueOptions, Which, compute_spectrum
+from landscape._spectrum.matrix import CurvatureMatrix
+from landscape._spectrum.stochastic_trace import Accuracy, estimate_trace
 
-__all__ = ["Hessian", "Traced", "Which", "hessian"]
+__all__ = [
+    "Accuracy",
+    "CurvatureMatrix",
+    "EigenvalueOptions",
+    "Hessian",
+    "Which",
+    "compute_spectrum",
+    "estimate_trace",
+    "hessian",
+]

@@ -1,7 +1,4 @@
-"""A curvature as a matrix: products, blocks, and all of its entries where they fit.
-
-Depends on the Objective. Knows nothing of eigenvalues.
-"""
+"""CurvatureMatrix: second derivatives at one point, as an operator with products and blocks."""
 
 from __future__ import annotations
 
@@ -25,16 +22,16 @@ if TYPE_CHECKING:
     from landscape._parameters import ParameterLayout
     from landscape._progress import Choice
 
-__all__ = ["Matrix"]
+__all__ = ["CurvatureMatrix"]
 
-_ROWS_AT_ONCE = 32
+_ROWS_PER_PRODUCT = 32
 
 
-class Matrix:
-    """A symmetric matrix of second derivatives of L at one point, known by its products.
+class CurvatureMatrix:
+    """A symmetric matrix of second derivatives of L at one point, given by its products.
 
-    What products share (graphs, values, derivatives) is made at the first of them and kept while
-    the Objective's memory budget allows.
+    What products share (graphs, activations, derivatives) is computed at the first one and kept
+    while the Objective's memory budget allows.
     """
 
     def __init__(
@@ -75,12 +72,12 @@ class Matrix:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of products, float32 or float64."""
+        """The dtype of products, float32 or float64."""
         return self.objective.dtype
 
     @property
-    def storage(self) -> Literal["float32", "float64"]:
-        """The dtype's name, as the core knows it."""
+    def storage_dtype(self) -> Literal["float32", "float64"]:
+        """The name of the dtype in the core."""
         return "float64" if self.dtype == np.float64 else "float32"
 
     @property
@@ -90,7 +87,7 @@ class Matrix:
 
     @property
     def engine(self) -> Engine:
-        """What multiplies, measured at the first need and then kept."""
+        """The backend that multiplies, measured at the first need and then kept."""
         return self.objective.engine_of(self.kind)
 
     @property
@@ -104,10 +101,10 @@ class Matrix:
         Raises:
             ValueError: The vector does not have d entries.
         """
-        given = np.asarray(vector)
-        if given.shape != (self.dim,):
-            raise ValueError(f"got a vector of shape {given.shape}, expected ({self.dim},)")
-        return self.operator()(given)
+        array = np.asarray(vector)
+        if array.shape != (self.dim,):
+            raise ValueError(f"got a vector of shape {array.shape}, expected ({self.dim},)")
+        return self.operator()(array)
 
     def matmat(self, block: ArrayLike) -> NDArray[Any]:
         """H V for k vectors that share the forward pass, the columns of V: (d, k) to (d, k).
@@ -115,15 +112,15 @@ class Matrix:
         Raises:
             ValueError: The block does not have d rows.
         """
-        given = np.asarray(block)
-        if given.ndim != 2 or given.shape[0] != self.dim:
-            raise ValueError(f"got a block of shape {given.shape}, expected ({self.dim}, k)")
-        found: NDArray[Any] = self.operator()(np.ascontiguousarray(given.T)).T
-        return found
+        array = np.asarray(block)
+        if array.ndim != 2 or array.shape[0] != self.dim:
+            raise ValueError(f"got a block of shape {array.shape}, expected ({self.dim}, k)")
+        product: NDArray[Any] = self.operator()(np.ascontiguousarray(array.T)).T
+        return product
 
     def __matmul__(self, other: ArrayLike) -> NDArray[Any]:
-        given = np.asarray(other)
-        return self.matvec(given) if given.ndim == 1 else self.matmat(given)
+        array = np.asarray(other)
+        return self.matvec(array) if array.ndim == 1 else self.matmat(array)
 
     def to_scipy(self) -> LinearOperator:
         """The same matrix for `scipy.sparse.linalg`, such as `eigsh`.
@@ -161,18 +158,18 @@ class Matrix:
                 f"than memory_budget = {budget / 2**30:.3g} GiB; restrict it with block(...), "
                 "raise memory_budget, or use eigenvalues(), which needs products alone"
             )
-        found, operator = np.empty(self.shape, self.dtype), self.operator()
+        matrix, operator = np.empty(self.shape, self.dtype), self.operator()
         with reporter(progress, self.dim, "dense", unit="product", start=0) as bar:
-            for start in range(0, self.dim, _ROWS_AT_ONCE):
-                stop = min(start + _ROWS_AT_ONCE, self.dim)
+            for start in range(0, self.dim, _ROWS_PER_PRODUCT):
+                stop = min(start + _ROWS_PER_PRODUCT, self.dim)
                 rows = np.zeros((stop - start, self.dim), self.dtype)
                 rows[np.arange(stop - start), np.arange(start, stop)] = 1
-                found[start:stop] = operator(rows)
+                matrix[start:stop] = operator(rows)
                 bar.update(stop)
-        return found
+        return matrix
 
     def block(self, parameters: str | Iterable[str]) -> Self:
-        """The diagonal block of some parameters: all others are held.
+        """The diagonal block of some parameters; all others are frozen.
 
         Args:
             parameters: Names, module prefixes or shell patterns, such as ``"layer3.*"``.
@@ -190,26 +187,25 @@ class Matrix:
         return {name: self._block(positions) for name, positions in layers.items()}
 
     def _block(self, positions: Iterable[int]) -> Self:
-        twin = copy.copy(self)
-        within = tuple(positions)
-        own = self._positions
-        twin._positions = within if own is None else tuple(own[i] for i in within)
-        twin.layout = self.layout.part(within)
-        return twin
+        block = copy.copy(self)
+        indices, own = tuple(positions), self._positions
+        block._positions = indices if own is None else tuple(own[i] for i in indices)
+        block.layout = self.layout.part(indices)
+        return block
 
     def operator(self, strategy: Strategy | None = None) -> Products:
         """Products of rows, shape (k, d) to (k, d), under a strategy of the Objective's."""
         chosen = strategy or self.engine.strategy
         if chosen not in self._operators:
             self._operators.clear()
-            made = self.objective.curvature_at(self.theta, self.kind, strategy=chosen)
-            self._operators[chosen] = made
+            operator = self.objective.curvature_at(self.theta, self.kind, strategy=chosen)
+            self._operators[chosen] = operator
         whole = self._operators[chosen]
         return whole if self._positions is None else whole.block(self._positions)
 
     @property
-    def room(self) -> int:
-        """How many vectors fit the Objective's memory budget."""
+    def max_vectors(self) -> int:
+        """The number of vectors that fit the Objective's memory budget."""
         return int(self.objective.memory_budget // (self.dim * self.dtype.itemsize))
 
     def check_symmetric(self, seed: int) -> None:
@@ -222,12 +218,12 @@ class Matrix:
             return
         operator = self.operator()
         whole = operator.uncentred if isinstance(operator, Centred) else operator
-        found = _core.asymmetry(whole, self.dim, self.storage, seed)
+        asymmetry = _core.asymmetry(whole, self.dim, self.storage_dtype, seed)
         allowed = float(np.sqrt(np.finfo(self.dtype).eps))
-        if found > allowed:
+        if asymmetry > allowed:
             raise ValueError(
                 f"the products are not those of a symmetric matrix: x'Hy and y'Hx differ by "
-                f"{found:.2g} of their size, where rounding in {self.dtype} makes less than "
+                f"{asymmetry:.2g} of their size, where rounding in {self.dtype} makes less than "
                 f"{allowed:.2g}. Something differs from pass to pass: data that are augmented or "
                 "shuffled anew while they are streamed, dropout or other noise in the model, or a "
                 "function whose backward pass is not the derivative of its forward pass. Pass the "
@@ -237,15 +233,11 @@ class Matrix:
 
     def gradient(self) -> NDArray[Any]:
         """The gradient of L at the point by the parameters of the rows, shape (d,)."""
-        found: NDArray[Any] = self._restricted(self.objective.gradient(self.theta)[None])[0]
-        return found
-
-    def _restricted(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The columns of the parameters of the block."""
+        gradient = self.objective.gradient(self.theta)
         if self._positions is None:
-            return rows
+            return gradient
         entries = self.objective.layout.entries
-        return np.concatenate([rows[:, entries[i].span] for i in self._positions], axis=1)
+        return np.concatenate([gradient[entries[i].span] for i in self._positions])
 
     def sampling_errors(
         self, vectors: NDArray[Any], weights: NDArray[np.float64] | None = None
@@ -254,7 +246,7 @@ class Matrix:
 
         Args:
             vectors: Shape (k, d).
-            weights: Shape (k,): the error of the weighted sum, shape (1,), is wanted instead.
+            weights: Shape (k,): the error of the weighted sum, shape (1,), is computed instead.
         """
         rows = vectors
         if self._positions is not None:

@@ -1,9 +1,6 @@
-"""Minima as connected sets: walks along flat directions, and parameters shifted and held.
+"""Minima as connected sets: walks through flat directions, and relaxation after a shift."""
 
-Depends on the Objective, the core's walks and searches, and the iteration.
-"""
-
-from landscape._walk.relaxing import perturb_and_relax
-from landscape._walk.walking import walk
+from landscape._walk.null_space import walk
+from landscape._walk.relaxation import perturb_and_relax
 
 __all__ = ["perturb_and_relax", "walk"]

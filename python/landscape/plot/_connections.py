@@ -35,7 +35,8 @@ def connections(
         The Axes drawn on.
 
     Example:
-        >>> found = landscape.connect_all(checkpoints, data, schedule=[(5, 0.02)], points=11)
+        >>> method = landscape.AutoNEB(cycles=[(5, 0.02)])
+        >>> found = landscape.connect_all(checkpoints, data, method=method, points=11)
         >>> landscape.plot.connections(found).figure.savefig("connections.pdf")
     """
     if ax is None:

@@ -53,7 +53,8 @@ def path(
 
     Example:
         >>> straight = landscape.barrier(model, other, data)
-        >>> band = landscape.connect(model, other, data, schedule=[(20, 0.02)])
+        >>> method = landscape.AutoNEB(cycles=[(20, 0.02)])
+        >>> band = landscape.connect(model, other, data, method=method)
         >>> landscape.plot.path(band, beside=straight).figure.savefig("path.pdf")
     """
     if ax is None:

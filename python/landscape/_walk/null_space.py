@@ -1,7 +1,4 @@
-"""`walk`: away from a minimum, along directions in which the loss does not curve.
-
-Depends on the core's walks and on the iteration.
-"""
+"""`walk`: a walk from a minimum through the null space of the Hessian."""
 
 from __future__ import annotations
 
@@ -11,11 +8,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from landscape import _core
-from landscape._critical import Start
 from landscape._directions import flat_weights
-from landscape._iteration import Interrupt, Iteration
 from landscape._results import Walk
-from landscape._sampling import ObjectiveOptions, objectives
+from landscape._runs import (
+    Interrupt,
+    ObjectiveOptions,
+    Problem,
+    SolverRun,
+    SolverState,
+    build_objectives,
+)
 
 if TYPE_CHECKING:
     import os
@@ -36,7 +38,7 @@ def walk(
     *,
     distance: float,
     tolerance: float,
-    flat: float = 1e-3,
+    flat_tolerance: float = 1e-3,
     stride: float | None = None,
     start: Any = None,
     max_steps: int = 100,
@@ -47,24 +49,24 @@ def walk(
     progress: Choice = None,
     **options: Unpack[ObjectiveOptions],
 ) -> Walk:
-    r"""Walk away from a minimum while the loss stays what it is.
+    r"""Walk away from a minimum at constant loss.
 
     .. math:: \theta_{i+1} = \theta_i + h v, \quad v \propto \sum_{|\lambda_j| \le c \lambda_{\max}}
         (z_j \cdot w)\, z_j, \quad L(\theta_i) \le L(\theta_0) + \text{tolerance for all } i
 
-    Minima of networks are connected sets with many directions along which the loss hardly curves.
-    A step goes on in the direction w of the last one (a random one at first) without the Ritz
-    pairs (lambda, z) of its own Krylov space that are steep; that is the null space to rounding
-    where the space is invariant. It is halved until the loss is within the tolerance; where a
-    quarter of that is used up, Newton's method takes the loss back in the steep directions alone.
+    Minima of networks are connected sets with many directions of near-zero curvature. A step
+    follows the direction w of the last one (a random one at first), projected onto the flat Ritz
+    vectors z of its own Krylov space: the null space, to rounding, where that space is invariant.
+    The step is halved until the loss is within the tolerance; where a quarter of that is used up,
+    Newton's method reduces the loss in the steep directions alone.
 
     Args:
         model: The trained module, or an Objective in place of model, data and loss.
         data: As for the Objective.
         loss: As for the Objective.
-        distance: How far to get, in units of the parameters' Euclidean norm.
+        distance: Euclidean distance to reach.
         tolerance: By how much the loss may exceed that of the start, at every point.
-        flat: Curvature up to this share of the largest \|eigenvalue\| counts as none.
+        flat_tolerance: Curvature up to this share of the largest \|eigenvalue\| counts as zero.
         stride: The longest step; a twentieth of the distance when None.
         start: Where to begin; see :func:`landscape.find_critical_point`.
         max_steps: The most steps; all points are kept.
@@ -81,7 +83,7 @@ def walk(
 
     Raises:
         ValueError: An option or the data do not fit, or the points exceed the memory budget.
-        FloatingPointError: The loss is not finite at the start, or a product on the way.
+        FloatingPointError: The loss is not finite at the start, or a product later.
 
     Reference:
         Draxler et al., "Essentially No Barriers in Neural Network Energy Landscape" (2018), section
@@ -93,38 +95,38 @@ def walk(
         >>> bool(found.rise <= 1.0)
         True
     """
-    made, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = made.resolved("frozen")
+    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective = built.resolved("frozen")
     theta = objective.theta
     if start is not None:
         theta = flat_weights(start, objective.layout, objective.dtype, "start")
-    limits = _limits(
+    arguments = _validate(
         distance=distance,
         stride=distance / 20 if stride is None else stride,
         tolerance=tolerance,
-        flat=flat,
+        flat=flat_tolerance,
         max_steps=max_steps,
         krylov=min(krylov, theta.size),
     )
-    limits["seed"] = seed
-    _check_room(max_steps + 1 + limits["krylov"], theta, objective.memory_budget)
-    subject = Start(objective, theta)
-    iteration = Iteration("walk", subject, limits, max_steps, progress, resume, interrupt, "step")
-    begun = iteration.begun()
-    losses = subject.operator(iteration.strategy)
-    if begun is None:
-        walker = _core.Walker(losses, theta, **limits)
+    arguments["seed"] = seed
+    _check_memory(max_steps + 1 + arguments["krylov"], theta, objective.memory_budget)
+    problem = Problem(objective, theta)
+    run = SolverRun("walk", problem, arguments, max_steps, progress, resume, interrupt, "step")
+    state = run.load_state()
+    if state is None:
+        walker = _core.Walker(problem.operator(run.strategy), theta, **arguments)
     else:
-        walker = _core.Walker.resumed(begun[0], begun[1]["points"], begun[1]["direction"])
+        record, arrays = state
+        walker = _core.Walker.resumed(record, arrays["points"], arrays["direction"])
 
-    def state() -> tuple[str, Mapping[str, NDArray[Any]]]:
+    def get_state() -> SolverState:
         return walker.record(), {"points": walker.points(), "direction": walker.direction()}
 
-    iteration.execute(walker, _shown, state, len(walker.strides()) - 1)
+    run.execute(walker, _describe_tick, get_state, len(walker.strides()) - 1)
     strides = walker.strides()
     products, evaluations = walker.counts
-    ending = "interrupted" if iteration.interrupted else walker.arrival
-    status = _described(ending, float(strides[-1, 1]), distance)
+    ending = "interrupted" if run.interrupted else walker.arrival
+    status = _describe_status(ending, float(strides[-1, 1]), distance)
     return Walk(
         walker.points(),
         *strides.T,
@@ -132,29 +134,29 @@ def walk(
         tolerance=tolerance,
         products=products,
         status=status,
-        run=iteration.run(evaluations, status, seed),
+        run=run.make_run(evaluations, status, seed),
     )
 
 
-def _limits(**given: float) -> dict[str, Any]:
-    """The options for the core.
+def _validate(**options: float) -> dict[str, Any]:
+    """The options of the core's walk.
 
     Raises:
         ValueError: One is out of range.
     """
     for name in ("distance", "stride"):
-        if not (np.isfinite(given[name]) and given[name] > 0):
-            raise ValueError(f"{name}={given[name]}, expected a length above 0")
-    for name in ("tolerance", "flat"):
-        if not (np.isfinite(given[name]) and given[name] >= 0):
-            raise ValueError(f"{name}={given[name]}, expected a number that is not negative")
+        if not (np.isfinite(options[name]) and options[name] > 0):
+            raise ValueError(f"{name}={options[name]}, expected a length above 0")
+    for name, shown in (("tolerance", "tolerance"), ("flat", "flat_tolerance")):
+        if not (np.isfinite(options[name]) and options[name] >= 0):
+            raise ValueError(f"{shown}={options[name]}, expected a number that is not negative")
     for name in ("max_steps", "krylov"):
-        if given[name] < 1:
-            raise ValueError(f"{name}={given[name]}, expected at least 1")
-    return dict(given)
+        if options[name] < 1:
+            raise ValueError(f"{name}={options[name]}, expected at least 1")
+    return dict(options)
 
 
-def _check_room(vectors: int, theta: NDArray[Any], budget: int) -> None:
+def _check_memory(vectors: int, theta: NDArray[Any], budget: int) -> None:
     needed = vectors * theta.nbytes
     if needed > budget:
         raise ValueError(
@@ -164,18 +166,18 @@ def _check_room(vectors: int, theta: NDArray[Any], budget: int) -> None:
         )
 
 
-def _shown(loss: float, distance: float) -> Mapping[str, float]:
+def _describe_tick(loss: float, distance: float) -> Mapping[str, float]:
     return {"loss": loss, "distance": distance}
 
 
-def _described(ending: str, found: float, wanted: float) -> str:
+def _describe_status(ending: str, reached: float, distance: float) -> str:
     if ending == "reached":
-        return f"reached: {found:.5g} from the start"
-    where = f"{found:.5g} of {wanted:.5g} from the start"
+        return f"reached: {reached:.5g} from the start"
+    where = f"{reached:.5g} of {distance:.5g} from the start"
     if ending == "stalled":
         return (
             f"stalled: {where}; no direction is flat, or no step along one keeps the loss: raise "
-            "tolerance, flat or krylov"
+            "tolerance, flat_tolerance or krylov"
         )
     if ending == "max_steps":
         return f"stopped at max_steps: {where}; raise max_steps or stride"

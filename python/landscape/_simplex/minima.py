@@ -1,7 +1,4 @@
-"""The minima that a complex goes through: which models they are, and their flat vectors.
-
-Depends on the Objective and on what lends weights.
-"""
+"""The minima of a complex: the models and their flat vectors."""
 
 from __future__ import annotations
 
@@ -19,11 +16,11 @@ from landscape._objective import Objective
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["minima", "parted"]
+__all__ = ["flatten_minima", "split_models"]
 
 
-def parted(models: Any) -> tuple[Any, list[Any]]:
-    """The model that evaluates, and those that only lend their weights.
+def split_models(models: Any) -> tuple[Any, list[Any]]:
+    """Split off the model that evaluates from those that only provide weights.
 
     Raises:
         TypeError: They are no models, or the first is none that can be run.
@@ -48,11 +45,11 @@ def parted(models: Any) -> tuple[Any, list[Any]]:
     return first, others
 
 
-def minima(objective: Objective, others: Sequence[Any]) -> NDArray[Any]:
+def flatten_minima(objective: Objective, others: Sequence[Any]) -> NDArray[Any]:
     """The flat vectors of all models, shape (models, d).
 
     Raises:
-        TypeError: One is no source of weights.
+        TypeError: One has no weights.
         ValueError: A layout differs, a number is not finite, or two models are equal.
     """
     rows = [objective.theta]

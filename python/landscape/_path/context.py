@@ -1,7 +1,4 @@
-"""What a path lies in: models on it, and the plane closest to it.
-
-Depends on the Objective, the directions and the surfaces.
-"""
+"""The function of a path: builds models at its points and surfaces around it."""
 
 from __future__ import annotations
 
@@ -20,23 +17,23 @@ if TYPE_CHECKING:
     from landscape._objective import Objective
     from landscape._results import Path, Surface
 
-__all__ = ["Around"]
+__all__ = ["ObjectiveContext"]
 
-_SAMPLED = 33  # points of a curve that a plane is laid through and a line drawn along
+_CURVE_POINTS = 33  # to which a plane is fitted
 
 
 @dataclass(frozen=True)
-class Around:
+class ObjectiveContext:
     """The function in which a path was found."""
 
     objective: Objective
 
     def model_at(self, theta: NDArray[Any]) -> nn.Module:
-        """A module of its own, with buffers that go with its weights."""
+        """A new module with these parameters, and buffers that go with them."""
         return self.objective.model_at(theta)
 
     def surface(self, path: Path, **options: Any) -> Surface:
-        """The loss on the plane of the path's principal components, through its middle.
+        """The loss on the plane of the path's first two principal components.
 
         Raises:
             ValueError: The path is a straight line, which spans no plane.
@@ -48,5 +45,5 @@ class Around:
             )
         rows = list(path.points)
         if path.curve == "bezier":
-            rows = [path.theta_at(position) for position in np.linspace(0, 1, _SAMPLED)]
+            rows = [path.theta_at(position) for position in np.linspace(0, 1, _CURVE_POINTS)]
         return surface(self.objective, directions=pca(rows), **options)

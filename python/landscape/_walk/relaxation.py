@@ -1,7 +1,4 @@
-"""`perturb_and_relax`: one parameter shifted and held, the others trained again.
-
-Depends on the core's searches and on the iteration.
-"""
+"""`perturb_and_relax`: one parameter shifted and frozen, the others trained again."""
 
 from __future__ import annotations
 
@@ -13,10 +10,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from landscape import _core
-from landscape._critical import Losses, Start
-from landscape._iteration import Interrupt, Iteration
 from landscape._results import Relaxation
-from landscape._sampling import ObjectiveOptions, objectives
+from landscape._runs import (
+    Interrupt,
+    LossFunctions,
+    ObjectiveOptions,
+    Problem,
+    SolverRun,
+    SolverState,
+    build_objectives,
+)
 
 if TYPE_CHECKING:
     import os
@@ -48,14 +51,14 @@ def perturb_and_relax(
     progress: Choice = None,
     **options: Unpack[ObjectiveOptions],
 ) -> Relaxation:
-    r"""Shift one parameter, hold it, train the others again, and compare with a control.
+    r"""Shift one parameter, freeze it, train the others again, and compare with a control.
 
     .. math:: m(\delta) = \min_{\theta:\; \theta_k = \theta^*_k + \delta} L(\theta)
         \quad \text{from } \theta^* + \delta e_k, \text{ beside } m(0)
 
-    If m stays within the tolerance of the control's as the parameter moves, the minimum goes on:
-    it is not a point but a set that reaches there. The others are trained by saddle-free Newton
-    steps with the same budget for every shift and for the control.
+    If m stays within the tolerance of the control's as the parameter moves, the minimum
+    continues: it is not a point but a set that contains such points. The others are trained by
+    saddle-free Newton steps with the same budget for every shift and for the control.
 
     Args:
         model: The trained module, or an Objective in place of model, data and loss.
@@ -69,15 +72,16 @@ def perturb_and_relax(
         max_steps: The most steps of each.
         krylov: The most products of a step; as many vectors are kept.
         seed: As for :func:`landscape.saddle_free_newton`.
-        interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the shifts that are done.
-        resume: A file that keeps the shifts that are done: created when absent, continued when
+        interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the finished shifts.
+        resume: A file that keeps the finished shifts: created when absent, continued when
             present.
         progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
             shifts.
         options: Those of :class:`landscape.Objective`.
 
     Returns:
-        For every shift, the control first: losses before and after, and how far the others went.
+        For every shift, the control first: losses before and after, and the distance that the
+        others moved.
 
     Raises:
         ValueError: There is no such entry, or an option or the data do not fit.
@@ -94,17 +98,17 @@ def perturb_and_relax(
         >>> found.shifts.tolist()
         [0.0, -0.1, 0.1]
     """
-    made, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = made.resolved("frozen")
+    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective = built.resolved("frozen")
     theta = objective.theta
-    place, name = _entry(objective, parameter, index)
-    wanted = [0.0, *np.atleast_1d(np.asarray(shifts, np.float64)).tolist()]
-    if not np.isfinite(wanted).all() or tolerance < 0 or max_steps < 1 or krylov < 1:
+    index_in_theta, name = _find_entry(objective, parameter, index)
+    all_shifts = [0.0, *np.atleast_1d(np.asarray(shifts, np.float64)).tolist()]
+    if not np.isfinite(all_shifts).all() or tolerance < 0 or max_steps < 1 or krylov < 1:
         raise ValueError(
             f"shifts={shifts}, tolerance={tolerance}, max_steps={max_steps} and krylov={krylov}: "
             "expected finite shifts, none below 0, and at least one step and vector"
         )
-    limits = {
+    arguments = {
         "method": "saddle_free",
         "tolerance": gradient_tolerance,
         "max_steps": max_steps,
@@ -112,23 +116,23 @@ def perturb_and_relax(
         "negative": 1e-3,
         "seed": seed,
     }
-    trials = _Trials(theta, place, wanted, limits)
-    inputs = {**limits, "parameter": name, "shifts": wanted}
-    subject = Start(objective, theta)
-    iteration = Iteration(
-        "perturb_and_relax", subject, inputs, len(wanted), progress, resume, interrupt, "shift"
+    trials = _Trials(theta, index_in_theta, all_shifts, arguments)
+    inputs = {**arguments, "parameter": name, "shifts": all_shifts}
+    problem = Problem(objective, theta)
+    run = SolverRun(
+        "perturb_and_relax", problem, inputs, len(all_shifts), progress, resume, interrupt, "shift"
     )
-    begun = iteration.begun()
-    if begun is not None:
-        trials.take(*begun)
-    iteration.execute(trials, _shown, trials.state, len(trials.rows))
+    state = run.load_state()
+    if state is not None:
+        trials.restore(state)
+    run.execute(trials, _describe_tick, trials.get_state, len(trials.rows))
     if not trials.rows:
         raise KeyboardInterrupt
     rows = np.array(trials.rows)
-    good = int((rows[1:, 2] <= rows[0, 2] + tolerance).sum())
-    status = f"the minimum goes on for {good} of {len(rows) - 1} shifts"
-    if iteration.interrupted:
-        status = f"interrupted after {len(rows) - 1} of {len(wanted) - 1} shifts; {status}"
+    continuing = int((rows[1:, 2] <= rows[0, 2] + tolerance).sum())
+    status = f"the minimum continues for {continuing} of {len(rows) - 1} shifts"
+    if run.interrupted:
+        status = f"interrupted after {len(rows) - 1} of {len(all_shifts) - 1} shifts; {status}"
     shifted, relaxed, moved, norms = rows.T[1:5]
     return Relaxation(
         rows[:, 0],
@@ -138,21 +142,23 @@ def perturb_and_relax(
         norms,
         np.stack(trials.points),
         parameter=name,
-        value=float(theta[place]),
+        value=float(theta[index_in_theta]),
         tolerance=tolerance,
         products=int(rows[:, 5].sum()),
         status=status,
-        run=iteration.run(int(rows[:, 6].sum()), status, seed),
+        run=run.make_run(int(rows[:, 6].sum()), status, seed),
     )
 
 
-def _entry(objective: Objective, parameter: str, index: int | tuple[int, ...]) -> tuple[int, str]:
-    """The place of a tensor's entry in the flat vector, and its name."""
-    found = [e for e in objective.layout.entries if parameter in (e.name, *e.aliases)]
+def _find_entry(
+    objective: Objective, parameter: str, index: int | tuple[int, ...]
+) -> tuple[int, str]:
+    """The index of a tensor's entry in the flat vector, and its name."""
+    matches = [e for e in objective.layout.entries if parameter in (e.name, *e.aliases)]
     known = ", ".join(e.name for e in objective.layout.entries[:8])
-    if not found:
+    if not matches:
         raise ValueError(f"parameter={parameter!r} does not vary; expected one of {known}, ...")
-    entry, at = found[0], index if isinstance(index, tuple) else (index,)
+    entry, at = matches[0], index if isinstance(index, tuple) else (index,)
     fits = len(at) == len(entry.shape) and all(
         0 <= i < size for i, size in zip(at, entry.shape, strict=True)
     )
@@ -163,32 +169,32 @@ def _entry(objective: Objective, parameter: str, index: int | tuple[int, ...]) -
 
 
 @dataclass(frozen=True)
-class _Held:
+class _FrozenEntry:
     """L as a function of all parameters but one."""
 
-    losses_of: Losses
-    place: int
+    functions: LossFunctions
+    index: int
 
     def losses(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """L at each point."""
-        return self.losses_of.losses(points)
+        return self.functions.losses(points)
 
     def gradients(self, points: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """L and its gradient, which is 0 along the one."""
-        losses, slopes = self.losses_of.gradients(points)
-        slopes = slopes.copy()
-        slopes[:, self.place] = 0
-        return losses, slopes
+        """L and its gradient, which is 0 for the frozen one."""
+        losses, gradients = self.functions.gradients(points)
+        gradients = gradients.copy()
+        gradients[:, self.index] = 0
+        return losses, gradients
 
     def curvature_at(self, theta: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
-        """The Hessian, without the row and the column of the one."""
-        products: Products = self.losses_of.curvature_at(theta)
+        """The Hessian, with zeros in the row and the column of the frozen one."""
+        products: Products = self.functions.curvature_at(theta)
 
         def apply(block: NDArray[Any]) -> NDArray[Any]:
-            inside = block.copy()
-            inside[:, self.place] = 0
-            image = products(inside).copy()
-            image[:, self.place] = 0
+            projected = block.copy()
+            projected[:, self.index] = 0
+            image = products(projected).copy()
+            image[:, self.index] = 0
             return image
 
         return apply
@@ -196,25 +202,25 @@ class _Held:
 
 @dataclass
 class _Trials:
-    """Shifts one after the other, as an iteration that goes on where it stopped."""
+    """A solver that trains one shift after the other."""
 
     theta: NDArray[Any]
-    place: int
+    index: int
     shifts: list[float]
-    limits: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     rows: list[list[float]] = field(default_factory=list)
     points: list[NDArray[Any]] = field(default_factory=list)
 
-    def run(self, losses: Losses, tick: Callable[..., bool]) -> bool:
-        """Train at every shift that is left, until a tick pauses it."""
-        held = _Held(losses, self.place)
+    def run(self, functions: LossFunctions, tick: Callable[..., bool]) -> bool:
+        """Train at the remaining shifts, until a tick pauses it."""
+        functions_of_others = _FrozenEntry(functions, self.index)
         while len(self.rows) < len(self.shifts):
             shift = self.shifts[len(self.rows)]
             start = self.theta.copy()
-            start[self.place] += shift
-            search = _core.Search(held, start, **self.limits)
+            start[self.index] += shift
+            search = _core.Search(functions_of_others, start, **self.arguments)
             before = search.loss
-            search.run(held, lambda *_: True)
+            search.run(functions_of_others, lambda *_: True)
             end = search.theta()
             moved = _core.norm(end - start)
             numbers = (shift, before, search.loss, moved, search.gradient_norm)
@@ -224,14 +230,15 @@ class _Trials:
                 return False
         return True
 
-    def state(self) -> tuple[str, Mapping[str, NDArray[Any]]]:
-        """What a resume needs."""
+    def get_state(self) -> SolverState:
+        """The state for a checkpoint."""
         return json.dumps(self.rows), {"points": np.array(self.points, self.theta.dtype)}
 
-    def take(self, text: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take that up."""
+    def restore(self, state: SolverState) -> None:
+        """Continue from a checkpoint."""
+        text, arrays = state
         self.rows, self.points = json.loads(text), list(arrays["points"])
 
 
-def _shown(loss: float) -> Mapping[str, float]:
+def _describe_tick(loss: float) -> Mapping[str, float]:
     return {"loss": loss}

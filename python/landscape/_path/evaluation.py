@@ -1,56 +1,45 @@
-"""Losses and metrics along a curve: dense, then finer about the highest loss.
-
-Depends on the Objective, the grid run and the results.
-"""
+"""Losses and metrics along a curve: at equal distances, then refined around the highest loss."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape._environment import thread_count
-from landscape._grid_run import GridRun, begin, execute
-from landscape._objective import Strategy, identity, listed
 from landscape._path.predictions import Predictions, split_metrics
 from landscape._progress import reporter
 from landscape._results import Curve, Profile
-from landscape._sampling import planned
+from landscape._runs import GridRun, RunPlan, describe_metrics
 
 if TYPE_CHECKING:
     import os
 
     from numpy.typing import NDArray
 
-    from landscape._objective import MetricLike, Objective
+    from landscape._objective import MetricLike, Objective, Strategy
     from landscape._progress import Choice
 
-__all__ = ["Profiled", "profiled"]
+__all__ = ["EvaluatedPath", "evaluate_path"]
 
 _PARTS = ("train", "test")
-_ROUNDS, _INSERTED = 2, 3  # of refinement about the highest loss, with so many points on each side
+_REFINEMENTS = 2  # rounds around the highest loss
+_POINTS_PER_SIDE = 3
 
 
 @dataclass(frozen=True)
-class Profiled:
+class EvaluatedPath:
     """Losses along a curve, on training and test data, and how they were evaluated."""
 
     train: Profile
     test: Profile | None
-    plan: Mapping[str, Any]
+    plan: RunPlan
     evaluations: int
     seconds: float
-    notes: tuple[str, ...]
-
-    @property
-    def strategy(self) -> Strategy:
-        """How the training data were evaluated."""
-        return Strategy.from_record(self.plan["strategies"][0])
 
 
-def profiled(
+def evaluate_path(
     functions: Sequence[Objective],
     curve: Curve,
     points: int,
@@ -59,13 +48,13 @@ def profiled(
     inputs: Mapping[str, Any],
     resume: str | os.PathLike[str] | None,
     progress: Choice,
-) -> Profiled:
+) -> EvaluatedPath:
     """Evaluate a curve.
 
     Args:
         functions: L of the training data, and of the test data where there are any.
         curve: Where.
-        points: Places at equal distances.
+        points: Positions at equal distances.
         metrics: Evaluated beside the losses.
         inputs: What the numbers depend on besides the functions and the metrics.
         resume: A file that keeps the run.
@@ -77,91 +66,79 @@ def profiled(
     if points < 3:
         raise ValueError(f"points={points}, expected 3 or more along the path")
     positions = np.linspace(0.0, 1.0, points)
-    along = _Along.over(functions, curve, metrics)
+    evaluator = _CurveEvaluator(functions, curve, metrics)
     run = GridRun(
         label="path",
         axes=(positions,),
-        columns=along.columns,
+        columns=evaluator.columns,
         inputs={
             **inputs,
             "points": points,
-            "metrics": [m if isinstance(m, str) else identity(m) for m in listed(metrics)],
+            "metrics": describe_metrics(metrics),
             "policy": {p: f.policy for p, f in zip(_PARTS, functions, strict=False)},
         },
+        device=functions[0].device,
+        resume=resume,
+        progress=progress,
     )
-    start = begin(run, resume)
-    plan, notes = planned(functions, start)
-    along.strategies = [Strategy.from_record(record) for record in plan["strategies"] if record]
-    with thread_count(plan["threads"]):
-        along.decide()
-        plan["strategies"] = [s.record() for s in along.strategies]
-        chunk = along.strategies[0].chunk
-        found = execute(run, start, plan, along, chunk=chunk, resume=resume, progress=progress)
-        positions, values = _refined(positions, found.values, along, chunk, progress)
-    return Profiled(
-        *along.profiles(positions, values),
-        plan=plan,
-        evaluations=len(positions),
-        seconds=found.seconds,
-        notes=notes,
-    )
+    with run.plan.thread_count():
+        evaluator.choose_strategies(run.plan.strategies)
+        run.plan = run.plan.with_strategies(evaluator.strategies)
+        chunk = evaluator.strategies[0].chunk
+        values = run.execute(evaluator, chunk)
+        positions, values = _refine(positions, values, evaluator, chunk, progress)
+    train, test = evaluator.make_profiles(positions, values)
+    return EvaluatedPath(train, test, run.plan, len(positions), run.seconds)
 
 
-@dataclass
-class _Along:
-    """All numbers at places on a curve, side by side."""
+class _CurveEvaluator:
+    """Every number at positions on a curve, side by side."""
 
-    functions: Sequence[Objective]
-    curve: Curve
-    metrics: list[MetricLike]
-    pairs: list[Predictions]
-    strategies: list[Strategy] = field(default_factory=list)
-
-    @classmethod
-    def over(
-        cls,
+    def __init__(
+        self,
         functions: Sequence[Objective],
         curve: Curve,
         metrics: Sequence[MetricLike] | MetricLike,
-    ) -> _Along:
-        single, paired = split_metrics(metrics)
-        first = curve.points[0]
-        pairs = [Predictions.at(f, first, paired) for f in functions] if paired else []
-        return cls(functions, curve, single, pairs)
+    ) -> None:
+        self.functions = functions
+        self.curve = curve
+        self.metrics, paired = split_metrics(metrics)
+        start = curve.points[0]
+        self.predictions = [Predictions.at(f, start, paired) for f in functions] if paired else []
+        self.strategies: tuple[Strategy, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns: part and quantity."""
-        paired = self.pairs[0].names if self.pairs else ()
+        paired = self.predictions[0].names if self.predictions else ()
         return tuple(
             f"{part} {name}"
             for part, function in zip(_PARTS, self.functions, strict=False)
             for name in (*function.column_names(self.metrics), *paired)
         )
 
-    def decide(self) -> None:
-        """Measure how points are evaluated fastest, unless a file says it."""
-        if not self.strategies:
-            first, last = self.curve.points[0], self.curve.points[-1]
-            self.strategies = [
-                f.subspace(first, [last - first], metrics=self.metrics).strategy
-                for f in self.functions
-            ]
+    def choose_strategies(self, recorded: tuple[Strategy, ...]) -> None:
+        """Take the strategies of a checkpoint, or measure which are fastest."""
+        first, last = self.curve.points[0], self.curve.points[-1]
+        self.strategies = recorded or tuple(
+            function.subspace(first, [last - first], metrics=self.metrics).strategy
+            for function in self.functions
+        )
 
     def __call__(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         positions = points[:, 0]
         columns = []
-        for place, function in enumerate(self.functions):
-            columns.append(self._values(function, self.strategies[place], positions))
-            if self.pairs:
+        for index, function in enumerate(self.functions):
+            columns.append(self._evaluate(function, self.strategies[index], positions))
+            if self.predictions:
                 rows = np.stack([self.curve.at(p) for p in positions])
-                columns.append(self.pairs[place].columns(rows))
+                columns.append(self.predictions[index].columns(rows))
         return np.column_stack(columns)
 
-    def _values(
+    def _evaluate(
         self, function: Objective, strategy: Strategy, positions: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Loss, metrics and standard error at each place, piece by piece of the curve."""
+        """Loss, metrics and standard error at each position, one subspace for each segment."""
         coefficients = self.curve.coefficients(positions)
         control = self.curve.points
         pieces = {(0, len(control)): slice(None)}
@@ -171,24 +148,24 @@ class _Along:
         values = np.empty((len(positions), len(function.column_names(self.metrics))))
         for (first, stop), rows in pieces.items():
             basis = [point - control[first] for point in control[first + 1 : stop]]
-            piece = function.subspace(
+            subspace = function.subspace(
                 control[first], basis, metrics=self.metrics, strategy=strategy
             )
-            values[rows] = piece.evaluate(coefficients[rows, first + 1 : stop])
+            values[rows] = subspace.evaluate(coefficients[rows, first + 1 : stop])
         return values
 
-    def profiles(
+    def make_profiles(
         self, positions: NDArray[np.float64], values: NDArray[np.float64]
     ) -> tuple[Profile, Profile | None]:
-        """One for each function."""
-        named = dict(zip(self.columns, values.T, strict=True))
-        found = []
+        """The profiles of the training and of the test data."""
+        by_name = dict(zip(self.columns, values.T, strict=True))
+        profiles = []
         for part, function in zip(_PARTS, self.functions, strict=False):
-            own = {n.removeprefix(f"{part} "): v for n, v in named.items() if n.startswith(part)}
+            own = {n.removeprefix(f"{part} "): v for n, v in by_name.items() if n.startswith(part)}
             losses, error = own.pop("loss"), own.pop("standard_error", None)
             top = self.curve.at(positions[int(np.argmax(losses))])
             end = self.curve.at(0.0 if losses[0] >= losses[-1] else 1.0)
-            found.append(
+            profiles.append(
                 Profile(
                     positions,
                     losses,
@@ -197,37 +174,36 @@ class _Along:
                     barrier_error=function.difference_error(top, end),
                 )
             )
-        return found[0], found[1] if len(found) > 1 else None
+        return profiles[0], profiles[1] if len(profiles) > 1 else None
 
 
-def _refined(
+def _refine(
     positions: NDArray[np.float64],
     values: NDArray[np.float64],
-    along: _Along,
+    evaluator: _CurveEvaluator,
     chunk: int,
     progress: Choice,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """More places on both sides of the highest loss, of each set of data."""
-    tops = [place for place, name in enumerate(along.columns) if name.endswith(" loss")]
-    for _ in range(_ROUNDS):
-        fresh: list[float] = []
-        for column in tops:
+    """Add positions on both sides of the highest loss of each data set."""
+    loss_columns = [i for i, name in enumerate(evaluator.columns) if name.endswith(" loss")]
+    for _ in range(_REFINEMENTS):
+        candidates: list[float] = []
+        for column in loss_columns:
             top = int(np.argmax(values[:, column]))
             for left in (top - 1, top):
                 if top not in (0, len(positions) - 1) and 0 <= left < len(positions) - 1:
-                    fresh.extend(
-                        np.linspace(positions[left], positions[left + 1], _INSERTED + 2)[1:-1]
-                    )
-        new = np.setdiff1d(fresh, positions)
+                    ends = positions[left], positions[left + 1]
+                    candidates.extend(np.linspace(*ends, _POINTS_PER_SIDE + 2)[1:-1])
+        new = np.setdiff1d(candidates, positions)
         if not len(new):
             break
-        both = np.concatenate([positions, new])
-        order = np.argsort(both)
+        joined = np.concatenate([positions, new])
+        order = np.argsort(joined)
         rows = [values]
-        with reporter(progress, len(new), "about the highest loss") as shown:
+        with reporter(progress, len(new), "refining around the highest loss") as bar:
             for first in range(0, len(new), chunk):
-                rows.append(along(new[first : first + chunk, None]))
-                shown.update(min(first + chunk, len(new)))
+                rows.append(evaluator(new[first : first + chunk, None]))
+                bar.update(min(first + chunk, len(new)))
         values = np.concatenate(rows)[order]
-        positions = both[order]
+        positions = joined[order]
     return positions, values

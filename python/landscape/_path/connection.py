@@ -1,0 +1,283 @@
+"""`connect` and `barrier`: from two models to a path and its evidence."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+import numpy as np
+
+from landscape import _core
+from landscape._align import align as align_models
+from landscape._path.context import ObjectiveContext
+from landscape._path.endpoints import EndpointEvidence, far_end, measure_endpoints, stored_losses
+from landscape._path.evaluation import EvaluatedPath, evaluate_path
+from landscape._path.methods import Linear, Method, method_options, parse_method
+from landscape._path.solvers import PathSearch, batched_objective, describe_search, search_path
+from landscape._results import Curve, Path
+from landscape._runs import BatchedProblem, Interrupt, ObjectiveOptions, build_objectives
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from landscape._objective import MetricLike, Objective
+    from landscape._progress import Choice
+    from landscape._results import Run
+
+__all__ = ["AlignMethod", "barrier", "connect"]
+
+AlignMethod = Literal["weights", "activations"]
+
+
+def connect(
+    model_a: nn.Module | Objective,
+    model_b: Any,
+    data: Any = None,
+    loss: Any = None,
+    *,
+    method: Method = "autoneb",
+    align: bool | AlignMethod = False,
+    test: Any = None,
+    metrics: Sequence[MetricLike] | MetricLike = (),
+    points: int = 61,
+    seed: int = 0,
+    interrupt: Interrupt = "raise",
+    resume: str | os.PathLike[str] | None = None,
+    progress: Choice = None,
+    **options: Unpack[ObjectiveOptions],
+) -> Path:
+    r"""Find a path of low loss between two models, and its barrier.
+
+    .. math:: \text{barrier} = \max_s L(\theta(s)) - \max(L(\theta(0)), L(\theta(1)))
+
+    At the end the path is evaluated at equal distances, under the batch-norm policy of the
+    Objective, and again around its highest loss. Where batch statistics are re-estimated at every
+    point (the default for models with batch norm) the search itself differentiates through those
+    of the mini-batch.
+
+    Args:
+        model_a: The first model, or an Objective in place of model, data and loss.
+        model_b: The second: a module, a state dict, a ``.safetensors`` path or a flat vector.
+        data: As for the Objective.
+        loss: As for the Objective.
+        method: :class:`landscape.AutoNEB`, :class:`landscape.Bezier`,
+            :class:`landscape.Polychain` or :class:`landscape.Linear` with their options, or
+            ``"autoneb"``, ``"bezier"``, ``"polychain"``, ``"linear"`` for the defaults.
+        align: Permute the hidden units of model_b first, so that it lies close to model_a:
+            ``True`` or ``"weights"``, or ``"activations"``; see :func:`landscape.align`. The path
+            then ends at the permuted model, which is the same function.
+        test: Further data for the same path; their losses are the result's ``.test``.
+        metrics: ``"accuracy"``, ``"error"``, functions ``metric(outputs, targets)``; and of each
+            position together with the first model ``"disagreement"``, the share of samples that
+            are predicted otherwise, and ``"ensemble_accuracy"``, that of the mean of both.
+        points: Positions along the path at which it is evaluated in the end.
+        seed: Of the order of mini-batches, the sample subset, the split and the dropout masks.
+        interrupt: What Ctrl-C and numbers that are not finite do: ``"raise"``, or ``"return"`` the
+            best path so far.
+        resume: A file that keeps the run: created when absent, continued when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+            steps.
+        options: Those of :class:`landscape.Objective`. Data that come in one piece are split into
+            mini-batches of about 256 for the search unless ``batch_size`` says otherwise.
+
+    Returns:
+        The path: its points, losses, barrier and excess, and models at any position.
+
+    Raises:
+        TypeError: An option belongs to a method: pass it there.
+        ValueError: The models' layouts differ, they are equal, or an option or the data do not fit.
+        FloatingPointError: A loss or a gradient is not finite; the text names pivot and step.
+
+    Reference:
+        See the methods.
+
+    Example:
+        >>> method = landscape.AutoNEB(cycles=[(20, 0.02), (20, 0.005)])
+        >>> path = landscape.connect(model, other, data, method=method)
+        >>> path.barrier <= landscape.barrier(model, other, data).barrier
+        True
+    """
+    path_method = parse_method(method)
+    refuse_method_options(options)
+    built, on_test = build_objectives(model_a, data, loss, test=test, seed=seed, options=options)
+    functions = [f.resolved("recalibrated") for f in (built, on_test) if f is not None]
+    notes: tuple[str, ...] = ()
+    if align:
+        align_method: AlignMethod = "weights" if align is True else align
+        alignment = align_models(built, model_b, method=align_method, seed=seed)
+        before, after = alignment.distances
+        note = (
+            f"model_b was aligned by {align_method}: {alignment.moved} units moved, distance "
+            f"{before:.4g} before and {after:.4g} after"
+        )
+        notes = (note,)
+        model_b = alignment.model
+    ends = np.stack([built.theta, far_end(built, model_b)])
+    problem = BatchedProblem(batched_objective(functions[0]), ends)
+    search: PathSearch | None = None
+    points_of_curve, inputs = ends, problem.fingerprint
+    if not isinstance(path_method, Linear):
+        search = search_path(
+            path_method,
+            problem,
+            seed=seed,
+            resume=resume,
+            progress=progress,
+            interrupt=interrupt,
+        )
+        points_of_curve, inputs, resume = search.points, {}, None
+    curve = Curve(points_of_curve, path_method.curve)
+    evaluated = evaluate_path(
+        functions, curve, points, metrics, inputs=inputs, resume=resume, progress=progress
+    )
+    evidence = measure_endpoints(problem.objective, ends)
+    if search is not None:
+        notes = (*notes, *describe_search(functions[0], problem.objective))
+    notes = (*notes, *_warn_of_endpoints(evaluated, evidence))
+    train = evaluated.train
+    straight = np.array([[0.0, len(curve.points) - 2, train.losses[train.saddle]]])
+    status = "complete" if search is None else search.status
+    return Path(
+        curve.points,
+        straight if search is None else search.history,
+        curve=curve.kind,
+        method=path_method.name,
+        train=train,
+        test=evaluated.test,
+        gradient_norms=evidence.gradient_norms,
+        descent_gain=evidence.descent_gain,
+        stored_losses=stored_losses(functions[0], model_b, ends[1]),
+        distance=_core.norm(ends[1] - ends[0]),
+        status=status,
+        run=_make_run(functions[0], evaluated, search, status, notes),
+        context=ObjectiveContext(functions[0]),
+    )
+
+
+def barrier(
+    model_a: nn.Module | Objective,
+    model_b: Any,
+    data: Any = None,
+    loss: Any = None,
+    *,
+    align: bool | AlignMethod = False,
+    test: Any = None,
+    metrics: Sequence[MetricLike] | MetricLike = (),
+    points: int = 61,
+    seed: int = 0,
+    resume: str | os.PathLike[str] | None = None,
+    progress: Choice = None,
+    **options: Unpack[ObjectiveOptions],
+) -> Path:
+    r"""The loss on the straight segment between two models, and its barrier by both definitions.
+
+    .. math:: \theta(s) = (1 - s)\, \theta_A + s\, \theta_B
+
+    ``.barrier`` is the highest loss less that of the higher end; ``.excess`` the largest rise above
+    the line between the losses of the ends (linear mode connectivity). ``.train.rise("error")`` is
+    the same of a metric, and ``.test`` of test data. The position 1/2 is the average of the
+    weights.
+
+    Args:
+        model_a: As for :func:`connect`.
+        model_b: As for :func:`connect`.
+        data: As for the Objective.
+        loss: As for the Objective.
+        align: As for :func:`connect`.
+        test: As for :func:`connect`.
+        metrics: As for :func:`connect`.
+        points: As for :func:`connect`.
+        seed: Of the sample subset, the split and the dropout masks.
+        resume: A file that keeps the run: created when absent, continued when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, total).
+        options: Those of :class:`landscape.Objective`.
+
+    Returns:
+        The straight path.
+
+    Raises:
+        ValueError: The models' layouts differ, they are equal, or an option or the data do not fit.
+
+    Reference:
+        Frankle, Dziugaite, Roy and Carbin, "Linear Mode Connectivity and the Lottery Ticket
+        Hypothesis" (2020), section 2; Entezari, Sedghi, Saukh and Neyshabur, "The Role of
+        Permutation Invariance in Linear Mode Connectivity of Neural Networks" (2022), definition
+        2.1, for the excess.
+
+    Example:
+        >>> straight = landscape.barrier(model, other, data, points=11)
+        >>> straight.barrier <= straight.excess
+        True
+    """
+    return connect(
+        model_a,
+        model_b,
+        data,
+        loss,
+        method=Linear(),
+        align=align,
+        test=test,
+        metrics=metrics,
+        points=points,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+        **options,
+    )
+
+
+def refuse_method_options(options: ObjectiveOptions) -> None:
+    """Refuse options of a path method that are passed loose.
+
+    Raises:
+        TypeError: There are some; the text names the class that each belongs to.
+    """
+    for name in options:
+        classes = method_options(name)
+        if classes:
+            calls = " or ".join(f"landscape.{cls}({name}=...)" for cls in classes)
+            raise TypeError(f"{name}= is an option of a path method; pass method={calls}")
+
+
+def _make_run(
+    objective: Objective,
+    evaluated: EvaluatedPath,
+    search: PathSearch | None,
+    status: str,
+    notes: tuple[str, ...],
+) -> Run:
+    if search is None:
+        return evaluated.plan.make_run(
+            objective,
+            evaluated.plan.strategies[0],
+            evaluations=evaluated.evaluations,
+            seconds=evaluated.seconds,
+            status=status,
+            notes=notes,
+        )
+    passes = search.passes + evaluated.evaluations
+    run = search.run.make_run(passes, status, objective.seed)
+    return replace(
+        run,
+        seconds=run.seconds + evaluated.seconds,
+        policy=objective.policy,
+        notes=(*run.notes, *notes),
+    )
+
+
+def _warn_of_endpoints(evaluated: EvaluatedPath, evidence: EndpointEvidence) -> tuple[str, ...]:
+    """Warn where the ends are no minima, so that a low barrier says little."""
+    gain, barrier = max(evidence.descent_gain), evaluated.train.barrier
+    if not barrier < gain:
+        return ()
+    norms = evidence.gradient_norms
+    warning = (
+        f"the barrier, {barrier:.2g}, is less than what steepest descent alone takes off the loss "
+        f"of an end, {gain:.2g} (gradient norms {norms[0]:.2g} and {norms[1]:.2g}): the ends are "
+        "not minima, and so low a barrier says little; train them further"
+    )
+    warnings.warn(warning, UserWarning, stacklevel=3)
+    return (warning,)

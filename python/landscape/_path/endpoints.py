@@ -1,0 +1,108 @@
+"""The two ends of a path: their weights, and evidence of whether they are minima."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from landscape import _core
+from landscape._directions import flat_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from landscape._objective import Objective
+
+__all__ = ["EndpointEvidence", "far_end", "measure_endpoints", "stored_losses"]
+
+_STEP_LENGTHS = 10.0 ** np.arange(-3, 2)  # of the step to zero loss of a linear function
+
+
+@dataclass(frozen=True)
+class EndpointEvidence:
+    """How far both ends are from being minima."""
+
+    gradient_norms: tuple[float, float]
+    descent_gain: tuple[float, float]
+    """By how much one steepest-descent step lowers the loss, at the best of several lengths."""
+
+
+def far_end(objective: Objective, model_b: Any) -> NDArray[Any]:
+    """The flat vector of the second end.
+
+    Raises:
+        TypeError: It is no source of weights.
+        ValueError: Its layout differs, it is not finite, or it is the same model.
+    """
+    theta = flat_weights(model_b, objective.layout, objective.dtype, "model_b")
+    if np.array_equal(theta, objective.theta):
+        raise ValueError(
+            "model_b has the same weights as model_a (distance zero), so there is no path between "
+            "them; pass two different models"
+        )
+    return theta
+
+
+def measure_endpoints(objective: Objective, ends: NDArray[Any]) -> EndpointEvidence:
+    """Gradient norms at the ends, and the gain of steepest descent there.
+
+    Args:
+        objective: The function that a search minimises.
+        ends: The two points, shape (2, d).
+    """
+    losses, gradients = objective.gradients(ends)
+    norms = [_core.norm(gradient) for gradient in gradients]
+    gains = [
+        _descent_gain(objective, end, float(loss), gradient, norm)
+        for end, loss, gradient, norm in zip(ends, losses, gradients, norms, strict=True)
+    ]
+    return EndpointEvidence((norms[0], norms[1]), (gains[0], gains[1]))
+
+
+def _descent_gain(
+    objective: Objective, theta: NDArray[Any], loss: float, gradient: NDArray[Any], norm: float
+) -> float:
+    """The largest decrease of the loss along the negative gradient."""
+    if not (np.isfinite(norm) and norm > 0 and loss > 0):
+        return 0.0
+    steps = _STEP_LENGTHS * loss / norm**2
+    rows = [_core.combine([theta, gradient], np.array([1.0, -step])) for step in steps]
+    losses = objective.losses(np.stack(rows))
+    return max(0.0, loss - float(np.nanmin(losses, initial=loss)))
+
+
+def stored_losses(
+    objective: Objective, model_b: Any, theta_b: NDArray[Any]
+) -> tuple[float, float] | None:
+    """L at each end under the running statistics of its own model.
+
+    None where the function uses these already, or has no batch norm; NaN for an end that is given
+    by its weights alone.
+    """
+    if not objective.recalibrates:
+        return None
+    own = objective.under("frozen").loss()
+    other = _module_with_buffers(objective.model, model_b)
+    if other is None:
+        return own, float("nan")
+    return own, objective.of(other).under("frozen").loss(theta_b)
+
+
+def _module_with_buffers(model: nn.Module, model_b: Any) -> nn.Module | None:
+    """The second end as a module with its own buffers; None where it has none."""
+    if isinstance(model_b, nn.Module):
+        return model_b
+    names = {name for name, _ in model.named_buffers()}
+    if not isinstance(model_b, Mapping) or not names.issubset(model_b):
+        return None
+    module = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, buffer in module.named_buffers():
+            buffer.copy_(torch.as_tensor(model_b[name]))
+    return module

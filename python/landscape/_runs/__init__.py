@@ -1,0 +1,36 @@
+"""Long computations as runs: checkpoint and resume, progress, interrupts and provenance.
+
+A run evaluates a grid of points (`GridRun`) or advances a solver (`SolverRun`); both keep their
+state in a `Checkpoint` and record how they were computed in a `RunPlan`.
+"""
+
+from landscape._runs.checkpoint import Checkpoint
+from landscape._runs.grid import GridRun
+from landscape._runs.plan import RunPlan
+from landscape._runs.problem import BatchedProblem, LossFunctions, Problem
+from landscape._runs.sampling import (
+    ObjectiveOptions,
+    build_objectives,
+    describe_metrics,
+    grid_coordinates,
+    sample_grid,
+)
+from landscape._runs.solver import Interrupt, Solver, SolverRun, SolverState
+
+__all__ = [
+    "BatchedProblem",
+    "Checkpoint",
+    "GridRun",
+    "Interrupt",
+    "LossFunctions",
+    "ObjectiveOptions",
+    "Problem",
+    "RunPlan",
+    "Solver",
+    "SolverRun",
+    "SolverState",
+    "build_objectives",
+    "describe_metrics",
+    "grid_coordinates",
+    "sample_grid",
+]

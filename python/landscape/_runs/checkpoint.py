@@ -1,0 +1,96 @@
+"""Checkpoints: the file of an unfinished run, whose it is and when it is written."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landscape import _store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Checkpoint", "list_differences"]
+
+_SAVE_INTERVAL = 2.0
+_MAX_OVERHEAD = 20  # a save may take at most this part of the time between two saves
+_KIND = "partial"
+
+
+@dataclass
+class Checkpoint:
+    """The file that keeps a run, or none where the path is None.
+
+    Args:
+        path: The file: created when absent, continued when present.
+        inputs: What the numbers depend on, as plain data; a file with others is refused.
+    """
+
+    path: str | os.PathLike[str] | None
+    inputs: Mapping[str, Any]
+    _next_save: float = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether the file should be written again."""
+        return self.path is not None and time.perf_counter() >= self._next_save
+
+    def load(self) -> _store.Stored | None:
+        """The record and the arrays of the file; None where there is none.
+
+        Raises:
+            OSError: The file could not be written.
+            ValueError: It belongs to another computation; the difference is named.
+        """
+        if self.path is None:
+            return None
+        _store.check_writable(self.path)
+        if not Path(self.path).exists():
+            return None
+        stored = _store.read(self.path, _KIND)
+        found = dict(stored.record["inputs"])
+        if "columns" in stored.record:  # as grids of version 0.1 wrote them
+            found["columns"] = stored.record["columns"]
+        differences = list_differences(found, _to_plain(self.inputs))
+        if differences:
+            raise ValueError(
+                f"{Path(self.path)} holds another computation: {'; '.join(differences)}. Pass the "
+                "same inputs to finish it, or another file to begin anew"
+            )
+        return stored
+
+    def save(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write the file; the longer that takes, the later it is due again."""
+        if self.path is None:
+            return
+        start = time.perf_counter()
+        _store.write(self.path, _KIND, {"inputs": _to_plain(self.inputs), **record}, arrays)
+        end = time.perf_counter()
+        self._next_save = end + max(_SAVE_INTERVAL, _MAX_OVERHEAD * (end - start))
+
+
+def list_differences(
+    found: Mapping[str, Any], expected: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
+    """The entries in which a file's record differs from this call's, as sentences."""
+    lines = []
+    for key in dict.fromkeys((*found, *expected)):
+        in_file, here = found.get(key), expected.get(key)
+        if isinstance(in_file, Mapping) and isinstance(here, Mapping):
+            lines += list_differences(in_file, here, f"{prefix}{key}.")
+        elif in_file != here:
+            lines.append(f"{prefix}{key} is {in_file!r} in the file and {here!r} here")
+    return lines
+
+
+def _to_plain(value: Any) -> Any:
+    """Tuples as lists and mappings as dicts, as a file returns them."""
+    if isinstance(value, Mapping):
+        return {key: _to_plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_to_plain(item) for item in value]
+    return value

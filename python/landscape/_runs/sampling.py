@@ -1,0 +1,203 @@
+"""Losses and metrics on a grid, on training and test data: what surfaces and lines share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+import numpy as np
+import torch
+
+from landscape import _core
+from landscape._objective import Objective, identity, listed
+from landscape._runs.grid import GridRun
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    from landscape._directions import Axes
+    from landscape._objective import MetricLike
+    from landscape._progress import Choice
+
+__all__ = [
+    "ObjectiveOptions",
+    "build_objectives",
+    "describe_metrics",
+    "grid_coordinates",
+    "sample_grid",
+]
+
+
+_PARTS = ("train", "test")
+
+
+class ObjectiveOptions(TypedDict, total=False):
+    """The keywords of :class:`Objective` that every function takes."""
+
+    engine: Literal["auto", "torch", "native"]
+    batch_norm: Literal["frozen", "recalibrated", "batch"] | None
+    device: torch.device | str | None
+    dtype: torch.dtype | str | None
+    parameters: str | Iterable[str] | None
+    samples: int | Sequence[int] | None
+    dropout: Literal["off", "seeded"]
+    weight_decay: float
+    batch_size: int | None
+    memory_budget: int
+
+
+def build_objectives(
+    model: Any, data: Any, loss: Any, *, test: Any, seed: int, options: ObjectiveOptions
+) -> tuple[Objective, Objective | None]:
+    """The function to measure, and the same function of the test data.
+
+    Raises:
+        TypeError: An Objective is passed together with what it already holds.
+    """
+    if isinstance(model, Objective):
+        redundant = [n for n, value in (("data", data), ("loss", loss)) if value is not None]
+        redundant += list(options)
+        if redundant:
+            raise TypeError(
+                f"got an Objective together with {', '.join(redundant)}; an Objective already "
+                "holds them: leave them out, or pass the model itself"
+            )
+        objective = model
+    else:
+        if data is None:
+            raise TypeError("data is missing; pass (inputs, targets), a Dataset or a DataLoader")
+        objective = Objective(model, data, loss, seed=seed, **options)
+    return objective, None if test is None else objective.on(test)
+
+
+def grid_coordinates(
+    axes: Axes, span: Any, points: int | Sequence[int]
+) -> tuple[NDArray[np.float64], ...]:
+    """The coordinates to evaluate, one array an axis.
+
+    Raises:
+        ValueError: A span is not positive or not finite, or an axis has fewer than two points.
+    """
+    count = len(axes.basis)
+    sizes = list(points) if isinstance(points, Sequence) else [points] * count
+    if len(sizes) != count or not all(isinstance(n, (int, np.integer)) and n >= 2 for n in sizes):
+        expected = "a number from 2 up" + (", or two of them" if count == 2 else "")
+        raise ValueError(f"points={points!r}, expected {expected}")
+    return tuple(
+        _core.axis(low, high, int(n))
+        for (low, high), n in zip(_ranges(axes, span), sizes, strict=True)
+    )
+
+
+def _ranges(axes: Axes, span: Any) -> Sequence[tuple[float, float]]:
+    if span is None:
+        return axes.span
+    count = len(axes.basis)
+    advice = "a positive half-width, or (low, high)" + (" for each axis" if count == 2 else "")
+    try:
+        shape = np.asarray(span, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"span={span!r}, expected {advice}") from None
+    if shape.shape == ():
+        ranges = [(-float(shape), float(shape))] * count
+    elif shape.shape == (2,) and count == 1:
+        ranges = [(float(shape[0]), float(shape[1]))]
+    elif shape.shape == (count, 2):
+        ranges = [(float(low), float(high)) for low, high in shape]
+    else:
+        raise ValueError(f"span={span!r}, expected {advice}")
+    if not np.isfinite(shape).all() or any(low >= high for low, high in ranges):
+        raise ValueError(f"span={span!r} has no positive, finite extent; expected {advice}")
+    return ranges
+
+
+def sample_grid(
+    objective: Objective,
+    test_objective: Objective | None,
+    axes: Axes,
+    coordinates: tuple[NDArray[np.float64], ...],
+    *,
+    label: str,
+    metrics: Sequence[MetricLike] | MetricLike,
+    resume: str | os.PathLike[str] | None,
+    progress: Choice,
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Evaluate loss and metrics at every point of the axes' product.
+
+    Args:
+        objective: The function.
+        test_objective: The function of the test data, on the same points.
+        axes: Origin and directions.
+        coordinates: Along each of them.
+        label: Shown beside the progress bar.
+        metrics: Evaluated beside the loss.
+        resume: The file that keeps the run.
+        progress: How it is shown.
+
+    Returns:
+        The fields of a result, arrays shaped (len(beta), len(alpha)) or (len(positions),); and
+        those of the test data's result.
+    """
+    functions = [objective] if test_objective is None else [objective, test_objective]
+    metric_list = listed(metrics)
+    parts = dict(zip(_PARTS, functions, strict=False))
+    run = GridRun(
+        label=label,
+        axes=coordinates,
+        columns=tuple(
+            f"{part} {name}"
+            for part, function in parts.items()
+            for name in function.column_names(metric_list)
+        ),
+        inputs={
+            "axes": [[float(axis[0]), float(axis[-1]), len(axis)] for axis in coordinates],
+            "directions": axes.recipe.fingerprint,
+            "metrics": describe_metrics(metric_list),
+            "policy": {part: function.policy for part, function in parts.items()},
+        },
+        device=objective.device,
+        resume=resume,
+        progress=progress,
+    )
+    with run.plan.thread_count():
+        recorded = run.plan.strategies or (None,) * len(functions)
+        subspaces = [
+            function.subspace(axes.origin, axes.basis, metrics=metric_list, strategy=strategy)
+            for function, strategy in zip(functions, recorded, strict=True)
+        ]
+        run.plan = run.plan.with_strategies([subspace.strategy for subspace in subspaces])
+        chunk = subspaces[0].strategy.chunk
+        values = run.execute(
+            lambda points: np.column_stack([s.evaluate(points) for s in subspaces]), chunk
+        )
+    shape = tuple(len(axis) for axis in reversed(coordinates))
+    columns = iter(values.T)
+    fields = []
+    for function, subspace in zip(functions, subspaces, strict=True):
+        arrays = {name: next(columns).reshape(shape) for name in subspace.columns}
+        provenance = run.plan.make_run(
+            function,
+            replace(subspace.strategy, chunk=chunk),
+            engine=function.evaluated_by(subspace.strategy),
+            evaluations=run.size,
+            seconds=run.seconds,
+            status="; ".join(["complete", *run.plan.notes]),
+        )
+        fields.append(
+            {
+                "losses": arrays.pop("loss"),
+                "standard_error": arrays.pop("standard_error", None),
+                "metrics": arrays,
+                "recipe": axes.recipe,
+                "run": provenance,
+            }
+        )
+    return fields[0], fields[1] if len(fields) > 1 else None
+
+
+def describe_metrics(metrics: Sequence[MetricLike] | MetricLike) -> list[Any]:
+    """Metrics as plain data: what tells two of them apart in a checkpoint."""
+    return [m if isinstance(m, str) else identity(m) for m in listed(metrics)]
