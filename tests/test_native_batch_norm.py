@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import landscape
 from landscape import Objective
-from landscape._objective.batch_norm import BatchNormPolicy
+from landscape._objective.torch_backend.batch_norm import BatchNormPolicy
 
 POLICIES: tuple[BatchNormPolicy, ...] = ("frozen", "recalibrated", "batch")
 SAMPLES = 45

@@ -18,8 +18,8 @@ from untouched import untouched
 
 import landscape
 from landscape import Objective, batch_loss
-from landscape._objective import engines
-from landscape._objective.batch_norm import BatchNormPolicy
+from landscape._objective import engine as engines
+from landscape._objective.torch_backend.batch_norm import BatchNormPolicy
 
 DATA = classes(40)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from landscape._directions import Axes
-    from landscape._objective import Objective, Products
+    from landscape._objective import CurvatureOperator, Objective
     from landscape._progress import Choice
 
 __all__ = ["curvature_map"]
@@ -181,7 +181,7 @@ class _Ends:
         except FloatingPointError:  # a slope that is not finite is a fact about the plane
             return [loss] + [np.nan] * (len(_COLUMNS) - 1)
 
-    def _solved(self, products: Products, theta: NDArray[Any]) -> list[float]:
+    def _solved(self, products: CurvatureOperator, theta: NDArray[Any]) -> list[float]:
         dim = theta.size
         solver = _core.Lanczos(
             dim,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from torch import nn
 
-    from landscape._objective import Objective, Products, Strategy
+    from landscape._objective import CurvatureOperator, Objective, Strategy
     from landscape._parameters import ParameterLayout
     from landscape._progress import Choice
 
@@ -148,7 +148,7 @@ class Weighted(Traced):
         super().__init__(hessian.objective, hessian.theta)
         self._pair = hessian, noise
 
-    def operator(self, strategy: Strategy | None = None) -> Products:
+    def operator(self, strategy: Strategy | None = None) -> CurvatureOperator:
         """Products of rows, four of the two matrices for each."""
         hessian, noise = (matrix.operator(strategy) for matrix in self._pair)
         return _Symmetrised(hessian, noise)
@@ -174,8 +174,8 @@ class Weighted(Traced):
 
 @dataclass(frozen=True)
 class _Symmetrised:
-    first: Products
-    second: Products
+    first: CurvatureOperator
+    second: CurvatureOperator
 
     @property
     def layout(self) -> ParameterLayout:

@@ -14,7 +14,7 @@ import torch
 from landscape import _core
 from landscape._environment import environment, thread_count, versions
 from landscape._grid_run import GridRun, Start, begin, execute
-from landscape._objective import Objective, Strategy, identity, listed
+from landscape._objective import Objective, Strategy, identify_function, list_metrics
 from landscape._results import Recipe, Run
 from landscape._resuming import other_environment
 
@@ -141,7 +141,7 @@ def sample(
         those of the test data's result.
     """
     functions = [objective] if tested is None else [objective, tested]
-    measured = listed(metrics)
+    measured = list_metrics(metrics)
     run = GridRun(
         label=label,
         axes=ticks,
@@ -153,7 +153,7 @@ def sample(
         inputs={
             "axes": [[float(axis[0]), float(axis[-1]), len(axis)] for axis in ticks],
             "directions": axes.recipe.fingerprint,
-            "metrics": [m if isinstance(m, str) else identity(m) for m in measured],
+            "metrics": [m if isinstance(m, str) else identify_function(m) for m in measured],
             "policy": {
                 part: function.policy for part, function in zip(_PARTS, functions, strict=False)
             },

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from landscape._objective import Engine, Objective, Products, Strategy
+    from landscape._objective import CurvatureOperator, Engine, Objective, Strategy
 
 __all__ = ["Losses", "Start"]
 
@@ -34,7 +34,7 @@ class Losses:
         """L and its gradient at each point, shapes (k,) and (k, d)."""
         return self.objective.gradients(points, strategy=self.strategy)
 
-    def curvature_at(self, theta: NDArray[Any]) -> Products:
+    def curvature_at(self, theta: NDArray[Any]) -> CurvatureOperator:
         """Products with the Hessian at a point."""
         return self.objective.curvature_at(theta, strategy=self.strategy)
 

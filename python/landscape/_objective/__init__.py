@@ -3,28 +3,31 @@
 Depends on PyTorch, NumPy and the parameter layout; nothing here draws, saves or drives.
 """
 
-from landscape._objective.centred import Centred
-from landscape._objective.criterion import BatchLoss, batch_loss
-from landscape._objective.engines import Engine
-from landscape._objective.identity import identity
-from landscape._objective.kinds import Curvature, CurvatureKind, Products
-from landscape._objective.metrics import MetricLike, listed
+from landscape._objective.curvature import (
+    CentredOperator,
+    Curvature,
+    CurvatureKind,
+    CurvatureOperator,
+)
+from landscape._objective.engine import Engine
+from landscape._objective.losses.criterion import BatchLoss, batch_loss, identify_function
+from landscape._objective.losses.metrics import MetricLike, list_metrics
 from landscape._objective.objective import Objective
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace
 
 __all__ = [
     "BatchLoss",
-    "Centred",
+    "CentredOperator",
     "Curvature",
     "CurvatureKind",
+    "CurvatureOperator",
     "Engine",
     "MetricLike",
     "Objective",
-    "Products",
     "Strategy",
     "Subspace",
     "batch_loss",
-    "identity",
-    "listed",
+    "identify_function",
+    "list_metrics",
 ]

@@ -1,7 +1,4 @@
-"""Parameter vectors to evaluate: given rows, or points of a subspace that are made one at a time.
-
-Depends on PyTorch alone.
-"""
+"""Parameter vectors to evaluate, and the buffer through which the model reads one of them."""
 
 from __future__ import annotations
 
@@ -12,7 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Plane", "Points", "Rows"]
+from landscape._parameters import ParameterLayout
+
+__all__ = ["Plane", "PointBuffer", "Points", "Rows"]
 
 
 class Points(Protocol):
@@ -73,3 +72,41 @@ class Plane:
         for j, direction in enumerate(self.basis):
             rows.addr_(steps[:, j], direction)
         return rows
+
+
+class PointBuffer:
+    """One parameter vector theta, and the tensors by which the model reads it.
+
+    The tensors are views of the flat vector wherever the model computes in its dtype, so that
+    writing a point costs one pass over d numbers and no allocation.
+    """
+
+    def __init__(
+        self,
+        layout: ParameterLayout,
+        dtypes: Sequence[torch.dtype],
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.flat = torch.empty(layout.size, dtype=dtype, device=device)
+        pieces = [self.flat[entry.span].view(entry.shape) for entry in layout.entries]
+        self.tensors = [
+            piece if piece.dtype == wanted else torch.empty_like(piece, dtype=wanted)
+            for piece, wanted in zip(pieces, dtypes, strict=True)
+        ]
+        self._casts = [
+            (tensor, piece)
+            for tensor, piece in zip(self.tensors, pieces, strict=True)
+            if tensor is not piece
+        ]
+
+    def fill(self, points: Points, index: int) -> None:
+        """Take one of the points; tensors of other dtypes follow the flat vector."""
+        points.write(index, self.flat)
+        for tensor, piece in self._casts:
+            tensor.copy_(piece)
+
+    def leaves(self) -> list[Tensor]:
+        """The tensors as leaves of a new graph."""
+        return [tensor.detach().requires_grad_() for tensor in self.tensors]

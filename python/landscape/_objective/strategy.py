@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-__all__ = ["Strategy", "choose_strategy", "chunk_of", "timed"]
+__all__ = ["Strategy", "choose_chunk", "choose_strategy", "timed"]
 
 _GAIN = 0.95  # a rival must be this much faster: the clock of a busy machine is worth no less
 _GIVE_UP = 1.5  # slower than this at its first try, a candidate is not tried again
@@ -84,7 +84,7 @@ def choose_strategy(
                 misses += 1
             if misses > patience or time.perf_counter() > end:  # the curve has turned
                 break
-    return replace(best, chunk=chunk_of(best, seconds))
+    return replace(best, chunk=choose_chunk(best, seconds))
 
 
 def _rounds(choices: Choices) -> Iterator[tuple[list[dict[str, Any]], int]]:
@@ -94,7 +94,7 @@ def _rounds(choices: Choices) -> Iterator[tuple[list[dict[str, Any]], int]]:
     yield [{"kind": "vmap", "points": points} for points in choices.stacks], 1
 
 
-def chunk_of(strategy: Strategy, seconds: float) -> int:
+def choose_chunk(strategy: Strategy, seconds: float) -> int:
     """Points per call of the driver, for a strategy that takes so long a point."""
     wanted = min(max(int(_SECONDS_PER_CALL / max(seconds, 1e-9)), 1), _LARGEST_CALL)
     return max(wanted // strategy.points, 1) * strategy.points

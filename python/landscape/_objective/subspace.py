@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from landscape._objective.engine import Backends
+from landscape._objective.losses.reductions import SubsetStandardError
 from landscape._objective.points import Plane
-from landscape._objective.spread import Spread
 from landscape._objective.strategy import Strategy
-from landscape._objective.supply import Supply
 from landscape._objective.weight_decay import WeightDecay
 
 __all__ = ["Subspace"]
@@ -33,14 +33,14 @@ class Subspace:
     evaluated at once.
     """
 
-    supply: Supply
+    backends: Backends
     origin: torch.Tensor
     basis: tuple[torch.Tensor, ...]
     strategy: Strategy
     weights: tuple[float, ...]
     """The denominators of the loss and of each metric."""
     weight_decay: WeightDecay
-    spread: Spread | None
+    spread: SubsetStandardError | None
     """How a standard error follows from sums of squares, where the data are a random subset."""
 
     @property
@@ -51,7 +51,7 @@ class Subspace:
     @property
     def columns(self) -> tuple[str, ...]:
         """What :meth:`evaluate` returns for each point."""
-        metrics = tuple(metric.name for metric in self.supply.evaluator.measurement.metrics)
+        metrics = tuple(metric.name for metric in self.backends.evaluator.reductions.metrics)
         return ("loss", *metrics, *(("standard_error",) if self.spread else ()))
 
     def evaluate(self, coordinates: ArrayLike) -> NDArray[np.float64]:
@@ -64,7 +64,7 @@ class Subspace:
             One row per point, shape (k, len(columns)).
         """
         points = self._points(coordinates)
-        sums = self.supply.sums(points, self.strategy).numpy()
+        sums = self.backends.sums(points, self.strategy).numpy()
         values = sums[:, : len(self.weights)] / self.weights
         if self.spread:
             errors = self.spread.standard_errors(values[:, 0], sums[:, -2:], self.weights[0])
@@ -81,7 +81,7 @@ class Subspace:
         values = self.evaluate(coordinates)
         return {
             metric.name: values[:, column]
-            for column, metric in enumerate(self.supply.evaluator.measurement.metrics, start=1)
+            for column, metric in enumerate(self.backends.evaluator.reductions.metrics, start=1)
         }
 
     def gradients(self, coordinates: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -90,7 +90,7 @@ class Subspace:
         losses, slopes = np.empty(len(coords)), np.empty((len(coords), self.dim))
         for row, coord in enumerate(coords):  # one d-sized gradient at a time
             points = self._points(coord[None])
-            loss, gradient = self.supply.gradients(points, self.strategy, self.weights[0])
+            loss, gradient = self.backends.gradients(points, self.strategy, self.weights[0])
             self.weight_decay.add_derivative(points.stacked(0, 1)[0].cpu(), gradient[0])
             losses[row] = float(loss[0]) + self.weight_decay.penalties(points, self.origin)[0]
             slopes[row] = [
@@ -101,7 +101,7 @@ class Subspace:
     def sample_losses(self, coordinates: ArrayLike) -> NDArray[np.float64]:
         """Every sample's loss at each point, shape (k, n), in the order of the data."""
         points = self._points(coordinates)
-        return self.supply.sample_losses(points, self.strategy, self.weights[0]).numpy()
+        return self.backends.sample_losses(points, self.strategy, self.weights[0]).numpy()
 
     def _points(self, coordinates: ArrayLike) -> Plane:
         return Plane(self.origin, self.basis, self._checked(coordinates).tolist())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape._objective import listed
+from landscape._objective import list_metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +32,7 @@ def split_metrics(
     Args:
         metrics: As the user gives them.
     """
-    given = listed(metrics)
+    given = list_metrics(metrics)
     paired = tuple(name for name in given if isinstance(name, str) and name in PAIRED)
     return [metric for metric in given if metric not in paired], paired
 

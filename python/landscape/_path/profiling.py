@@ -13,7 +13,7 @@ import numpy as np
 
 from landscape._environment import thread_count
 from landscape._grid_run import GridRun, begin, execute
-from landscape._objective import Strategy, identity, listed
+from landscape._objective import Strategy, identify_function, list_metrics
 from landscape._path.predictions import Predictions, split_metrics
 from landscape._progress import reporter
 from landscape._results import Curve, Profile
@@ -85,7 +85,9 @@ def profiled(
         inputs={
             **inputs,
             "points": points,
-            "metrics": [m if isinstance(m, str) else identity(m) for m in listed(metrics)],
+            "metrics": [
+                m if isinstance(m, str) else identify_function(m) for m in list_metrics(metrics)
+            ],
             "policy": {p: f.policy for p, f in zip(_PARTS, functions, strict=False)},
         },
     )

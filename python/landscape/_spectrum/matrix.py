@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from landscape import _core
-from landscape._objective import Centred, Curvature
+from landscape._objective import CentredOperator, Curvature
 from landscape._progress import reporter
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse.linalg import LinearOperator
 
-    from landscape._objective import CurvatureKind, Engine, Objective, Products, Strategy
+    from landscape._objective import CurvatureKind, CurvatureOperator, Engine, Objective, Strategy
     from landscape._parameters import ParameterLayout
     from landscape._progress import Choice
 
@@ -60,7 +60,7 @@ class Matrix:
         self.layout: ParameterLayout = objective.layout
         """The parameters of the rows and columns."""
         self._positions: tuple[int, ...] | None = None
-        self._operators: dict[Strategy, Products] = {}
+        self._operators: dict[Strategy, CurvatureOperator] = {}
         self._symmetric: set[ParameterLayout] = set()
 
     @property
@@ -197,7 +197,7 @@ class Matrix:
         twin.layout = self.layout.part(within)
         return twin
 
-    def operator(self, strategy: Strategy | None = None) -> Products:
+    def operator(self, strategy: Strategy | None = None) -> CurvatureOperator:
         """Products of rows, shape (k, d) to (k, d), under a strategy of the Objective's."""
         chosen = strategy or self.engine.strategy
         if chosen not in self._operators:
@@ -221,7 +221,7 @@ class Matrix:
         if self.layout in self._symmetric:
             return
         operator = self.operator()
-        whole = operator.uncentred if isinstance(operator, Centred) else operator
+        whole = operator.uncentred if isinstance(operator, CentredOperator) else operator
         found = _core.asymmetry(whole, self.dim, self.storage, seed)
         allowed = float(np.sqrt(np.finfo(self.dtype).eps))
         if found > allowed:

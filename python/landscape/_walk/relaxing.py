@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from landscape._objective import Objective, Products
+    from landscape._objective import CurvatureOperator, Objective
     from landscape._progress import Choice
 
 __all__ = ["perturb_and_relax"]
@@ -182,7 +182,7 @@ class _Held:
 
     def curvature_at(self, theta: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
         """The Hessian, without the row and the column of the one."""
-        products: Products = self.losses_of.curvature_at(theta)
+        products: CurvatureOperator = self.losses_of.curvature_at(theta)
 
         def apply(block: NDArray[Any]) -> NDArray[Any]:
             inside = block.copy()
