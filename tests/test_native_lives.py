@@ -45,7 +45,7 @@ def test_networks_of_data_that_were_used_long_ago_are_let_go() -> None:
     objective = landscape.Objective(model, data, engine="native")
     for seed in range(6):
         other = torch.randn(9, 4, generator=torch.Generator().manual_seed(seed))
-        objective.on((other, torch.zeros(9, dtype=torch.long))).loss()
+        objective.with_data((other, torch.zeros(9, dtype=torch.long))).loss()
     assert len(objective._native_cache._networks) <= 3
     assert objective.loss() == landscape.Objective(model, data, engine="native").loss()
 

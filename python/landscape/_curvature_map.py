@@ -105,7 +105,7 @@ def curvature_map(
         raise ValueError(f"max_products={max_products}, expected at least 1")
     plan = surface_plan(directions, normalize, one_dimensional, seed)
     objective, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    axes, objective, _ = prepared(plan, objective.resolved("frozen"), None, progress)
+    axes, objective, _ = prepared(plan, objective.with_default_batch_norm("frozen"), None, progress)
     alpha, beta = coordinates(axes, span, points)
     ends = _Ends(axes, (alpha, beta), tolerance, max_products, seed)
     inputs = {

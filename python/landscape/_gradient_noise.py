@@ -83,7 +83,7 @@ def gradient_noise(
         (3,)
     """
     made, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = made.resolved("frozen")
+    objective = made.with_default_batch_norm("frozen")
     if not 1 <= batch <= objective.samples:
         raise ValueError(f"batch={batch}, expected 1 to {objective.samples}, the samples there are")
     hessian = Hessian(objective, theta)

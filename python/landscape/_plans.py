@@ -81,10 +81,14 @@ def prepared(
 ) -> tuple[Axes, Objective, Objective | None]:
     """Make the axes, and settle the batch-norm policy that they ask for."""
     if isinstance(plan, EigenDirections):
-        plan = plan.found(objective.resolved("frozen"), progress)
+        plan = plan.found(objective.with_default_batch_norm("frozen"), progress)
     axes = plan.axes(objective.theta, objective.layout)
     policy: Literal["frozen", "recalibrated"] = "recalibrated" if axes.joins_models else "frozen"
-    return axes, objective.resolved(policy), tested.resolved(policy) if tested else None
+    return (
+        axes,
+        objective.with_default_batch_norm(policy),
+        tested.with_default_batch_norm(policy) if tested else None,
+    )
 
 
 def _named_plan(

@@ -69,7 +69,7 @@ def objectives(
         if data is None:
             raise TypeError("data is missing; pass (inputs, targets), a Dataset or a DataLoader")
         objective = Objective(model, data, loss, seed=seed, **options)
-    return objective, None if test is None else objective.on(test)
+    return objective, None if test is None else objective.with_data(test)
 
 
 def coordinates(

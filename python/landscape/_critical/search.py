@@ -167,7 +167,7 @@ def search(
     progress: Choice = "off",
 ) -> CriticalSearch:
     """One search, from its options to its result."""
-    objective = given.resolved("frozen")
+    objective = given.with_default_batch_norm("frozen")
     theta = objective.theta
     if start is not None:
         theta = flat_weights(start, objective.layout, objective.dtype, "start")

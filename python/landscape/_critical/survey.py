@@ -98,7 +98,7 @@ def critical_points(
     """
     given = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
     made, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = made.resolved("frozen")
+    objective = made.with_default_batch_norm("frozen")
     given.check_room(objective.dim, objective.dtype.itemsize, objective.memory_budget)
     points = _starts(objective, starts, distance, seed)
     classify = {"threshold": threshold, "method": method, "gradient_tolerance": tolerance}

@@ -39,6 +39,7 @@ ENGINES = ("auto", "torch", "native")
 
 _NATIVE = Strategy(kind="native")
 _CLEARLY = 2.0  # so many times faster than the plain loop, no other strategy needs to be tried
+_SLOWER = "the native network was slower in a short measurement."
 _TRIAL_POINTS = 8
 _PATIENCE = 2.0  # seconds that timing one engine may take
 
@@ -55,7 +56,7 @@ class Engine:
         """What the run record says: "native", or "torch" with the reason."""
         if self.strategy.kind == "native":
             return "native"
-        return f"torch ({self.why})" if self.why else "torch"
+        return f"torch: {self.why}" if self.why else "torch"
 
     @classmethod
     def for_losses(cls, backends: Backends, theta: torch.Tensor, asked: str) -> Engine:
@@ -76,7 +77,7 @@ class Engine:
         except Unsupported as reason:
             if asked == "native":
                 raise
-            return cls(measure_strategy(backends.evaluator, theta), f"native: {reason}")
+            return cls(measure_strategy(backends.evaluator, theta), _refusal(reason))
         native = replace(native, chunk=choose_chunk(native, seconds))
         if asked == "native":
             return cls(native)
@@ -88,7 +89,7 @@ class Engine:
         rival = measure_strategy(backends.evaluator, theta)
         stack = Rows(theta.expand(rival.points, -1))
         by_torch = _seconds(lambda: backends.evaluator.sums(stack, rival), rival.points)
-        return cls(native) if seconds < by_torch else cls(rival, "native is slower here")
+        return cls(native) if seconds < by_torch else cls(rival, _SLOWER)
 
     @classmethod
     def for_derivatives(cls, backends: Backends, theta: torch.Tensor, asked: str) -> Engine:
@@ -101,14 +102,14 @@ class Engine:
         except Unsupported as reason:
             if asked == "native":
                 raise
-            return replace(plain, why=f"native: {reason}")
+            return replace(plain, why=_refusal(reason))
         policy, normalises = backends.evaluator.batch_norm, native.normalises
         if asked == "native" or (policy == "recalibrated" and normalises):
             return cls(_NATIVE)
         rows = Rows(theta[None])
         ours = _seconds(lambda: backends.gradients(rows, _NATIVE, 1.0), 1)
         theirs = _seconds(lambda: backends.gradients(rows, plain.strategy, 1.0), 1)
-        return cls(_NATIVE) if ours < theirs else replace(plain, why="native is slower here")
+        return cls(_NATIVE) if ours < theirs else replace(plain, why=_SLOWER)
 
 
 def check_recorded_strategy(backends: Backends, strategy: Strategy, asked: str) -> None:
@@ -267,3 +268,7 @@ class Backends:
         metrics = tuple(metric.name for metric in reductions.metrics)
         weights = reductions.weights(self.evaluator.batches)[1:] if metrics else ()
         return Sums(metrics, tuple(weights), spread=reductions.spread)
+
+
+def _refusal(reason: Unsupported) -> str:
+    return f"the native network does not support {reason}."

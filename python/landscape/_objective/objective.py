@@ -232,7 +232,7 @@ class Objective:
         """Which function L is, as plain data for the run record."""
         return describe_policy(self._evaluator, self._summary, self._decay.weight)
 
-    def resolved(self, batch_norm: BatchNormPolicy) -> Self:
+    def with_default_batch_norm(self, batch_norm: BatchNormPolicy) -> Self:
         """The same function with its batch-norm policy settled.
 
         Args:
@@ -243,9 +243,9 @@ class Objective:
         """
         if self.batch_norm is not None or batch_norm == self._evaluator.batch_norm:
             return self
-        return self.under(batch_norm)
+        return self.with_batch_norm(batch_norm)
 
-    def under(self, batch_norm: BatchNormPolicy) -> Self:
+    def with_batch_norm(self, batch_norm: BatchNormPolicy) -> Self:
         """The same model, data and loss under another batch-norm policy: another function.
 
         Args:
@@ -258,7 +258,7 @@ class Objective:
         twin.batch_norm = batch_norm
         return twin
 
-    def in_batches(self, size: int) -> Self:
+    def with_batch_size(self, size: int) -> Self:
         """The same samples in a seeded split of equal batches of about this size.
 
         Args:
@@ -276,7 +276,7 @@ class Objective:
         parts = resplit(whole, -(-whole.samples // count), self.seed)
         return self._twin(dataclasses.replace(self._evaluator, batches=parts, statistics=parts))
 
-    def of(self, model: nn.Module) -> Self:
+    def with_model(self, model: nn.Module) -> Self:
         """The same function for another module of the same layout, with its buffers.
 
         Args:
@@ -301,7 +301,7 @@ class Objective:
         twin._evaluator = evaluator
         return twin
 
-    def on(self, data: Any) -> Self:
+    def with_data(self, data: Any) -> Self:
         """The same function of other data, such as a test set.
 
         Under ``batch_norm="recalibrated"`` the statistics still come from the first data, as they
@@ -376,7 +376,7 @@ class Objective:
             raise Unsupported(
                 f"curvature={curvature.kind!r}", "random targets are drawn by engine='torch' alone"
             )
-        return Engine(self._plain, f"native has no {curvature.kind}")
+        return Engine(self._plain, f"the native network has no {curvature.kind} matrix.")
 
     def gradient(self, theta: ArrayLike | None = None) -> NDArray[Any]:
         """The gradient of L at one point, shape (d,)."""

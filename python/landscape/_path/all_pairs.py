@@ -92,8 +92,8 @@ def connect_all(
         raise ValueError(f"got {len(listed)} models, expected two or more")
     own = {name: options.pop(name) for name in _OWN if name in options}
     made, _ = objectives(listed[0], data, loss, test=None, seed=seed, options=options)  # type: ignore[arg-type]
-    objective = made.resolved("recalibrated")
-    twins = [made, *(made.of(as_model(model, made.model)) for model in listed[1:])]
+    objective = made.with_default_batch_norm("recalibrated")
+    twins = [made, *(made.with_model(as_model(model, made.model)) for model in listed[1:])]
     thetas = np.stack([twin.theta for twin in twins])
     pairs = list(combinations(range(len(twins)), 2))
     count = len(pairs) if most is None else min(most, len(pairs))
@@ -101,7 +101,7 @@ def connect_all(
     inputs = {"method": method, "options": {name: repr(own[name]) for name in own}, "most": count}
     iteration = Iteration(
         "connect_all",
-        Start(objective.under("frozen"), thetas),
+        Start(objective.with_batch_norm("frozen"), thetas),
         inputs,
         count,
         progress,

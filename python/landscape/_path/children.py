@@ -127,7 +127,7 @@ def _barrier(objective: Objective, path: Path, part: Profile) -> tuple[float, fl
     errors = part.metrics["error"]
     top = int(np.argmax(errors))
     places = (part.positions[top], 0.0, 1.0)
-    function = objective.resolved("recalibrated")
+    function = objective.with_default_batch_norm("recalibrated")
     expected = objective.expected_classes()
     wrong = [
         np.argmax(found, axis=1) != expected

@@ -141,7 +141,7 @@ def connect(
     if method not in METHODS:
         raise ValueError(f"method={method!r}, expected one of {', '.join(METHODS)}")
     made, tested = objectives(model_a, data, loss, test=test, seed=seed, options=options)
-    functions = [f.resolved("recalibrated") for f in (made, tested) if f is not None]
+    functions = [f.with_default_batch_norm("recalibrated") for f in (made, tested) if f is not None]
     notes: tuple[str, ...] = ()
     if align:
         model_b, notes = _aligned(made, model_b, "weights" if align is True else align, seed)

@@ -90,11 +90,11 @@ def stored_losses(
     """
     if not objective.recalibrates:
         return None
-    own = objective.under("frozen").loss()
+    own = objective.with_batch_norm("frozen").loss()
     twin = _module(objective.model, model_b)
     if twin is None:
         return own, float("nan")
-    return own, objective.of(twin).under("frozen").loss(theta_b)
+    return own, objective.with_model(twin).with_batch_norm("frozen").loss(theta_b)
 
 
 def _module(model: nn.Module, model_b: Any) -> nn.Module | None:

@@ -28,8 +28,8 @@ def descended(objective: Objective) -> Objective:
     Statistics that are re-estimated at every point have no gradient, so that those of the batch at
     hand take their place.
     """
-    found = objective.under("batch") if objective.recalibrates else objective
-    return found.in_batches(_BATCH)
+    found = objective.with_batch_norm("batch") if objective.recalibrates else objective
+    return found.with_batch_size(_BATCH)
 
 
 def descent_notes(objective: Objective, descended: Objective) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def simplex(
         raise ValueError(f"points={points}, expected 2 or more in each simplex")
     first, others = parted(models)
     made, tested = objectives(first, data, loss, test=test, seed=seed, options=options)
-    functions = [f.resolved("recalibrated") for f in (made, tested) if f is not None]
+    functions = [f.with_default_batch_norm("recalibrated") for f in (made, tested) if f is not None]
     subject = Ends(descended(functions[0]), minima(made, others))
     given.check_room(len(subject.points), made.dim, made.dtype.itemsize, made.memory_budget)
     way = _searched(subject, given, interrupt=interrupt, resume=resume, progress=progress)

@@ -95,7 +95,7 @@ def perturb_and_relax(
         [0.0, -0.1, 0.1]
     """
     made, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = made.resolved("frozen")
+    objective = made.with_default_batch_norm("frozen")
     theta = objective.theta
     place, name = _entry(objective, parameter, index)
     wanted = [0.0, *np.atleast_1d(np.asarray(shifts, np.float64)).tolist()]

@@ -94,7 +94,7 @@ def walk(
         True
     """
     made, _ = objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = made.resolved("frozen")
+    objective = made.with_default_batch_norm("frozen")
     theta = objective.theta
     if start is not None:
         theta = flat_weights(start, objective.layout, objective.dtype, "start")

@@ -46,7 +46,7 @@ class RecognisedLoss:
         )
         return losses.reshape(losses.shape[0], -1).sum(dim=1)
 
-    def on(self, device: torch.device) -> RecognisedLoss:
+    def to(self, device: torch.device) -> RecognisedLoss:
         """The same loss with its class or element weights on a device, in float64."""
         options = {
             key: value.to(device=device, dtype=torch.float64)

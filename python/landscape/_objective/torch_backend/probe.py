@@ -56,7 +56,7 @@ def probe_model(
         with _prepared(model, point, dropout):
             criterion = choose_criterion(loss, outputs, batch.content)
         if isinstance(criterion, RecognisedCriterion):
-            criterion = RecognisedCriterion(criterion.recognised.on(model.device))
+            criterion = RecognisedCriterion(criterion.recognised.to(model.device))
         with _prepared(model, point, dropout):
             return criterion, _behaviour(criterion, model, batch, batches)
 
