@@ -59,7 +59,7 @@ def test_auto_takes_what_is_faster(
     fake_clock(monkeypatch, **seconds)
     points = np.stack([objective.theta, off_centre(objective)])
     slopes = objective.gradients(points)[1]
-    assert objective.derivatives.name == expected
+    assert objective.derivative_engine.name == expected
     by_torch = Objective(model, DATA, engine="torch").gradients(points)[1]
     assert np.array_equal(slopes, by_torch) == (expected != "native")
     assert_allclose(slopes, by_torch, rtol=1e-4, atol=1e-6)
@@ -70,7 +70,7 @@ def test_one_point_is_not_worth_a_measurement() -> None:
     auto, ours = Objective(model, DATA), Objective(model, DATA, engine="torch")
     assert auto.loss() == ours.loss()
     assert_array_equal(auto.gradient(), ours.gradient())
-    assert "_for_losses" not in auto.__dict__
+    assert "_loss_engine" not in auto.__dict__
 
 
 def test_what_was_asked_for_is_taken() -> None:

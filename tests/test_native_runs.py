@@ -55,7 +55,7 @@ def in_chunks(objective: Objective, chunk: int) -> Objective:
     strategy = landscape._objective.Strategy(
         kind="native" if objective.engine == "native" else "loop", chunk=chunk
     )
-    objective.__dict__["_for_losses"] = landscape._objective.engine.Engine(strategy)
+    objective.__dict__["_loss_engine"] = landscape._objective.engine.Engine(strategy)
     return objective
 
 
@@ -103,9 +103,11 @@ def test_another_engine_does_not_go_on(begun: Any, asked: Any, tmp_path: Path) -
 def test_a_native_run_that_is_no_longer_possible(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "run.npz"
     half_done(path, "native")
-    monkeypatch.setattr(native_build, "_HABITS", {"overwrites": "it is another one"})
+    monkeypatch.setattr(
+        native_build, "_UNSUPPORTED_BEHAVIOUR", {"overwrites_inputs": "it is another one"}
+    )
     objective = Objective(*problem())
-    object.__setattr__(objective._evaluator.model.behaviour, "overwrites", True)
+    object.__setattr__(objective._evaluator.model.behaviour, "overwrites_inputs", True)
     text = r"begun with engine='native', .* no longer possible \(model: it is another one\)"
     with pytest.raises(ValueError, match=text):
         landscape.surface(objective, points=9, resume=path)

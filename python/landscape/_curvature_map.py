@@ -132,7 +132,7 @@ def curvature_map(
     status = f"complete: {products} products"
     if open_ends:
         status += f"; {open_ends} of {size} points stopped at max_products={max_products}"
-    if objective.drawn:
+    if objective.is_random_subset:
         iteration.notes += (_UNDRAWN,)
     return Surface(
         alpha,

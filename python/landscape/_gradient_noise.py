@@ -104,7 +104,7 @@ def gradient_noise(
     iteration = Iteration("gradient_noise", hessian, {}, 1)
     iteration.begun()
     iteration.seconds = variance.run.seconds + both.run.seconds
-    if objective.drawn:
+    if objective.is_random_subset:
         iteration.notes += (_DRAWN,)
     status = f"variance {variance.status}; with the Hessian {both.status}"
     traces = [np.array([found.value, *found.interval]) for found in (variance, both)]

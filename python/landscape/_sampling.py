@@ -190,7 +190,7 @@ def sample(
             axes.recipe,
             _record(
                 function,
-                function.evaluated_by(part.strategy),
+                function.describe_engine(part.strategy),
                 {**plan, "strategy": {**part.strategy.record(), "chunk": chunk}},
                 evaluations=run.size,
                 seconds=found.seconds,

@@ -53,7 +53,7 @@ class Start:
     @property
     def engine(self) -> Engine:
         """Who evaluates, measured at the first need and then kept."""
-        return self.objective.derivatives
+        return self.objective.derivative_engine
 
     @property
     def fingerprint(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Curvature matrices: their kinds, and operators that multiply vectors by one of them."""
+"""Curvature matrices: their kinds, and the interface of operators that multiply by one."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _NATIVE = {
 
 @dataclass(frozen=True)
 class Curvature:
-    """A kind of matrix, with what its random labels depend on."""
+    """A kind of matrix, with the number and seed of its random targets."""
 
     kind: CurvatureKind = "hessian"
     draws: int = 1
-    """Random targets a sample, of the Monte-Carlo Fisher matrix."""
+    """Random targets per sample, of the Monte-Carlo Fisher matrix."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,12 +57,12 @@ class Curvature:
 
     @property
     def native(self) -> str | None:
-        """What the native network calls it; None where it has no such matrix."""
+        """The native network's name for it; None where it has no such matrix."""
         return _NATIVE.get(self.kind)
 
     @property
     def penalised(self) -> bool:
-        """Whether weight decay, a part of L and of no sample's loss, is in it."""
+        """Whether it includes weight decay, which is a part of L and of no sample's loss."""
         return self.kind in ("hessian", "gauss_newton")
 
     @property
@@ -77,11 +77,11 @@ class Curvature:
 
     @property
     def power(self) -> int:
-        """That of the loss's denominator W in this matrix's own."""
+        """The exponent of the loss's denominator W in this matrix's denominator."""
         return 2 if self.kind in ("gradient_covariance", "gradient_noise") else 1
 
     def denominator(self, weight: float, samples: int) -> float:
-        """What sums over samples are divided by, W being the denominator of L.
+        """The divisor of sums over samples, W being the denominator of L.
 
         A sample's share of the gradient is (n / W) s, so that the mean of shares is the gradient.
         """
@@ -113,36 +113,36 @@ class CurvatureOperator(Protocol):
 class CentredOperator:
     """The operator v -> C v - g (g' v)."""
 
-    def __init__(self, products: CurvatureOperator, mean: NDArray[Any]) -> None:
-        self._products = products
+    def __init__(self, operator: CurvatureOperator, mean: NDArray[Any]) -> None:
+        self._uncentred = operator
         self._mean = mean.astype(np.float64)
 
     @property
     def uncentred(self) -> CurvatureOperator:
-        """C, which rounding leaves symmetric where little is left of C - g g'."""
-        return self._products
+        """C, which stays symmetric under rounding where little is left of C - g g'."""
+        return self._uncentred
 
     @property
     def layout(self) -> ParameterLayout:
         """The parameters of the rows and columns."""
-        return self._products.layout
+        return self._uncentred.layout
 
     @property
     def retained(self) -> bool:
         """Whether what products share is kept between them."""
-        return self._products.retained
+        return self._uncentred.retained
 
     def block(self, positions: Sequence[int]) -> Self:
         """The diagonal block of some of the layout's entries."""
         twin = copy.copy(self)
         entries = self.layout.entries
-        twin._products = self._products.block(positions)
+        twin._uncentred = self._uncentred.block(positions)
         twin._mean = np.concatenate([self._mean[entries[i].span] for i in positions])
         return twin
 
     def __call__(self, vectors: ArrayLike) -> NDArray[Any]:
         """Multiply one vector, shape (d,), or several, shape (k, d)."""
-        found = self._products(vectors)
+        products = self._uncentred(vectors)
         along = np.asarray(vectors, np.float64) @ self._mean
-        less: NDArray[Any] = found - (along[..., None] * self._mean)
-        return less.astype(found.dtype)
+        centred: NDArray[Any] = products - (along[..., None] * self._mean)
+        return centred.astype(products.dtype)

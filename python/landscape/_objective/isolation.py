@@ -1,4 +1,4 @@
-"""Isolation of an evaluation from the program around it: global random state, and Ctrl-C."""
+"""Isolating an evaluation from the rest of the program: random state, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class _Streams:
-    """Where every global stream stands: Python's, NumPy's, PyTorch's."""
+class _RandomState:
+    """The state of every global random generator: Python's, NumPy's, PyTorch's."""
 
     python: Any
     numpy: Any
@@ -33,11 +33,11 @@ class _Streams:
     cuda: tuple[Tensor, ...]
 
     @classmethod
-    def now(cls) -> _Streams:
+    def read(cls) -> _RandomState:
         cuda = torch.cuda.get_rng_state_all() if _cuda_is_used() else ()
         return cls(random.getstate(), np.random.get_state(), torch.get_rng_state(), tuple(cuda))  # noqa: NPY002
 
-    def resume(self) -> None:
+    def restore(self) -> None:
         random.setstate(self.python)
         np.random.set_state(self.numpy)  # noqa: NPY002
         torch.set_rng_state(self.torch)
@@ -46,14 +46,14 @@ class _Streams:
 
 
 def read_random_state() -> tuple[Any, ...]:
-    """Where every global stream stands, to be compared with where it stands later."""
-    now = _Streams.now()
-    drawn = [state.numpy().tobytes() for state in (now.torch, *now.cuda)]
-    return (now.python, repr(now.numpy), *drawn)
+    """The state of every global generator, in a form that can be compared."""
+    state = _RandomState.read()
+    by_torch = [tensor.numpy().tobytes() for tensor in (state.torch, *state.cuda)]
+    return (state.python, repr(state.numpy), *by_torch)
 
 
 def seed_generators(seed: int) -> None:
-    """Seed every global stream."""
+    """Seed every global generator."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - datasets draw from it
     torch.default_generator.manual_seed(seed)
@@ -62,44 +62,44 @@ def seed_generators(seed: int) -> None:
 
 
 def _cuda_is_used() -> bool:
-    """Whether CUDA streams exist; asking for one where none does would start the driver."""
+    """Whether CUDA has generators; reading one where there is none would start the driver."""
     return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def isolate_random_state(seed: int) -> Iterator[None]:
-    """Seed every global stream inside the block and put all of them back after it."""
-    before = _Streams.now()
+    """Seed every global generator inside the block and restore all of them after it."""
+    before = _RandomState.read()
     try:
         seed_generators(seed)
         yield
     finally:
-        before.resume()
+        before.restore()
 
 
 def iterate_seeded(source: Iterable[Any], seed: int) -> Iterator[Any]:
-    """Iterate over a loader with streams of its own, which stand still between its items.
+    """Iterate over a loader under random state of its own, which is suspended between items.
 
     Every pass repeats the same shuffling and (without worker processes) the same augmentation,
-    whatever the consumer draws in between, and the user's streams stand where they stood.
+    whatever the consumer draws in between, and the user's generators are unchanged.
     """
     generators = _generators(source)
     own = [generator.get_state() for generator in generators]
     with DeferredInterrupt(), isolate_random_state(seed):
         items = iter(source)
-        inside = _Streams.now()
+        inside = _RandomState.read()
     try:
         while True:
             with DeferredInterrupt():
-                outside = _Streams.now()
+                outside = _RandomState.read()
                 try:
-                    inside.resume()
+                    inside.restore()
                     item = next(items)
                 except StopIteration:
                     return
                 finally:
-                    inside = _Streams.now()
-                    outside.resume()
+                    inside = _RandomState.read()
+                    outside.restore()
             yield item
     finally:
         for generator, state in zip(generators, own, strict=True):
@@ -107,7 +107,7 @@ def iterate_seeded(source: Iterable[Any], seed: int) -> Iterator[Any]:
 
 
 def _generators(source: Any) -> list[torch.Generator]:
-    """The generators that a loader was given, by itself or in its samplers."""
+    """The generators that were passed to a loader or to its samplers."""
     batch_sampler = getattr(source, "batch_sampler", None)
     samplers = (getattr(source, "sampler", None), getattr(batch_sampler, "sampler", None))
     found = (getattr(owner, "generator", None) for owner in (source, batch_sampler, *samplers))
@@ -115,7 +115,10 @@ def _generators(source: Any) -> list[torch.Generator]:
 
 
 class DeferredInterrupt:
-    """A block in which SIGINT waits for :meth:`check`, or for the end of the block."""
+    """A block in which SIGINT is deferred to :meth:`check`, or to the end of the block.
+
+    A KeyboardInterrupt while the model is being restored would leave it half restored.
+    """
 
     def __init__(self) -> None:
         self._handler: Any = None
@@ -135,7 +138,7 @@ class DeferredInterrupt:
             self.check()
 
     def check(self) -> None:
-        """Let an interrupt happen here if one has come: the user's handler runs now."""
+        """Call the user's handler now if an interrupt is pending."""
         if self._pending:
             self._pending = False
             self._handler(signal.SIGINT, None)

@@ -15,10 +15,10 @@ __all__ = ["Plane", "PointBuffer", "Points", "Rows"]
 
 
 class Points(Protocol):
-    """Vectors theta_i in R^d, made on demand where the model lives."""
+    """Vectors theta_i in R^d, computed on demand on the model's device."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of points."""
 
     def write(self, index: int, out: Tensor) -> None:
         """Write one point into a flat vector, shape (d,)."""
@@ -29,12 +29,12 @@ class Points(Protocol):
 
 @dataclass(frozen=True)
 class Rows:
-    """Points given one by one, shape (k, d)."""
+    """Points as rows, shape (k, d)."""
 
     rows: Tensor
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of points."""
         return len(self.rows)
 
     def write(self, index: int, out: Tensor) -> None:
@@ -55,7 +55,7 @@ class Plane:
     coordinates: Sequence[Sequence[float]]
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of points."""
         return len(self.coordinates)
 
     def write(self, index: int, out: Tensor) -> None:
@@ -92,8 +92,8 @@ class PointBuffer:
         self.flat = torch.empty(layout.size, dtype=dtype, device=device)
         pieces = [self.flat[entry.span].view(entry.shape) for entry in layout.entries]
         self.tensors = [
-            piece if piece.dtype == wanted else torch.empty_like(piece, dtype=wanted)
-            for piece, wanted in zip(pieces, dtypes, strict=True)
+            piece if piece.dtype == own else torch.empty_like(piece, dtype=own)
+            for piece, own in zip(pieces, dtypes, strict=True)
         ]
         self._casts = [
             (tensor, piece)
@@ -102,7 +102,7 @@ class PointBuffer:
         ]
 
     def fill(self, points: Points, index: int) -> None:
-        """Take one of the points; tensors of other dtypes follow the flat vector."""
+        """Write one of the points into the buffer, cast for tensors of other dtypes."""
         points.write(index, self.flat)
         for tensor, piece in self._casts:
             tensor.copy_(piece)

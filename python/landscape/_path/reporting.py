@@ -91,7 +91,7 @@ def _record(
         return replace(run, seconds=seconds, policy=policy, notes=(*run.notes, *notes))
     plan = found.plan
     return Run(
-        engine=objective.evaluated_by(found.strategy),
+        engine=objective.describe_engine(found.strategy),
         strategy={**found.strategy.record(), "threads": plan["threads"], **plan["environment"]},
         policy=objective.policy,
         evaluations=found.evaluations,

@@ -87,6 +87,6 @@ def evaluated(
                     for place, corners in enumerate(simplices)
                 ]
             )
-            errors = inside[:, :, -1] if function.drawn else None
+            errors = inside[:, :, -1] if function.is_random_subset else None
             found.append(Evaluated(at_vertices[:, 0], inside[:, :, 0], errors))
     return found

@@ -78,7 +78,7 @@ def classified(matrix: Solved, question: Question, progress: Choice) -> Critical
     counts, low, high = found["counts"], found["lowest"], found["highest"]
     described = _described(gradient_norm, question, found["threshold"])
     iteration.seconds = time.perf_counter() - started
-    if matrix.objective.drawn:
+    if matrix.objective.is_random_subset:
         iteration.notes += (_DRAWN,)
     return CriticalPoint(
         index=counts[0],

@@ -113,7 +113,7 @@ class Distributed(Traced):
             status = f"interrupted after {done} of {probes} probes"
         if done < Density.min_probes:
             iteration.notes += (_FEW,)
-        if self.objective.drawn:
+        if self.objective.is_random_subset:
             iteration.notes += (_UNDRAWN,)
         run = iteration.run(solver.products, status, seed)
         wide = float(np.ptp(found["nodes"])) or 1.0  # of any positive width, to be replaced

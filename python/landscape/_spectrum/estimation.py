@@ -83,7 +83,7 @@ class Found:
     def _shared(self, error: float, size: float, *, known: bool) -> dict[str, Any]:
         iteration, accuracy = self.iteration, self.accuracy
         status = accuracy.described(self.ended, error, size, iteration.interrupted)
-        if iteration.subject.objective.drawn and not known:
+        if iteration.subject.objective.is_random_subset and not known:
             iteration.notes += (_UNDRAWN,)
         run = iteration.run(self.products, status, accuracy.seed)
         return {
@@ -209,7 +209,11 @@ def sampling_error(matrix: Matrix, found: Found, seed: int) -> float | None:
     same for all samples, so that the error is right in the mean of its square, and off by a third
     where a few directions beside the sketch matter.
     """
-    if found.sketch is None or not matrix.objective.drawn or matrix.objective.samples < 2:
+    if (
+        found.sketch is None
+        or not matrix.objective.is_random_subset
+        or matrix.objective.samples < 2
+    ):
         return None
     if matrix.dim <= _AXES:
         rows = np.eye(matrix.dim, dtype=matrix.dtype)

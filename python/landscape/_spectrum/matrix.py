@@ -91,7 +91,7 @@ class Matrix:
     @property
     def engine(self) -> Engine:
         """What multiplies, measured at the first need and then kept."""
-        return self.objective.engine_of(self.kind)
+        return self.objective.choose_engine(self.kind)
 
     @property
     def retained(self) -> bool:

@@ -1,7 +1,4 @@
-"""The samples that L is a mean over, in three forms: resident, kept and streamed.
-
-Depends on PyTorch and the tree helpers. ``reading`` builds these from what the user passes.
-"""
+"""The samples that L is a mean over, in three forms: resident, ragged and streamed."""
 
 from __future__ import annotations
 
@@ -16,7 +13,14 @@ from torch import Tensor
 from landscape._objective.data.pytree import iter_tensors, map_tensors
 from landscape._objective.isolation import iterate_seeded
 
-__all__ = ["Batch", "Batches", "RaggedBatches", "ResidentBatches", "StreamedBatches", "checksum"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "RaggedBatches",
+    "ResidentBatches",
+    "StreamedBatches",
+    "compute_checksum",
+]
 
 
 @dataclass(frozen=True)
@@ -26,21 +30,21 @@ class Batch:
     content: Any
     size: int
 
-    def copied(self) -> Batch:
-        """The same samples in memory of their own."""
+    def clone(self) -> Batch:
+        """A copy whose tensors share no memory with this one."""
         return Batch(map_tensors(torch.clone, self.content), self.size)
 
 
 class Batches(Protocol):
     """The data, cut into a split that never changes.
 
-    The split matters where samples of a batch see each other (batch statistics, opaque losses,
-    mini-batch gradients). Where they do not, the evaluator cuts blocks of its own choosing.
+    The split matters where outputs depend on the other samples of a batch (batch statistics),
+    and for opaque losses and mini-batch gradients. Elsewhere the evaluator chooses its own blocks.
     """
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
+        """The number of samples."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -49,10 +53,10 @@ class Batches(Protocol):
     def batch(self, index: int) -> Batch:
         """Return one batch of the split."""
 
-    def split(self) -> Iterator[Batch]:
+    def iter_batches(self) -> Iterator[Batch]:
         """Yield the batches of the split, always the same ones in the same order."""
 
-    def blocks(self, size: int | None) -> Iterator[Batch]:
+    def iter_blocks(self, size: int | None) -> Iterator[Batch]:
         """Yield all samples in blocks of about ``size``, in the order of the data where it can be.
 
         None asks for the largest blocks there are.
@@ -64,7 +68,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class ResidentBatches:
-    """One tree of tensors, sliced as needed: on the device, or in pinned reach of it."""
+    """One tree of tensors, sliced as needed, on the device or moved to it."""
 
     content: Any
     samples: int
@@ -92,13 +96,13 @@ class ResidentBatches:
             return self._rows(slice(start, stop))
         rows = self.order[start:stop]
         picked = map_tensors(lambda tensor: tensor[rows.to(tensor.device)], self.content)
-        return Batch(self._moved(picked), stop - start)
+        return Batch(self._to_device(picked), stop - start)
 
-    def split(self) -> Iterator[Batch]:
+    def iter_batches(self) -> Iterator[Batch]:
         """Yield the batches of the split."""
         return (self.batch(index) for index in range(len(self.sizes)))
 
-    def blocks(self, size: int | None) -> Iterator[Batch]:
+    def iter_blocks(self, size: int | None) -> Iterator[Batch]:
         """Yield consecutive rows of the data."""
         step = self.samples if size is None else size
         return (
@@ -106,28 +110,28 @@ class ResidentBatches:
             for start in range(0, self.samples, step)
         )
 
-    def resplit(self, sizes: tuple[int, ...], order: Tensor | None) -> ResidentBatches:
+    def with_split(self, sizes: tuple[int, ...], order: Tensor | None) -> ResidentBatches:
         """The same samples under another split."""
         return replace(self, sizes=sizes, order=order)
 
     def checksum(self) -> int:
         """A CRC-32 of all samples and their split."""
         order = [] if self.order is None else [self.order]
-        return checksum([self.content, *order, torch.tensor(self.sizes)])
+        return compute_checksum([self.content, *order, torch.tensor(self.sizes)])
 
     def _rows(self, rows: slice) -> Batch:
         if rows == slice(0, self.samples):
-            return Batch(self._moved(self.content), self.samples)
+            return Batch(self._to_device(self.content), self.samples)
         picked = map_tensors(lambda tensor: tensor[rows], self.content)
-        return Batch(self._moved(picked), rows.stop - rows.start)
+        return Batch(self._to_device(picked), rows.stop - rows.start)
 
-    def _moved(self, tree: Any) -> Any:
+    def _to_device(self, tree: Any) -> Any:
         return map_tensors(lambda tensor: tensor.to(self.device), tree)
 
 
 @dataclass(frozen=True)
 class RaggedBatches:
-    """Batches that cannot be joined (ragged tokens, graphs), held as the loader gave them."""
+    """Batches that cannot be concatenated (ragged tokens, graphs), kept as the loader gave them."""
 
     contents: tuple[Any, ...]
     sizes: tuple[int, ...]
@@ -135,29 +139,29 @@ class RaggedBatches:
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
+        """The number of samples."""
         return sum(self.sizes)
 
     def batch(self, index: int) -> Batch:
         """Return one batch of the split."""
         return Batch(self.place(self.contents[index]), self.sizes[index])
 
-    def split(self) -> Iterator[Batch]:
+    def iter_batches(self) -> Iterator[Batch]:
         """Yield the batches as they were read."""
         return (self.batch(index) for index in range(len(self.sizes)))
 
-    def blocks(self, size: int | None) -> Iterator[Batch]:  # noqa: ARG002 - they cannot be cut
+    def iter_blocks(self, size: int | None) -> Iterator[Batch]:  # noqa: ARG002 - they cannot be cut
         """Yield the batches as they were read: they cannot be cut."""
-        return self.split()
+        return self.iter_batches()
 
     def checksum(self) -> int:
         """A CRC-32 of all samples and their split."""
-        return checksum([*self.contents, torch.tensor(self.sizes)])
+        return compute_checksum([*self.contents, torch.tensor(self.sizes)])
 
 
 @dataclass(frozen=True)
 class StreamedBatches:
-    """Batches too large to keep: read anew in every pass, and held to the first one."""
+    """Batches too large to keep: read anew in every pass, and compared with the first one."""
 
     source: Any
     sizes: tuple[int, ...]
@@ -167,17 +171,17 @@ class StreamedBatches:
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
+        """The number of samples."""
         return sum(self.sizes)
 
     def batch(self, index: int) -> Batch:
         """Return one batch of the split, reading up to it."""
-        for position, found in enumerate(self.split()):
+        for position, batch in enumerate(self.iter_batches()):
             if position == index:
-                return found
+                return batch
         raise IndexError(f"batch {index} of {len(self.sizes)}")
 
-    def split(self) -> Iterator[Batch]:
+    def iter_batches(self) -> Iterator[Batch]:
         """Yield the batches of one pass.
 
         Raises:
@@ -185,22 +189,22 @@ class StreamedBatches:
         """
         count = 0
         for count, raw in enumerate(iterate_seeded(self.source, self.seed), start=1):
-            if count > len(self.sizes) or checksum(raw) != self.checksums[count - 1]:
+            if count > len(self.sizes) or compute_checksum(raw) != self.checksums[count - 1]:
                 raise _differing_pass(count)
             yield Batch(self.place(raw), self.sizes[count - 1])
         if count != len(self.sizes):
             raise _differing_pass(count + 1)
 
-    def blocks(self, size: int | None) -> Iterator[Batch]:  # noqa: ARG002 - cutting gains nothing
+    def iter_blocks(self, size: int | None) -> Iterator[Batch]:  # noqa: ARG002 - cutting gains nothing
         """Yield the batches of one pass."""
-        return self.split()
+        return self.iter_batches()
 
     def checksum(self) -> int:
         """A CRC-32 of all samples and their split."""
-        return checksum(torch.tensor([*self.checksums, *self.sizes]))
+        return compute_checksum(torch.tensor([*self.checksums, *self.sizes]))
 
 
-def checksum(tree: Any) -> int:
+def compute_checksum(tree: Any) -> int:
     """A CRC-32 of a batch's bytes: enough to see that two passes over the data differ."""
     value = 0
     for tensor in iter_tensors(map_tensors(lambda tensor: tensor, tree)):

@@ -1,7 +1,4 @@
-"""Batches as trees of tensors: tuples, lists and mappings of them, to any depth.
-
-Depends on PyTorch and NumPy alone.
-"""
+"""Batches as trees of tensors: tuples, lists and mappings, nested to any depth."""
 
 from __future__ import annotations
 
@@ -51,13 +48,13 @@ def count_samples(tree: Any) -> int:
 
 
 def can_concatenate(trees: list[Any]) -> bool:
-    """Say whether batches can be joined along their samples into one tree of tensors."""
+    """Whether batches can be concatenated along their samples into one tree of tensors."""
     first = _signature(trees[0])
     return first is not None and all(_signature(tree) == first for tree in trees[1:])
 
 
 def concatenate(trees: list[Any]) -> Any:
-    """Concatenate batches along their samples; they must be :func:`stackable`."""
+    """Concatenate batches along their samples; they must be :func:`can_concatenate`."""
     if len(trees) == 1:
         return trees[0]
     first = trees[0]

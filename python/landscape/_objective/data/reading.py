@@ -1,7 +1,4 @@
-"""From what the user calls data to batches: read once, kept where it fits, refused where unfit.
-
-Depends on the batch forms in ``data``. The model is not needed here.
-"""
+"""Reading the user's data once, into batches: kept where they fit, streamed where they do not."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from landscape._objective.data.batches import (
     RaggedBatches,
     ResidentBatches,
     StreamedBatches,
-    checksum,
+    compute_checksum,
 )
 from landscape._objective.data.pytree import (
     can_concatenate,
@@ -30,7 +27,7 @@ from landscape._objective.data.pytree import (
 )
 from landscape._objective.isolation import iterate_seeded
 
-__all__ = ["Placement", "Reading", "is_batched", "read_data", "resplit"]
+__all__ = ["Placement", "Reading", "is_batched", "read_data", "split_into_batches"]
 
 _READ_SIZE = 256
 _SUBSET, _SPLIT = 1, 2  # streams of the seed
@@ -40,13 +37,13 @@ _FORMS = "(inputs, targets), a Dataset, a DataLoader or a list of batches"
 
 @dataclass(frozen=True)
 class Placement:
-    """Where tensors go: the device, the dtype of floating ones, and how many bytes may stay."""
+    """The device and dtypes that tensors are given, and how many bytes may be kept."""
 
     device: torch.device
     dtype: torch.dtype | None
     """Every floating tensor's dtype, where the user fixed one."""
     array_dtype: torch.dtype
-    """The dtype of floating NumPy arrays, whose float64 is habit more than choice."""
+    """The dtype of floating NumPy arrays, whose float64 is a default rather than a choice."""
     budget: int
     """Bytes of data that may be kept."""
     exact_targets: bool
@@ -54,30 +51,30 @@ class Placement:
 
     def __call__(self, tree: Any) -> Any:
         """Move a batch to the device."""
-        moved = map_tensors(self._placed, self.typed(tree))
-        return moved.to(self.device) if _moves_itself(moved) else moved
+        moved = map_tensors(self._to_device, self.cast(tree))
+        return moved.to(self.device) if _has_to_method(moved) else moved
 
-    def typed(self, tree: Any) -> Any:
+    def cast(self, tree: Any) -> Any:
         """Give the floating tensors of a batch their dtype."""
         if self.exact_targets and isinstance(tree, (tuple, list)) and len(tree) > 1:
-            parts = [*map(self._typed, tree[:-1]), map_tensors(lambda tensor: tensor, tree[-1])]
+            parts = [*map(self._cast, tree[:-1]), map_tensors(lambda tensor: tensor, tree[-1])]
             return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-        return self._typed(tree)
+        return self._cast(tree)
 
-    def _typed(self, tree: Any) -> Any:
+    def _cast(self, tree: Any) -> Any:
         arrays = self.dtype or self.array_dtype
         if isinstance(tree, np.ndarray):
-            return _typed(map_tensors(lambda tensor: tensor, tree), arrays)
+            return _cast_tensor(map_tensors(lambda tensor: tensor, tree), arrays)
         if isinstance(tree, Mapping):
-            return {key: self._typed(value) for key, value in tree.items()}
+            return {key: self._cast(value) for key, value in tree.items()}
         if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return type(tree)(*(self._typed(value) for value in tree))
+            return type(tree)(*(self._cast(value) for value in tree))
         if isinstance(tree, (tuple, list)):
-            return type(tree)(self._typed(value) for value in tree)
-        return _typed(tree, self.dtype)
+            return type(tree)(self._cast(value) for value in tree)
+        return _cast_tensor(tree, self.dtype)
 
-    def _placed(self, tensor: Tensor) -> Tensor:
-        return _usable(tensor).to(self.device)
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return _detach(tensor).to(self.device)
 
 
 @dataclass(frozen=True)
@@ -117,11 +114,11 @@ def read_data(
         TypeError: The data are none of these, or can be read only once.
         ValueError: There are no samples, lengths differ, or a subset cannot be taken.
     """
-    whole = _whole(data)
+    whole = _as_tensor_tree(data)
     if whole is not None:
         _check_lengths(whole)
         notes: tuple[str, ...] = ()
-        batches: Batches = _gathered([placement.typed(whole)], placement, as_one=True)
+        batches: Batches = _gather([placement.cast(whole)], placement, as_one=True)
     else:
         batches, notes = _read_batches(data, placement, seed)
     if batches.samples == 0:
@@ -133,20 +130,20 @@ def read_data(
         )
     population = batches.samples
     if samples is not None:
-        batches = _subset(batches, samples, seed)
+        batches = _select_samples(batches, samples, seed)
         notes += (f"{batches.samples} of {population} samples are used",)
     if batch_size is not None:
-        batches = resplit(batches, batch_size, seed)
+        batches = split_into_batches(batches, batch_size, seed)
     at_random = isinstance(samples, (int, np.integer))
     return Reading(batches, population, notes, at_random)
 
 
 def is_batched(data: Any) -> bool:
     """Whether data come in batches, as opposed to one tree of tensors or a Dataset."""
-    return _whole(data) is None and not isinstance(data, Dataset)
+    return _as_tensor_tree(data) is None and not isinstance(data, Dataset)
 
 
-def _whole(data: Any) -> Any | None:
+def _as_tensor_tree(data: Any) -> Any | None:
     """Return data that are one tree of tensors already, as opposed to something that yields them.
 
     A tuple or list of two arrays is (inputs, targets); inputs may themselves be a tuple or a dict.
@@ -182,13 +179,13 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype != object)
 
 
-def _gathered(contents: list[Any], placement: Placement, *, as_one: bool) -> Batches:
+def _gather(contents: list[Any], placement: Placement, *, as_one: bool) -> Batches:
     sizes = tuple(count_samples(content) for content in contents)
     if not can_concatenate(contents):
         return RaggedBatches(
-            tuple(map_tensors(_usable, content) for content in contents), sizes, placement
+            tuple(map_tensors(_detach, content) for content in contents), sizes, placement
         )
-    content = map_tensors(_usable, concatenate(contents))
+    content = map_tensors(_detach, concatenate(contents))
     fits = sum(tensor.nbytes for tensor in iter_tensors(content)) <= placement.budget
     if placement.device.type == "cpu" or fits:
         content = placement(content)
@@ -196,8 +193,8 @@ def _gathered(contents: list[Any], placement: Placement, *, as_one: bool) -> Bat
     return ResidentBatches(content, total, placement.device, (total,) if as_one else sizes)
 
 
-def _usable(tensor: Tensor) -> Tensor:
-    # inference tensors cannot enter a graph, and an input's history is none of ours
+def _detach(tensor: Tensor) -> Tensor:
+    # inference tensors cannot enter a graph, and a graph behind an input is not part of L
     return tensor.clone() if tensor.is_inference() else tensor.detach()
 
 
@@ -209,15 +206,15 @@ def _read_batches(data: Any, placement: Placement, seed: int) -> tuple[Batches, 
     _check_re_iterable(source)
     contents, sizes, checksums, nbytes = [], [], [], 0
     for raw in iterate_seeded(source, seed):
-        batch = placement.typed(raw)
+        batch = placement.cast(raw)
         sizes.append(count_samples(map_tensors(lambda tensor: tensor, raw)))
-        checksums.append(checksum(raw))
+        checksums.append(compute_checksum(raw))
         nbytes += sum(tensor.nbytes for tensor in iter_tensors(batch))
         if nbytes <= placement.budget:
             contents.append(batch)
         else:
             contents.clear()
-    notes = _dropped(source, sum(sizes))
+    notes = _describe_dropped(source, sum(sizes))
     if nbytes > placement.budget:
         streamed = (
             f"the data ({nbytes:,} bytes) exceed memory_budget ({placement.budget:,}) and are "
@@ -233,7 +230,7 @@ def _read_batches(data: Any, placement: Placement, seed: int) -> tuple[Batches, 
         notes += (frozen,)
     if not contents:
         raise ValueError(_EMPTY)
-    return _gathered(contents, placement, as_one=as_one), notes
+    return _gather(contents, placement, as_one=as_one), notes
 
 
 def _check_re_iterable(source: Any) -> None:
@@ -247,7 +244,7 @@ def _check_re_iterable(source: Any) -> None:
         )
 
 
-def _dropped(source: Any, read: int) -> tuple[str, ...]:
+def _describe_dropped(source: Any, read: int) -> tuple[str, ...]:
     batch_sampler = getattr(source, "batch_sampler", None)
     cutter = source if batch_sampler is None else batch_sampler
     if not getattr(cutter, "drop_last", False):
@@ -261,7 +258,7 @@ def _dropped(source: Any, read: int) -> tuple[str, ...]:
     return (f"the loader drops {dropped} of {offered} samples (drop_last)",) if dropped else ()
 
 
-def _subset(batches: Batches, samples: int | Sequence[int], seed: int) -> ResidentBatches:
+def _select_samples(batches: Batches, samples: int | Sequence[int], seed: int) -> ResidentBatches:
     if not isinstance(batches, ResidentBatches):
         raise ValueError(
             "samples= needs data whose samples can be picked one by one; pass a Dataset or "
@@ -285,7 +282,7 @@ def _subset(batches: Batches, samples: int | Sequence[int], seed: int) -> Reside
     return ResidentBatches(content, len(rows), batches.device, (len(rows),))
 
 
-def resplit(batches: Batches, batch_size: int, seed: int) -> Batches:
+def split_into_batches(batches: Batches, batch_size: int, seed: int) -> Batches:
     """The same samples in a seeded split into batches of this size, the last one smaller.
 
     Raises:
@@ -302,14 +299,14 @@ def resplit(batches: Batches, batch_size: int, seed: int) -> Batches:
     sizes = tuple(min(batch_size, total - start) for start in range(0, total, batch_size))
     # sorted data (all zeros first) would make batches that no training ever saw
     order = torch.from_numpy(np.random.default_rng([seed, _SPLIT]).permutation(total))
-    return batches.resplit(sizes, order if len(sizes) > 1 else None)
+    return batches.with_split(sizes, order if len(sizes) > 1 else None)
 
 
-def _typed(value: Any, dtype: torch.dtype | None) -> Any:
+def _cast_tensor(value: Any, dtype: torch.dtype | None) -> Any:
     if dtype is not None and isinstance(value, Tensor) and value.is_floating_point():
         return value.to(dtype)
     return value
 
 
-def _moves_itself(value: Any) -> bool:
+def _has_to_method(value: Any) -> bool:
     return not isinstance(value, (Tensor, Mapping, tuple, list)) and hasattr(value, "to")

@@ -1,7 +1,4 @@
-"""What is summed over samples: the loss, metrics, and squares for a standard error.
-
-Depends on the criterion, the metrics and the data.
-"""
+"""Reductions over samples: the sums of losses, metrics and squares that L is computed from."""
 
 from __future__ import annotations
 
@@ -23,47 +20,47 @@ __all__ = ["Reductions", "SubsetStandardError"]
 
 @dataclass(frozen=True)
 class Reductions:
-    """What is summed over the samples at a point: the loss, then the metrics, then its spread."""
+    """The sums over all samples at a point: the loss, each metric, and squares where requested."""
 
     criterion: Criterion
     metrics: tuple[Metric, ...] = ()
     _: KW_ONLY
-    spread: bool = False
-    """Also sum the squares that a standard error needs (recognised losses only)."""
+    squares: bool = False
+    """Whether to sum the squares that a standard error needs (recognised losses only)."""
 
     @property
     def columns(self) -> int:
-        """How many sums there are."""
-        return 1 + len(self.metrics) + 2 * self.spread
+        """The number of sums."""
+        return 1 + len(self.metrics) + 2 * self.squares
 
-    def totals(self, model: torch.nn.Module, batch: Batch) -> Tensor:
+    def totals(self, module: torch.nn.Module, batch: Batch) -> Tensor:
         """The sums of one batch, float64, shape (columns,)."""
         content, size = batch.content, batch.size
-        outputs = self.criterion.outputs(model, content)
+        outputs = self.criterion.outputs(module, content)
         sums = [self.criterion.total(outputs, content, size)]
         if self.metrics:
-            targets, found = self.targets(content), getattr(outputs, "logits", outputs)
-            sums += [metric.total(found, targets, size) for metric in self.metrics]
-        if self.spread:
+            targets, predictions = self.targets(content), getattr(outputs, "logits", outputs)
+            sums += [metric.total(predictions, targets, size) for metric in self.metrics]
+        if self.squares:
             sums += self._squares(outputs, content)
         return torch.stack(sums)
 
     def weights(self, batches: Batches) -> list[float]:
         """The denominators of the loss and of each metric, from one pass over the data."""
         sums = [0.0] * (1 + len(self.metrics))
-        for batch in batches.blocks(None):
+        for batch in batches.iter_blocks(None):
             sums[0] += self.criterion.weight(batch.content, batch.size)
             for column, metric in enumerate(self.metrics, start=1):
                 sums[column] += metric.weight(self.targets(batch.content), batch.size)
         return sums
 
-    def per_sample(self, model: torch.nn.Module, batch: Batch) -> Tensor:
+    def per_sample(self, module: torch.nn.Module, batch: Batch) -> Tensor:
         """The weighted sum of each sample's losses, shape (batch,) (recognised losses only)."""
-        outputs = self.criterion.outputs(model, batch.content)
+        outputs = self.criterion.outputs(module, batch.content)
         return self.recognised_loss.per_sample(outputs, self.targets(batch.content))
 
     def sample_weights(self, batch: Batch) -> Tensor:
-        """What each sample adds to the denominator of L (recognised losses only)."""
+        """Each sample's term of the denominator of L (recognised losses only)."""
         return self.recognised_loss.sample_weights(self.targets(batch.content))
 
     @property
@@ -81,7 +78,7 @@ class Reductions:
         return self.criterion.recognised
 
     def targets(self, content: Any) -> Tensor:
-        """What outputs are compared with.
+        """The targets of a batch's content.
 
         Raises:
             ValueError: The batches have no targets.
@@ -94,6 +91,7 @@ class Reductions:
         return targets
 
     def _squares(self, outputs: Any, content: Any) -> list[Tensor]:
+        """The sums of t_i^2 and t_i w_i; see :class:`SubsetStandardError`."""
         losses = self.recognised_loss.per_sample(outputs, self.targets(content))
         weights = self.recognised_loss.sample_weights(self.targets(content)).to(losses.device)
         return [losses.square().sum(), (losses * weights).sum()]
@@ -116,7 +114,7 @@ class SubsetStandardError:
     squared_weights: float
     """sum w_i^2."""
 
-    def standard_errors(
+    def estimate(
         self,
         losses: NDArray[np.float64],
         sums: NDArray[np.float64],
@@ -129,11 +127,11 @@ class SubsetStandardError:
             losses: L at each point, shape (k,).
             sums: sum t_i^2 and sum t_i w_i at each point, shape (k, 2).
             weight: sum w_i.
-            power: That of sum w_i in the denominator: 2 for n sum t_i / (sum w_i)^2, whose
+            power: The exponent of sum w_i in the denominator: 2 for n sum t_i / (sum w_i)^2, whose
                 numerators are then n t_i / sum w_i here.
 
         Returns:
-            One standard error per point; NaN for a single sample, whose spread is unknown.
+            One standard error per point; NaN for a single sample, whose variance is unknown.
         """
         n = self.samples
         if n < 2:

@@ -1,8 +1,4 @@
-"""From a model and its data to a native network, or the reason why not.
-
-Depends on the export, the evaluator's parts and the native network. What is built is compared with
-PyTorch in float64 before anybody uses it.
-"""
+"""Building a native network: the model exported, its data and loss encoded, the result verified."""
 
 from __future__ import annotations
 
@@ -28,17 +24,17 @@ from landscape._objective.torch_backend.evaluator import Evaluator
 __all__ = ["build_network", "encode_loss", "encode_targets"]
 
 _LAYOUTS = {torch.float32: np.float32, torch.float64: np.float64}
-_HABITS = {
-    "mixes": "an output depends on the other samples of its batch",
-    "draws": "it draws random numbers",
-    "remembers": "its forward pass leaves something behind in it",
+_UNSUPPORTED_BEHAVIOUR = {
+    "mixes_samples": "an output depends on the other samples of its batch",
+    "is_random": "it draws random numbers",
+    "is_stateful": "its forward pass leaves something behind in it",
     "differentiates": "its forward pass takes derivatives",
 }
 
 
 @torch.inference_mode(mode=False)
 def build_network(evaluator: Evaluator) -> NativeNetwork:
-    """Export the model, and hand it to the core with its data.
+    """Export the model, and pass it to the core with its data.
 
     Args:
         evaluator: The function that PyTorch would evaluate.
@@ -46,45 +42,51 @@ def build_network(evaluator: Evaluator) -> NativeNetwork:
     Raises:
         Unsupported: An operation of the model, its loss, its data or its dtype has no native form.
     """
-    loss = _admitted(evaluator)
-    inputs, targets = _content(evaluator.batches)
-    plan = _exported(evaluator, inputs)
-    _check_shapes(plan, inputs, targets)
-    network = _network(evaluator, plan, loss, evaluator.batches)
-    same = evaluator.statistics is evaluator.batches
-    source = network if same else _network(evaluator, plan, loss, evaluator.statistics)
+    loss = _check_support(evaluator)
+    inputs, targets = _split_content(evaluator.batches)
+    exported = _export_model(evaluator, inputs)
+    _check_shapes(exported, inputs, targets)
+    network = _create_network(evaluator, exported, loss, evaluator.batches)
+    is_same = evaluator.statistics is evaluator.batches
+    source = (
+        network if is_same else _create_network(evaluator, exported, loss, evaluator.statistics)
+    )
 
-    def of_few(batches: ResidentBatches) -> NativeNetwork:
-        few = _network(evaluator, plan, loss, batches)
+    def build_from(batches: ResidentBatches) -> NativeNetwork:
+        few = _create_network(evaluator, exported, loss, batches)
         return NativeNetwork(few, few)
 
-    difference = find_disagreement(evaluator, of_few)
+    difference = find_disagreement(evaluator, build_from)
     if difference:
         raise Unsupported("agreement", difference)
-    return NativeNetwork(network, source, bool(plan.batch_norms), _refused(evaluator, plan))
+    return NativeNetwork(
+        network, source, bool(exported.batch_norms), _refuse_policies(evaluator, exported)
+    )
 
 
-def _admitted(evaluator: Evaluator) -> RecognisedLoss:
-    """Refuse what cannot be native whatever the model is."""
+def _check_support(evaluator: Evaluator) -> RecognisedLoss:
+    """Refuse losses, devices, dtypes and behaviours that cannot be native; return the loss."""
     model, criterion = evaluator.model, evaluator.reductions.criterion
     if criterion.recognised is None:
         raise Unsupported(criterion.name, "the loss is known only by its batch means")
     if model.device.type != "cpu":
         raise Unsupported("device", f"the model is evaluated on {model.device}, not on a CPU")
     if evaluator.dtype not in _LAYOUTS or set(model.dtypes) != {evaluator.dtype}:
-        found = sorted({str(dtype) for dtype in model.dtypes})
-        raise Unsupported("dtype", f"parameters are {', '.join(found)}, expected one of float32/64")
+        dtypes = sorted({str(dtype) for dtype in model.dtypes})
+        raise Unsupported(
+            "dtype", f"parameters are {', '.join(dtypes)}, expected one of float32/64"
+        )
     if evaluator.dropout != "off":
         raise Unsupported("dropout", "seeded dropout draws from PyTorch's generator")
     if evaluator.norms.always_batch:
         raise Unsupported("batch norm", "it has no running statistics")
-    for habit, why in _HABITS.items():
-        if getattr(model.behaviour, habit):
+    for name, why in _UNSUPPORTED_BEHAVIOUR.items():
+        if getattr(model.behaviour, name):
             raise Unsupported("model", why)
     return criterion.recognised
 
 
-def _content(batches: Batches) -> tuple[Tensor, Tensor]:
+def _split_content(batches: Batches) -> tuple[Tensor, Tensor]:
     """All inputs and all targets."""
     if not isinstance(batches, ResidentBatches):
         raise Unsupported("data", "they are not held as one tensor of inputs and one of targets")
@@ -97,42 +99,42 @@ def _content(batches: Batches) -> tuple[Tensor, Tensor]:
     return inputs, targets
 
 
-def _exported(evaluator: Evaluator, inputs: Tensor) -> Lowered:
+def _export_model(evaluator: Evaluator, inputs: Tensor) -> Lowered:
     module = evaluator.model.module
-    own = {p.dtype for p in module.parameters() if p.is_floating_point()}
-    if len(own) != 1:
+    dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
+    if len(dtypes) != 1:
         raise Unsupported("dtype", "the parameters are of several dtypes")
     # two samples of the model's own dtype: shapes and kinds matter, values do not
-    example = inputs[:1].detach().to(own.pop()).repeat(2, *[1] * (inputs.ndim - 1)).clone()
-    with DeferredInterrupt():  # the model is traced as it is, and must come back whole
+    example = inputs[:1].detach().to(dtypes.pop()).repeat(2, *[1] * (inputs.ndim - 1)).clone()
+    with DeferredInterrupt():  # a Ctrl-C in between would leave the model half restored
         return lowered(traced(module, example), evaluator.layout, module)
 
 
-def _network(
-    evaluator: Evaluator, plan: Lowered, loss: RecognisedLoss, batches: Batches
+def _create_network(
+    evaluator: Evaluator, exported: Lowered, loss: RecognisedLoss, batches: Batches
 ) -> _core.Network:
-    inputs, targets = _content(batches)
+    inputs, targets = _split_content(batches)
     layout = _LAYOUTS[evaluator.dtype]
     if inputs.dtype != evaluator.dtype:
         raise Unsupported("data", f"the inputs are {inputs.dtype}, the model {evaluator.dtype}")
     try:
         return _core.Network(
-            plan.graph,
-            dim=plan.dim,
-            held=plan.held.astype(layout),
+            exported.graph,
+            dim=exported.dim,
+            held=exported.held.astype(layout),
             inputs=np.ascontiguousarray(inputs.detach().reshape(len(inputs), -1).numpy()),
             head=encode_loss(loss, targets.shape[1:]),
             targets=encode_targets(targets),
             weights=loss.sample_weights(targets).double().cpu().numpy(),
-            split=_split(batches),
+            split=_split_indices(batches),
         )
     except ValueError as error:
         raise Unsupported("network", str(error)) from error
 
 
-def _refused(evaluator: Evaluator, plan: Lowered) -> dict[str, str]:
-    """The batch-norm policies under which the network would not be what PyTorch evaluates."""
-    layers = [evaluator.model.module.get_submodule(name) for name in plan.batch_norms]
+def _refuse_policies(evaluator: Evaluator, exported: Lowered) -> dict[str, str]:
+    """The batch-norm policies under which the network would differ from PyTorch, and why."""
+    layers = [evaluator.model.module.get_submodule(name) for name in exported.batch_norms]
     if any(layer not in evaluator.norms.layers for layer in layers):
         why = "a call of torch's function, not a layer: its statistics stay as they are"
         return {"recalibrated": why, "batch": why}
@@ -141,17 +143,19 @@ def _refused(evaluator: Evaluator, plan: Lowered) -> dict[str, str]:
     return {}
 
 
-def _split(batches: Batches) -> list[Any]:
+def _split_indices(batches: Batches) -> list[Any]:
     """The fixed split as indices of samples."""
     order = getattr(batches, "order", None)
     rows = np.arange(batches.samples) if order is None else order.cpu().numpy()
     return np.split(rows.astype(np.int64), np.cumsum(batches.sizes)[:-1])
 
 
-def _check_shapes(plan: Lowered, inputs: Tensor, targets: Tensor) -> None:
-    if tuple(inputs.shape[1:]) != plan.input_shape:
-        raise Unsupported("data", f"samples are {tuple(inputs.shape[1:])}, not {plan.input_shape}")
-    rest, outputs = tuple(targets.shape[1:]), plan.output_shape
+def _check_shapes(exported: Lowered, inputs: Tensor, targets: Tensor) -> None:
+    if tuple(inputs.shape[1:]) != exported.input_shape:
+        raise Unsupported(
+            "data", f"samples are {tuple(inputs.shape[1:])}, not {exported.input_shape}"
+        )
+    rest, outputs = tuple(targets.shape[1:]), exported.output_shape
     if rest not in (outputs, outputs[1:]):
         raise Unsupported("data", f"targets are {rest} for outputs of {outputs}")
 
@@ -183,7 +187,7 @@ def encode_loss(loss: RecognisedLoss, sample: torch.Size) -> str:
         if not isinstance(value, Tensor):
             record[name] = value
         elif loss.name == "BCE with logits":
-            record[name] = _spread(value, sample, f"{loss.name}'s {name}").tolist()
+            record[name] = _broadcast_weight(value, sample, f"{loss.name}'s {name}").tolist()
         else:
             record[name] = value.double().reshape(-1).tolist()
     return json.dumps(record, allow_nan=False)
@@ -196,13 +200,13 @@ def encode_targets(targets: Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(rows)
 
 
-def _spread(weight: Tensor, sample: torch.Size, what: str) -> Tensor:
+def _broadcast_weight(weight: Tensor, sample: torch.Size, name: str) -> Tensor:
     """An element weight for each of a sample's outputs."""
     try:
-        spread = torch.broadcast_to(weight.double().cpu(), (1, *sample))
+        weights = torch.broadcast_to(weight.double().cpu(), (1, *sample))
     except RuntimeError:
         shape = tuple(weight.shape)
-        raise Unsupported(what, f"its shape {shape} is not one weight for each output") from None
-    if not all(map(math.isfinite, spread.reshape(-1).tolist())):
-        raise Unsupported(what, "it is not finite")
-    return spread.reshape(-1)
+        raise Unsupported(name, f"its shape {shape} is not one weight for each output") from None
+    if not all(map(math.isfinite, weights.reshape(-1).tolist())):
+        raise Unsupported(name, "it is not finite")
+    return weights.reshape(-1)

@@ -1,7 +1,4 @@
-"""The native networks of one model: made when they are needed, and kept while they are used.
-
-Depends on how one is built.
-"""
+"""The cache of native networks: one for each set of data that was used lately."""
 
 from __future__ import annotations
 
@@ -16,23 +13,23 @@ from landscape._objective.torch_backend.evaluator import Evaluator
 
 __all__ = ["NativeCache"]
 
-_KEPT = 3  # sets of data: training, test, and one more
+_CAPACITY = 3  # sets of data: training, test, and one more
 _BUILDING = threading.RLock()
-"""One at a time, in the whole process: tracing a model changes what PyTorch keeps for all."""
+"""One build at a time in the whole process: tracing a model changes PyTorch's global state."""
+
+Network = NativeNetwork | Unsupported
 
 
 class NativeCache:
-    """One network for each set of data that was used lately.
+    """The native networks of one model, or the reasons why there are none.
 
-    They are made anew when a held parameter, a buffer or a module of the model has changed: theta
-    is handed over with every call, but what is held was exported. A copy begins with none.
+    A network is rebuilt when a frozen parameter, a buffer or a module of the model has changed:
+    theta is passed with every call, but frozen values were exported. A copy starts empty.
     """
 
     def __init__(self) -> None:
         self._fingerprint: tuple[Any, ...] = ()
-        self._networks: dict[
-            tuple[int, int], tuple[Batches, Batches, NativeNetwork | Unsupported]
-        ] = {}
+        self._networks: dict[tuple[int, int], tuple[Batches, Batches, Network]] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return type(self)()
@@ -41,37 +38,37 @@ class NativeCache:
         return type(self), ()
 
     def get(self, evaluator: Evaluator) -> NativeNetwork:
-        """The native network of an evaluator.
+        """The native network of an evaluator, built at the first use.
 
         Raises:
-            Unsupported: There is none.
+            Unsupported: The model, its data or its loss cannot be native.
         """
         with _BUILDING:
-            found = self._network(evaluator)
-        if isinstance(found, Unsupported):
-            raise found
-        found.check(evaluator.batch_norm)
-        return found
+            network = self._get_or_build(evaluator)
+        if isinstance(network, Unsupported):
+            raise network
+        network.check(evaluator.batch_norm)
+        return network
 
-    def _network(self, evaluator: Evaluator) -> NativeNetwork | Unsupported:
+    def _get_or_build(self, evaluator: Evaluator) -> Network:
         fingerprint = evaluator.model.frozen_fingerprint()
         if fingerprint != self._fingerprint:
             self._fingerprint = fingerprint
             self._networks.clear()
         key = (id(evaluator.batches), id(evaluator.statistics))
-        # the data are kept too, so that no others can take their place in memory
+        # the data are kept too, so that their ids are not used again
         entry = self._networks.pop(key, None) or (
             evaluator.batches,
             evaluator.statistics,
-            _built(evaluator),
+            _build_or_refuse(evaluator),
         )
-        self._networks[key] = entry  # the last one is the one used last
-        while len(self._networks) > _KEPT:
+        self._networks[key] = entry  # the most recently used one is last
+        while len(self._networks) > _CAPACITY:
             self._networks.pop(next(iter(self._networks)))
         return entry[2]
 
 
-def _built(evaluator: Evaluator) -> NativeNetwork | Unsupported:
+def _build_or_refuse(evaluator: Evaluator) -> Network:
     try:
         return build_network(evaluator)
     except Unsupported as reason:

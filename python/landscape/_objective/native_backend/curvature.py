@@ -1,7 +1,4 @@
-"""Curvature products at one point, by the core's R-operator.
-
-Depends on the core and the parameter layout.
-"""
+"""Curvature products at one point by the core's R-operator."""
 
 from __future__ import annotations
 
@@ -23,10 +20,10 @@ __all__ = ["NativeOperator"]
 
 
 class NativeOperator:
-    r"""A curvature of L at one point as a linear operator, v -> A v.
+    r"""A curvature matrix of L at one point as a linear operator, v -> A v.
 
-    The gradient's own computation is differentiated along v. Values and derivatives of all samples
-    are kept between products while they fit the memory budget.
+    The computation of the gradient is differentiated along v. Values and derivatives of all samples
+    are retained between products while they fit the memory budget.
 
     Reference:
         Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6 (1994).
@@ -67,25 +64,26 @@ class NativeOperator:
         Raises:
             ValueError: The vectors do not have d entries.
         """
-        given = np.ascontiguousarray(vectors, dtype=self._dtype)
+        array = np.ascontiguousarray(vectors, dtype=self._dtype)
         dim = self.layout.size
-        if given.ndim not in (1, 2) or given.shape[-1] != dim:
-            raise ValueError(f"got vectors of shape {given.shape}, expected ({dim},) or (k, {dim})")
-        rows = given.reshape(-1, dim)
-        products = torch.from_numpy(self._restricted(rows))
+        if array.ndim not in (1, 2) or array.shape[-1] != dim:
+            raise ValueError(f"got vectors of shape {array.shape}, expected ({dim},) or (k, {dim})")
+        rows = array.reshape(-1, dim)
+        products = torch.from_numpy(self._multiply(rows))
         self._weight_decay.add_derivative(torch.from_numpy(rows.copy()), products)
-        found: NDArray[Any] = products.reshape(given.shape).numpy()
-        return found
+        result: NDArray[Any] = products.reshape(array.shape).numpy()
+        return result
 
-    def _restricted(self, rows: NDArray[Any]) -> NDArray[Any]:
+    def _multiply(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Multiply rows of the block, padded with zeros to those of the whole matrix."""
         whole = self._curvature.dim
         if rows.shape[1] == whole:
             return self._curvature.apply(rows)
-        padded, kept = np.zeros((len(rows), whole), self._dtype), np.empty_like(rows)
-        pairs = list(zip(self.layout.entries, self._spans, strict=True))
-        for entry, span in pairs:
+        padded, block = np.zeros((len(rows), whole), self._dtype), np.empty_like(rows)
+        spans = list(zip(self.layout.entries, self._spans, strict=True))
+        for entry, span in spans:
             padded[:, span] = rows[:, entry.span]
         products = self._curvature.apply(padded)
-        for entry, span in pairs:
-            kept[:, entry.span] = products[:, span]
-        return kept
+        for entry, span in spans:
+            block[:, entry.span] = products[:, span]
+        return block

@@ -1,7 +1,4 @@
-"""What batch norm does away from the trained point: the three policies.
-
-Depends on PyTorch and the data's split. Runs inside a lent model only.
-"""
+"""Batch normalisation away from the trained point: the three policies."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ class BatchNorms:
         return bool(self.layers) or self.always_batch > 0
 
     def use_batch_statistics(self) -> None:
-        """Normalise by the batch at hand (policy "batch").
+        """Normalise by the statistics of each batch (policy "batch").
 
         Without running statistics PyTorch falls back on the batch, and there is nothing to update.
         """
@@ -52,13 +49,13 @@ class BatchNorms:
 
         Args:
             run: Runs the model on a batch's content.
-            model: The lent model.
+            model: The module, swapped in.
             batches: One pass over the fixed split.
         """
         sums = [_zeros(layer, torch.float64) for layer in self.layers]
         samples = 0
         for batch in batches:
-            self._observe(run, model, batch, sums)
+            self._add_batch(run, model, batch, sums)
             samples += batch.size
         for layer, (mean, variance) in zip(self.layers, sums, strict=True):
             layer.__dict__["training"] = False
@@ -66,7 +63,7 @@ class BatchNorms:
             layer._buffers["running_mean"] = (mean / samples).to(dtype)
             layer._buffers["running_var"] = (variance / samples).to(dtype)
 
-    def _observe(
+    def _add_batch(
         self,
         run: Callable[[nn.Module, Any], Any],
         model: nn.Module,
@@ -81,9 +78,9 @@ class BatchNorms:
             layer._buffers["num_batches_tracked"] = torch.zeros((), dtype=torch.long)
         run(model, batch.content)
         for layer, (mean, variance) in zip(self.layers, sums, strict=True):
-            seen_mean, seen_variance = _statistics(layer)
-            mean.add_(seen_mean, alpha=batch.size)
-            variance.add_(seen_variance, alpha=batch.size)
+            batch_mean, batch_variance = _statistics(layer)
+            mean.add_(batch_mean, alpha=batch.size)
+            variance.add_(batch_variance, alpha=batch.size)
 
 
 def _statistics(layer: _BatchNorm) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,4 @@
-"""Losses and metrics of many points: sums over all samples, one point at a time or in batches.
-
-Depends on the model, the criterion, the data and the batch-norm policy. Knows nothing of
-gradients, and nothing of who asks.
-"""
+"""Losses and metrics of many points by PyTorch: the sums over all samples at each point."""
 
 from __future__ import annotations
 
@@ -29,17 +25,17 @@ __all__ = ["Evaluator", "copy_model_at"]
 
 @dataclass(frozen=True)
 class Evaluator:
-    """The function that takes points to sums, for one model, one set of data and one policy."""
+    """L as PyTorch evaluates it: one model, one set of data, one batch-norm and dropout policy."""
 
     model: SwappedModel
     layout: ParameterLayout
     dtype: torch.dtype
-    """The flat vector's."""
+    """The dtype of the flat vector."""
     batches: Batches
     reductions: Reductions
     norms: BatchNorms
     statistics: Batches
-    """The data that batch statistics are re-estimated on: those of L, also for test data."""
+    """The data on which batch statistics are re-estimated: those of L, also for test data."""
     batch_norm: BatchNormPolicy
     dropout: str
 
@@ -54,47 +50,47 @@ class Evaluator:
 
     @property
     def samples_independent(self) -> bool:
-        """Whether samples do not see each other, so that blocks may be of any size."""
+        """Whether no output depends on other samples, so that blocks may be of any size."""
         return (
             self.reductions.criterion.recognised is not None
             and all(metric.separable for metric in self.reductions.metrics)
             and self.batch_norm != "batch"
             and not self.norms.always_batch
-            and not self.model.behaviour.mixes
+            and not self.model.behaviour.mixes_samples
             and self.dropout == "off"
         )
 
     @property
     def supports_vmap(self) -> bool:
-        """Whether several points may share a pass: nothing in it may belong to one point."""
+        """Whether several points may share a pass, because nothing in it belongs to one point."""
         return (
             self.batch_norm != "recalibrated"
             and self.dropout == "off"
-            and not self.model.behaviour.remembers
+            and not self.model.behaviour.is_stateful
         )
 
-    def blocks(self, strategy: Strategy) -> Iterator[Batch]:
+    def iter_blocks(self, strategy: Strategy) -> Iterator[Batch]:
         """The data in the blocks and the memory format in which they are evaluated."""
-        found = (
-            self.batches.blocks(strategy.block)
+        blocks = (
+            self.batches.iter_blocks(strategy.block)
             if self.samples_independent
-            else self.batches.split()
+            else self.batches.iter_batches()
         )
         if strategy.memory_format != "channels_last":
-            return found
+            return blocks
         return (
-            replace(batch, content=map_tensors(_channels_last, batch.content)) for batch in found
+            replace(batch, content=map_tensors(_channels_last, batch.content)) for batch in blocks
         )
 
-    def buffer(self) -> PointBuffer:
-        """Room for one point: the only vector of size d that an evaluation allocates."""
+    def new_buffer(self) -> PointBuffer:
+        """A buffer for one point: the only vector of size d that an evaluation allocates."""
         return PointBuffer(
             self.layout, self.model.dtypes, dtype=self.dtype, device=self.model.device
         )
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Lend the model under this policy."""
+        """Swap the model in under this policy; it is restored after the block."""
         with torch.inference_mode(mode=False), self.model.swapped_in(dropout=self.dropout):
             if self.batch_norm == "batch":
                 self.norms.use_batch_statistics()
@@ -110,19 +106,19 @@ class Evaluator:
             with torch.inference_mode():
                 yield
 
-    def passes(self, blocks: Iterable[Batch], first: int = 0) -> Iterator[Batch]:
-        """Go through the data at the installed point, after its batch statistics are made.
+    def iter_pass(self, blocks: Iterable[Batch], first: int = 0) -> Iterator[Batch]:
+        """Iterate over the data at the installed point, after its batch statistics are estimated.
 
         Args:
             blocks: All the data, or a part of the split.
-            first: The part's place in the split, which its random numbers belong to.
+            first: The part's index in the split, which seeds its random numbers.
         """
         self.model.reset()
         if self.recalibrates:
             self.norms.recalibrate(
                 self.reductions.criterion.outputs,
                 self.model.module,
-                self._seeded(self.statistics.split()),
+                self._seeded(self.statistics.iter_batches()),
             )
             self.model.reset()
         yield from self._seeded(blocks, first)
@@ -131,11 +127,11 @@ class Evaluator:
         """The batches for one pass, with the same random numbers in every one."""
         for index, batch in enumerate(blocks, start=first):
             self.model.begin_batch(index)
-            yield self._handed(batch)
+            yield self._protect(batch)
 
-    def _handed(self, batch: Batch) -> Batch:
-        """The batch as the model may have it: a copy, where it would be written into."""
-        return batch.copied() if self.model.behaviour.overwrites else batch
+    def _protect(self, batch: Batch) -> Batch:
+        """A batch that the model may use: a copy, where it would be written into."""
+        return batch.clone() if self.model.behaviour.overwrites_inputs else batch
 
     def sums(self, points: Points, strategy: Strategy) -> Tensor:
         """Evaluate every point on all samples.
@@ -154,43 +150,43 @@ class Evaluator:
                         "a vmap strategy cannot evaluate recalibrated batch norm, seeded dropout "
                         "or a model that remembers; use the loop"
                     )
-                found = self._vectorised(points, strategy)
+                sums = self._sum_by_vmap(points, strategy)
             elif isinstance(self.batches, StreamedBatches) and self.batches_independent:
-                found = self._batch_by_batch(points, strategy)
+                sums = self._sum_by_batch(points, strategy)
             else:
-                found = self._point_by_point(points, strategy)
-            return found.cpu()
+                sums = self._sum_by_point(points, strategy)
+            return sums.cpu()
 
     @property
     def batches_independent(self) -> bool:
         """Whether a batch's losses do not depend on the batches before it."""
-        return self.batch_norm != "recalibrated" and not self.model.behaviour.remembers
+        return self.batch_norm != "recalibrated" and not self.model.behaviour.is_stateful
 
-    def _point_by_point(self, points: Points, strategy: Strategy) -> Tensor:
-        buffer, module = self.buffer(), self.model.module
+    def _sum_by_point(self, points: Points, strategy: Strategy) -> Tensor:
+        buffer, module = self.new_buffer(), self.model.module
         self.model.install(buffer.tensors)
         blocks = self._repeatable(strategy)
-        found = self._zeros(len(points))
+        sums = self._zeros(len(points))
         for index in range(len(points)):
             buffer.fill(points, index)
-            for batch in self.passes(self.blocks(strategy) if blocks is None else blocks):
-                found[index] += self.reductions.totals(module, batch).detach()
-        return found
+            for batch in self.iter_pass(self.iter_blocks(strategy) if blocks is None else blocks):
+                sums[index] += self.reductions.totals(module, batch).detach()
+        return sums
 
-    def _batch_by_batch(self, points: Points, strategy: Strategy) -> Tensor:
+    def _sum_by_batch(self, points: Points, strategy: Strategy) -> Tensor:
         """One pass over streamed data for all points, not one each."""
-        buffer, module = self.buffer(), self.model.module
+        buffer, module = self.new_buffer(), self.model.module
         self.model.install(buffer.tensors)
-        found = self._zeros(len(points))
-        for position, batch in enumerate(self.blocks(strategy)):
+        sums = self._zeros(len(points))
+        for position, batch in enumerate(self.iter_blocks(strategy)):
             for index in range(len(points)):
                 buffer.fill(points, index)
                 self.model.reset()
                 self.model.begin_batch(position)
-                found[index] += self.reductions.totals(module, self._handed(batch)).detach()
-        return found
+                sums[index] += self.reductions.totals(module, self._protect(batch)).detach()
+        return sums
 
-    def _vectorised(self, points: Points, strategy: Strategy) -> Tensor:
+    def _sum_by_vmap(self, points: Points, strategy: Strategy) -> Tensor:
         blocks = self._repeatable(strategy)
         chunks = []
         for start in range(0, len(points), strategy.points):
@@ -201,12 +197,12 @@ class Evaluator:
                 for entry, dtype in zip(self.layout.entries, self.model.dtypes, strict=True)
             ]
             sums = self._zeros(len(stack))
-            for batch in self.passes(self.blocks(strategy) if blocks is None else blocks):
-                sums += torch.vmap(self._on_stack(batch), randomness="same")(tensors).detach()
+            for batch in self.iter_pass(self.iter_blocks(strategy) if blocks is None else blocks):
+                sums += torch.vmap(self._totals_of(batch), randomness="same")(tensors).detach()
             chunks.append(sums)
         return torch.cat(chunks) if chunks else self._zeros(0)
 
-    def _on_stack(self, batch: Batch) -> Any:
+    def _totals_of(self, batch: Batch) -> Any:
         def totals(tensors: list[Tensor]) -> Tensor:
             self.model.install(tensors)
             return self.reductions.totals(self.model.module, batch)
@@ -214,10 +210,10 @@ class Evaluator:
         return totals
 
     def _repeatable(self, strategy: Strategy) -> Iterable[Batch] | None:
-        """The blocks as a list, where they are views that cost nothing to hold."""
+        """The blocks as a list, where they are views that cost nothing to keep."""
         resident = isinstance(self.batches, ResidentBatches) and self.batches.on_device
         views = resident and strategy.memory_format == "contiguous" and self.samples_independent
-        return list(self.blocks(strategy)) if views else None
+        return list(self.iter_blocks(strategy)) if views else None
 
     def _zeros(self, count: int) -> Tensor:
         shape = (count, self.reductions.columns)
@@ -232,32 +228,32 @@ def _channels_last(tensor: Tensor) -> Tensor:
 
 @torch.inference_mode(mode=False)
 def copy_model_at(evaluator: Evaluator, point: Rows) -> nn.Module:
-    """A copy of the evaluator's model at a point.
+    """A copy of the model with the parameters of a point.
 
     Under "recalibrated" its batch norms have the statistics of that point, otherwise those of the
     model.
     """
-    made = copy.deepcopy(evaluator.model.module)
-    made.zero_grad(set_to_none=True)
+    twin = copy.deepcopy(evaluator.model.module)
+    twin.zero_grad(set_to_none=True)
     with torch.no_grad():
         for name, tensor in evaluator.layout.unflatten(point.rows[0].numpy()).items():
-            made.get_parameter(name).copy_(tensor)
+            twin.get_parameter(name).copy_(tensor)
         if evaluator.recalibrates:
-            for path, (mean, variance) in _statistics(evaluator, point).items():
-                made.get_buffer(f"{path}.running_mean").copy_(mean)
-                made.get_buffer(f"{path}.running_var").copy_(variance)
-    return made
+            for path, (mean, variance) in _estimate_statistics(evaluator, point).items():
+                twin.get_buffer(f"{path}.running_mean").copy_(mean)
+                twin.get_buffer(f"{path}.running_var").copy_(variance)
+    return twin
 
 
-def _statistics(evaluator: Evaluator, point: Rows) -> dict[str, tuple[Tensor, ...]]:
+def _estimate_statistics(evaluator: Evaluator, point: Rows) -> dict[str, tuple[Tensor, ...]]:
     """The re-estimated mean and variance of every batch norm, by its path."""
-    buffer = evaluator.buffer()
+    buffer = evaluator.new_buffer()
     paths = {id(module): path for path, module in evaluator.model.module.named_modules()}
     with evaluator.swapped_in(), evaluator.no_graph():
         evaluator.model.install(buffer.tensors)
         buffer.fill(point, 0)
-        for _ in evaluator.passes(()):
-            pass  # no data are needed once the statistics are made
+        for _ in evaluator.iter_pass(()):
+            pass  # the statistics are estimated before the first of no batches
         return {
             paths[id(layer)]: tuple(
                 layer.get_buffer(name).clone() for name in ("running_mean", "running_var")

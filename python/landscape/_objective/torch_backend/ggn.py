@@ -1,7 +1,4 @@
-"""CurvatureOperator J' M J v at one point: Gauss-Newton, Fisher and covariance matrices.
-
-Depends on products of graphs in general, and on the outputs' matrices M.
-"""
+"""Products J' M J v at one point: generalised Gauss-Newton, Fisher and covariance matrices."""
 
 from __future__ import annotations
 
@@ -21,7 +18,9 @@ from landscape._objective.torch_backend.operator import GraphOperator, twice_dif
 
 __all__ = ["GaussNewtonOperator", "OutputGradients", "make_output_product"]
 
-_TARGETS = 3  # the stream of random targets, apart from those of subsets, splits and masks
+_TARGETS = 3  # the stream of the seed for random targets; others are of subsets and splits
+
+Product = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,8 @@ class Outputs:
 
     values: Tensor
     dummy: Tensor
-    slopes: Sequence[Tensor | None]
+    vjp: Sequence[Tensor | None]
+    """J' u by each leaf."""
     product: Product
 
 
@@ -46,14 +46,14 @@ class GaussNewtonOperator(GraphOperator[Outputs | None]):
         gradient method, JMLR 21 (2020).
     """
 
-    def __init__(self, curvature: Curvature, *given: Any, **options: Any) -> None:
+    def __init__(self, curvature: Curvature, *arguments: Any, **options: Any) -> None:
         self._curvature = curvature
-        super().__init__(*given, **options)
+        super().__init__(*arguments, **options)
 
-    def _begin(self) -> None:
+    def _reset_random(self) -> None:
         self._random = np.random.default_rng([self._curvature.seed, _TARGETS])
 
-    def _graph(self, batch: Batch, leaves: Sequence[Tensor]) -> Outputs | None:
+    def _build_graph(self, batch: Batch, leaves: Sequence[Tensor]) -> Outputs | None:
         reductions = self._evaluator.reductions
         loss, targets = reductions.recognised_loss, reductions.targets(batch.content)
         values = reductions.criterion.outputs(self._evaluator.model.module, batch.content)
@@ -61,11 +61,11 @@ class GaussNewtonOperator(GraphOperator[Outputs | None]):
         if not values.requires_grad:  # no varied parameter reaches these outputs
             return None
         dummy = torch.zeros_like(values, requires_grad=True)
-        slopes = torch.autograd.grad(values, leaves, dummy, create_graph=True, allow_unused=True)
-        return Outputs(values, dummy, slopes, product)
+        vjp = torch.autograd.grad(values, leaves, dummy, create_graph=True, allow_unused=True)
+        return Outputs(values, dummy, vjp, product)
 
-    def _part(self, graph: Outputs | None, chosen: Sequence[int]) -> Outputs | None:
-        return graph and replace(graph, slopes=[graph.slopes[position] for position in chosen])
+    def _restrict_graph(self, graph: Outputs | None, positions: Sequence[int]) -> Outputs | None:
+        return graph and replace(graph, vjp=[graph.vjp[position] for position in positions])
 
     def _add_product(
         self,
@@ -74,89 +74,89 @@ class GaussNewtonOperator(GraphOperator[Outputs | None]):
         tangent: Sequence[Tensor],
         out: Tensor,
     ) -> None:
-        moved = _moved(graph, tangent)
-        if graph is None or moved is None:
+        jvp = _compute_jvp(graph, tangent)
+        if graph is None or jvp is None:
             return
-        wanted = (graph.product(moved) / self._weight).to(graph.values.dtype)
-        found = torch.autograd.grad(
-            graph.values, leaves, wanted, retain_graph=True, allow_unused=True
+        cotangent = (graph.product(jvp) / self._weight).to(graph.values.dtype)
+        product = torch.autograd.grad(
+            graph.values, leaves, cotangent, retain_graph=True, allow_unused=True
         )
-        self._add(found, out)
+        self._add(product, out)
 
     @torch.inference_mode(mode=False)
-    def shares(self, vectors: Tensor, centre: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def sample_quadratic_forms(
+        self, vectors: Tensor, centre: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The numbers v' J_i' M_i J_i v of every sample i.
 
         Args:
             vectors: Shape (k, d).
-            centre: What is subtracted from every sample's slope along each vector before it is
-                squared, shape (k,), where M_i is the product of one slope with itself.
+            centre: Subtracted from every sample's derivative along each vector before it is
+                squared, shape (k,), where M_i is the outer product of one gradient with itself.
 
         Returns:
-            The numbers, shape (k, n), and what each sample adds to the denominator of L, shape
-            (n,), both float64 and in the order in which the data are gone through.
+            The numbers, shape (k, n), and each sample's term of the denominator of L, shape (n,),
+            both float64 and in the order of a pass over the data.
         """
         evaluator = self._evaluator
         reductions = evaluator.reductions
         tangents = [self._tangent(row) for row in vectors]
-        leaves = [self._leaves[position] for position in self._chosen]
-        found, weights = [], []
+        leaves = [self._leaves[position] for position in self._positions]
+        forms, weights = [], []
         with twice_differentiable(evaluator, self._leaves):
             for graph, batch in zip(
-                self._graphs(leaves), evaluator.blocks(self._strategy), strict=True
+                self._graphs(leaves), evaluator.iter_blocks(self._strategy), strict=True
             ):
                 rows = torch.zeros(len(vectors), batch.size, dtype=torch.float64)
                 for index, tangent in enumerate(tangents):
-                    moved = _moved(graph, tangent)
-                    if graph is not None and moved is not None:
-                        middle = None if centre is None else centre[index]
-                        rows[index] = _form(graph.product, moved, middle)
-                found.append(rows)
+                    jvp = _compute_jvp(graph, tangent)
+                    if graph is not None and jvp is not None:
+                        shift = None if centre is None else centre[index]
+                        rows[index] = _quadratic_form(graph.product, jvp, shift)
+                forms.append(rows)
                 weights.append(reductions.sample_weights(batch).cpu())
-        return torch.cat(found, dim=1), torch.cat(weights)
+        return torch.cat(forms, dim=1), torch.cat(weights)
 
 
-def _moved(graph: Outputs | None, tangent: Sequence[Tensor]) -> Tensor | None:
-    """J v, float64; None where the outputs do not depend on what varies."""
+def _compute_jvp(graph: Outputs | None, tangent: Sequence[Tensor]) -> Tensor | None:
+    """J v, float64; None where the outputs do not depend on the varied parameters."""
     if graph is None:
         return None
-    varied = [
-        (slope, part)
-        for slope, part in zip(graph.slopes, tangent, strict=True)
-        if slope is not None and slope.requires_grad
+    pairs = [
+        (piece, part)
+        for piece, part in zip(graph.vjp, tangent, strict=True)
+        if piece is not None and piece.requires_grad
     ]
-    if not varied:
+    if not pairs:
         return None
-    slopes, parts = zip(*varied, strict=True)
-    (found,) = torch.autograd.grad(slopes, graph.dummy, parts, retain_graph=True)
-    return found.double()
+    pieces, parts = zip(*pairs, strict=True)
+    (jvp,) = torch.autograd.grad(pieces, graph.dummy, parts, retain_graph=True)
+    return jvp.double()
 
 
-def _form(product: Product, moved: Tensor, centre: Tensor | None) -> Tensor:
+def _quadratic_form(product: Product, jvp: Tensor, centre: Tensor | None) -> Tensor:
     if centre is not None and isinstance(product, OutputGradients):
-        return (product.along(moved)[0] - centre).square().cpu()
-    return (moved * product(moved)).flatten(1).sum(1).cpu()
-
-
-Product = Callable[[Tensor], Tensor]
+        return (product.along(jvp)[0] - centre).square().cpu()
+    return (jvp * product(jvp)).flatten(1).sum(1).cpu()
 
 
 @dataclass(frozen=True)
 class OutputGradients:
-    """The mean of s s' over the slopes s of each sample: one, or one for each random target."""
+    """The mean of s s' over gradients s by the outputs: one, or one for each random target."""
 
-    slopes: Sequence[Tensor]
+    gradients: Sequence[Tensor]
 
     def along(self, tangent: Tensor) -> Tensor:
-        """S' t, shape (slopes, samples)."""
-        return torch.stack([(slope * tangent).flatten(1).sum(1) for slope in self.slopes])
+        """S' t, shape (gradients, samples)."""
+        return torch.stack([(gradient * tangent).flatten(1).sum(1) for gradient in self.gradients])
 
     def __call__(self, tangent: Tensor) -> Tensor:
         """The product with a tangent of the outputs' shape."""
-        shares = self.along(tangent) / len(self.slopes)
+        coefficients = self.along(tangent) / len(self.gradients)
         shape = (-1, *[1] * (tangent.ndim - 1))
         terms = [
-            slope * share.reshape(shape) for slope, share in zip(self.slopes, shares, strict=True)
+            gradient * coefficient.reshape(shape)
+            for gradient, coefficient in zip(self.gradients, coefficients, strict=True)
         ]
         return torch.stack(terms).sum(0)
 
@@ -168,41 +168,41 @@ def make_output_product(
     targets: Tensor,
     random: np.random.Generator,
 ) -> Product:
-    """The product with the outputs' matrix of one block of samples.
+    """The product with M, the outputs' matrix of one block of samples.
 
     Args:
         curvature: Any kind but the Hessian, which is more than a matrix of the outputs.
         loss: The loss.
         outputs: Those of the block, of any dtype; products take and give float64.
         targets: Those of the block.
-        random: Where random targets come from.
+        random: Draws the random targets.
 
     Raises:
         ValueError: The loss has no likelihood, and the kind needs one.
     """
     values = outputs.detach().double().requires_grad_()
     if curvature.kind == "gauss_newton":
-        return _second_derivative(loss, values, targets)
+        return _make_loss_hessian_product(loss, values, targets)
     if curvature.kind == "fisher":
         return make_fisher_product(loss, values.detach(), targets)
     if curvature.kind == "monte_carlo_fisher":
         draws = draw_targets(loss, values.detach(), targets, curvature.draws, random)
-        return OutputGradients([_slope(loss, values, drawn) for drawn in draws])
-    return OutputGradients([_slope(loss, values, targets)])
+        return OutputGradients([_compute_output_gradient(loss, values, drawn) for drawn in draws])
+    return OutputGradients([_compute_output_gradient(loss, values, targets)])
 
 
-def _slope(loss: RecognisedLoss, values: Tensor, targets: Tensor) -> Tensor:
-    (slope,) = torch.autograd.grad(loss.total(values, targets), values)
-    return slope
+def _compute_output_gradient(loss: RecognisedLoss, values: Tensor, targets: Tensor) -> Tensor:
+    (gradient,) = torch.autograd.grad(loss.total(values, targets), values)
+    return gradient
 
 
-def _second_derivative(loss: RecognisedLoss, values: Tensor, targets: Tensor) -> Product:
-    (slope,) = torch.autograd.grad(loss.total(values, targets), values, create_graph=True)
+def _make_loss_hessian_product(loss: RecognisedLoss, values: Tensor, targets: Tensor) -> Product:
+    (gradient,) = torch.autograd.grad(loss.total(values, targets), values, create_graph=True)
 
     def product(tangent: Tensor) -> Tensor:
-        if not slope.requires_grad:  # L1: no curvature of its own
+        if not gradient.requires_grad:  # L1: no curvature of its own
             return torch.zeros_like(tangent)
-        (found,) = torch.autograd.grad(slope, values, tangent, retain_graph=True)
-        return found
+        (result,) = torch.autograd.grad(gradient, values, tangent, retain_graph=True)
+        return result
 
     return product

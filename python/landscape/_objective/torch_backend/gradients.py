@@ -1,7 +1,4 @@
-"""Gradients, and the losses and outputs of single samples, point by point.
-
-Depends on the evaluator, whose model, blocks and policy it shares.
-"""
+"""Gradients, and the losses and outputs of single samples, by PyTorch, point by point."""
 
 from __future__ import annotations
 
@@ -15,7 +12,13 @@ from landscape._objective.points import Points
 from landscape._objective.strategy import Strategy
 from landscape._objective.torch_backend.evaluator import Evaluator
 
-__all__ = ["gradients", "gradients_on", "outputs", "refuse_recalibrated", "sample_losses"]
+__all__ = [
+    "compute_batch_gradients",
+    "compute_gradients",
+    "compute_outputs",
+    "compute_sample_losses",
+    "refuse_recalibrated",
+]
 
 
 def refuse_recalibrated(evaluator: Evaluator, what: str) -> None:
@@ -33,7 +36,7 @@ def refuse_recalibrated(evaluator: Evaluator, what: str) -> None:
 
 
 @torch.inference_mode(mode=False)
-def gradients(
+def compute_gradients(
     evaluator: Evaluator, points: Points, strategy: Strategy, weight: float
 ) -> tuple[Tensor, Tensor]:
     """Losses and gradients of L at every point.
@@ -49,39 +52,43 @@ def gradients(
     """
     refuse_recalibrated(evaluator, "gradients")
     losses = torch.empty(len(points), dtype=torch.float64)
-    found = torch.empty(len(points), evaluator.layout.size, dtype=evaluator.dtype)
-    buffer = evaluator.buffer()
+    gradients = torch.empty(len(points), evaluator.layout.size, dtype=evaluator.dtype)
+    buffer = evaluator.new_buffer()
     with evaluator.swapped_in():
         for index in range(len(points)):
             buffer.fill(points, index)
-            losses[index] = _gradient(
-                evaluator, buffer.leaves(), evaluator.blocks(strategy), weight, found[index]
+            losses[index] = _write_gradient(
+                evaluator,
+                buffer.leaves(),
+                evaluator.iter_blocks(strategy),
+                weight,
+                gradients[index],
             )
-    return losses, found
+    return losses, gradients
 
 
 @torch.inference_mode(mode=False)
-def gradients_on(
+def compute_batch_gradients(
     evaluator: Evaluator, points: Points, batches: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     """Losses and gradients of mini-batch means: point i on batch ``batches[i]`` of the split."""
     refuse_recalibrated(evaluator, "gradients")
     losses = torch.empty(len(points), dtype=torch.float64)
-    found = torch.empty(len(points), evaluator.layout.size, dtype=evaluator.dtype)
-    buffer = evaluator.buffer()
+    gradients = torch.empty(len(points), evaluator.layout.size, dtype=evaluator.dtype)
+    buffer = evaluator.new_buffer()
     criterion = evaluator.reductions.criterion
     with evaluator.swapped_in():
         for index, position in enumerate(batches):
             buffer.fill(points, index)
             batch = evaluator.batches.batch(position)
             weight = criterion.weight(batch.content, batch.size)
-            losses[index] = _gradient(
-                evaluator, buffer.leaves(), [batch], weight, found[index], first=position
+            losses[index] = _write_gradient(
+                evaluator, buffer.leaves(), [batch], weight, gradients[index], first=position
             )
-    return losses, found
+    return losses, gradients
 
 
-def _gradient(
+def _write_gradient(
     evaluator: Evaluator,
     leaves: list[Tensor],
     blocks: Iterable[Batch],
@@ -90,11 +97,12 @@ def _gradient(
     *,
     first: int = 0,
 ) -> float:
+    """Write the gradient of a mean over blocks into a vector, and return the mean."""
     evaluator.model.install(leaves)
     out.zero_()
     loss = 0.0
     with torch.enable_grad():
-        for batch in evaluator.passes(blocks, first):
+        for batch in evaluator.iter_pass(blocks, first):
             total = evaluator.reductions.totals(evaluator.model.module, batch)[0] / weight
             loss += float(total.detach())
             if not total.requires_grad:  # no varied parameter reaches this batch's loss
@@ -107,7 +115,7 @@ def _gradient(
 
 
 @torch.inference_mode(mode=False)
-def sample_losses(
+def compute_sample_losses(
     evaluator: Evaluator, points: Points, strategy: Strategy, weight: float
 ) -> Tensor:
     """Every sample's share of L, times the number of samples, in the order of the data.
@@ -132,22 +140,22 @@ def sample_losses(
             "its batch means; pass a torch.nn loss"
         )
     samples = evaluator.batches.samples
-    found = torch.empty(len(points), samples, dtype=torch.float64)
-    buffer = evaluator.buffer()
+    losses = torch.empty(len(points), samples, dtype=torch.float64)
+    buffer = evaluator.new_buffer()
     with evaluator.swapped_in(), evaluator.no_graph():
         evaluator.model.install(buffer.tensors)
         for index in range(len(points)):
             buffer.fill(points, index)
             rows = [
                 reductions.per_sample(module, batch).detach().cpu()
-                for batch in evaluator.passes(evaluator.blocks(strategy))
+                for batch in evaluator.iter_pass(evaluator.iter_blocks(strategy))
             ]
-            found[index, _row_order(evaluator)] = torch.cat(rows)
-    return found * (samples / weight)
+            losses[index, _row_order(evaluator)] = torch.cat(rows)
+    return losses * (samples / weight)
 
 
 @torch.inference_mode(mode=False)
-def outputs(evaluator: Evaluator, points: Points, strategy: Strategy) -> Iterator[Tensor]:
+def compute_outputs(evaluator: Evaluator, points: Points, strategy: Strategy) -> Iterator[Tensor]:
     """The model's outputs for all samples, in the order of the data, at one point after another.
 
     Args:
@@ -158,7 +166,7 @@ def outputs(evaluator: Evaluator, points: Points, strategy: Strategy) -> Iterato
     Yields:
         A tensor on the CPU whose first axis counts samples.
     """
-    criterion, buffer = evaluator.reductions.criterion, evaluator.buffer()
+    criterion, buffer = evaluator.reductions.criterion, evaluator.new_buffer()
     for index in range(len(points)):
         with evaluator.swapped_in(), evaluator.no_graph():
             evaluator.model.install(buffer.tensors)
@@ -166,7 +174,7 @@ def outputs(evaluator: Evaluator, points: Points, strategy: Strategy) -> Iterato
             rows = torch.cat(
                 [
                     criterion.outputs(evaluator.model.module, batch.content).detach().cpu()
-                    for batch in evaluator.passes(evaluator.blocks(strategy))
+                    for batch in evaluator.iter_pass(evaluator.iter_blocks(strategy))
                 ]
             )
         ordered = torch.empty_like(rows)
@@ -175,6 +183,7 @@ def outputs(evaluator: Evaluator, points: Points, strategy: Strategy) -> Iterato
 
 
 def _row_order(evaluator: Evaluator) -> Tensor | slice:
+    """Where the samples of a pass lie in the data."""
     batches = evaluator.batches
     shuffled = not evaluator.samples_independent and isinstance(batches, ResidentBatches)
     if shuffled and isinstance(batches, ResidentBatches) and batches.order is not None:

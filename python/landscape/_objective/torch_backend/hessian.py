@@ -1,7 +1,4 @@
-"""Hessian products at one point, by double backward on the graph of the gradient.
-
-Depends on products of graphs in general.
-"""
+"""Hessian products at one point by double backward, and the same curvature of every sample."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ Gradient = Sequence[Tensor | None]
 class HessianOperator(GraphOperator[Gradient]):
     """The Hessian of L at one point as a linear operator, v -> H v."""
 
-    def _graph(self, batch: Batch, leaves: Sequence[Tensor]) -> Gradient:
+    def _build_graph(self, batch: Batch, leaves: Sequence[Tensor]) -> Gradient:
         total = self._evaluator.reductions.totals(self._evaluator.model.module, batch)[0]
         if not total.requires_grad:  # no varied parameter reaches this batch's loss
             return [None] * len(leaves)
@@ -33,8 +30,8 @@ class HessianOperator(GraphOperator[Gradient]):
             total / self._weight, leaves, create_graph=True, allow_unused=True
         )
 
-    def _part(self, graph: Gradient, chosen: Sequence[int]) -> Gradient:
-        return [graph[position] for position in chosen]
+    def _restrict_graph(self, graph: Gradient, positions: Sequence[int]) -> Gradient:
+        return [graph[position] for position in positions]
 
     def _add_product(
         self, graph: Gradient, leaves: Sequence[Tensor], tangent: Sequence[Tensor], out: Tensor
@@ -48,8 +45,8 @@ class HessianOperator(GraphOperator[Gradient]):
         if not curved:
             return
         pieces, parts = zip(*curved, strict=True)
-        found = torch.autograd.grad(pieces, leaves, parts, retain_graph=True, allow_unused=True)
-        self._add(found, out)
+        product = torch.autograd.grad(pieces, leaves, parts, retain_graph=True, allow_unused=True)
+        self._add(product, out)
 
 
 @torch.inference_mode(mode=False)
@@ -67,11 +64,11 @@ def compute_sample_curvatures(
         strategy: Its block and memory format are used.
 
     Returns:
-        The numbers, shape (k, n), and what each sample adds to the denominator of L, shape (n,),
-        both float64 and in the order in which the data are gone through.
+        The numbers, shape (k, n), and each sample's term of the denominator of L, shape (n,), both
+        float64 and in the order of a pass over the data.
     """
     refuse_recalibrated(evaluator, "curvatures of samples")
-    buffer = evaluator.buffer()
+    buffer = evaluator.new_buffer()
     buffer.fill(point, 0)
     leaves = buffer.leaves()
     model = evaluator.model
@@ -83,18 +80,18 @@ def compute_sample_curvatures(
         for row in vectors
     ]
     with twice_differentiable(evaluator, leaves):
-        found = [
+        blocks = [
             (
-                _of_block(evaluator, batch, leaves, tangents),
+                _compute_block(evaluator, batch, leaves, tangents),
                 evaluator.reductions.sample_weights(batch).cpu(),
             )
-            for batch in evaluator.passes(evaluator.blocks(strategy))
+            for batch in evaluator.iter_pass(evaluator.iter_blocks(strategy))
         ]
-    shares, weights = zip(*found, strict=True)
-    return torch.cat(shares, dim=1), torch.cat(weights)
+    forms, weights = zip(*blocks, strict=True)
+    return torch.cat(forms, dim=1), torch.cat(weights)
 
 
-def _of_block(
+def _compute_block(
     evaluator: Evaluator,
     batch: Batch,
     leaves: Sequence[Tensor],
@@ -102,23 +99,23 @@ def _of_block(
 ) -> Tensor:
     losses = evaluator.reductions.per_sample(evaluator.model.module, batch)
     weights = torch.ones_like(losses, requires_grad=True)
-    found = torch.zeros(len(tangents), len(losses), dtype=torch.float64)
+    forms = torch.zeros(len(tangents), len(losses), dtype=torch.float64)
     total = losses @ weights
     if not losses.requires_grad:
-        return found
+        return forms
     gradient = torch.autograd.grad(total, leaves, create_graph=True, allow_unused=True)
-    for row, tangent in zip(found, tangents, strict=True):
-        slope = _inner(gradient, tangent)
-        if slope is None or not slope.requires_grad:
+    for row, tangent in zip(forms, tangents, strict=True):
+        derivative = _inner(gradient, tangent)
+        if derivative is None or not derivative.requires_grad:
             continue
-        product = torch.autograd.grad(slope, leaves, create_graph=True, allow_unused=True)
+        product = torch.autograd.grad(derivative, leaves, create_graph=True, allow_unused=True)
         curvature = _inner(product, tangent)
         if curvature is None or not curvature.requires_grad:
             continue
-        (shares,) = torch.autograd.grad(curvature, weights, retain_graph=True, allow_unused=True)
-        if shares is not None:
-            row.copy_(shares)
-    return found
+        (by_weight,) = torch.autograd.grad(curvature, weights, retain_graph=True, allow_unused=True)
+        if by_weight is not None:
+            row.copy_(by_weight)
+    return forms
 
 
 def _inner(pieces: Sequence[Tensor | None], tangent: Sequence[Tensor]) -> Tensor | None:

@@ -1,9 +1,9 @@
-"""A matrix at one point by products of graphs: kept between products, or made anew in each.
+"""A curvature matrix at one point as an operator over autograd graphs, retained or rebuilt.
 
-Depends on the evaluator. Reverse-over-forward and forward-over-forward are never used: they are
-silently wrong through batch norm in train mode, InstanceNorm and LayerNorm (pytorch #196699,
-#196700). Attention runs under the MATH kernel, the only one with a second derivative on a CPU, and
-weight normalisation as its definition, for its fused kernel has a wrong one.
+Reverse-over-forward and forward-over-forward are never used: they are silently wrong through batch
+norm in train mode, InstanceNorm and LayerNorm (pytorch #196699, #196700). Attention runs under the
+MATH kernel, the only one with a second derivative on a CPU, and weight normalisation as its
+definition, because its fused kernel has a wrong one.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ Graph = TypeVar("Graph")
 class GraphOperator(ABC, Generic[Graph]):
     r"""A symmetric matrix of L at one point as a linear operator, v -> A v.
 
-    The graphs of all blocks of samples are built once and kept while they fit the memory budget
-    (measured: 1.6 to 3 times fewer seconds per product), and rebuilt block by block in every
-    product otherwise.
+    The graphs of all blocks of samples are built once and retained while they fit the memory
+    budget (measured: 1.6 to 3 times fewer seconds per product), and rebuilt block by block in
+    every product otherwise.
     """
 
     @torch.inference_mode(mode=False)
@@ -59,21 +59,21 @@ class GraphOperator(ABC, Generic[Graph]):
         self._strategy = strategy
         self._weight = weight
         self._weight_decay = weight_decay
-        buffer = evaluator.buffer()
+        buffer = evaluator.new_buffer()
         buffer.fill(point, 0)
         self._leaves = buffer.leaves()
         self.layout = evaluator.layout
         """The parameters of the rows and columns."""
-        self._chosen = tuple(range(len(self._leaves)))
+        self._positions = tuple(range(len(self._leaves)))
         self._retained = self._retain(budget)
 
     @abstractmethod
-    def _graph(self, batch: Batch, leaves: Sequence[Tensor]) -> Graph:
-        """What products on a block of samples differentiate, by these leaves."""
+    def _build_graph(self, batch: Batch, leaves: Sequence[Tensor]) -> Graph:
+        """The graph that products on a block of samples differentiate, by these leaves."""
 
     @abstractmethod
-    def _part(self, graph: Graph, chosen: Sequence[int]) -> Graph:
-        """The same by some of the leaves."""
+    def _restrict_graph(self, graph: Graph, positions: Sequence[int]) -> Graph:
+        """A graph restricted to some of the leaves."""
 
     @abstractmethod
     def _add_product(
@@ -81,8 +81,8 @@ class GraphOperator(ABC, Generic[Graph]):
     ) -> None:
         """Add a block's product with one vector, whose pieces are the tangent."""
 
-    def _begin(self) -> None:
-        """Called before the graphs of all blocks are made, in their order."""
+    def _reset_random(self) -> None:
+        """Called before the graphs of all blocks are built, in their order."""
 
     def block(self, positions: Sequence[int]) -> Self:
         """The diagonal block of some of the layout's entries, which shares the graphs.
@@ -91,7 +91,7 @@ class GraphOperator(ABC, Generic[Graph]):
         """
         twin = copy.copy(self)
         twin.layout = self.layout.part(positions)
-        twin._chosen = tuple(self._chosen[position] for position in positions)
+        twin._positions = tuple(self._positions[position] for position in positions)
         return twin
 
     @property
@@ -107,29 +107,29 @@ class GraphOperator(ABC, Generic[Graph]):
             ValueError: The vectors do not have d entries.
         """
         dim, dtype = self.layout.size, self._evaluator.dtype
-        given = torch.tensor(np.asarray(vectors), dtype=dtype)
-        if given.ndim not in (1, 2) or given.shape[-1] != dim:
+        rows = torch.tensor(np.asarray(vectors), dtype=dtype)
+        if rows.ndim not in (1, 2) or rows.shape[-1] != dim:
             raise ValueError(
-                f"got vectors of shape {tuple(given.shape)}, expected ({dim},) or (k, {dim})"
+                f"got vectors of shape {tuple(rows.shape)}, expected ({dim},) or (k, {dim})"
             )
-        products = self._multiplied(given.reshape(-1, dim))
-        self._weight_decay.add_derivative(given.reshape(-1, dim), products)
-        return products.reshape(given.shape).numpy()
+        products = self._multiply(rows.reshape(-1, dim))
+        self._weight_decay.add_derivative(rows.reshape(-1, dim), products)
+        return products.reshape(rows.shape).numpy()
 
-    def _multiplied(self, vectors: Tensor) -> Tensor:
-        found = torch.zeros(vectors.shape, dtype=self._evaluator.dtype)
+    def _multiply(self, vectors: Tensor) -> Tensor:
+        products = torch.zeros(vectors.shape, dtype=self._evaluator.dtype)
         tangents = [self._tangent(row) for row in vectors]
-        leaves = [self._leaves[position] for position in self._chosen]
+        leaves = [self._leaves[position] for position in self._positions]
         with twice_differentiable(self._evaluator, self._leaves):
             for graph in self._graphs(leaves):
-                for row, tangent in zip(found, tangents, strict=True):
+                for row, tangent in zip(products, tangents, strict=True):
                     self._add_product(graph, leaves, tangent, row)
-        return found
+        return products
 
     def _tangent(self, vector: Tensor) -> list[Tensor]:
         """A vector cut into the pieces of the layout."""
         model = self._evaluator.model
-        dtypes = [model.dtypes[position] for position in self._chosen]
+        dtypes = [model.dtypes[position] for position in self._positions]
         return [
             vector[entry.span].reshape(entry.shape).to(device=model.device, dtype=dtype)
             for entry, dtype in zip(self.layout.entries, dtypes, strict=True)
@@ -143,20 +143,20 @@ class GraphOperator(ABC, Generic[Graph]):
 
     def _graphs(self, leaves: Sequence[Tensor]) -> Iterator[Graph]:
         if self._retained is None:
-            yield from self._made(leaves)
+            yield from self._build_graphs(leaves)
         else:
             for graph in self._retained:
-                yield self._part(graph, self._chosen)
+                yield self._restrict_graph(graph, self._positions)
 
-    def _made(self, leaves: Sequence[Tensor]) -> Iterator[Graph]:
-        self._begin()
+    def _build_graphs(self, leaves: Sequence[Tensor]) -> Iterator[Graph]:
+        self._reset_random()
         evaluator = self._evaluator
-        for batch in evaluator.passes(evaluator.blocks(self._strategy)):
-            yield self._graph(batch, leaves)
+        for batch in evaluator.iter_pass(evaluator.iter_blocks(self._strategy)):
+            yield self._build_graph(batch, leaves)
 
     def _retain(self, budget: int) -> list[Graph] | None:
-        """Keep the graphs of all blocks, or give up as soon as they exceed the budget."""
-        kept: list[Graph] = []
+        """Build the graphs of all blocks, or give up as soon as they exceed the budget."""
+        graphs: list[Graph] = []
         saved: dict[int, int] = {}
 
         def count(tensor: Tensor) -> Tensor:
@@ -166,24 +166,24 @@ class GraphOperator(ABC, Generic[Graph]):
 
         hooks = torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor)
         with twice_differentiable(self._evaluator, self._leaves), hooks:
-            for graph in self._made(self._leaves):
-                kept.append(graph)
+            for graph in self._build_graphs(self._leaves):
+                graphs.append(graph)
                 if sum(saved.values()) > budget:
                     return None
-        return kept
+        return graphs
 
 
 @contextmanager
 def twice_differentiable(evaluator: Evaluator, leaves: Sequence[Tensor]) -> Iterator[None]:
-    """Lend the model at a point, under kernels that have second derivatives."""
-    kernels = sdpa_kernel(SDPBackend.MATH), _DefinedWeightNorm()
+    """Swap in the model at a point, under kernels that have second derivatives."""
+    kernels = sdpa_kernel(SDPBackend.MATH), _WeightNormByDefinition()
     with evaluator.swapped_in(), torch.enable_grad(), kernels[0], kernels[1]:
         # a checkpointed module runs again in its backward, so the point stays installed
         evaluator.model.install(leaves)
         yield
 
 
-class _DefinedWeightNorm(TorchFunctionMode):
+class _WeightNormByDefinition(TorchFunctionMode):
     """Weight normalisation by its definition, w = g v / |v|.
 
     The backward pass of PyTorch's fused kernel takes |v| for a constant when it is differentiated

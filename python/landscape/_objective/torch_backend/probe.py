@@ -1,7 +1,4 @@
-"""The first look: run the model once, choose the criterion, and refuse data that do not fit.
-
-Depends on the model, the criterion and the data.
-"""
+"""The first run of a model: its criterion and behaviour, and whether the data fit its outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from landscape._objective.data.batches import Batch, Batches, checksum
+from landscape._objective.data.batches import Batch, Batches, compute_checksum
 from landscape._objective.data.pytree import iter_tensors, map_tensors
 from landscape._objective.isolation import read_random_state
 from landscape._objective.losses.criterion import (
@@ -32,7 +29,7 @@ _PROBE_SAMPLES = 64
 def probe_model(
     model: SwappedModel, batches: Batches, loss: Any, point: PointBuffer, *, dropout: str
 ) -> tuple[Criterion, Behaviour]:
-    """Evaluate a few samples at the model's own parameters to learn what its loss is.
+    """Evaluate a few samples at the model's own parameters to choose the criterion.
 
     Args:
         model: The model; its batch norm reads stored statistics here.
@@ -42,25 +39,25 @@ def probe_model(
         dropout: Whether dropout is off or seeded.
 
     Returns:
-        The criterion, its weights on the device; and what else the model does.
+        The criterion, with its weights on the device, and the model's behaviour.
 
     Raises:
         ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
     """
 
-    def look(batch: Batch) -> tuple[Criterion, Behaviour]:
+    def probe(batch: Batch) -> tuple[Criterion, Behaviour]:
         def outputs() -> Any:
             with torch.enable_grad():
-                return call_model(model.module, batch.copied().content)
+                return call_model(model.module, batch.clone().content)
 
-        with _prepared(model, point, dropout):
+        with _swapped_in(model, point, dropout):
             criterion = choose_criterion(loss, outputs, batch.content)
         if isinstance(criterion, RecognisedCriterion):
             criterion = RecognisedCriterion(criterion.recognised.to(model.device))
-        with _prepared(model, point, dropout):
-            return criterion, _behaviour(criterion, model, batch, batches)
+        with _swapped_in(model, point, dropout):
+            return criterion, _observe_behaviour(criterion, model, batch, batches)
 
-    return _on_a_few(look, batches)
+    return _probe_few_samples(probe, batches)
 
 
 def probe_other_data(
@@ -69,64 +66,65 @@ def probe_other_data(
     """Run a known criterion on a few samples of other data, and compare all their targets.
 
     Returns:
-        What the model did besides.
+        The model's behaviour.
 
     Raises:
         ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
     """
 
-    def look(batch: Batch) -> Behaviour:
-        with _prepared(model, point, dropout):
-            return _behaviour(criterion, model, batch, batches)
+    def probe(batch: Batch) -> Behaviour:
+        with _swapped_in(model, point, dropout):
+            return _observe_behaviour(criterion, model, batch, batches)
 
-    return _on_a_few(look, batches)
+    return _probe_few_samples(probe, batches)
 
 
-def _on_a_few(look: Callable[[Batch], T], batches: Batches) -> T:
-    """Look at a few samples; at a whole batch of the split where a part of one will not do."""
-    few = next(iter(batches.blocks(_PROBE_SAMPLES)))
+def _probe_few_samples(probe: Callable[[Batch], T], batches: Batches) -> T:
+    """Probe with a few samples; with a whole batch of the split where part of one fails."""
+    few = next(iter(batches.iter_blocks(_PROBE_SAMPLES)))
     try:
-        return look(few)
+        return probe(few)
     except Exception:
         if few.size >= batches.sizes[0]:
             raise
-    return look(batches.batch(0))
+    return probe(batches.batch(0))
 
 
-def _behaviour(
+def _observe_behaviour(
     criterion: Criterion, model: SwappedModel, batch: Batch, batches: Batches
 ) -> Behaviour:
-    attributes, streams, given = model.attributes(), read_random_state(), batch.copied()
-    outputs, differentiates = _outputs(criterion, model, given)
+    attributes, random_state, own = model.attributes(), read_random_state(), batch.clone()
+    outputs, differentiates = _run_model(criterion, model, own)
     if isinstance(criterion, RecognisedCriterion):
         _check_targets(criterion, outputs, batch, batches)
     with torch.enable_grad():
-        criterion.total(outputs, given.content, given.size)
-    marked = any(tensor.requires_grad for tensor in iter_tensors(given.content))
-    draws = streams != read_random_state()
+        criterion.total(outputs, own.content, own.size)
+    marked = any(tensor.requires_grad for tensor in iter_tensors(own.content))
+    is_random = random_state != read_random_state()
     return Behaviour(
-        draws=draws,
-        remembers=attributes.changed() or model.buffers_changed(),
-        overwrites=marked or checksum(given.content) != checksum(batch.content),
+        is_random=is_random,
+        is_stateful=attributes.changed() or model.buffers_changed(),
+        overwrites_inputs=marked
+        or compute_checksum(own.content) != compute_checksum(batch.content),
         differentiates=differentiates,
-        mixes=not draws and _mixes(criterion, model, batch, outputs),
+        mixes_samples=not is_random and _mixes_samples(criterion, model, batch, outputs),
     )
 
 
-def _mixes(criterion: Criterion, model: SwappedModel, batch: Batch, outputs: Any) -> bool:
-    """Whether the first half of a batch gives other outputs alone than in company."""
+def _mixes_samples(criterion: Criterion, model: SwappedModel, batch: Batch, outputs: Any) -> bool:
+    """Whether the first half of a batch gives other outputs alone than with the second half."""
     half = batch.size // 2
     if not isinstance(criterion, RecognisedCriterion) or half == 0:
         return False
-    content = map_tensors(lambda tensor: tensor[:half], batch.copied().content)
+    content = map_tensors(lambda tensor: tensor[:half], batch.clone().content)
     try:
-        alone, _ = _outputs(criterion, model, Batch(content, half))
+        alone, _ = _run_model(criterion, model, Batch(content, half))
     except Exception:
         return True
     if alone.shape[1:] != outputs.shape[1:]:
         return True
     together = outputs[:half].detach().double()
-    # far above what another summation order does, far below what company does
+    # far above what another summation order does, far below what other samples do
     scale = torch.where(together.isfinite(), together, 0).abs().max()
     tolerance = torch.finfo(outputs.dtype).eps ** 0.5 * float(scale)
     return not torch.allclose(
@@ -134,8 +132,8 @@ def _mixes(criterion: Criterion, model: SwappedModel, batch: Batch, outputs: Any
     )
 
 
-def _outputs(criterion: Criterion, model: SwappedModel, batch: Batch) -> tuple[Any, bool]:
-    """Run the model without a graph, or with one where it cannot do without."""
+def _run_model(criterion: Criterion, model: SwappedModel, batch: Batch) -> tuple[Any, bool]:
+    """Run the model without a graph, or with one where it needs one; and whether it did."""
 
     def outputs() -> Any:
         return criterion.outputs(model.module, batch.content)
@@ -153,7 +151,7 @@ def _outputs(criterion: Criterion, model: SwappedModel, batch: Batch) -> tuple[A
 
 
 @contextmanager
-def _prepared(model: SwappedModel, point: PointBuffer, dropout: str) -> Iterator[None]:
+def _swapped_in(model: SwappedModel, point: PointBuffer, dropout: str) -> Iterator[None]:
     with torch.inference_mode(mode=False), model.swapped_in(dropout=dropout):
         model.install(point.tensors)
         yield
@@ -163,7 +161,7 @@ def _check_targets(
     criterion: RecognisedCriterion, outputs: torch.Tensor, probed: Batch, batches: Batches
 ) -> None:
     """Check shapes where the model was run, and lengths and classes everywhere."""
-    for batch in batches.blocks(None):
+    for batch in batches.iter_blocks(None):
         targets = criterion.targets(batch.content)
         if len(targets) != batch.size:
             raise ValueError(

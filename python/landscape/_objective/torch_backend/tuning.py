@@ -1,7 +1,4 @@
-"""The short measurement that picks a strategy: what may be tried here, and how it is timed.
-
-Depends on the evaluator and the strategy.
-"""
+"""Which strategies a model and its data allow on PyTorch, and a short measurement of them."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from torch import nn
 from landscape._objective.data.batches import ResidentBatches, StreamedBatches
 from landscape._objective.data.pytree import iter_tensors
 from landscape._objective.points import Rows
-from landscape._objective.strategy import Choices, Strategy, choose_strategy, timed
+from landscape._objective.strategy import Choices, Strategy, choose_strategy, measure_seconds
 from landscape._objective.torch_backend.evaluator import Evaluator
 
 __all__ = ["default_strategy", "measure_strategy"]
@@ -30,19 +27,19 @@ _AGREEMENT = 1e-3  # relative, between two strategies; a wrong kernel is off by 
 
 
 def default_strategy(evaluator: Evaluator) -> Strategy:
-    """The loop in blocks that surely fit: for a single point, which no measurement would repay."""
-    return Strategy(block=_choices(evaluator, 0).blocks[0])
+    """The plain loop in blocks that surely fit: a single point does not repay a measurement."""
+    return Strategy(block=_list_choices(evaluator, 0).blocks[0])
 
 
 def measure_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
-    """Time a few ways to evaluate the model on a sample of its own data, and pick the fastest.
+    """Time a few strategies on some of the model's own data, and pick the fastest.
 
     Args:
         evaluator: The function to be evaluated many times.
         theta: A point, shape (d,).
 
     Returns:
-        The strategy. StreamedBatches data are not read for a measurement: they take the plain loop.
+        The strategy. Streamed data are not read for a measurement: they take the plain loop.
 
     Raises:
         RuntimeError: Even the smallest block does not fit the memory.
@@ -50,7 +47,7 @@ def measure_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
     batches = evaluator.batches
     if isinstance(batches, StreamedBatches):  # one pass serves several points, where it can
         return Strategy(chunk=_STREAMED_POINTS if evaluator.batches_independent else 1)
-    choices = _choices(evaluator, len(theta) * theta.element_size())
+    choices = _list_choices(evaluator, len(theta) * theta.element_size())
     sample = batches
     if isinstance(batches, ResidentBatches) and evaluator.samples_independent:
         sample = batches.take_first(choices.blocks[0] or batches.samples)
@@ -69,15 +66,15 @@ def measure_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
             expected.append(sums[0])
             if not torch.allclose(sums, expected[0], rtol=_AGREEMENT, equal_nan=True):
                 return float("inf")
-            return scale * timed(lambda: trial.sums(points, strategy), limit / scale)
+            return scale * measure_seconds(lambda: trial.sums(points, strategy), limit / scale)
 
         plain = strategy.kind == "loop" and strategy.memory_format == "contiguous"
         try:
             with warnings.catch_warnings():
                 if not plain:
-                    warnings.simplefilter("error")  # of a fallback that vmap would have to take
+                    warnings.simplefilter("error")  # vmap warns when it falls back on a slow loop
                 return seconds()
-        except Exception as error:  # a rival that fails in whatever way has lost
+        except Exception as error:  # any failure of a rival disqualifies it
             if plain and not _out_of_memory(error):
                 raise  # the plain loop is the definition: its error is the user's
             failures.append(error)
@@ -95,19 +92,19 @@ def _out_of_memory(error: Exception) -> bool:
     )
 
 
-def _choices(evaluator: Evaluator, point_bytes: int) -> Choices:
+def _list_choices(evaluator: Evaluator, point_bytes: int) -> Choices:
     behaviour = evaluator.model.behaviour
-    blocks = _blocks(evaluator)
-    if behaviour.draws or behaviour.remembers:
-        # how samples are cut decides which random numbers and states they meet: no clock may
+    blocks = _list_blocks(evaluator)
+    if behaviour.is_random or behaviour.is_stateful:
+        # the blocks decide which random numbers and states samples meet: a clock must not
         blocks = blocks[:1]
     convolves = any(isinstance(m, nn.Conv2d) for m in evaluator.model.module.modules())
-    stacks = _stacks(evaluator, blocks[0], point_bytes) if evaluator.supports_vmap else ()
-    return Choices(blocks, convolves and not behaviour.draws, stacks)
+    stacks = _list_stacks(evaluator, blocks[0], point_bytes) if evaluator.supports_vmap else ()
+    return Choices(blocks, convolves and not behaviour.is_random, stacks)
 
 
-def _blocks(evaluator: Evaluator) -> tuple[int | None, ...]:
-    """Numbers of samples to evaluate at once, from the most that surely fit down."""
+def _list_blocks(evaluator: Evaluator) -> tuple[int | None, ...]:
+    """Block sizes from the largest that surely fits down."""
     batches, device = evaluator.batches, _kind(evaluator)
     if not (evaluator.samples_independent and isinstance(batches, ResidentBatches)):
         return (None,)
@@ -117,7 +114,7 @@ def _blocks(evaluator: Evaluator) -> tuple[int | None, ...]:
     return (*whole, *(n for n in powers if _SMALLEST_BLOCK <= n <= largest)) or (largest,)
 
 
-def _stacks(evaluator: Evaluator, block: int | None, point_bytes: int) -> tuple[int, ...]:
+def _list_stacks(evaluator: Evaluator, block: int | None, point_bytes: int) -> tuple[int, ...]:
     """Numbers of points to evaluate at once, as far as their parameters and inputs fit."""
     batches, device = evaluator.batches, _kind(evaluator)
     samples = block or batches.samples
