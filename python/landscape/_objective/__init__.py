@@ -1,6 +1,6 @@
-"""The Objective: who supplies L(theta). The only place that runs the user's model.
+"""The Objective: a model, data and a loss as L(theta). Only this package runs the user's model.
 
-Depends on PyTorch, NumPy and the parameter layout; nothing here draws, saves or drives.
+Its sub-packages, lowest first: `data`, `losses`, `torch_backend`, `native_backend`.
 """
 
 from landscape._objective.curvature import (

@@ -1,7 +1,4 @@
-"""From a batch to numbers: how the model is called, and what its outputs are worth.
-
-Depends on the recognised heads. A criterion never sees parameters; the model has set them.
-"""
+"""From a batch to numbers: how the model is called, and how its outputs are turned into a loss."""
 
 from __future__ import annotations
 
@@ -67,19 +64,19 @@ def batch_loss(function: Callable[[nn.Module, Any], Tensor]) -> BatchLoss:
 
 
 class Criterion(Protocol):
-    """What a batch costs under the parameters that the model has now."""
+    """The loss of a batch under the parameters that are installed in the model."""
 
     @property
     def name(self) -> str:
-        """What the loss is called in the run record."""
+        """The name of the loss in the run record."""
 
     @property
     def reduction(self) -> str:
-        """How batches are put together, in words."""
+        """How batches are combined, in words."""
 
     @property
     def options(self) -> dict[str, Any] | str:
-        """What else decides the loss, as plain data."""
+        """The options of the loss, as plain data."""
 
     @property
     def recognised(self) -> RecognisedLoss | None:
@@ -106,12 +103,12 @@ class RecognisedCriterion:
 
     @property
     def name(self) -> str:
-        """What the loss is called in the run record."""
+        """The name of the loss in the run record."""
         return self.recognised.name
 
     @property
     def reduction(self) -> str:
-        """How batches are put together, in words."""
+        """How batches are combined, in words."""
         unit = "elements" if isinstance(self.recognised, ElementwiseLoss) else "target weights"
         return f"sum over all data / sum of {unit}, in float64"
 
@@ -125,7 +122,7 @@ class RecognisedCriterion:
 
     def outputs(self, model: nn.Module, content: Any) -> Tensor:
         """Run the model on a batch's inputs."""
-        return _tensor_output(call_model(model, content))
+        return _get_tensor(call_model(model, content))
 
     def targets(self, content: Any) -> Tensor:
         """The batch's targets."""
@@ -146,7 +143,7 @@ class OpaqueCriterion:
 
     name: str
     options: str
-    """The function's identity."""
+    """The function's name and checksum."""
     run: Callable[[nn.Module, Any], Any]
     value: Callable[[Any, Any], Any]
     reduction: str = "mean over batches, weighted by their sizes (the loss is opaque)"
@@ -192,7 +189,7 @@ def choose_criterion(loss: Any, probe: Callable[[], Any], content: Any) -> Crite
         ValueError: The loss cannot be inferred, or does not take the mean.
     """
     if loss is None:
-        return _inferred(probe(), content)
+        return _infer_criterion(probe(), content)
     if isinstance(loss, BatchLoss):
         name = getattr(loss.function, "__name__", type(loss.function).__name__)
         return OpaqueCriterion(
@@ -220,10 +217,10 @@ def choose_criterion(loss: Any, probe: Callable[[], Any], content: Any) -> Crite
     )
 
 
-def _inferred(outputs: Any, content: Any) -> Criterion:
-    if _loss_of(outputs) is not None:
+def _infer_criterion(outputs: Any, content: Any) -> Criterion:
+    if _get_loss(outputs) is not None:
         name = "the model's own .loss"
-        return OpaqueCriterion(name, name, call_model, lambda found, _: _loss_of(found))
+        return OpaqueCriterion(name, name, call_model, lambda outputs, _: _get_loss(outputs))
     if not _has_targets(content):
         raise ValueError(
             "the loss cannot be inferred from batches without targets; pass loss=, or "
@@ -247,7 +244,7 @@ def call_model(model: nn.Module, content: Any) -> Any:
     if isinstance(content, Mapping):
         return model(**content)
     if isinstance(content, (tuple, list)):
-        inputs = content[:-1] or content  # inputs alone, where a loss needs no targets
+        inputs = content[:-1] or content  # all of them are inputs where there are no targets
         if len(inputs) == 1:
             only = inputs[0]
             if isinstance(only, Mapping):
@@ -259,8 +256,8 @@ def call_model(model: nn.Module, content: Any) -> Any:
 
 def get_targets(content: Any) -> Tensor:
     """The last part of a tuple batch, or the ``labels`` of a mapping."""
-    found: Tensor = content["labels"] if isinstance(content, Mapping) else content[-1]
-    return found
+    targets: Tensor = content["labels"] if isinstance(content, Mapping) else content[-1]
+    return targets
 
 
 def _has_targets(content: Any) -> bool:
@@ -274,33 +271,36 @@ def _has_targets(content: Any) -> bool:
     )
 
 
-def _loss_of(outputs: Any) -> Any:
-    found = outputs.get("loss") if isinstance(outputs, Mapping) else None
-    return found if found is not None else getattr(outputs, "loss", None)
+def _get_loss(outputs: Any) -> Any:
+    loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
+    return loss if loss is not None else getattr(outputs, "loss", None)
 
 
-def _tensor_output(outputs: Any) -> Tensor:
-    found = outputs if isinstance(outputs, Tensor) else getattr(outputs, "logits", None)
-    if not isinstance(found, Tensor):
+def _get_tensor(outputs: Any) -> Tensor:
+    tensor = outputs if isinstance(outputs, Tensor) else getattr(outputs, "logits", None)
+    if not isinstance(tensor, Tensor):
         raise TypeError(
             f"the model returned a {type(outputs).__name__}, expected a tensor (or .logits); pass "
             "landscape.batch_loss(f) with f(model, batch)"
         )
-    return found
+    return tensor
 
 
 def identify_function(function: Any) -> str:
-    """Name a callable, with a checksum of its code where it is written in Python."""
+    """The qualified name of a callable, with a checksum of its code where that is Python's.
+
+    A run is resumed only with the same loss and the same metrics.
+    """
     owner = function if hasattr(function, "__qualname__") else type(function)
     name = f"{owner.__module__}.{owner.__qualname__}"
     method = function if hasattr(function, "__code__") else getattr(function, "forward", None)
     code = getattr(method, "__code__", None)
-    return f"{name} {_checksum(code):08x}" if code is not None else name
+    return f"{name} {_code_checksum(code):08x}" if code is not None else name
 
 
-def _checksum(code: CodeType) -> int:
+def _code_checksum(code: CodeType) -> int:
     value = zlib.crc32(code.co_code)
     for part in (*code.co_consts, *code.co_names):
-        nested = _checksum(part) if isinstance(part, CodeType) else part
+        nested = _code_checksum(part) if isinstance(part, CodeType) else part
         value = zlib.crc32(repr(nested).encode(), value)
     return value

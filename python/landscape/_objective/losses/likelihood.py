@@ -1,7 +1,4 @@
-"""What losses say of the distribution of targets: exact Fisher products, and targets drawn.
-
-Depends on the heads.
-"""
+"""The likelihood of targets that a loss implies: exact Fisher products, and random targets."""
 
 from __future__ import annotations
 
@@ -21,14 +18,14 @@ def make_fisher_product(
 ) -> Callable[[Tensor], Tensor]:
     r"""The product t -> E[s s'] t with each sample's block of the outputs' Fisher matrix.
 
-    The expectation of s = d loss / d outputs goes over targets of the likelihood that the loss
-    claims: labels from the softmax (cross-entropy) or the sigmoid (BCE), numbers of variance 1/2
+    The expectation of s = d loss / d outputs is over targets from the likelihood that the loss
+    implies: labels from the softmax (cross-entropy) or the sigmoid (BCE), numbers of variance 1/2
     around the outputs (MSE, for exp(-(z - t)^2) is that density).
 
     Args:
         loss: The loss.
         outputs: float64, the samples along the first dimension.
-        targets: Those at hand; they matter by which of them are ignored.
+        targets: Only which of them are ignored matters.
 
     Raises:
         ValueError: The loss has no likelihood.
@@ -36,34 +33,34 @@ def make_fisher_product(
     if loss.name == "MSE":
         return lambda tangent: 2 * tangent
     if loss.name == "BCE with logits":
-        return _of_elements(loss, outputs)
+        return _make_elementwise_product(loss, outputs)
     if loss.name == "cross-entropy":
-        return _of_classes(loss, outputs, targets)
+        return _make_class_product(loss, outputs, targets)
     raise _no_likelihood(loss)
 
 
-def _of_elements(loss: RecognisedLoss, outputs: Tensor) -> Callable[[Tensor], Tensor]:
-    """(V + m m') t with the slopes' variances V and means m: elements are independent."""
+def _make_elementwise_product(loss: RecognisedLoss, outputs: Tensor) -> Callable[[Tensor], Tensor]:
+    """(V + m m') t with the variances V and means m of s: elements are independent."""
     ones = torch.ones_like(outputs)
     weight = _or_one(loss.options.get("weight"), ones)
     positive = _or_one(loss.options.get("pos_weight"), ones)
-    yes = torch.sigmoid(outputs)
-    chance = yes * (1 - yes)
-    mean = weight * chance * (1 - positive)
-    variance = chance * (weight * (positive * (1 - yes) + yes)) ** 2
+    p = torch.sigmoid(outputs)
+    bernoulli = p * (1 - p)  # the variance of a label
+    mean = weight * bernoulli * (1 - positive)
+    variance = bernoulli * (weight * (positive * (1 - p) + p)) ** 2
 
     def product(tangent: Tensor) -> Tensor:
-        return variance * tangent + mean * _by_sample(mean * tangent)
+        return variance * tangent + mean * _sum_samples(mean * tangent)
 
     return product
 
 
-def _of_classes(
+def _make_class_product(
     loss: RecognisedLoss, outputs: Tensor, targets: Tensor
 ) -> Callable[[Tensor], Tensor]:
     """The sum over labels of one position, and products of means between positions.
 
-    With the slope s(y) = w_y (1 - e) (p - e_y) + b at the label y, b being what smoothing e adds.
+    With s(y) = w_y (1 - e) (p - e_y) + b at the label y, b being the term of the smoothing e.
     """
     classes = outputs.shape[1]
     smoothing: float = loss.options.get("label_smoothing", 0.0)
@@ -71,7 +68,7 @@ def _of_classes(
     weight = _or_one(loss.options.get("weight"), torch.ones(classes).to(outputs)).reshape(shape)
     scale = (1 - smoothing) * weight
     p = outputs.softmax(1)
-    spread = smoothing / classes * (p * weight.sum() - weight)
+    smooth = smoothing / classes * (p * weight.sum() - weight)
     drift = p * ((p * scale).sum(1, keepdim=True) - scale)
     counted = torch.ones_like(p[:, :1])
     if not targets.is_floating_point():
@@ -80,9 +77,9 @@ def _of_classes(
     def product(tangent: Tensor) -> Tensor:
         apart = scale * ((p * tangent).sum(1, keepdim=True) - tangent)
         mean = (p * apart).sum(1, keepdim=True)
-        along = (mean + (spread * tangent).sum(1, keepdim=True)) * counted
-        found = p * ((p * scale * apart).sum(1, keepdim=True) - scale * apart)
-        return (found - drift * mean + (drift + spread) * _by_sample(along)) * counted
+        along = (mean + (smooth * tangent).sum(1, keepdim=True)) * counted
+        result = p * ((p * scale * apart).sum(1, keepdim=True) - scale * apart)
+        return (result - drift * mean + (drift + smooth) * _sum_samples(along)) * counted
 
     return product
 
@@ -90,7 +87,7 @@ def _of_classes(
 def draw_targets(
     loss: RecognisedLoss, outputs: Tensor, targets: Tensor, draws: int, random: np.random.Generator
 ) -> list[Tensor]:
-    """Targets drawn from the likelihood that the loss claims, as many sets as draws.
+    """Draw targets from the likelihood that the loss implies, as many sets as draws.
 
     Random numbers are taken sample by sample, so that the targets of a sample do not depend on how
     the samples are cut into blocks.
@@ -108,8 +105,8 @@ def draw_targets(
     if loss.name == "MSE":
         return [outputs + noise[:, i] * 0.5**0.5 for i in range(draws)]
     if loss.name == "BCE with logits":
-        yes = torch.sigmoid(outputs)
-        return [(noise[:, i] < yes).to(outputs) for i in range(draws)]
+        p = torch.sigmoid(outputs)
+        return [(noise[:, i] < p).to(outputs) for i in range(draws)]
     below = outputs.softmax(1).cumsum(1)
     last = outputs.shape[1] - 1
     labels = [(below < noise[:, i].unsqueeze(1)).sum(1).clamp_max(last) for i in range(draws)]
@@ -119,8 +116,8 @@ def draw_targets(
     return [torch.where(ignored, targets.long(), label) for label in labels]
 
 
-def _by_sample(tensor: Tensor) -> Tensor:
-    """The sum of each sample, in a shape that goes with the samples'."""
+def _sum_samples(tensor: Tensor) -> Tensor:
+    """The sum of each sample, in a shape that broadcasts with the samples."""
     return tensor.sum(dim=tuple(range(1, tensor.ndim)), keepdim=True)
 
 

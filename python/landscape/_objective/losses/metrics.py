@@ -1,7 +1,4 @@
-"""Second numbers per point: accuracy, error, or any ``metric(outputs, targets)``.
-
-Depends on the criterion, whose outputs and targets it shares.
-"""
+"""Metrics: accuracy, error, or any ``metric(outputs, targets)``, as means over samples."""
 
 from __future__ import annotations
 
@@ -48,7 +45,7 @@ def choose_metrics(
     Args:
         metrics: ``"accuracy"``, ``"error"`` or callables ``metric(outputs, targets)`` that return
             a mean over the batch.
-        criterion: Says how the outputs are to be read.
+        criterion: Decides how the outputs are read.
 
     Returns:
         The metrics, in order.
@@ -56,7 +53,7 @@ def choose_metrics(
     Raises:
         ValueError: A name is unknown, taken, appears twice, or does not fit the loss.
     """
-    chosen = [_choose(metric, criterion) for metric in list_metrics(metrics)]
+    chosen = [_choose_metric(metric, criterion) for metric in list_metrics(metrics)]
     names = [metric.name for metric in chosen]
     taken = sorted(_COLUMNS.intersection(names))
     if taken:
@@ -70,9 +67,9 @@ def choose_metrics(
     return chosen
 
 
-def _choose(metric: MetricLike, criterion: Criterion) -> Metric:
+def _choose_metric(metric: MetricLike, criterion: Criterion) -> Metric:
     if callable(metric):
-        return _from_function(metric)
+        return _wrap_function(metric)
     if metric not in {"accuracy", "error"}:
         raise ValueError(
             f"metric {metric!r} is unknown; expected 'accuracy', 'error' or a function "
@@ -81,9 +78,11 @@ def _choose(metric: MetricLike, criterion: Criterion) -> Metric:
     loss = criterion.recognised
     if isinstance(loss, ClassLoss):
         ignored = loss.options["ignore_index"]
-        return _counting(metric, lambda outputs: outputs.argmax(1), _classes, ignored)
+        return _count_predictions(metric, lambda outputs: outputs.argmax(1), _classes, ignored)
     if loss is not None and loss.name == "BCE with logits":
-        return _counting(metric, lambda outputs: outputs > 0, lambda targets: targets > 0.5, None)
+        return _count_predictions(
+            metric, lambda outputs: outputs > 0, lambda targets: targets > 0.5, None
+        )
     raise ValueError(
         f"{metric!r} is not defined for the loss {criterion.name!r}; pass a function "
         "metric(outputs, targets)"
@@ -94,13 +93,13 @@ def _classes(targets: Tensor) -> Tensor:
     return targets.argmax(1) if targets.is_floating_point() else targets.long()
 
 
-def _counting(
+def _count_predictions(
     name: str,
     predict: Callable[[Tensor], Tensor],
     expect: Callable[[Tensor], Tensor],
     ignored: int | None,
 ) -> Metric:
-    """Count the predictions that are right (accuracy) or wrong (error) among those not ignored."""
+    """Count the correct (accuracy) or wrong (error) predictions among those not ignored."""
     compare = torch.eq if name == "accuracy" else torch.ne
 
     def total(outputs: Tensor, targets: Tensor, size: int) -> Tensor:  # noqa: ARG001
@@ -115,7 +114,7 @@ def _counting(
     return Metric(name, total, weight, separable=True)
 
 
-def _from_function(function: Callable[[Any, Any], Any]) -> Metric:
+def _wrap_function(function: Callable[[Any, Any], Any]) -> Metric:
     name = getattr(function, "__name__", type(function).__name__)
 
     def total(outputs: Any, targets: Tensor, size: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Recognised losses: sums over samples in float64, divided by the total weight of all data.
 
-Depends on PyTorch alone. A mean of batch means is not the mean over samples when batches are
-ragged, classes are weighted or targets are ignored; sums and weights are.
+A mean of batch means is not the mean over samples when batches are ragged, classes are weighted or
+targets are ignored; sums and weights are.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ class RecognisedLoss:
     function: Callable[..., Tensor]
     options: dict[str, Any] = field(default_factory=dict)
 
-    def prepared(self, targets: Tensor) -> Tensor:
+    def cast_targets(self, targets: Tensor) -> Tensor:
         """Give targets the dtype that the loss takes."""
         return targets.double() if targets.is_floating_point() else targets.long()
 
     def total(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The weighted sum of the losses of a batch, float64, shape ()."""
         return self.function(
-            outputs.double(), self.prepared(targets), reduction="sum", **self.options
+            outputs.double(), self.cast_targets(targets), reduction="sum", **self.options
         )
 
     def per_sample(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The weighted sum of the losses of each sample, float64, shape (batch,)."""
         losses = self.function(
-            outputs.double(), self.prepared(targets), reduction="none", **self.options
+            outputs.double(), self.cast_targets(targets), reduction="none", **self.options
         )
         return losses.reshape(losses.shape[0], -1).sum(dim=1)
 
@@ -57,7 +57,7 @@ class RecognisedLoss:
         return type(self)(self.name, self.function, options)
 
     def sample_weights(self, targets: Tensor) -> Tensor:
-        """What each sample adds to the denominator, float64, shape (batch,)."""
+        """Each sample's term of the denominator, float64, shape (batch,)."""
         raise NotImplementedError
 
     def check_shapes(self, outputs: Tensor, targets: Tensor) -> None:
@@ -79,12 +79,12 @@ class RecognisedLoss:
 class ElementwiseLoss(RecognisedLoss):
     """A loss of elements (MSE, L1, Huber, BCE with logits): the weight is their number."""
 
-    def prepared(self, targets: Tensor) -> Tensor:
+    def cast_targets(self, targets: Tensor) -> Tensor:
         """Give targets the dtype that the loss takes."""
         return targets.double()
 
     def sample_weights(self, targets: Tensor) -> Tensor:
-        """What each sample adds to the denominator, float64, shape (batch,)."""
+        """Each sample's term of the denominator, float64, shape (batch,)."""
         per_sample = targets[0].numel()
         return torch.full((len(targets),), per_sample, dtype=torch.float64, device=targets.device)
 
@@ -102,7 +102,7 @@ class ClassLoss(RecognisedLoss):
     """A loss of classes (cross-entropy, NLL): the weight is that of the targets not ignored."""
 
     def sample_weights(self, targets: Tensor) -> Tensor:
-        """What each sample adds to the denominator, float64, shape (batch,)."""
+        """Each sample's term of the denominator, float64, shape (batch,)."""
         if targets.is_floating_point():  # class probabilities: every position counts one
             per_sample = targets[0].numel() / targets.shape[1] if len(targets) else 0
             return torch.full((len(targets),), per_sample, dtype=torch.float64)
@@ -166,7 +166,7 @@ _ELEMENT_FUNCTIONS: dict[Callable[..., Tensor], str] = {
 
 
 def recognise_loss(loss: Any) -> RecognisedLoss | None:
-    """Return the loss of a loss module or function that is known, or None.
+    """The recognised loss of a torch loss module or function; None for any other.
 
     Raises:
         ValueError: A known or unknown torch loss does not take the mean.
@@ -183,12 +183,12 @@ def recognise_loss(loss: Any) -> RecognisedLoss | None:
     for function, name in _ELEMENT_FUNCTIONS.items():
         if loss is function:
             return ElementwiseLoss(name, function)
-    recogniser = _MODULES.get(type(loss))
-    return recogniser(loss) if recogniser else None
+    convert = _MODULES.get(type(loss))
+    return convert(loss) if convert else None
 
 
 def _reduction(loss: Any) -> Any:
-    """What a loss module, or a function with its options bound, says of itself."""
+    """The reduction of a loss module, or of a function with its options bound."""
     bound = loss.keywords if isinstance(loss, functools.partial) else {}
     return bound.get("reduction", getattr(loss, "reduction", None))
 
