@@ -13,7 +13,7 @@ from torch import nn
 from untouched import untouched
 
 import landscape
-from landscape._objective.interruption import Deferral
+from landscape._objective.isolation import DeferredInterrupt
 
 
 def deep() -> nn.Sequential:
@@ -55,7 +55,7 @@ def test_an_interrupt_waits_for_a_check_and_the_handler_is_the_users() -> None:
     seen: list[str] = []
     before = signal.signal(signal.SIGINT, lambda *_: seen.append("handled"))
     try:
-        with Deferral() as deferral:
+        with DeferredInterrupt() as deferral:
             signal.raise_signal(signal.SIGINT)
             assert seen == []
             deferral.check()

@@ -19,24 +19,8 @@ CRATES = ROOT / "rust"
 UPWARDS = {("_results", "plot")}
 """A result's .plot() imports the plots when it is called."""
 
-ROOMS: tuple[set[str], ...] = (
-    {"behaviour", "heads", "identity", "interruption", "kinds", "points", "spread", "strategy"},
-    {"admission", "centred", "criterion", "likelihoods", "native_head", "native_sums", "options"},
-    {"randomness", "tree"},
-    {"data", "metrics", "output_curvatures", "weight_decay"},
-    {"batch_norm", "measurement", "native_products", "reading", "stage"},
-    {"evaluate", "native", "probe"},
-    {"assembly", "facts", "gradients", "modules", "tuning"},
-    {"agreement", "at_point"},
-    {"native_build", "output_products", "products", "sample_curvatures"},
-    {"natives"},
-    {"supply"},
-    {"engines", "subspace"},
-    {"function"},
-    {"derivatives"},
-    {"objective"},
-)
-"""Inside _objective, from the ground up: a room uses those of earlier rows only."""
+OBJECTIVE = ("data", "losses", "torch_backend", "native_backend")
+"""The sub-packages of _objective, lowest first: each may import those before it."""
 
 
 @dataclass(frozen=True)
@@ -159,18 +143,41 @@ def test_the_public_table_imports_nothing_before_it_is_asked() -> None:
     }
 
 
-def test_rooms_of_the_objective_stand_on_earlier_ones() -> None:
-    places = {room: place for place, row in enumerate(ROOMS) for room in row}
+def test_sub_packages_of_the_objective_import_lower_ones_only() -> None:
+    levels = {name: level for level, name in enumerate(OBJECTIVE)}
+    folders = {path.parent.name for path in (PACKAGE / "_objective").glob("*/__init__.py")}
+    assert folders == set(levels)
     wrong = []
     for found in IMPORTS:
-        layer, _, room = found.module.partition(".")
-        used_layer, _, used = (found.internal or "").partition(".")
-        if layer != "_objective" or room == "__init__":
+        layer, *own = found.module.split(".")
+        used_layer, *used = (found.internal or "").split(".")
+        if layer != "_objective" or used_layer != layer or own[0] not in levels or not used:
             continue
-        assert room in places, f"_objective.{room} has no row in ROOMS"
-        if used_layer == "_objective" and places[used] >= places[room]:
-            wrong.append(f"{room} imports {used}, which is not on an earlier row")
+        if levels.get(used[0], -1) > levels[own[0]]:
+            wrong.append(f"{found.module} imports {found.target}, a higher sub-package")
     assert not wrong
+
+
+@pytest.mark.parametrize(
+    "folder", [PACKAGE, *sorted(file.parent for file in PACKAGE.rglob("*/__init__.py"))], ids=str
+)
+def test_children_of_a_folder_do_not_import_each_other_in_circles(folder: Path) -> None:
+    """Files and sub-packages of one folder, a sub-package being one node."""
+    prefix = folder.relative_to(PACKAGE).parts
+    graph: dict[str, set[str]] = {}
+    for found in IMPORTS:
+        own = tuple(found.module.split("."))
+        used = tuple((found.internal or "").split("."))
+        inside = own[: len(prefix)] == prefix == used[: len(prefix)]
+        if not inside or len(own) == len(prefix) or len(used) <= len(prefix):
+            continue
+        child, other = own[len(prefix)], used[len(prefix)]
+        if child not in (other, "__init__") and other and not found.typing_only:
+            graph.setdefault(child, set()).add(other)
+    if not prefix:
+        for layer, used_layer in UPWARDS:
+            graph[layer].discard(used_layer)
+    TopologicalSorter(graph).prepare()
 
 
 def test_only_the_objective_runs_a_model() -> None:

@@ -24,8 +24,8 @@ data = (torch.randn(4, 2000), torch.randn(4, 16000))
 landscape.surface(nn.Linear(2000, 40), (data[0], torch.randn(4, 40)), points=2)  # imports, pools
 model = nn.Linear(2000, 16000)
 objective = landscape.Objective(model, data, engine="torch")
-engine = landscape._objective.engines.Engine(landscape._objective.Strategy())
-objective.__dict__["_for_losses"] = engine
+engine = landscape._objective.engine.Engine(landscape._objective.Strategy())
+objective.__dict__["_loss_engine"] = engine
 forget_peak()
 before = peak()
 landscape.surface(objective, points=2, progress="off")

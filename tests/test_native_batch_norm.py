@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import landscape
 from landscape import Objective
-from landscape._objective.batch_norm import BatchNormPolicy
+from landscape._objective.torch_backend.batch_norm import BatchNormPolicy
 
 POLICIES: tuple[BatchNormPolicy, ...] = ("frozen", "recalibrated", "batch")
 SAMPLES = 45
@@ -214,7 +214,7 @@ def test_a_layer_that_is_used_twice() -> None:
     with pytest.raises(ValueError, match=text):
         landscape.line(model, FEATURES, to=other, points=3, engine="native")
     for objective in (Objective(model, FEATURES), Objective(model, FEATURES, engine="torch")):
-        line = landscape.line(objective.resolved("recalibrated"), points=3)
+        line = landscape.line(objective.with_default_batch_norm("recalibrated"), points=3)
         assert line.run.engine.startswith("torch")
     assert (
         "used several times"

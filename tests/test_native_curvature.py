@@ -23,7 +23,7 @@ def product(kind: str, vectors: np.ndarray) -> np.ndarray:
     """The core's product at the model's own parameters."""
     model, inputs, targets = case()
     objective = landscape.Objective(model, (inputs, targets), engine="native")
-    curvature = objective._supply.native.curvature(
+    curvature = objective._backends.native.curvature(
         objective.theta, kind, weight=WEIGHT, policy="frozen", memory=1 << 20
     )
     found: np.ndarray = curvature.apply(vectors)
@@ -79,6 +79,6 @@ def test_a_loss_without_a_likelihood_has_no_fisher_matrix() -> None:
     inputs, targets = torch.randn(5, 2).double(), torch.randn(5, 1).double()
     objective = landscape.Objective(model, (inputs, targets), nn.L1Loss(), engine="native")
     with pytest.raises(ValueError, match="likelihood"):
-        objective._supply.native.curvature(
+        objective._backends.native.curvature(
             objective.theta, "fisher", weight=1.0, policy="frozen", memory=0
         )

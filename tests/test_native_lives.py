@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import landscape
-from landscape._objective.natives import Natives
+from landscape._objective.native_backend.cache import NativeCache
 
 
 def case() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
@@ -27,7 +27,7 @@ def test_copies_make_networks_of_their_own() -> None:
     objective = landscape.Objective(model, data, engine="native")
     expected = objective.loss()
     assert copy.deepcopy(objective).loss() == expected
-    assert pickle.loads(pickle.dumps(Natives())) is not None
+    assert pickle.loads(pickle.dumps(NativeCache())) is not None
 
 
 def test_several_threads_may_ask_at_once() -> None:
@@ -45,8 +45,8 @@ def test_networks_of_data_that_were_used_long_ago_are_let_go() -> None:
     objective = landscape.Objective(model, data, engine="native")
     for seed in range(6):
         other = torch.randn(9, 4, generator=torch.Generator().manual_seed(seed))
-        objective.on((other, torch.zeros(9, dtype=torch.long))).loss()
-    assert len(objective._natives._made) <= 3
+        objective.with_data((other, torch.zeros(9, dtype=torch.long))).loss()
+    assert len(objective._native_cache._networks) <= 3
     assert objective.loss() == landscape.Objective(model, data, engine="native").loss()
 
 

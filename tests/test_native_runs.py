@@ -23,6 +23,7 @@ from untouched import untouched
 
 import landscape
 from landscape import Objective, _store
+from landscape._objective.native_backend import build as native_build
 
 KILLED = """
 import os, signal, sys
@@ -54,7 +55,7 @@ def in_chunks(objective: Objective, chunk: int) -> Objective:
     strategy = landscape._objective.Strategy(
         kind="native" if objective.engine == "native" else "loop", chunk=chunk
     )
-    objective.__dict__["_for_losses"] = landscape._objective.engines.Engine(strategy)
+    objective.__dict__["_loss_engine"] = landscape._objective.engine.Engine(strategy)
     return objective
 
 
@@ -103,10 +104,10 @@ def test_a_native_run_that_is_no_longer_possible(tmp_path: Path, monkeypatch: An
     path = tmp_path / "run.npz"
     half_done(path, "native")
     monkeypatch.setattr(
-        landscape._objective.native_build, "_HABITS", {"overwrites": "it is another one"}
+        native_build, "_UNSUPPORTED_BEHAVIOUR", {"overwrites_inputs": "it is another one"}
     )
     objective = Objective(*problem())
-    object.__setattr__(objective._evaluator.stage.behaviour, "overwrites", True)
+    object.__setattr__(objective._evaluator.model.behaviour, "overwrites_inputs", True)
     text = r"begun with engine='native', .* no longer possible \(model: it is another one\)"
     with pytest.raises(ValueError, match=text):
         landscape.surface(objective, points=9, resume=path)

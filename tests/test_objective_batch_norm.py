@@ -206,9 +206,9 @@ def test_test_data_are_normalised_by_statistics_of_the_first_data() -> None:
     twin = with_own_statistics(moved(model, theta), BATCHES)
     with torch.no_grad():
         expected = mean_loss(twin, [test]).item()
-    assert objective.on(test).loss(theta) == pytest.approx(expected, rel=1e-11)
+    assert objective.with_data(test).loss(theta) == pytest.approx(expected, rel=1e-11)
     other = Objective(model, test, batch_norm="frozen")
-    assert objective.on(other).loss(theta) == pytest.approx(expected, rel=1e-11)
+    assert objective.with_data(other).loss(theta) == pytest.approx(expected, rel=1e-11)
 
 
 def test_derivatives_are_refused_under_recalibration() -> None:
@@ -239,10 +239,13 @@ def test_recalibration_means_nothing_without_batch_norm() -> None:
 def test_resolved_settles_what_was_left_open() -> None:
     model = seeded(ConvNet)
     left_open = Objective(model, images())
-    frozen, recalibrated = left_open.resolved("frozen"), left_open.resolved("recalibrated")
+    frozen, recalibrated = (
+        left_open.with_default_batch_norm("frozen"),
+        left_open.with_default_batch_norm("recalibrated"),
+    )
     assert left_open.batch_norm is None
     assert recalibrated.batch_norm == recalibrated.policy["batch_norm"] == "recalibrated"
     assert frozen.loss() == left_open.loss() != recalibrated.loss()
     assert recalibrated.loss() == Objective(model, images(), batch_norm="recalibrated").loss()
     chosen = Objective(model, images(), batch_norm="batch")
-    assert chosen.resolved("recalibrated") is chosen
+    assert chosen.with_default_batch_norm("recalibrated") is chosen

@@ -120,8 +120,8 @@ METHODS: dict[str, Callable[[Objective], Any]] = {
     "subspace.metrics": lambda o: plane(o).metrics([[0.0], [0.1]]),
     "subspace.gradients": lambda o: plane(o).gradients([[0.0], [0.1]]),
     "subspace.sample_losses": lambda o: plane(o).sample_losses([[0.0], [0.1]]),
-    "on": lambda o: o.on(images(5)).loss(),
-    "resolved": lambda o: o.resolved("recalibrated").losses(two(o)),
+    "with_data": lambda o: o.with_data(images(5)).loss(),
+    "with_default_batch_norm": lambda o: o.with_default_batch_norm("recalibrated").losses(two(o)),
 }
 QUIET: dict[str, Callable[[Objective], Any]] = {
     "attributes": lambda o: (o.dim, o.samples, o.batches, o.dtype, o.theta, o.notes, o.device),

@@ -31,7 +31,7 @@ def test_the_loss_goes_with_the_function_and_not_with_the_data(form: str) -> Non
         "streamed": cut(TEST, (3, 10)),
         "objective": Objective(model, TEST),
     }[form]
-    test = objective.on(data)
+    test = objective.with_data(data)
     with torch.no_grad():
         expected = loss(model(TEST[0]), TEST[1]).item()
         before = loss(model(TRAIN[0]), TRAIN[1]).item()
@@ -52,7 +52,7 @@ def test_options_are_kept() -> None:
         dtype="float64",
         batch_size=4,
     )
-    test = objective.on(TEST)
+    test = objective.with_data(TEST)
     assert test.batches == 4  # 13 samples in batches of 4
     for name in ("dropout", "weight_decay", "parameters", "dtype"):
         assert test.policy[name] == objective.policy[name]
@@ -71,10 +71,10 @@ def test_options_are_kept() -> None:
 def test_a_subset_stays_one() -> None:
     objective = Objective(mlp(), TRAIN)
     subset = Objective(mlp(), TEST, samples=8)
-    found = objective.on(subset)
+    found = objective.with_data(subset)
     assert found.loss() == subset.loss()
     assert found.standard_error() == subset.standard_error()
-    everything = subset.on(TRAIN)  # samples= speaks of the first data
+    everything = subset.with_data(TRAIN)  # samples= speaks of the first data
     assert everything.samples == 20
     with pytest.raises(ValueError, match="random subset"):
         everything.standard_error()
@@ -84,15 +84,15 @@ def test_notes_are_those_of_the_data() -> None:
     dropping = DataLoader(TensorDataset(*TRAIN), batch_size=6, drop_last=True)
     objective = Objective(mlp(), dropping)
     assert any("drops 2 of 20" in note for note in objective.notes)
-    assert not any("drops" in note for note in objective.on(TEST).notes)
-    assert any("drops 2 of 20" in note for note in Objective(mlp(), TEST).on(dropping).notes)
+    assert not any("drops" in note for note in objective.with_data(TEST).notes)
+    assert any("drops 2 of 20" in note for note in Objective(mlp(), TEST).with_data(dropping).notes)
 
 
 def test_data_of_another_dtype_are_refused() -> None:
     objective = Objective(mlp(), TRAIN)
     other = Objective(mlp(), TEST, dtype="float64")
     with pytest.raises(ValueError, match=r"expected .*float32; pass the data themselves"):
-        objective.on(other)
+        objective.with_data(other)
 
 
 def test_recalibration_of_a_loss_that_differentiates() -> None:

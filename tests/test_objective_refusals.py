@@ -143,7 +143,7 @@ def test_wrong_targets_are_found_wherever_they_stand() -> None:
                 Objective(mlp(), data, memory_budget=budget)
     objective = Objective(mlp(), classes())
     with pytest.raises(ValueError, match="got the target 7"):
-        objective.on((x, y))
+        objective.with_data((x, y))
 
 
 def scripted() -> nn.Module:

@@ -47,7 +47,7 @@ def in_chunks(chunk: int) -> landscape.Objective:
     """The problem by PyTorch's loop, with so many points in a call of the driver."""
     objective = landscape.Objective(*problem(), engine="torch")
     strategy = landscape._objective.Strategy(chunk=chunk)
-    objective.__dict__["_for_losses"] = landscape._objective.engines.Engine(strategy)
+    objective.__dict__["_loss_engine"] = landscape._objective.engine.Engine(strategy)
     return objective
 
 

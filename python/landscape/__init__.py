@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from landscape._curvature_map import curvature_map
     from landscape._directions import pca, plane
     from landscape._eigenplane import eigenplane
+    from landscape._export import Unsupported
     from landscape._gradient_noise import gradient_noise
     from landscape._objective import Objective, batch_loss
     from landscape._parameters import ParameterLayout
@@ -96,6 +97,7 @@ __all__ = [
     "SimplicialComplex",
     "Spectrum",
     "Surface",
+    "Unsupported",
     "Walk",
     "__version__",
     "align",
@@ -155,6 +157,7 @@ _HOMES = {
     "SimplicialComplex": "_results",
     "Spectrum": "_results",
     "Surface": "_results",
+    "Unsupported": "_export",
     "Walk": "_results",
     "align": "_align",
     "barrier": "_path",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from landscape._directions import Axes
-    from landscape._objective import Objective, Products
+    from landscape._objective import CurvatureOperator, Objective
     from landscape._progress import Choice
 
 __all__ = ["curvature_map"]
@@ -108,7 +108,9 @@ def curvature_map(
         raise ValueError(f"max_products={max_products}, expected at least 1")
     plan = parse_directions(directions, normalize, one_dimensional, seed)
     objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
-    axes, objective, _ = make_axes(plan, objective.resolved("frozen"), None, progress)
+    axes, objective, _ = make_axes(
+        plan, objective.with_default_batch_norm("frozen"), None, progress
+    )
     alpha, beta = grid_coordinates(axes, span, points)
     solver = _PlaneSolver(axes, (alpha, beta), tolerance, max_products, seed)
     inputs = {
@@ -135,7 +137,7 @@ def curvature_map(
     status = f"complete: {products} products"
     if unconverged:
         status += f"; {unconverged} of {size} points stopped at max_products={max_products}"
-    if objective.drawn:
+    if objective.is_random_subset:
         run.notes += (_SUBSET_NOTE,)
     return Surface(
         alpha,
@@ -184,7 +186,7 @@ class _PlaneSolver:
         except FloatingPointError:  # a derivative that is not finite is data
             return [loss] + [np.nan] * (len(_COLUMNS) - 1)
 
-    def _extreme_eigenvalues(self, products: Products, theta: NDArray[Any]) -> list[float]:
+    def _extreme_eigenvalues(self, products: CurvatureOperator, theta: NDArray[Any]) -> list[float]:
         dim = theta.size
         solver = _core.Lanczos(
             dim,

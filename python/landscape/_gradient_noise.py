@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from torch import nn
 
-    from landscape._objective import Objective, Products, Strategy
+    from landscape._objective import CurvatureOperator, Objective, Strategy
     from landscape._parameters import ParameterLayout
     from landscape._progress import Choice
 
@@ -81,7 +81,7 @@ def gradient_noise(
         (3,)
     """
     built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = built.resolved("frozen")
+    objective = built.with_default_batch_norm("frozen")
     if not 1 <= batch <= objective.samples:
         raise ValueError(f"batch={batch}, expected 1 to {objective.samples}, the samples there are")
     hessian = Hessian(objective, theta)
@@ -102,7 +102,7 @@ def gradient_noise(
     run = SolverRun("gradient_noise", hessian, {}, 1)
     run.load_state()
     run.seconds = variance.run.seconds + weighted.run.seconds
-    if objective.drawn:
+    if objective.is_random_subset:
         run.notes += (_SUBSET_NOTE,)
     status = f"variance {variance.status}; with the Hessian {weighted.status}"
     traces = [np.array([trace.value, *trace.interval]) for trace in (variance, weighted)]
@@ -146,7 +146,7 @@ class HessianNoiseProduct(CurvatureMatrix):
         super().__init__(hessian.objective, hessian.theta)
         self._pair = hessian, noise
 
-    def operator(self, strategy: Strategy | None = None) -> Products:
+    def operator(self, strategy: Strategy | None = None) -> CurvatureOperator:
         """Products of rows, four of the two matrices for each."""
         hessian, noise = (matrix.operator(strategy) for matrix in self._pair)
         return _SymmetrisedProduct(hessian, noise)
@@ -172,8 +172,8 @@ class HessianNoiseProduct(CurvatureMatrix):
 
 @dataclass(frozen=True)
 class _SymmetrisedProduct:
-    first: Products
-    second: Products
+    first: CurvatureOperator
+    second: CurvatureOperator
 
     @property
     def layout(self) -> ParameterLayout:

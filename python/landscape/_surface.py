@@ -257,13 +257,13 @@ def make_axes(
 ) -> tuple[Axes, Objective, Objective | None]:
     """The axes, and both functions under the batch-norm policy that the axes need."""
     if isinstance(plan, EigenDirections):
-        plan = plan.compute(objective.resolved("frozen"), progress)
+        plan = plan.compute(objective.with_default_batch_norm("frozen"), progress)
     axes = plan.axes(objective.theta, objective.layout)
     policy: Literal["frozen", "recalibrated"] = "recalibrated" if axes.joins_models else "frozen"
     return (
         axes,
-        objective.resolved(policy),
-        test_objective.resolved(policy) if test_objective else None,
+        objective.with_default_batch_norm(policy),
+        test_objective.with_default_batch_norm(policy) if test_objective else None,
     )
 
 

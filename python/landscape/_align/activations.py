@@ -49,8 +49,8 @@ def activations(
     """Outputs of every maker of units, in two models: shape (channels, observations)."""
     if objective is None:
         raise ValueError("activations need data; pass them")
-    given = objective.under("frozen")
-    return observed(given.of(first)), observed(given.of(second))
+    given = objective.with_batch_norm("frozen")
+    return observed(given.with_model(first)), observed(given.with_model(second))
 
 
 def observed(objective: Objective) -> dict[str, NDArray[np.float64]]:

@@ -67,7 +67,7 @@ def repair(
         raise ValueError(f"position={position}, expected a place from 0 to 1")
     objective = Objective(model_a, data, loss, batch_norm="recalibrated")
     names = _corrected(model_a, objective)
-    ends = [_statistics(objective.of(model)) for model in (model_a, model_b)]
+    ends = [_statistics(objective.with_model(model)) for model in (model_a, model_b)]
     both = [objective.theta, objective.layout.flatten(model_b).astype(objective.dtype)]
     theta = _core.combine(both, np.array([1 - position, position]))
     made = _with_biases(objective.model_at(theta).eval(), names)
@@ -112,7 +112,7 @@ Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def _statistics(objective: Objective) -> dict[str, Statistics]:
     """Mean and standard deviation of every channel of every linear layer and convolution."""
-    found = observed(objective.under("frozen"))
+    found = observed(objective.with_batch_norm("frozen"))
     return {name: (values.mean(axis=1), values.std(axis=1)) for name, values in found.items()}
 
 

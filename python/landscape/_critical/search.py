@@ -175,7 +175,7 @@ def run_search(
     progress: Choice = "off",
 ) -> CriticalSearch:
     """Run one search from its options to its result."""
-    objective = objective.resolved("frozen")
+    objective = objective.with_default_batch_norm("frozen")
     theta = objective.theta
     if start is not None:
         theta = flat_weights(start, objective.layout, objective.dtype, "start")

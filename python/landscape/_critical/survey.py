@@ -101,7 +101,7 @@ def critical_points(
     """
     search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
     built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = built.resolved("frozen")
+    objective = built.with_default_batch_norm("frozen")
     search_options.check_memory(objective.dim, objective.dtype.itemsize, objective.memory_budget)
     points = _make_starts(objective, starts, distance, seed)
     classification = {"threshold": threshold, "method": method, "gradient_tolerance": tolerance}

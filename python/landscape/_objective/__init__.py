@@ -1,30 +1,33 @@
-"""The Objective: who supplies L(theta). The only place that runs the user's model.
+"""The Objective: a model, data and a loss as L(theta). Only this package runs the user's model.
 
-Depends on PyTorch, NumPy and the parameter layout; nothing here draws, saves or drives.
+Its sub-packages, lowest first: `data`, `losses`, `torch_backend`, `native_backend`.
 """
 
-from landscape._objective.centred import Centred
-from landscape._objective.criterion import BatchLoss, batch_loss
-from landscape._objective.engines import Engine
-from landscape._objective.identity import identity
-from landscape._objective.kinds import Curvature, CurvatureKind, Products
-from landscape._objective.metrics import MetricLike, listed
+from landscape._objective.curvature import (
+    CentredOperator,
+    Curvature,
+    CurvatureKind,
+    CurvatureOperator,
+)
+from landscape._objective.engine import Engine
+from landscape._objective.losses.criterion import BatchLoss, batch_loss, identify_function
+from landscape._objective.losses.metrics import MetricLike, list_metrics
 from landscape._objective.objective import Objective
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace
 
 __all__ = [
     "BatchLoss",
-    "Centred",
+    "CentredOperator",
     "Curvature",
     "CurvatureKind",
+    "CurvatureOperator",
     "Engine",
     "MetricLike",
     "Objective",
-    "Products",
     "Strategy",
     "Subspace",
     "batch_loss",
-    "identity",
-    "listed",
+    "identify_function",
+    "list_metrics",
 ]

@@ -1,35 +1,62 @@
-"""The Objective: a model, data and a loss as one function L(theta) of a flat vector.
-
-Depends on the function and its derivatives. Everything that measures a model stands on this class.
-"""
+"""The Objective: a model, data and a loss as one function L(theta) of a flat vector."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import copy
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
+from torch import nn
 
-from landscape._objective.derivatives import Differentiable
-from landscape._objective.engines import Engine
-from landscape._objective.gradients import outputs
-from landscape._objective.heads import ClassHead
-from landscape._objective.measurement import Measurement
-from landscape._objective.metrics import MetricLike, choose_metrics
-from landscape._objective.modules import module_at
+from landscape._export import Unsupported
+from landscape._objective.build import (
+    build_evaluator,
+    describe_policy,
+    read_other_data,
+    replace_data,
+    summarise_data,
+    validate_model,
+    validate_numbers,
+    validate_option,
+)
+from landscape._objective.curvature import Curvature, CurvatureOperator
+from landscape._objective.data.batches import ResidentBatches
+from landscape._objective.data.reading import split_into_batches
+from landscape._objective.engine import ENGINES, Backends, Engine, check_recorded_strategy
+from landscape._objective.losses.metrics import MetricLike, choose_metrics
+from landscape._objective.losses.recognised import ClassLoss
+from landscape._objective.losses.reductions import Reductions
+from landscape._objective.native_backend.cache import NativeCache
+from landscape._objective.points import Rows
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace, as_vector
-from landscape._objective.supply import Supply
+from landscape._objective.torch_backend.batch_norm import POLICIES, BatchNormPolicy, BatchNorms
+from landscape._objective.torch_backend.evaluator import copy_model_at
+from landscape._objective.torch_backend.ggn import GaussNewtonOperator
+from landscape._objective.torch_backend.gradients import compute_outputs
+from landscape._objective.torch_backend.hessian import compute_sample_curvatures
+from landscape._objective.torch_backend.model_state import SwappedModel
+from landscape._objective.torch_backend.tuning import default_strategy
+from landscape._objective.weight_decay import WeightDecay
+from landscape._parameters import ParameterLayout
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-    from torch import nn
+
+    from landscape._objective.torch_backend.evaluator import Evaluator
 
 __all__ = ["Objective"]
 
+_MEMORY_BUDGET = 2 << 30
+_HESSIAN = Curvature()
+_MEASURED = ("_loss_engine", "_derivative_engine", "_metric_engine")
 
-class Objective(Differentiable):
+
+class Objective:
     r"""L(theta): the mean loss over samples as a function of the model's parameters.
 
     .. math:: L(\theta) = \frac{\sum_i w_i \ell(f_\theta(x_i), y_i)}{\sum_i w_i}
@@ -37,10 +64,10 @@ class Objective(Differentiable):
 
     The sums run over *all* samples, so L does not depend on how they are batched. Which function
     L is (loss, batch-norm policy, dropout, subset) is fixed here and kept in every result. The
-    model is lent, never copied: it is bit-identical after every call, also after an exception.
+    model is borrowed, never copied: it is bit-identical after every call, also after an exception.
 
     Args:
-        model: The trained module. Data-parallel and compilation wrappers are looked through.
+        model: The trained module. Data-parallel and compilation wrappers are taken off.
         data: ``(inputs, targets)`` tensors or arrays, a Dataset, a DataLoader, or any re-iterable
             of batches (tuples, mappings, or what a :func:`batch_loss` understands). Read once and
             kept where it fits ``memory_budget``, else streamed.
@@ -55,7 +82,8 @@ class Objective(Differentiable):
             model, recalibrated by functions that join several.
         device: Where to evaluate; the parameters' own device when None.
         dtype: The dtype to compute in, such as ``torch.float64``; the model's own when None.
-        parameters: Names, module prefixes or patterns of the parameters to vary; the rest is held.
+        parameters: Names, module prefixes or patterns of the parameters to vary; the rest are
+            frozen.
         samples: A count (a seeded random subset; losses then carry a standard error) or indices.
         dropout: ``"off"``, or ``"seeded"``: the same random masks at every theta.
         weight_decay: lambda, over the varied parameters.
@@ -77,9 +105,219 @@ class Objective(Differentiable):
         (3, 4)
     """
 
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Any,
+        loss: Any = None,
+        *,
+        engine: Literal["auto", "torch", "native"] = "auto",
+        batch_norm: BatchNormPolicy | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | str | None = None,
+        parameters: str | Iterable[str] | None = None,
+        samples: int | Sequence[int] | None = None,
+        dropout: Literal["off", "seeded"] = "off",
+        weight_decay: float = 0.0,
+        seed: int = 0,
+        batch_size: int | None = None,
+        memory_budget: int = _MEMORY_BUDGET,
+    ) -> None:
+        validate_option("engine", engine, ENGINES)
+        validate_option("batch_norm", batch_norm, (None, *POLICIES))
+        validate_option("dropout", dropout, ("off", "seeded"))
+        validate_numbers(weight_decay=weight_decay, seed=seed, memory_budget=memory_budget)
+        self.model = validate_model(model)
+        """The module itself, without wrappers."""
+        self.layout = ParameterLayout.of(self.model, parameters)
+        self.batch_norm: BatchNormPolicy | None = batch_norm
+        self.seed = seed
+        self.memory_budget = memory_budget
+        self._batch_size = batch_size
+        self._reading, self._evaluator = build_evaluator(
+            self.model,
+            self.layout,
+            data,
+            loss,
+            batch_norm=batch_norm or "frozen",
+            dropout=dropout,
+            device=device,
+            dtype=dtype,
+            samples=samples,
+            batch_size=batch_size,
+            memory_budget=memory_budget,
+            seed=seed,
+        )
+        self._summary = summarise_data(self._evaluator, self._reading)
+        self._weight_decay = WeightDecay(float(weight_decay))
+        self._native_cache = NativeCache()
+        self.engine = engine
+        """The requested engine; the one that evaluates is in a result's ``run.engine``."""
+        if engine == "native":
+            _ = self._backends.native  # raise Unsupported now rather than at the first evaluation
+
+    @property
+    def dim(self) -> int:
+        """The number d of parameters that vary."""
+        return self.layout.size
+
+    @property
+    def samples(self) -> int:
+        """The number of samples that L is a mean over."""
+        return self._evaluator.batches.samples
+
+    @property
+    def is_random_subset(self) -> bool:
+        """Whether the samples are a random subset, so that numbers have a sampling error."""
+        return self._summary.standard_error is not None
+
+    @property
+    def recalibrates(self) -> bool:
+        """Whether there are batch statistics, and they are re-estimated at every point."""
+        return self._evaluator.recalibrates
+
+    @property
+    def batches(self) -> int:
+        """The number of batches in the fixed split, for :meth:`gradients_on`."""
+        return len(self._evaluator.batches.sizes)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The flat vector's dtype, float32 or float64."""
+        return np.dtype(str(self._evaluator.dtype).removeprefix("torch."))
+
+    @property
+    def theta(self) -> NDArray[Any]:
+        """The model's parameters as they are now, shape (d,), a copy."""
+        return self.layout.flatten(self.model).astype(self.dtype, copy=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is evaluated."""
+        return self._evaluator.model.device
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: dropped samples, frozen augmentation, frozen parameters."""
+        return self._summary.notes
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """Which function L is, as plain data for the run record."""
+        return describe_policy(self._evaluator, self._summary, self._weight_decay.weight)
+
+    # Variants of the same function
+
+    def with_model(self, model: nn.Module) -> Self:
+        """The same function for another module of the same layout, with its buffers.
+
+        Args:
+            model: The module whose buffers and frozen parameters count from now on.
+
+        Returns:
+            An Objective that shares the data and the loss.
+        """
+        module, before = validate_model(model), self._evaluator.model
+        swapped = SwappedModel(
+            module, self.layout, device=before.device, dtype=before.dtype, seed=before.seed
+        )
+        swapped.behaviour = before.behaviour
+        evaluator = dataclasses.replace(self._evaluator, model=swapped, norms=BatchNorms(module))
+        twin = self._with_evaluator(evaluator)
+        twin.model, twin._native_cache = module, NativeCache()
+        return twin
+
+    def with_data(self, data: Any) -> Self:
+        """The same function of other data, such as a test set.
+
+        Under ``batch_norm="recalibrated"`` the statistics still come from the first data, as they
+        would for a model in use.
+
+        Args:
+            data: As for the Objective, or an Objective, whose data are taken.
+
+        Returns:
+            An Objective that shares the model, the loss and the policy.
+        """
+        if isinstance(data, Objective):
+            ours, theirs = ((o.device, o.policy["dtype"]) for o in (self, data))
+            if ours != theirs:
+                raise ValueError(
+                    f"the other Objective's data lie on {theirs[0]} for {theirs[1]}, expected "
+                    f"{ours[0]} and {ours[1]}; pass the data themselves"
+                )
+            reading = data._reading
+        else:
+            reading = read_other_data(
+                self._evaluator,
+                data,
+                batch_size=self._batch_size,
+                memory_budget=self.memory_budget,
+                seed=self.seed,
+            )
+        twin = self._with_evaluator(replace_data(self._evaluator, reading))
+        twin._reading = reading
+        twin._summary = summarise_data(twin._evaluator, reading)
+        return twin
+
+    def with_batch_norm(self, batch_norm: BatchNormPolicy) -> Self:
+        """The same model, data and loss under another batch-norm policy: another function.
+
+        Args:
+            batch_norm: The policy, whatever the user chose.
+
+        Returns:
+            An Objective that shares model and data.
+        """
+        twin = self._with_evaluator(dataclasses.replace(self._evaluator, batch_norm=batch_norm))
+        twin.batch_norm = batch_norm
+        return twin
+
+    def with_default_batch_norm(self, batch_norm: BatchNormPolicy) -> Self:
+        """The same function under this batch-norm policy, unless the user chose one.
+
+        Args:
+            batch_norm: The policy where the user left it None.
+
+        Returns:
+            An Objective that shares model and data; this one where nothing changes.
+        """
+        if self.batch_norm is not None or batch_norm == self._evaluator.batch_norm:
+            return self
+        return self.with_batch_norm(batch_norm)
+
+    def with_batch_size(self, size: int) -> Self:
+        """The same samples in a seeded split into equal batches of about this size.
+
+        Args:
+            size: The number of samples in a batch.
+
+        Returns:
+            An Objective that shares model and data; this one where the user chose the split, or
+            where the data come in batches already or are no more than one.
+        """
+        whole = self._evaluator.batches
+        is_split = self._batch_size is not None or len(whole.sizes) > 1
+        if is_split or not isinstance(whole, ResidentBatches) or whole.samples < 2 * size:
+            return self
+        count = round(whole.samples / size)
+        batches = split_into_batches(whole, -(-whole.samples // count), self.seed)
+        return self._with_evaluator(
+            dataclasses.replace(self._evaluator, batches=batches, statistics=batches)
+        )
+
+    def _with_evaluator(self, evaluator: Evaluator) -> Self:
+        twin = copy.copy(self)
+        for name in _MEASURED:
+            twin.__dict__.pop(name, None)
+        twin._evaluator = evaluator
+        return twin
+
+    # Losses and metrics
+
     def loss(self, theta: ArrayLike | None = None) -> float:
         """L at one point, shape (d,); at the model's own parameters when None."""
-        return float(self.losses(self._vector(theta)[None])[0])
+        return float(self.losses(self._read_theta(theta)[None])[0])
 
     def losses(self, points: ArrayLike, *, strategy: Strategy | None = None) -> NDArray[np.float64]:
         """L at each of several points, shape (k, d) to (k,).
@@ -88,15 +326,15 @@ class Objective(Differentiable):
             points: Parameter vectors, shape (k, d).
             strategy: How they are evaluated; chosen when None.
         """
-        rows = self._rows(points)
-        chosen = self._checked(strategy) or self._strategy_for(len(rows))
-        sums = self._supply.sums(rows, chosen)[:, 0].numpy()
-        return sums / self._facts.weight + self._decay.penalties(rows, rows.rows)
+        rows = self._read_points(points)
+        strategy = self._validate_strategy(strategy) or self._strategy_for_losses(len(rows))
+        sums = self._backends.sums(rows, strategy)[:, 0].numpy()
+        return sums / self._summary.weight + self._weight_decay.penalties(rows, rows.rows)
 
     def standard_error(self, theta: ArrayLike | None = None) -> float:
         """The standard error of L at one point for a random subset (``samples=`` a count)."""
-        subspace = self._at(theta)
-        if subspace.spread is None:
+        subspace = self._subspace_at(theta)
+        if subspace.standard_error is None:
             raise ValueError(
                 "the standard error needs a random subset of the samples and a recognised loss; "
                 "pass samples= a count"
@@ -108,100 +346,39 @@ class Objective(Differentiable):
 
         Each row's mean is L without its weight decay.
         """
-        rows = self._rows(points)
-        strategy = self._strategy_for(len(rows))
-        return self._supply.sample_losses(rows, strategy, self._facts.weight).numpy()
+        rows = self._read_points(points)
+        strategy = self._strategy_for_losses(len(rows))
+        return self._backends.sample_losses(rows, strategy, self._summary.weight).numpy()
 
     def difference_error(self, theta: ArrayLike, other: ArrayLike) -> float | None:
         """The standard error of L(theta) - L(other) on a random subset; None where all are used.
 
         Both losses are means over the same samples, so that it is less than the sum of theirs.
         """
-        spread, evaluator = self._facts.spread, self._evaluator
-        if spread is None:
+        standard_error, evaluator = self._summary.standard_error, self._evaluator
+        if standard_error is None:
             return None
-        here, there = self.sample_losses(np.stack([self._vector(theta), self._vector(other)]))
-        shares = (here - there) * (self._facts.weight / self.samples)
-        blocks = evaluator.batches.blocks(None)
-        weights = torch.cat([evaluator.measurement.sample_weights(b).cpu() for b in blocks])
-        sums = np.array([[shares @ shares, shares @ weights.double().numpy()]])
-        mean = np.array([shares.sum() / self._facts.weight])
-        return float(spread.standard_errors(mean, sums, self._facts.weight)[0])
-
-    def example_inputs(self, count: int = 3) -> tuple[torch.Tensor, ...]:
-        """The first inputs of the data, as the model takes them: what it can be traced with.
-
-        Raises:
-            ValueError: Batches are not tuples of tensors.
-        """
-        content = next(iter(self._evaluator.batches.split())).content
-        parts = (content[:-1] or content) if isinstance(content, (tuple, list)) else (content,)
-        if not all(isinstance(part, torch.Tensor) for part in parts):
-            raise ValueError(
-                "the batches are not tuples of tensors, so that the model cannot be traced on "
-                "them; pass (inputs, targets)"
-            )
-        # two samples at least: a batch of one is a special case of its own
-        return tuple(part[[i % len(part) for i in range(count)]] for part in parts)
-
-    def outputs(self, points: ArrayLike) -> Iterator[NDArray[Any]]:
-        """The model's outputs at one point after another, by PyTorch.
-
-        Args:
-            points: Parameter vectors, shape (k, d).
-
-        Yields:
-            k arrays, each of shape (n, ...), samples in the order of the data.
-
-        Raises:
-            ValueError: The loss is not a recognised one, so that what is output is not known.
-        """
-        _ = self._evaluator.measurement.head
-        for found in outputs(self._evaluator, self._rows(points), self._plain):
-            yield found.numpy()
-
-    def expected_classes(self) -> NDArray[np.int64] | None:
-        """The class of each sample, shape (n, ...), -1 where ignored; None without classes."""
-        measurement = self._evaluator.measurement
-        head = measurement.criterion.head
-        if not isinstance(head, ClassHead):
-            return None
-        parts = []
-        for batch in self._evaluator.batches.blocks(None):
-            targets = measurement.targets(batch.content).cpu()
-            if targets.is_floating_point():  # class probabilities
-                parts.append(targets.argmax(1))
-            else:
-                ignored = targets == head.options["ignore_index"]
-                parts.append(torch.where(ignored, -1, targets.long()))
-        found: NDArray[np.int64] = torch.cat(parts).numpy()
-        return found
+        first, second = self.sample_losses(
+            np.stack([self._read_theta(theta), self._read_theta(other)])
+        )
+        differences = (first - second) * (self._summary.weight / self.samples)
+        blocks = evaluator.batches.iter_blocks(None)
+        weights = torch.cat([evaluator.reductions.sample_weights(b).cpu() for b in blocks])
+        sums = np.array([[differences @ differences, differences @ weights.double().numpy()]])
+        mean = np.array([differences.sum() / self._summary.weight])
+        return float(standard_error.estimate(mean, sums, self._summary.weight)[0])
 
     def metrics(
         self, metrics: Sequence[MetricLike] | MetricLike, theta: ArrayLike | None = None
     ) -> dict[str, float]:
         """Metrics at one point, by name; each is ``"accuracy"``, ``"error"`` or a function."""
-        subspace = self._at(theta, metrics)
+        subspace = self._subspace_at(theta, metrics)
         return {name: float(value[0]) for name, value in subspace.metrics([[0.0]]).items()}
 
     def column_names(self, metrics: Sequence[MetricLike] | MetricLike = ()) -> tuple[str, ...]:
-        """What a subspace with these metrics evaluates at each point."""
-        names = [m.name for m in choose_metrics(metrics, self._evaluator.measurement.criterion)]
-        return ("loss", *names, *(("standard_error",) if self._facts.spread else ()))
-
-    def model_at(self, theta: ArrayLike | None = None) -> nn.Module:
-        """A copy of the model with the parameters of one point, and buffers that go with them.
-
-        Where batch statistics are re-estimated (``batch_norm="recalibrated"``) the copy has those
-        of that point; otherwise it has the buffers of the model.
-
-        Args:
-            theta: The point, shape (d,); the model's own parameters when None.
-
-        Returns:
-            A module of its own, without gradients.
-        """
-        return module_at(self._evaluator, self._rows(self._vector(theta)[None]))
+        """The columns that a subspace with these metrics evaluates at each point."""
+        names = [m.name for m in choose_metrics(metrics, self._evaluator.reductions.criterion)]
+        return ("loss", *names, *(("standard_error",) if self.is_random_subset else ()))
 
     def subspace(
         self,
@@ -224,42 +401,327 @@ class Objective(Differentiable):
 
         Raises:
             ValueError: A vector has the wrong length, a metric does not fit the loss, or the
-                strategy is of another engine than the one that was asked for.
+                strategy is of another engine than the requested one.
         """
         evaluator = self._evaluator
-        strategy = self._checked(strategy)
-        criterion = evaluator.measurement.criterion
-        chosen = tuple(choose_metrics(metrics, criterion))
-        measurement = Measurement(criterion, chosen, spread=self._facts.spread is not None)
-        device = evaluator.stage.device
+        strategy = self._validate_strategy(strategy)
+        criterion = evaluator.reductions.criterion
+        reductions = Reductions(
+            criterion, tuple(choose_metrics(metrics, criterion)), squares=self.is_random_subset
+        )
         vectors = tuple(
-            as_vector(vector, self.dim, evaluator.dtype, f"basis vector {index}").to(device)
+            as_vector(vector, self.dim, evaluator.dtype, f"basis vector {index}").to(self.device)
             for index, vector in enumerate(basis)
         )
         if not vectors:
             raise ValueError("basis is empty, expected at least one vector of shape (d,)")
         return Subspace(
-            supply=Supply(evaluator.measuring(measurement), self._natives),
-            origin=torch.from_numpy(self._vector(origin)).to(device),
+            backends=Backends(evaluator.with_reductions(reductions), self._native_cache),
+            origin=torch.from_numpy(self._read_theta(origin)).to(self.device),
             basis=vectors,
-            strategy=strategy or self._strategy_of(measurement),
-            weights=tuple(measurement.weights(evaluator.batches)),
-            weight_decay=self._decay,
-            spread=self._facts.spread,
+            strategy=strategy or self._strategy_for_reductions(reductions),
+            weights=tuple(reductions.weights(evaluator.batches)),
+            weight_decay=self._weight_decay,
+            standard_error=self._summary.standard_error,
         )
 
-    def _at(
+    def _subspace_at(
         self, theta: ArrayLike | None, metrics: Sequence[MetricLike] | MetricLike = ()
     ) -> Subspace:
-        """A subspace for its origin alone, which no measurement of strategies would repay."""
-        nowhere = np.zeros(self.dim, self.dtype)
-        return self.subspace(theta, [nowhere], metrics=metrics, strategy=self._strategy_for(1))
+        """A subspace whose origin alone is evaluated, under a strategy that needs no timing."""
+        zero = np.zeros(self.dim, self.dtype)
+        strategy = self._strategy_for_losses(1)
+        return self.subspace(theta, [zero], metrics=metrics, strategy=strategy)
 
-    def _strategy_of(self, measurement: Measurement) -> Strategy:
-        if all(metric.separable for metric in measurement.metrics):
+    # Gradients and curvature
+
+    def gradient(self, theta: ArrayLike | None = None) -> NDArray[Any]:
+        """The gradient of L at one point, shape (d,)."""
+        _, gradients = self.gradients(self._read_theta(theta)[None])
+        gradient: NDArray[Any] = gradients[0]
+        return gradient
+
+    def gradients(
+        self, points: ArrayLike, *, strategy: Strategy | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Losses, shape (k,), and gradients, shape (k, d), of L at several points.
+
+        Args:
+            points: Parameter vectors, shape (k, d).
+            strategy: How they are evaluated; chosen when None.
+        """
+        rows = self._read_points(points)
+        strategy = self._validate_strategy(strategy) or self._strategy_for_gradients(len(rows))
+        losses, gradients = self._backends.gradients(rows, strategy, self._summary.weight)
+        return self._add_weight_decay(rows, losses, gradients)
+
+    def gradients_on(
+        self, points: ArrayLike, batches: Sequence[int], *, strategy: Strategy | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Losses and gradients of mini-batch means: point i on batch ``batches[i]`` of the split.
+
+        Args:
+            points: Parameter vectors, shape (k, d).
+            batches: One index below :attr:`batches` for each point.
+            strategy: How they are evaluated; chosen when None.
+
+        Returns:
+            Losses, shape (k,), and gradients, shape (k, d).
+
+        Raises:
+            ValueError: A batch index is out of range, or their number is not k.
+        """
+        rows = self._read_points(points)
+        if len(batches) != len(rows) or not all(0 <= b < self.batches for b in batches):
+            raise ValueError(
+                f"got batches={list(batches)} for {len(rows)} points, expected one index from 0 "
+                f"to {self.batches - 1} for each point"
+            )
+        strategy = self._validate_strategy(strategy) or self.derivative_engine.strategy
+        return self._add_weight_decay(rows, *self._backends.gradients_on(rows, batches, strategy))
+
+    def hessian_product(self, vector: ArrayLike, theta: ArrayLike | None = None) -> NDArray[Any]:
+        """H v at one point, shape (d,) or (k, d); :meth:`hessian_at` is for many products."""
+        return self.hessian_at(theta)(vector)
+
+    def hessian_at(self, theta: ArrayLike | None = None) -> CurvatureOperator:
+        """The Hessian at one point, as an operator that keeps what its products share."""
+        return self.curvature_at(theta)
+
+    def curvature_at(
+        self,
+        theta: ArrayLike | None = None,
+        curvature: Curvature = _HESSIAN,
+        *,
+        strategy: Strategy | None = None,
+    ) -> CurvatureOperator:
+        """A curvature matrix at one point, as an operator that keeps what its products share.
+
+        Args:
+            theta: The point, shape (d,); the model's own parameters when None.
+            curvature: Which matrix; the Hessian by default.
+            strategy: How it is evaluated; that of :meth:`choose_engine` when None.
+
+        Raises:
+            ValueError: The loss has no likelihood, and the kind needs one.
+        """
+        return self._backends.curvature_at(
+            self._read_points(self._read_theta(theta)[None]),
+            self._validate_strategy(strategy) or self.choose_engine(curvature).strategy,
+            curvature,
+            weight=self._summary.weight,
+            weight_decay=self._weight_decay,
+            budget=self.memory_budget,
+        )
+
+    def curvature_errors(
+        self,
+        vectors: ArrayLike,
+        theta: ArrayLike | None = None,
+        coefficients: NDArray[np.float64] | None = None,
+        *,
+        curvature: Curvature = _HESSIAN,
+    ) -> NDArray[np.float64] | None:
+        """Standard errors of v' A v, for k vectors at one point, shape (k, d) to (k,).
+
+        They are those of drawing the samples at random (``samples=`` a count), to first order;
+        None where all samples are used. With coefficients, shape (k,), the standard error of the
+        weighted sum: shape (1,).
+        """
+        standard_error, weight = self._summary.standard_error, self._summary.weight
+        if standard_error is None:
+            return None
+        point = self._read_points(self._read_theta(theta)[None])
+        forms, weights = self._sample_quadratic_forms(point, self._read_points(vectors), curvature)
+        if coefficients is not None:
+            forms = torch.from_numpy(coefficients)[None] @ forms
+        sums = torch.stack([forms.square().sum(1), forms @ weights], dim=1)
+        means = forms.sum(1) / weight
+        return standard_error.estimate(means.numpy(), sums.numpy(), weight, curvature.power)
+
+    def _sample_quadratic_forms(
+        self, point: Rows, directions: Rows, curvature: Curvature
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Each sample's term of v' A v times the denominator of L, and of the denominator."""
+        vectors, weight = directions.rows, self._summary.weight
+        strategy = self._default_strategy
+        if curvature.kind == "hessian":
+            return compute_sample_curvatures(self._evaluator, point, vectors, strategy)
+        denominator = curvature.denominator(weight, self.samples)
+        operator = GaussNewtonOperator(
+            curvature,
+            self._evaluator,
+            point,
+            strategy,
+            weight=denominator,
+            weight_decay=WeightDecay(0.0),
+            budget=self.memory_budget,
+        )
+        centre = None
+        if curvature.centred:
+            _, gradients = self._backends.gradients(point, strategy, weight)
+            centre = vectors.double() @ gradients[0].double() * (weight / self.samples)
+        forms, weights = operator.sample_quadratic_forms(vectors, centre)
+        return forms * (weight / denominator), weights
+
+    def _add_weight_decay(
+        self, points: Rows, losses: torch.Tensor, gradients: torch.Tensor
+    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        self._weight_decay.add_derivative(points.rows, gradients)
+        penalties = self._weight_decay.penalties(points, points.rows)
+        return losses.numpy() + penalties, gradients.numpy()
+
+    # The model itself
+
+    def outputs(self, points: ArrayLike) -> Iterator[NDArray[Any]]:
+        """The model's outputs at one point after another, by PyTorch.
+
+        Args:
+            points: Parameter vectors, shape (k, d).
+
+        Yields:
+            k arrays, each of shape (n, ...), samples in the order of the data.
+
+        Raises:
+            ValueError: The loss is not a recognised one, so that the form of the outputs is
+                unknown.
+        """
+        _ = self._evaluator.reductions.recognised_loss
+        rows = self._read_points(points)
+        for outputs in compute_outputs(self._evaluator, rows, self._default_strategy):
+            yield outputs.numpy()
+
+    def example_inputs(self, count: int = 3) -> tuple[torch.Tensor, ...]:
+        """The first inputs of the data, as the model takes them: it can be traced on them.
+
+        Raises:
+            ValueError: Batches are not tuples of tensors.
+        """
+        content = next(iter(self._evaluator.batches.iter_batches())).content
+        inputs = (content[:-1] or content) if isinstance(content, (tuple, list)) else (content,)
+        if not all(isinstance(part, torch.Tensor) for part in inputs):
+            raise ValueError(
+                "the batches are not tuples of tensors, so that the model cannot be traced on "
+                "them; pass (inputs, targets)"
+            )
+        # repeated where there are too few: tracers take a batch of one for a constant
+        return tuple(part[[i % len(part) for i in range(count)]] for part in inputs)
+
+    def expected_classes(self) -> NDArray[np.int64] | None:
+        """The class of each sample, shape (n, ...), -1 where ignored; None without classes."""
+        reductions = self._evaluator.reductions
+        loss = reductions.criterion.recognised
+        if not isinstance(loss, ClassLoss):
+            return None
+        parts = []
+        for batch in self._evaluator.batches.iter_blocks(None):
+            targets = reductions.targets(batch.content).cpu()
+            if targets.is_floating_point():  # class probabilities
+                parts.append(targets.argmax(1))
+            else:
+                ignored = targets == loss.options["ignore_index"]
+                parts.append(torch.where(ignored, -1, targets.long()))
+        classes: NDArray[np.int64] = torch.cat(parts).numpy()
+        return classes
+
+    def model_at(self, theta: ArrayLike | None = None) -> nn.Module:
+        """A copy of the model with the parameters of one point, and buffers that go with them.
+
+        Where batch statistics are re-estimated (``batch_norm="recalibrated"``) the copy has those
+        of that point; otherwise it has the buffers of the model.
+
+        Args:
+            theta: The point, shape (d,); the model's own parameters when None.
+
+        Returns:
+            A new module, without gradients.
+        """
+        return copy_model_at(self._evaluator, self._read_points(self._read_theta(theta)[None]))
+
+    # Engines and strategies
+
+    @property
+    def strategy(self) -> Strategy:
+        """The fastest way to evaluate many points here: measured at the first use, then kept."""
+        return self._loss_engine.strategy
+
+    @property
+    def derivative_engine(self) -> Engine:
+        """The engine for gradients and products: measured at the first use, then kept."""
+        return self._derivative_engine
+
+    def choose_engine(self, curvature: Curvature) -> Engine:
+        """The engine for products with a curvature: PyTorch where native networks have none.
+
+        Raises:
+            Unsupported: ``engine="native"``, which has no such matrix.
+        """
+        engine = self.derivative_engine
+        if engine.strategy.kind != "native" or curvature.native is not None:
+            return engine
+        if self.engine == "native":
+            raise Unsupported(
+                f"curvature={curvature.kind!r}", "random targets are drawn by engine='torch' alone"
+            )
+        reason = f"the native network has no {curvature.kind} matrix."
+        return Engine(self._default_strategy, reason)
+
+    def describe_engine(self, strategy: Strategy) -> str:
+        """The name of a strategy's engine, with the reason where it is not the native one."""
+        measured = [self.__dict__.get(name) for name in ("_loss_engine", "_metric_engine")]
+        equal: list[Engine] = [e for e in measured if e is not None and e.strategy == strategy]
+        same = [engine for engine in equal if engine.strategy is strategy]
+        return (same or equal or [Engine(strategy)])[0].name
+
+    @cached_property
+    def _loss_engine(self) -> Engine:
+        return Engine.for_losses(self._backends, torch.from_numpy(self.theta), self.engine)
+
+    @cached_property
+    def _derivative_engine(self) -> Engine:
+        return Engine.for_derivatives(self._backends, torch.from_numpy(self.theta), self.engine)
+
+    _metric_engine: Engine
+    """The engine of the last subspace whose metrics are functions of the user's."""
+
+    @property
+    def _backends(self) -> Backends:
+        return Backends(self._evaluator, self._native_cache)
+
+    @property
+    def _default_strategy(self) -> Strategy:
+        return default_strategy(self._evaluator)
+
+    def _validate_strategy(self, strategy: Strategy | None) -> Strategy | None:
+        """Refuse a strategy of another engine than the requested one."""
+        if strategy is not None:
+            check_recorded_strategy(self._backends, strategy, self.engine)
+        return strategy
+
+    def _strategy_for_losses(self, points: int) -> Strategy:
+        measured = points > 1 or self.engine == "native"
+        return self.strategy if measured else self._default_strategy
+
+    def _strategy_for_gradients(self, points: int) -> Strategy:
+        measured = points > 1 or self.engine == "native"
+        return self.derivative_engine.strategy if measured else self._default_strategy
+
+    def _strategy_for_reductions(self, reductions: Reductions) -> Strategy:
+        if all(metric.separable for metric in reductions.metrics):
             return self.strategy
-        # a user's function needs the batches as they are, and may not run under vmap
-        supply = Supply(self._evaluator.measuring(measurement), self._natives)
+        # a user's function needs the batches as they are, and may fail under vmap
+        backends = Backends(self._evaluator.with_reductions(reductions), self._native_cache)
         theta = torch.from_numpy(self.theta)
-        self.__dict__["_for_functions"] = Engine.for_losses(supply, theta, self.engine)
-        return self._for_functions.strategy
+        self.__dict__["_metric_engine"] = Engine.for_losses(backends, theta, self.engine)
+        return self._metric_engine.strategy
+
+    def _read_theta(self, theta: ArrayLike | None) -> NDArray[Any]:
+        if theta is None:
+            return self.theta
+        return as_vector(theta, self.dim, self._evaluator.dtype, "theta").cpu().numpy()
+
+    def _read_points(self, points: ArrayLike) -> Rows:
+        rows = np.ascontiguousarray(points, dtype=self.dtype)
+        if rows.ndim != 2 or rows.shape[1] != self.dim:
+            raise ValueError(f"got points of shape {rows.shape}, expected (points, {self.dim})")
+        return Rows(torch.from_numpy(rows if rows.flags.writeable else rows.copy()))

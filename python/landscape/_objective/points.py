@@ -1,7 +1,4 @@
-"""Parameter vectors to evaluate: given rows, or points of a subspace that are made one at a time.
-
-Depends on PyTorch alone.
-"""
+"""Parameter vectors to evaluate, and the buffer through which the model reads one of them."""
 
 from __future__ import annotations
 
@@ -12,14 +9,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Plane", "Points", "Rows"]
+from landscape._parameters import ParameterLayout
+
+__all__ = ["Plane", "PointBuffer", "Points", "Rows"]
 
 
 class Points(Protocol):
-    """Vectors theta_i in R^d, made on demand where the model lives."""
+    """Vectors theta_i in R^d, computed on demand on the model's device."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of points."""
 
     def write(self, index: int, out: Tensor) -> None:
         """Write one point into a flat vector, shape (d,)."""
@@ -30,12 +29,12 @@ class Points(Protocol):
 
 @dataclass(frozen=True)
 class Rows:
-    """Points given one by one, shape (k, d)."""
+    """Points as rows, shape (k, d)."""
 
     rows: Tensor
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of points."""
         return len(self.rows)
 
     def write(self, index: int, out: Tensor) -> None:
@@ -56,7 +55,7 @@ class Plane:
     coordinates: Sequence[Sequence[float]]
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of points."""
         return len(self.coordinates)
 
     def write(self, index: int, out: Tensor) -> None:
@@ -73,3 +72,41 @@ class Plane:
         for j, direction in enumerate(self.basis):
             rows.addr_(steps[:, j], direction)
         return rows
+
+
+class PointBuffer:
+    """One parameter vector theta, and the tensors by which the model reads it.
+
+    The tensors are views of the flat vector wherever the model computes in its dtype, so that
+    writing a point costs one pass over d numbers and no allocation.
+    """
+
+    def __init__(
+        self,
+        layout: ParameterLayout,
+        dtypes: Sequence[torch.dtype],
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.flat = torch.empty(layout.size, dtype=dtype, device=device)
+        pieces = [self.flat[entry.span].view(entry.shape) for entry in layout.entries]
+        self.tensors = [
+            piece if piece.dtype == own else torch.empty_like(piece, dtype=own)
+            for piece, own in zip(pieces, dtypes, strict=True)
+        ]
+        self._casts = [
+            (tensor, piece)
+            for tensor, piece in zip(self.tensors, pieces, strict=True)
+            if tensor is not piece
+        ]
+
+    def fill(self, points: Points, index: int) -> None:
+        """Write one of the points into the buffer, cast for tensors of other dtypes."""
+        points.write(index, self.flat)
+        for tensor, piece in self._casts:
+            tensor.copy_(piece)
+
+    def leaves(self) -> list[Tensor]:
+        """The tensors as leaves of a new graph."""
+        return [tensor.detach().requires_grad_() for tensor in self.tensors]

@@ -1,7 +1,4 @@
-"""How points are evaluated fastest here: chosen by a short measurement, never by belief.
-
-Depends on nothing but the clock: the evaluator hands in a function to time.
-"""
+"""A strategy: how points are evaluated, chosen by timing candidates rather than by assumption."""
 
 from __future__ import annotations
 
@@ -10,18 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-__all__ = ["Strategy", "choose_strategy", "chunk_of", "timed"]
+__all__ = ["Strategy", "choose_chunk", "choose_strategy", "measure_seconds"]
 
-_GAIN = 0.95  # a rival must be this much faster: the clock of a busy machine is worth no less
+_GAIN = 0.95  # a rival must be faster by this factor: clocks of busy machines are noisy
 _GIVE_UP = 1.5  # slower than this at its first try, a candidate is not tried again
-_SECONDS_PER_CALL = 0.25  # one call of the supplier: long enough to amortise, short for Ctrl-C
+_SECONDS_PER_CALL = 0.25  # of the driver: long enough to amortise, short for Ctrl-C
 _LARGEST_CALL = 4096
 _TRIAL_SECONDS, _TRIAL_POINTS = 1.0, 20  # a choice may take the larger of the two
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """One way to evaluate points; it decides the last bits of a loss and is therefore recorded."""
+    """How points are evaluated; it decides the last bits of a loss and is therefore recorded."""
 
     kind: Literal["loop", "vmap", "native"] = "loop"
     """PyTorch point by point, PyTorch several points at once, or the native network."""
@@ -45,7 +42,7 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Choices:
-    """What may be tried for a model and its data."""
+    """The candidates for a model and its data."""
 
     blocks: tuple[int | None, ...]
     """Block sizes from the largest down."""
@@ -64,43 +61,45 @@ def choose_strategy(
         seconds_per_point: Times a strategy: the seconds that one point takes on all data, as the
             minimum of several runs; gives up early above the seconds in its second argument.
             Infinite where the model does not allow the strategy.
-        choices: What to try.
+        choices: The candidates.
 
     Returns:
         The winner, with the driver's chunk set from its speed.
     """
-    begun = time.perf_counter()
+    start = time.perf_counter()
     best = Strategy(block=choices.blocks[0])
     seconds = seconds_per_point(best, float("inf"))
-    end = begun + max(_TRIAL_SECONDS, _TRIAL_POINTS * seconds)
+    end = start + max(_TRIAL_SECONDS, _TRIAL_POINTS * seconds)
     for rivals, patience in _rounds(choices):
         misses = 0
         for change in rivals:
             rival = replace(best, **change)
-            found = seconds_per_point(rival, _GIVE_UP * seconds)
-            if found < _GAIN * seconds:
-                best, seconds, misses = rival, found, 0
+            rival_seconds = seconds_per_point(rival, _GIVE_UP * seconds)
+            if rival_seconds < _GAIN * seconds:
+                best, seconds, misses = rival, rival_seconds, 0
             elif seconds < float("inf"):  # nothing is a failure while nothing has fitted
                 misses += 1
-            if misses > patience or time.perf_counter() > end:  # the curve has turned
+            if misses > patience or time.perf_counter() > end:  # larger blocks or stacks are slower
                 break
-    return replace(best, chunk=chunk_of(best, seconds))
+    return replace(best, chunk=choose_chunk(best, seconds))
 
 
 def _rounds(choices: Choices) -> Iterator[tuple[list[dict[str, Any]], int]]:
-    """What to vary in turn, and how many failures in a row to put up with."""
+    """The changes to try in each round, and the failures in a row that end it."""
     yield [{"block": block} for block in choices.blocks[1:]], 1
     yield [{"memory_format": "channels_last"}] if choices.images else [], 0
     yield [{"kind": "vmap", "points": points} for points in choices.stacks], 1
 
 
-def chunk_of(strategy: Strategy, seconds: float) -> int:
-    """Points per call of the driver, for a strategy that takes so long a point."""
-    wanted = min(max(int(_SECONDS_PER_CALL / max(seconds, 1e-9)), 1), _LARGEST_CALL)
-    return max(wanted // strategy.points, 1) * strategy.points
+def choose_chunk(strategy: Strategy, seconds: float) -> int:
+    """Points per call of the driver, for a strategy that takes so many seconds per point."""
+    points = min(max(int(_SECONDS_PER_CALL / max(seconds, 1e-9)), 1), _LARGEST_CALL)
+    return max(points // strategy.points, 1) * strategy.points
 
 
-def timed(run: Callable[[], object], limit: float, *, least: int = 3, budget: float = 0.2) -> float:
+def measure_seconds(
+    run: Callable[[], object], limit: float, *, min_runs: int = 3, budget: float = 0.2
+) -> float:
     """The minimum seconds of a few runs; the first one warms up and may end the trial."""
     start = time.perf_counter()
     run()
@@ -108,7 +107,7 @@ def timed(run: Callable[[], object], limit: float, *, least: int = 3, budget: fl
     if first > 2 * limit:
         return first
     best, count, spent = float("inf"), 0, 0.0
-    while count < least or (spent < budget / 10 and count < 50):
+    while count < min_runs or (spent < budget / 10 and count < 50):
         start = time.perf_counter()
         run()
         seconds = time.perf_counter() - start

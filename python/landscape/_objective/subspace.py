@@ -1,7 +1,6 @@
 """L on an affine subspace: theta = origin + sum_j c_j basis_j, by its coordinates alone.
 
-Depends on whoever supplies L. The vectors stay where the model lives; only coordinates and values
-cross to the driver.
+The vectors stay where the model lives; only coordinates and values cross to the driver.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from landscape._objective.engine import Backends
+from landscape._objective.losses.reductions import SubsetStandardError
 from landscape._objective.points import Plane
-from landscape._objective.spread import Spread
 from landscape._objective.strategy import Strategy
-from landscape._objective.supply import Supply
 from landscape._objective.weight_decay import WeightDecay
 
 __all__ = ["Subspace"]
@@ -33,15 +32,15 @@ class Subspace:
     evaluated at once.
     """
 
-    supply: Supply
+    backends: Backends
     origin: torch.Tensor
     basis: tuple[torch.Tensor, ...]
     strategy: Strategy
     weights: tuple[float, ...]
     """The denominators of the loss and of each metric."""
     weight_decay: WeightDecay
-    spread: Spread | None
-    """How a standard error follows from sums of squares, where the data are a random subset."""
+    standard_error: SubsetStandardError | None
+    """The estimator of the standard error; None unless the samples are a random subset."""
 
     @property
     def dim(self) -> int:
@@ -50,9 +49,9 @@ class Subspace:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What :meth:`evaluate` returns for each point."""
-        metrics = tuple(metric.name for metric in self.supply.evaluator.measurement.metrics)
-        return ("loss", *metrics, *(("standard_error",) if self.spread else ()))
+        """The columns of :meth:`evaluate`."""
+        metrics = tuple(metric.name for metric in self.backends.evaluator.reductions.metrics)
+        return ("loss", *metrics, *(("standard_error",) if self.standard_error else ()))
 
     def evaluate(self, coordinates: ArrayLike) -> NDArray[np.float64]:
         """Evaluate the loss, the metrics and the standard error together.
@@ -64,10 +63,10 @@ class Subspace:
             One row per point, shape (k, len(columns)).
         """
         points = self._points(coordinates)
-        sums = self.supply.sums(points, self.strategy).numpy()
+        sums = self.backends.sums(points, self.strategy).numpy()
         values = sums[:, : len(self.weights)] / self.weights
-        if self.spread:
-            errors = self.spread.standard_errors(values[:, 0], sums[:, -2:], self.weights[0])
+        if self.standard_error:
+            errors = self.standard_error.estimate(values[:, 0], sums[:, -2:], self.weights[0])
             values = np.column_stack([values, errors])
         values[:, 0] += self.weight_decay.penalties(points, self.origin)
         return values
@@ -81,32 +80,32 @@ class Subspace:
         values = self.evaluate(coordinates)
         return {
             metric.name: values[:, column]
-            for column, metric in enumerate(self.supply.evaluator.measurement.metrics, start=1)
+            for column, metric in enumerate(self.backends.evaluator.reductions.metrics, start=1)
         }
 
     def gradients(self, coordinates: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Losses, shape (k,), and derivatives along the basis, dL/dc_j, shape (k, m)."""
-        coords = self._checked(coordinates)
-        losses, slopes = np.empty(len(coords)), np.empty((len(coords), self.dim))
+        coords = self._read_coordinates(coordinates)
+        losses, gradients = np.empty(len(coords)), np.empty((len(coords), self.dim))
         for row, coord in enumerate(coords):  # one d-sized gradient at a time
             points = self._points(coord[None])
-            loss, gradient = self.supply.gradients(points, self.strategy, self.weights[0])
+            loss, gradient = self.backends.gradients(points, self.strategy, self.weights[0])
             self.weight_decay.add_derivative(points.stacked(0, 1)[0].cpu(), gradient[0])
             losses[row] = float(loss[0]) + self.weight_decay.penalties(points, self.origin)[0]
-            slopes[row] = [
+            gradients[row] = [
                 float(gradient[0].double() @ direction.cpu().double()) for direction in self.basis
             ]
-        return losses, slopes
+        return losses, gradients
 
     def sample_losses(self, coordinates: ArrayLike) -> NDArray[np.float64]:
         """Every sample's loss at each point, shape (k, n), in the order of the data."""
         points = self._points(coordinates)
-        return self.supply.sample_losses(points, self.strategy, self.weights[0]).numpy()
+        return self.backends.sample_losses(points, self.strategy, self.weights[0]).numpy()
 
     def _points(self, coordinates: ArrayLike) -> Plane:
-        return Plane(self.origin, self.basis, self._checked(coordinates).tolist())
+        return Plane(self.origin, self.basis, self._read_coordinates(coordinates).tolist())
 
-    def _checked(self, coordinates: ArrayLike) -> NDArray[np.float64]:
+    def _read_coordinates(self, coordinates: ArrayLike) -> NDArray[np.float64]:
         coords = np.array(coordinates, dtype=np.float64)
         if coords.ndim != 2 or coords.shape[1] != self.dim:
             raise ValueError(
@@ -123,7 +122,7 @@ def as_vector(
     Raises:
         ValueError: The vector is not one-dimensional, or has another length.
     """
-    tensor = value.detach() if isinstance(value, torch.Tensor) else _borrowed(np.asarray(value))
+    tensor = value.detach() if isinstance(value, torch.Tensor) else _borrow(np.asarray(value))
     if tuple(tensor.shape) != (dim,):
         raise ValueError(
             f"{name} has shape {tuple(tensor.shape)}, expected ({dim},): one number for each "
@@ -132,5 +131,5 @@ def as_vector(
     return tensor.to(dtype).contiguous()
 
 
-def _borrowed(array: NDArray[Any]) -> torch.Tensor:
+def _borrow(array: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())

@@ -1,7 +1,4 @@
-"""The penalty (lambda / 2) |theta|^2 and its derivatives.
-
-Depends on the points alone.
-"""
+"""The penalty (lambda / 2) |theta|^2 and its derivatives."""
 
 from __future__ import annotations
 
@@ -25,14 +22,14 @@ class WeightDecay:
 
     def penalties(self, points: Points, like: Tensor) -> NDArray[np.float64]:
         """(lambda / 2) |theta|^2 of each point, shape (k,); ``like``, (..., d), gives the dtype."""
-        found = np.zeros(len(points))
+        penalties = np.zeros(len(points))
         if self.weight:
             buffer = like.new_empty(like.shape[-1])
             for index in range(len(points)):
                 points.write(index, buffer)
                 norm = float(torch.linalg.vector_norm(buffer, dtype=torch.float64))
-                found[index] = self.weight / 2 * norm**2
-        return found
+                penalties[index] = self.weight / 2 * norm**2
+        return penalties
 
     def add_derivative(self, at: Tensor, out: Tensor) -> None:
         """Add lambda times a point to its gradient, or lambda times a vector to its product."""

@@ -103,7 +103,9 @@ def connect(
     path_method = parse_method(method)
     refuse_method_options(options)
     built, on_test = build_objectives(model_a, data, loss, test=test, seed=seed, options=options)
-    functions = [f.resolved("recalibrated") for f in (built, on_test) if f is not None]
+    functions = [
+        f.with_default_batch_norm("recalibrated") for f in (built, on_test) if f is not None
+    ]
     notes: tuple[str, ...] = ()
     if align:
         align_method: AlignMethod = "weights" if align is True else align

@@ -87,11 +87,11 @@ def stored_losses(
     """
     if not objective.recalibrates:
         return None
-    own = objective.under("frozen").loss()
+    own = objective.with_batch_norm("frozen").loss()
     other = _module_with_buffers(objective.model, model_b)
     if other is None:
         return own, float("nan")
-    return own, objective.of(other).under("frozen").loss(theta_b)
+    return own, objective.with_model(other).with_batch_norm("frozen").loss(theta_b)
 
 
 def _module_with_buffers(model: nn.Module, model_b: Any) -> nn.Module | None:

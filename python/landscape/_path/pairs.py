@@ -108,8 +108,8 @@ def connect_all(
     path_method = parse_method(method)
     refuse_method_options(options)
     built, _ = build_objectives(minima[0], data, loss, test=None, seed=seed, options=options)
-    objective = built.resolved("recalibrated")
-    objectives = [built, *(built.of(as_model(model, built.model)) for model in minima[1:])]
+    objective = built.with_default_batch_norm("recalibrated")
+    objectives = [built, *(built.with_model(as_model(model, built.model)) for model in minima[1:])]
     thetas = np.stack([function.theta for function in objectives])
     pairs = list(combinations(range(len(objectives)), 2))
     count = len(pairs) if max_pairs is None else min(max_pairs, len(pairs))
@@ -120,7 +120,7 @@ def connect_all(
         "options": _describe_options(path_method, path_options),
         "most": count,
     }
-    problem = Problem(objective.under("frozen"), thetas)
+    problem = Problem(objective.with_batch_norm("frozen"), thetas)
     run = SolverRun("connect_all", problem, inputs, count, progress, resume, interrupt, "pair")
     state = run.load_state()
     if state is not None:

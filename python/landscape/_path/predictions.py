@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape._objective import listed
+from landscape._objective import list_metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ def split_metrics(
     metrics: Sequence[MetricLike] | MetricLike,
 ) -> tuple[list[MetricLike], tuple[str, ...]]:
     """Separate the metrics of single points from those of pairs."""
-    everything = listed(metrics)
+    everything = list_metrics(metrics)
     paired = tuple(name for name in everything if isinstance(name, str) and name in PAIRED)
     return [metric for metric in everything if metric not in paired], paired
 

@@ -29,8 +29,8 @@ def batched_objective(objective: Objective) -> Objective:
     Batch statistics that are re-estimated at every point have no gradient, so that the search
     uses those of the mini-batch.
     """
-    differentiable = objective.under("batch") if objective.recalibrates else objective
-    return differentiable.in_batches(_BATCH_SIZE)
+    differentiable = objective.with_batch_norm("batch") if objective.recalibrates else objective
+    return differentiable.with_batch_size(_BATCH_SIZE)
 
 
 def describe_search(objective: Objective, batched: Objective) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ def _error_barrier(objective: Objective, path: Path, part: Profile) -> tuple[flo
     errors = part.metrics["error"]
     top = int(np.argmax(errors))
     positions = (part.positions[top], 0.0, 1.0)
-    function = objective.resolved("recalibrated")
+    function = objective.with_default_batch_norm("recalibrated")
     expected = objective.expected_classes()
     wrong = [
         np.argmax(outputs, axis=1) != expected

@@ -96,7 +96,7 @@ class RunPlan:
             notes: What else the user should know.
         """
         return Run(
-            engine=objective.evaluated_by(strategy) if engine is None else engine,
+            engine=objective.describe_engine(strategy) if engine is None else engine,
             strategy={**strategy.record(), "threads": self.threads, **self.environment},
             policy=objective.policy,
             evaluations=evaluations,

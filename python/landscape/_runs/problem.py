@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from landscape._objective import Engine, Objective, Products, Strategy
+    from landscape._objective import CurvatureOperator, Engine, Objective, Strategy
 
 __all__ = ["BatchedLossFunctions", "BatchedProblem", "LossFunctions", "Problem"]
 
@@ -32,7 +32,7 @@ class LossFunctions:
         """L and its gradient at each point, shapes (k,) and (k, d)."""
         return self.objective.gradients(points, strategy=self.strategy)
 
-    def curvature_at(self, theta: NDArray[Any]) -> Products:
+    def curvature_at(self, theta: NDArray[Any]) -> CurvatureOperator:
         """Products with the Hessian at a point."""
         return self.objective.curvature_at(theta, strategy=self.strategy)
 
@@ -67,7 +67,7 @@ class Problem:
     @property
     def engine(self) -> Engine:
         """The backend, measured at the first need and then kept."""
-        return self.objective.derivatives
+        return self.objective.derivative_engine
 
     @property
     def fingerprint(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from landscape import _core
-from landscape._objective import Objective, identity, listed
+from landscape._objective import Objective, identify_function, list_metrics
 from landscape._runs.grid import GridRun
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def build_objectives(
         if data is None:
             raise TypeError("data is missing; pass (inputs, targets), a Dataset or a DataLoader")
         objective = Objective(model, data, loss, seed=seed, **options)
-    return objective, None if test is None else objective.on(test)
+    return objective, None if test is None else objective.with_data(test)
 
 
 def grid_coordinates(
@@ -142,7 +142,7 @@ def sample_grid(
         those of the test data's result.
     """
     functions = [objective] if test_objective is None else [objective, test_objective]
-    metric_list = listed(metrics)
+    metric_list = list_metrics(metrics)
     parts = dict(zip(_PARTS, functions, strict=False))
     run = GridRun(
         label=label,
@@ -181,7 +181,7 @@ def sample_grid(
         provenance = run.plan.make_run(
             function,
             replace(subspace.strategy, chunk=chunk),
-            engine=function.evaluated_by(subspace.strategy),
+            engine=function.describe_engine(subspace.strategy),
             evaluations=run.size,
             seconds=run.seconds,
             status="; ".join(["complete", *run.plan.notes]),
@@ -200,4 +200,4 @@ def sample_grid(
 
 def describe_metrics(metrics: Sequence[MetricLike] | MetricLike) -> list[Any]:
     """Metrics as plain data: what tells two of them apart in a checkpoint."""
-    return [m if isinstance(m, str) else identity(m) for m in listed(metrics)]
+    return [m if isinstance(m, str) else identify_function(m) for m in list_metrics(metrics)]

@@ -84,6 +84,6 @@ def evaluate_complex(
                     for index, corners in enumerate(simplices)
                 ]
             )
-            errors = inside[:, :, -1] if function.drawn else None
+            errors = inside[:, :, -1] if function.is_random_subset else None
             results.append(ComplexLosses(at_vertices[:, 0], inside[:, :, 0], errors))
     return results

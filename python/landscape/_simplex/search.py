@@ -120,7 +120,9 @@ def simplex(
         raise ValueError(f"points={points}, expected 2 or more in each simplex")
     first, others = split_models(models)
     built, on_test = build_objectives(first, data, loss, test=test, seed=seed, options=options)
-    functions = [f.resolved("recalibrated") for f in (built, on_test) if f is not None]
+    functions = [
+        f.with_default_batch_norm("recalibrated") for f in (built, on_test) if f is not None
+    ]
     minima = flatten_minima(built, others)
     problem = BatchedProblem(batched_objective(functions[0]), minima)
     search_options.check_memory(len(minima), built.dim, built.dtype.itemsize, built.memory_budget)

@@ -111,7 +111,7 @@ def classify_point(
     gradient_norm = float(np.linalg.norm(matrix.gradient().astype(np.float64)))
     status = _describe_status(gradient_norm, options, signs.threshold)
     run.seconds = time.perf_counter() - start
-    if matrix.objective.drawn:
+    if matrix.objective.is_random_subset:
         run.notes += (_SUBSET_NOTE,)
     return CriticalPoint(
         index=signs.negative,

@@ -105,7 +105,7 @@ def hessian(
     """
     parameters = options.pop("parameters", None) if isinstance(model, Objective) else None
     objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
-    whole = Hessian(objective.resolved("frozen"), theta, curvature, draws)
+    whole = Hessian(objective.with_default_batch_norm("frozen"), theta, curvature, draws)
     return whole if parameters is None else whole.block(parameters)
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from landscape import _core
-from landscape._objective import Centred, Curvature
+from landscape._objective import CentredOperator, Curvature
 from landscape._progress import reporter
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse.linalg import LinearOperator
 
-    from landscape._objective import CurvatureKind, Engine, Objective, Products, Strategy
+    from landscape._objective import CurvatureKind, CurvatureOperator, Engine, Objective, Strategy
     from landscape._parameters import ParameterLayout
     from landscape._progress import Choice
 
@@ -57,7 +57,7 @@ class CurvatureMatrix:
         self.layout: ParameterLayout = objective.layout
         """The parameters of the rows and columns."""
         self._positions: tuple[int, ...] | None = None
-        self._operators: dict[Strategy, Products] = {}
+        self._operators: dict[Strategy, CurvatureOperator] = {}
         self._symmetric: set[ParameterLayout] = set()
 
     @property
@@ -88,7 +88,7 @@ class CurvatureMatrix:
     @property
     def engine(self) -> Engine:
         """The backend that multiplies, measured at the first need and then kept."""
-        return self.objective.engine_of(self.kind)
+        return self.objective.choose_engine(self.kind)
 
     @property
     def retained(self) -> bool:
@@ -175,7 +175,7 @@ class CurvatureMatrix:
             parameters: Names, module prefixes or shell patterns, such as ``"layer3.*"``.
 
         Raises:
-            ValueError: A pattern matches nothing; the names are listed.
+            ValueError: A pattern matches nothing; the names are list_metrics.
         """
         return self._block(self.layout.positions(parameters))
 
@@ -193,7 +193,7 @@ class CurvatureMatrix:
         block.layout = self.layout.part(indices)
         return block
 
-    def operator(self, strategy: Strategy | None = None) -> Products:
+    def operator(self, strategy: Strategy | None = None) -> CurvatureOperator:
         """Products of rows, shape (k, d) to (k, d), under a strategy of the Objective's."""
         chosen = strategy or self.engine.strategy
         if chosen not in self._operators:
@@ -217,7 +217,7 @@ class CurvatureMatrix:
         if self.layout in self._symmetric:
             return
         operator = self.operator()
-        whole = operator.uncentred if isinstance(operator, Centred) else operator
+        whole = operator.uncentred if isinstance(operator, CentredOperator) else operator
         asymmetry = _core.asymmetry(whole, self.dim, self.storage_dtype, seed)
         allowed = float(np.sqrt(np.finfo(self.dtype).eps))
         if asymmetry > allowed:

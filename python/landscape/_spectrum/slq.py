@@ -74,7 +74,7 @@ def estimate_density(
         status = f"interrupted after {done} of {probes} probes"
     if done < Density.min_probes:
         run.notes += (_FEW_PROBES,)
-    if matrix.objective.drawn:
+    if matrix.objective.is_random_subset:
         run.notes += (_SUBSET_NOTE,)
     provenance = run.make_run(solver.products, status, seed)
     # The default width is a property of the quadratures: any valid one stands in until they exist.

@@ -297,7 +297,7 @@ class _Estimation:
         )
 
     def _note_subset(self) -> None:
-        if self.run.problem.objective.drawn:
+        if self.run.problem.objective.is_random_subset:
             self.run.notes += (_SUBSET_NOTE,)
 
     def _common_fields(self, error: float, size: float) -> dict[str, Any]:
@@ -400,7 +400,11 @@ def _sampling_error(matrix: CurvatureMatrix, estimation: _Estimation, seed: int)
     same for all samples, so that the error is right in the mean of its square, and off by a third
     where a few directions beside the sketch matter.
     """
-    if estimation.sketch is None or not matrix.objective.drawn or matrix.objective.samples < 2:
+    if (
+        estimation.sketch is None
+        or not matrix.objective.is_random_subset
+        or matrix.objective.samples < 2
+    ):
         return None
     if matrix.dim <= _DENSE_DIM:
         rows = np.eye(matrix.dim, dtype=matrix.dtype)

@@ -96,7 +96,7 @@ def walk(
         True
     """
     built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = built.resolved("frozen")
+    objective = built.with_default_batch_norm("frozen")
     theta = objective.theta
     if start is not None:
         theta = flat_weights(start, objective.layout, objective.dtype, "start")

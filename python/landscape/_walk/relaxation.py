@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from landscape._objective import Objective, Products
+    from landscape._objective import CurvatureOperator, Objective
     from landscape._progress import Choice
 
 __all__ = ["perturb_and_relax"]
@@ -99,7 +99,7 @@ def perturb_and_relax(
         [0.0, -0.1, 0.1]
     """
     built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
-    objective = built.resolved("frozen")
+    objective = built.with_default_batch_norm("frozen")
     theta = objective.theta
     index_in_theta, name = _find_entry(objective, parameter, index)
     all_shifts = [0.0, *np.atleast_1d(np.asarray(shifts, np.float64)).tolist()]
@@ -188,7 +188,7 @@ class _FrozenEntry:
 
     def curvature_at(self, theta: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
         """The Hessian, with zeros in the row and the column of the frozen one."""
-        products: Products = self.functions.curvature_at(theta)
+        products: CurvatureOperator = self.functions.curvature_at(theta)
 
         def apply(block: NDArray[Any]) -> NDArray[Any]:
             projected = block.copy()

@@ -1,0 +1,1 @@
+"""The samples that L is a mean over: reading them, and iterating over them in batches."""

@@ -1,0 +1,221 @@
+"""The samples that L is a mean over, in three forms: resident, ragged and streamed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from landscape._objective.data.pytree import iter_tensors, map_tensors
+from landscape._objective.isolation import iterate_seeded
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "RaggedBatches",
+    "ResidentBatches",
+    "StreamedBatches",
+    "compute_checksum",
+]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples together, on the device where the model runs."""
+
+    content: Any
+    size: int
+
+    def clone(self) -> Batch:
+        """A copy whose tensors share no memory with this one."""
+        return Batch(map_tensors(torch.clone, self.content), self.size)
+
+
+class Batches(Protocol):
+    """The data, cut into a split that never changes.
+
+    The split matters where outputs depend on the other samples of a batch (batch statistics),
+    and for opaque losses and mini-batch gradients. Elsewhere the evaluator chooses its own blocks.
+    """
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of samples in each batch of the split."""
+
+    def batch(self, index: int) -> Batch:
+        """Return one batch of the split."""
+
+    def iter_batches(self) -> Iterator[Batch]:
+        """Yield the batches of the split, always the same ones in the same order."""
+
+    def iter_blocks(self, size: int | None) -> Iterator[Batch]:
+        """Yield all samples in blocks of about ``size``, in the order of the data where it can be.
+
+        None asks for the largest blocks there are.
+        """
+
+    def checksum(self) -> int:
+        """A CRC-32 of all samples and their split."""
+
+
+@dataclass(frozen=True)
+class ResidentBatches:
+    """One tree of tensors, sliced as needed, on the device or moved to it."""
+
+    content: Any
+    samples: int
+    device: torch.device
+    sizes: tuple[int, ...]
+    order: Tensor | None = None
+    """Rows of the data in the order of the split; None where the split keeps the data's order."""
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the samples lie where the model runs, so that slices of them cost nothing."""
+        return all(tensor.device == self.device for tensor in iter_tensors(self.content))
+
+    def take_first(self, count: int) -> ResidentBatches:
+        """The first samples, as one batch."""
+        count = min(count, self.samples)
+        content = map_tensors(lambda tensor: tensor[:count], self.content)
+        return ResidentBatches(content, count, self.device, (count,))
+
+    def batch(self, index: int) -> Batch:
+        """Return one batch of the split."""
+        start = sum(self.sizes[:index])
+        stop = start + self.sizes[index]
+        if self.order is None:
+            return self._rows(slice(start, stop))
+        rows = self.order[start:stop]
+        picked = map_tensors(lambda tensor: tensor[rows.to(tensor.device)], self.content)
+        return Batch(self._to_device(picked), stop - start)
+
+    def iter_batches(self) -> Iterator[Batch]:
+        """Yield the batches of the split."""
+        return (self.batch(index) for index in range(len(self.sizes)))
+
+    def iter_blocks(self, size: int | None) -> Iterator[Batch]:
+        """Yield consecutive rows of the data."""
+        step = self.samples if size is None else size
+        return (
+            self._rows(slice(start, min(start + step, self.samples)))
+            for start in range(0, self.samples, step)
+        )
+
+    def with_split(self, sizes: tuple[int, ...], order: Tensor | None) -> ResidentBatches:
+        """The same samples under another split."""
+        return replace(self, sizes=sizes, order=order)
+
+    def checksum(self) -> int:
+        """A CRC-32 of all samples and their split."""
+        order = [] if self.order is None else [self.order]
+        return compute_checksum([self.content, *order, torch.tensor(self.sizes)])
+
+    def _rows(self, rows: slice) -> Batch:
+        if rows == slice(0, self.samples):
+            return Batch(self._to_device(self.content), self.samples)
+        picked = map_tensors(lambda tensor: tensor[rows], self.content)
+        return Batch(self._to_device(picked), rows.stop - rows.start)
+
+    def _to_device(self, tree: Any) -> Any:
+        return map_tensors(lambda tensor: tensor.to(self.device), tree)
+
+
+@dataclass(frozen=True)
+class RaggedBatches:
+    """Batches that cannot be concatenated (ragged tokens, graphs), kept as the loader gave them."""
+
+    contents: tuple[Any, ...]
+    sizes: tuple[int, ...]
+    place: Callable[[Any], Any]
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return sum(self.sizes)
+
+    def batch(self, index: int) -> Batch:
+        """Return one batch of the split."""
+        return Batch(self.place(self.contents[index]), self.sizes[index])
+
+    def iter_batches(self) -> Iterator[Batch]:
+        """Yield the batches as they were read."""
+        return (self.batch(index) for index in range(len(self.sizes)))
+
+    def iter_blocks(self, size: int | None) -> Iterator[Batch]:  # noqa: ARG002 - they cannot be cut
+        """Yield the batches as they were read: they cannot be cut."""
+        return self.iter_batches()
+
+    def checksum(self) -> int:
+        """A CRC-32 of all samples and their split."""
+        return compute_checksum([*self.contents, torch.tensor(self.sizes)])
+
+
+@dataclass(frozen=True)
+class StreamedBatches:
+    """Batches too large to keep: read anew in every pass, and compared with the first one."""
+
+    source: Any
+    sizes: tuple[int, ...]
+    checksums: tuple[int, ...]
+    place: Callable[[Any], Any]
+    seed: int
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return sum(self.sizes)
+
+    def batch(self, index: int) -> Batch:
+        """Return one batch of the split, reading up to it."""
+        for position, batch in enumerate(self.iter_batches()):
+            if position == index:
+                return batch
+        raise IndexError(f"batch {index} of {len(self.sizes)}")
+
+    def iter_batches(self) -> Iterator[Batch]:
+        """Yield the batches of one pass.
+
+        Raises:
+            RuntimeError: This pass differs from the first one.
+        """
+        count = 0
+        for count, raw in enumerate(iterate_seeded(self.source, self.seed), start=1):
+            if count > len(self.sizes) or compute_checksum(raw) != self.checksums[count - 1]:
+                raise _differing_pass(count)
+            yield Batch(self.place(raw), self.sizes[count - 1])
+        if count != len(self.sizes):
+            raise _differing_pass(count + 1)
+
+    def iter_blocks(self, size: int | None) -> Iterator[Batch]:  # noqa: ARG002 - cutting gains nothing
+        """Yield the batches of one pass."""
+        return self.iter_batches()
+
+    def checksum(self) -> int:
+        """A CRC-32 of all samples and their split."""
+        return compute_checksum(torch.tensor([*self.checksums, *self.sizes]))
+
+
+def compute_checksum(tree: Any) -> int:
+    """A CRC-32 of a batch's bytes: enough to see that two passes over the data differ."""
+    value = 0
+    for tensor in iter_tensors(map_tensors(lambda tensor: tensor, tree)):
+        host = tensor.detach().cpu().contiguous().reshape(-1)
+        value = zlib.crc32(host.view(torch.uint8).numpy().data, value)
+    return value
+
+
+def _differing_pass(count: int) -> RuntimeError:
+    return RuntimeError(
+        f"two passes over the data differ (first at batch {count}), so the loss is not a function "
+        "of the parameters; switch shuffling and random augmentation off, or raise memory_budget "
+        "so that the data are read once and kept"
+    )

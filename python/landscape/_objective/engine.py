@@ -1,0 +1,277 @@
+"""The two backends, PyTorch and the native network, and which of them evaluates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape._export import Unsupported
+from landscape._objective.curvature import CentredOperator, Curvature, CurvatureOperator
+from landscape._objective.losses.reductions import Reductions
+from landscape._objective.native_backend.cache import NativeCache
+from landscape._objective.native_backend.curvature import NativeOperator
+from landscape._objective.native_backend.network import NativeNetwork, NativeReductions
+from landscape._objective.points import Plane, Points, Rows
+from landscape._objective.strategy import Strategy, choose_chunk, measure_seconds
+from landscape._objective.torch_backend.evaluator import Evaluator
+from landscape._objective.torch_backend.ggn import GaussNewtonOperator
+from landscape._objective.torch_backend.gradients import (
+    compute_batch_gradients,
+    compute_gradients,
+    compute_sample_losses,
+    refuse_recalibrated,
+)
+from landscape._objective.torch_backend.hessian import HessianOperator
+from landscape._objective.torch_backend.tuning import default_strategy, measure_strategy
+from landscape._objective.weight_decay import WeightDecay
+
+__all__ = ["ENGINES", "Backends", "Engine", "check_recorded_strategy"]
+
+ENGINES = ("auto", "torch", "native")
+
+_NATIVE = Strategy(kind="native")
+_CLEAR_LEAD = 2.0  # so many times faster than the plain loop, no other strategy needs a trial
+_TRIAL_POINTS = 8
+_TRIAL_SECONDS = 2.0  # that timing one engine may take
+_SLOWER = "the native network was slower in a short measurement."
+
+
+@dataclass(frozen=True)
+class Backends:
+    """PyTorch's evaluator and the native network of the same model and data.
+
+    Every method takes a strategy, whose kind says which of the two computes.
+    """
+
+    evaluator: Evaluator
+    native_cache: NativeCache = field(default_factory=NativeCache, compare=False)
+
+    @property
+    def native(self) -> NativeNetwork:
+        """The native network, built at the first use.
+
+        Raises:
+            Unsupported: The model, its data or its loss cannot be native.
+        """
+        return self.native_cache.get(self.evaluator)
+
+    def sums(self, points: Points, strategy: Strategy) -> Tensor:
+        """The reductions' sums, float64, shape (points, columns)."""
+        evaluator = self.evaluator
+        if strategy.kind != "native":
+            return evaluator.sums(points, strategy)
+        # before a network is built that could not compute them
+        reductions = _to_native_reductions(evaluator.reductions, evaluator)
+        return self.native.sums(points, reductions, evaluator.batch_norm)
+
+    def gradients(self, points: Points, strategy: Strategy, weight: float) -> tuple[Tensor, Tensor]:
+        """Losses, shape (k,), and gradients, shape (k, d), of L without its weight decay."""
+        if strategy.kind != "native":
+            return compute_gradients(self.evaluator, points, strategy, weight)
+        refuse_recalibrated(self.evaluator, "gradients")
+        weights = np.full(len(points), weight)
+        return self.native.gradients(points, weights, self.evaluator.batch_norm)
+
+    def gradients_on(
+        self, points: Points, batches: Sequence[int], strategy: Strategy
+    ) -> tuple[Tensor, Tensor]:
+        """The same of mini-batch means: point i on batch ``batches[i]`` of the split."""
+        evaluator = self.evaluator
+        if strategy.kind != "native":
+            return compute_batch_gradients(evaluator, points, batches)
+        refuse_recalibrated(evaluator, "gradients")
+        criterion = evaluator.reductions.criterion
+        contents = {index: evaluator.batches.batch(index) for index in set(batches)}
+        weights = {i: criterion.weight(b.content, b.size) for i, b in contents.items()}
+        return self.native.gradients(
+            points,
+            np.array([weights[index] for index in batches]),
+            evaluator.batch_norm,
+            np.array(batches, np.int64),
+        )
+
+    def sample_losses(self, points: Points, strategy: Strategy, weight: float) -> Tensor:
+        """Every sample's share of L, times the number of samples, shape (k, n)."""
+        if strategy.kind != "native":
+            return compute_sample_losses(self.evaluator, points, strategy, weight)
+        losses = self.native.sample_losses(points, self.evaluator.batch_norm)
+        return losses * (self.evaluator.batches.samples / weight)
+
+    def curvature_at(
+        self,
+        point: Points,
+        strategy: Strategy,
+        curvature: Curvature,
+        *,
+        weight: float,
+        weight_decay: WeightDecay,
+        budget: int,
+    ) -> CurvatureOperator:
+        """A curvature matrix of L at one point, of a kind that the strategy's engine has.
+
+        Raises:
+            ValueError: The loss has no likelihood, and the kind needs one.
+        """
+        evaluator = self.evaluator
+        refuse_recalibrated(evaluator, "curvatures")
+        denominator = curvature.denominator(weight, evaluator.batches.samples)
+        decay = weight_decay if curvature.penalised else WeightDecay(0.0)
+        operator: CurvatureOperator
+        if strategy.kind == "native":
+            theta = point.stacked(0, 1)[0].contiguous().numpy()
+            products = self.native.curvature(
+                theta,
+                curvature.native or "",
+                weight=denominator,
+                policy=evaluator.batch_norm,
+                memory=budget,
+            )
+            operator = NativeOperator(products, evaluator.layout, theta.dtype, decay)
+        elif curvature.kind == "hessian":
+            operator = HessianOperator(
+                evaluator, point, strategy, weight=denominator, weight_decay=decay, budget=budget
+            )
+        else:
+            operator = GaussNewtonOperator(
+                curvature,
+                evaluator,
+                point,
+                strategy,
+                weight=denominator,
+                weight_decay=decay,
+                budget=budget,
+            )
+        if not curvature.centred:
+            return operator
+        _, gradients = self.gradients(point, strategy, weight)
+        return CentredOperator(operator, gradients[0].numpy())
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The strategy by which points are evaluated, and the reason where it is not the native one."""
+
+    strategy: Strategy
+    why: str = ""
+    """A sentence."""
+
+    @property
+    def name(self) -> str:
+        """The engine in the run record: "native", or "torch" with the reason."""
+        if self.strategy.kind == "native":
+            return "native"
+        return f"torch: {self.why}" if self.why else "torch"
+
+    @classmethod
+    def for_losses(cls, backends: Backends, theta: Tensor, requested: str) -> Engine:
+        """Choose the engine for losses at many points.
+
+        Args:
+            backends: The two engines.
+            theta: A point, shape (d,).
+            requested: ``"auto"``, ``"torch"`` or ``"native"``.
+
+        Raises:
+            Unsupported: ``"native"``, and there is no native network.
+        """
+        evaluator = backends.evaluator
+        if requested == "torch":
+            return cls(measure_strategy(evaluator, theta))
+        try:
+            native, seconds = _time_native_losses(backends, theta)
+        except Unsupported as reason:
+            if requested == "native":
+                raise
+            return cls(measure_strategy(evaluator, theta), _describe_refusal(reason))
+        native = replace(native, chunk=choose_chunk(native, seconds))
+        if requested == "native":
+            return cls(native)
+        rows, plain = Rows(theta[None]), default_strategy(evaluator)
+        by_torch = _seconds(lambda: evaluator.sums(rows, plain), 1)
+        if seconds * _CLEAR_LEAD < by_torch:
+            return cls(native)
+        rival = measure_strategy(evaluator, theta)
+        stack = Rows(theta.expand(rival.points, -1))
+        by_torch = _seconds(lambda: evaluator.sums(stack, rival), rival.points)
+        return cls(native) if seconds < by_torch else cls(rival, _SLOWER)
+
+    @classmethod
+    def for_derivatives(cls, backends: Backends, theta: Tensor, requested: str) -> Engine:
+        """Choose the engine for gradients and products at many points; see :meth:`for_losses`."""
+        plain = cls(default_strategy(backends.evaluator))
+        if requested == "torch":
+            return plain
+        try:
+            native = backends.native
+        except Unsupported as reason:
+            if requested == "native":
+                raise
+            return replace(plain, why=_describe_refusal(reason))
+        recalibrates = backends.evaluator.batch_norm == "recalibrated" and native.normalises
+        if requested == "native" or recalibrates:  # which has no gradients to time
+            return cls(_NATIVE)
+        rows = Rows(theta[None])
+        by_native = _seconds(lambda: backends.gradients(rows, _NATIVE, 1.0), 1)
+        by_torch = _seconds(lambda: backends.gradients(rows, plain.strategy, 1.0), 1)
+        return cls(_NATIVE) if by_native < by_torch else replace(plain, why=_SLOWER)
+
+
+def check_recorded_strategy(backends: Backends, strategy: Strategy, requested: str) -> None:
+    """Refuse to continue under a strategy of another engine than the requested one.
+
+    Args:
+        backends: The two engines.
+        strategy: The strategy that a run was started with.
+        requested: ``"auto"``, ``"torch"`` or ``"native"``.
+
+    Raises:
+        ValueError: Points before and after would come from two engines.
+    """
+    recorded = "native" if strategy.kind == "native" else "torch"
+    if requested not in ("auto", recorded):
+        raise ValueError(
+            f"these points were begun with engine={recorded!r} and engine={requested!r} was asked "
+            f"for, whose last bits differ; pass {recorded!r} or 'auto' to go on, or begin anew "
+            "with another file"
+        )
+    if recorded == "native":
+        try:
+            _ = backends.native
+        except Unsupported as reason:
+            raise ValueError(
+                f"these points were begun with engine='native', which is no longer possible "
+                f"({reason}); begin anew with another file"
+            ) from reason
+
+
+def _to_native_reductions(reductions: Reductions, evaluator: Evaluator) -> NativeReductions:
+    """The same sums as the core computes them.
+
+    Raises:
+        Unsupported: A metric is a user's function.
+    """
+    if not all(metric.separable for metric in reductions.metrics):
+        raise Unsupported("metrics", "a user's function needs PyTorch's outputs")
+    metrics = tuple(metric.name for metric in reductions.metrics)
+    weights = reductions.weights(evaluator.batches)[1:] if metrics else ()
+    return NativeReductions(metrics, tuple(weights), squares=reductions.squares)
+
+
+def _time_native_losses(backends: Backends, theta: Tensor) -> tuple[Strategy, float]:
+    """The native strategy and its seconds per point, on a line of a few points."""
+    zero = torch.zeros_like(theta)
+    line = Plane(theta, (zero,), np.zeros((_TRIAL_POINTS, 1)).tolist())
+    return _NATIVE, _seconds(lambda: backends.sums(line, _NATIVE), _TRIAL_POINTS)
+
+
+def _seconds(run: Callable[[], object], points: int) -> float:
+    """Seconds per point, the minimum of a few runs."""
+    return measure_seconds(run, _TRIAL_SECONDS) / points
+
+
+def _describe_refusal(reason: Unsupported) -> str:
+    return f"the native network does not support {reason}."

@@ -1,0 +1,147 @@
+"""Isolating an evaluation from the rest of the program: random state, and Ctrl-C."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = [
+    "DeferredInterrupt",
+    "isolate_random_state",
+    "iterate_seeded",
+    "read_random_state",
+    "seed_generators",
+]
+
+
+@dataclass(frozen=True)
+class _RandomState:
+    """The state of every global random generator: Python's, NumPy's, PyTorch's."""
+
+    python: Any
+    numpy: Any
+    torch: Tensor
+    cuda: tuple[Tensor, ...]
+
+    @classmethod
+    def read(cls) -> _RandomState:
+        cuda = torch.cuda.get_rng_state_all() if _cuda_is_used() else ()
+        return cls(random.getstate(), np.random.get_state(), torch.get_rng_state(), tuple(cuda))  # noqa: NPY002
+
+    def restore(self) -> None:
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)  # noqa: NPY002
+        torch.set_rng_state(self.torch)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(list(self.cuda))
+
+
+def read_random_state() -> tuple[Any, ...]:
+    """The state of every global generator, in a form that can be compared."""
+    state = _RandomState.read()
+    by_torch = [tensor.numpy().tobytes() for tensor in (state.torch, *state.cuda)]
+    return (state.python, repr(state.numpy), *by_torch)
+
+
+def seed_generators(seed: int) -> None:
+    """Seed every global generator."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - datasets draw from it
+    torch.default_generator.manual_seed(seed)
+    if _cuda_is_used():
+        torch.cuda.manual_seed_all(seed)
+
+
+def _cuda_is_used() -> bool:
+    """Whether CUDA has generators; reading one where there is none would start the driver."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def isolate_random_state(seed: int) -> Iterator[None]:
+    """Seed every global generator inside the block and restore all of them after it."""
+    before = _RandomState.read()
+    try:
+        seed_generators(seed)
+        yield
+    finally:
+        before.restore()
+
+
+def iterate_seeded(source: Iterable[Any], seed: int) -> Iterator[Any]:
+    """Iterate over a loader under random state of its own, which is suspended between items.
+
+    Every pass repeats the same shuffling and (without worker processes) the same augmentation,
+    whatever the consumer draws in between, and the user's generators are unchanged.
+    """
+    generators = _generators(source)
+    own = [generator.get_state() for generator in generators]
+    with DeferredInterrupt(), isolate_random_state(seed):
+        items = iter(source)
+        inside = _RandomState.read()
+    try:
+        while True:
+            with DeferredInterrupt():
+                outside = _RandomState.read()
+                try:
+                    inside.restore()
+                    item = next(items)
+                except StopIteration:
+                    return
+                finally:
+                    inside = _RandomState.read()
+                    outside.restore()
+            yield item
+    finally:
+        for generator, state in zip(generators, own, strict=True):
+            generator.set_state(state)
+
+
+def _generators(source: Any) -> list[torch.Generator]:
+    """The generators that were passed to a loader or to its samplers."""
+    batch_sampler = getattr(source, "batch_sampler", None)
+    samplers = (getattr(source, "sampler", None), getattr(batch_sampler, "sampler", None))
+    found = (getattr(owner, "generator", None) for owner in (source, batch_sampler, *samplers))
+    return [generator for generator in found if isinstance(generator, torch.Generator)]
+
+
+class DeferredInterrupt:
+    """A block in which SIGINT is deferred to :meth:`check`, or to the end of the block.
+
+    A KeyboardInterrupt while the model is being restored would leave it half restored.
+    """
+
+    def __init__(self) -> None:
+        self._handler: Any = None
+        self._pending = False
+
+    def __enter__(self) -> Self:
+        handler = signal.getsignal(signal.SIGINT)
+        # only the main thread receives signals; an ignored one stays ignored
+        if threading.current_thread() is threading.main_thread() and callable(handler):
+            self._handler = handler
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+            self.check()
+
+    def check(self) -> None:
+        """Call the user's handler now if an interrupt is pending."""
+        if self._pending:
+            self._pending = False
+            self._handler(signal.SIGINT, None)
+
+    def _note(self, *_: object) -> None:
+        self._pending = True

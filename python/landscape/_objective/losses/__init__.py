@@ -1,0 +1,1 @@
+"""Losses and metrics: what a batch contributes to each mean over samples."""

@@ -1,0 +1,132 @@
+"""The likelihood of targets that a loss implies: exact Fisher products, and random targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape._objective.losses.recognised import RecognisedLoss
+
+__all__ = ["draw_targets", "make_fisher_product"]
+
+
+def make_fisher_product(
+    loss: RecognisedLoss, outputs: Tensor, targets: Tensor
+) -> Callable[[Tensor], Tensor]:
+    r"""The product t -> E[s s'] t with each sample's block of the outputs' Fisher matrix.
+
+    The expectation of s = d loss / d outputs is over targets from the likelihood that the loss
+    implies: labels from the softmax (cross-entropy) or the sigmoid (BCE), numbers of variance 1/2
+    around the outputs (MSE, for exp(-(z - t)^2) is that density).
+
+    Args:
+        loss: The loss.
+        outputs: float64, the samples along the first dimension.
+        targets: Only which of them are ignored matters.
+
+    Raises:
+        ValueError: The loss has no likelihood.
+    """
+    if loss.name == "MSE":
+        return lambda tangent: 2 * tangent
+    if loss.name == "BCE with logits":
+        return _make_elementwise_product(loss, outputs)
+    if loss.name == "cross-entropy":
+        return _make_class_product(loss, outputs, targets)
+    raise _no_likelihood(loss)
+
+
+def _make_elementwise_product(loss: RecognisedLoss, outputs: Tensor) -> Callable[[Tensor], Tensor]:
+    """(V + m m') t with the variances V and means m of s: elements are independent."""
+    ones = torch.ones_like(outputs)
+    weight = _or_one(loss.options.get("weight"), ones)
+    positive = _or_one(loss.options.get("pos_weight"), ones)
+    p = torch.sigmoid(outputs)
+    bernoulli = p * (1 - p)  # the variance of a label
+    mean = weight * bernoulli * (1 - positive)
+    variance = bernoulli * (weight * (positive * (1 - p) + p)) ** 2
+
+    def product(tangent: Tensor) -> Tensor:
+        return variance * tangent + mean * _sum_samples(mean * tangent)
+
+    return product
+
+
+def _make_class_product(
+    loss: RecognisedLoss, outputs: Tensor, targets: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """The sum over labels of one position, and products of means between positions.
+
+    With s(y) = w_y (1 - e) (p - e_y) + b at the label y, b being the term of the smoothing e.
+    """
+    classes = outputs.shape[1]
+    smoothing: float = loss.options.get("label_smoothing", 0.0)
+    shape = (1, classes, *[1] * (outputs.ndim - 2))
+    weight = _or_one(loss.options.get("weight"), torch.ones(classes).to(outputs)).reshape(shape)
+    scale = (1 - smoothing) * weight
+    p = outputs.softmax(1)
+    smooth = smoothing / classes * (p * weight.sum() - weight)
+    drift = p * ((p * scale).sum(1, keepdim=True) - scale)
+    counted = torch.ones_like(p[:, :1])
+    if not targets.is_floating_point():
+        counted = (targets != loss.options["ignore_index"]).unsqueeze(1).to(p)
+
+    def product(tangent: Tensor) -> Tensor:
+        apart = scale * ((p * tangent).sum(1, keepdim=True) - tangent)
+        mean = (p * apart).sum(1, keepdim=True)
+        along = (mean + (smooth * tangent).sum(1, keepdim=True)) * counted
+        result = p * ((p * scale * apart).sum(1, keepdim=True) - scale * apart)
+        return (result - drift * mean + (drift + smooth) * _sum_samples(along)) * counted
+
+    return product
+
+
+def draw_targets(
+    loss: RecognisedLoss, outputs: Tensor, targets: Tensor, draws: int, random: np.random.Generator
+) -> list[Tensor]:
+    """Draw targets from the likelihood that the loss implies, as many sets as draws.
+
+    Random numbers are taken sample by sample, so that the targets of a sample do not depend on how
+    the samples are cut into blocks.
+
+    Raises:
+        ValueError: The loss has no likelihood.
+    """
+    if loss.name not in ("MSE", "BCE with logits", "cross-entropy"):
+        raise _no_likelihood(loss)
+    positions = outputs[:, 0] if loss.name == "cross-entropy" else outputs
+    size = (len(outputs), draws, *positions.shape[1:])
+    normal = loss.name == "MSE"
+    numbers = random.standard_normal(size) if normal else random.random(size)
+    noise = torch.from_numpy(numbers).to(outputs)
+    if loss.name == "MSE":
+        return [outputs + noise[:, i] * 0.5**0.5 for i in range(draws)]
+    if loss.name == "BCE with logits":
+        p = torch.sigmoid(outputs)
+        return [(noise[:, i] < p).to(outputs) for i in range(draws)]
+    below = outputs.softmax(1).cumsum(1)
+    last = outputs.shape[1] - 1
+    labels = [(below < noise[:, i].unsqueeze(1)).sum(1).clamp_max(last) for i in range(draws)]
+    if targets.is_floating_point():
+        return labels
+    ignored = targets == loss.options["ignore_index"]
+    return [torch.where(ignored, targets.long(), label) for label in labels]
+
+
+def _sum_samples(tensor: Tensor) -> Tensor:
+    """The sum of each sample, in a shape that broadcasts with the samples."""
+    return tensor.sum(dim=tuple(range(1, tensor.ndim)), keepdim=True)
+
+
+def _or_one(weight: Tensor | None, ones: Tensor) -> Tensor:
+    return ones if weight is None else weight.to(ones)
+
+
+def _no_likelihood(loss: RecognisedLoss) -> ValueError:
+    return ValueError(
+        f"{loss.name} has no likelihood, so no Fisher matrix; pass another curvature, such as "
+        "'gauss_newton' or 'gradient_covariance'"
+    )

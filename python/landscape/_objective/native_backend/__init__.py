@@ -1,0 +1,1 @@
+"""Evaluation by the core: the exported network, its data, and the check against PyTorch."""

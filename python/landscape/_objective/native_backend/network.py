@@ -1,0 +1,184 @@
+"""The native network: sums, gradients and curvatures from the core, in the evaluator's columns.
+
+It never touches the user's module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from landscape import _core
+from landscape._export import Unsupported
+from landscape._objective.points import Plane, Points
+from landscape._objective.torch_backend.batch_norm import BatchNormPolicy
+
+__all__ = ["NativeNetwork", "NativeReductions"]
+
+_POINTS_AT_ONCE = 256
+_STATISTICS: dict[str, Literal["stored", "recalibrated", "batch"]] = {
+    "frozen": "stored",
+    "recalibrated": "recalibrated",
+    "batch": "batch",
+}
+
+
+@dataclass(frozen=True)
+class NativeReductions:
+    """The sums requested from the core: the loss, classification metrics, and squares."""
+
+    metrics: tuple[str, ...] = ()
+    """``"accuracy"`` or ``"error"``."""
+    weights: tuple[float, ...] = ()
+    """The number of predictions that each metric counts in all."""
+    squares: bool = False
+    """Whether to sum the squares that a standard error needs."""
+
+    @property
+    def columns(self) -> str:
+        """The core's letters: l (loss), h (correct ones), q (squares), x (cross products)."""
+        return "l" + "h" * len(self.metrics) + "qx" * self.squares
+
+    def to_columns(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The evaluator's columns, in place: an error counts the predictions that are wrong."""
+        for column, (metric, weight) in enumerate(
+            zip(self.metrics, self.weights, strict=True), start=1
+        ):
+            if metric == "error":
+                sums[:, column] = weight - sums[:, column]
+        return sums
+
+
+@dataclass(frozen=True, eq=False)
+class NativeNetwork:
+    """A network with its data in the core."""
+
+    network: _core.Network
+    source: _core.Network
+    """The network with the data on which batch statistics are re-estimated."""
+    normalises: bool = False
+    """Whether it has batch norm at all."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """The batch-norm policies that it cannot follow, and why."""
+    planes: dict[Any, Any] = field(default_factory=dict)
+    """The last affine subspace that was evaluated, with the vectors that span it."""
+
+    def check(self, policy: BatchNormPolicy) -> None:
+        """Refuse a policy that this network cannot follow.
+
+        Raises:
+            Unsupported: The policy is one of those.
+        """
+        if policy in self.refused:
+            raise Unsupported("batch norm", self.refused[policy])
+
+    def sums(self, points: Points, reductions: NativeReductions, policy: BatchNormPolicy) -> Tensor:
+        """The sums, float64, shape (points, columns)."""
+        columns, statistics = reductions.columns, self._statistics(policy)
+        if not len(points):
+            return torch.empty(0, len(columns), dtype=torch.float64)
+        if isinstance(points, Plane):
+            sums = self._plane(points).sums(
+                _coordinates(points), columns=columns, statistics=statistics, source=self.source
+            )
+        else:
+            sums = np.concatenate(
+                [
+                    self.network.sums(
+                        rows, columns=columns, statistics=statistics, source=self.source
+                    )
+                    for rows in _chunk_rows(points)
+                ]
+            )
+        return torch.from_numpy(reductions.to_columns(sums))
+
+    def sample_losses(self, points: Points, policy: BatchNormPolicy) -> Tensor:
+        """Every sample's loss, float64, shape (points, samples), in the order of the data."""
+        statistics = self._statistics(policy)
+        if not len(points):
+            return torch.empty(0, self.network.samples, dtype=torch.float64)
+        if isinstance(points, Plane):
+            losses = self._plane(points).sample_losses(
+                _coordinates(points), statistics=statistics, source=self.source
+            )
+        else:
+            losses = np.concatenate(
+                [
+                    self.network.sample_losses(rows, statistics=statistics, source=self.source)
+                    for rows in _chunk_rows(points)
+                ]
+            )
+        return torch.from_numpy(losses)
+
+    def gradients(
+        self,
+        points: Points,
+        weights: NDArray[np.float64],
+        policy: BatchNormPolicy,
+        batches: NDArray[np.int64] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Losses, shape (k,), and gradients, shape (k, d), of sums divided by weights."""
+        has_weight = weights > 0
+        losses, gradients = self.network.gradients(
+            _rows(points, 0, len(points)),
+            scale=np.divide(1, weights, out=np.zeros_like(weights), where=has_weight),
+            statistics=self._statistics(policy),
+            batches=batches,
+        )
+        losses[~has_weight] = np.nan  # a mean over nothing, whose gradient is 0
+        return torch.from_numpy(losses), torch.from_numpy(gradients)
+
+    def curvature(
+        self, point: NDArray[Any], kind: str, *, weight: float, policy: BatchNormPolicy, memory: int
+    ) -> _core.NetworkCurvature:
+        """A curvature matrix of the sum divided by the weight, as an operator."""
+        return self.network.curvature(
+            point,
+            kind=kind,
+            scale=1 / weight,
+            statistics=self._statistics(policy),
+            memory=memory,
+        )
+
+    def _statistics(self, policy: BatchNormPolicy) -> Literal["stored", "recalibrated", "batch"]:
+        return _STATISTICS[policy] if self.normalises else "stored"
+
+    def _plane(self, points: Plane) -> _core.NetworkPlane:
+        """The affine subspace of these vectors, built once: a run evaluates it many times."""
+        key = tuple(map(_fingerprint, (points.origin, *points.basis)))
+        if key not in self.planes:
+            self.planes.clear()
+            plane = self.network.plane(
+                points.origin.numpy(), [vector.numpy() for vector in points.basis]
+            )
+            # the vectors are kept too, so that their ids are not used again
+            self.planes[key] = (plane, points.origin, points.basis)
+        cached: _core.NetworkPlane = self.planes[key][0]
+        return cached
+
+
+def _fingerprint(vector: Tensor) -> tuple[int, int]:
+    """Identifies a vector and its present values among the vectors that are alive."""
+    return id(vector), 0 if vector.is_inference() else vector._version
+
+
+def _coordinates(points: Plane) -> NDArray[np.float64]:
+    return np.asarray(points.coordinates, np.float64).reshape(len(points), len(points.basis))
+
+
+def _chunk_rows(points: Points) -> list[NDArray[Any]]:
+    """Points as rows, a few at a time."""
+    count = len(points)
+    starts = range(0, count, _POINTS_AT_ONCE)
+    return [_rows(points, start, min(start + _POINTS_AT_ONCE, count)) for start in starts]
+
+
+def _rows(points: Points, start: int, stop: int) -> NDArray[Any]:
+    rows: NDArray[Any] = points.stacked(start, stop).contiguous().numpy()
+    return rows

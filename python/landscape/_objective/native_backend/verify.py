@@ -1,0 +1,144 @@
+"""Verifying a native network against PyTorch: losses and gradients in float64 on a few samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape._objective.data.batches import ResidentBatches
+from landscape._objective.data.pytree import map_tensors
+from landscape._objective.losses.criterion import get_targets
+from landscape._objective.losses.recognised import RecognisedLoss
+from landscape._objective.losses.reductions import Reductions
+from landscape._objective.native_backend.network import NativeNetwork
+from landscape._objective.points import Rows
+from landscape._objective.strategy import Strategy
+from landscape._objective.torch_backend.evaluator import Evaluator
+from landscape._objective.torch_backend.gradients import compute_gradients
+from landscape._objective.torch_backend.model_state import SwappedModel
+
+__all__ = ["find_disagreement"]
+
+_SAMPLES = 40  # two panels and a ragged one
+_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+_ERROR_FACTOR = 2.0  # times PyTorch's own error in float32
+_ROUNDINGS = 30.0  # of every output: errors that layers may add up to in their last bits
+
+Values = dict[str, Tensor]
+
+
+def find_disagreement(
+    evaluator: Evaluator, build: Callable[[ResidentBatches], NativeNetwork]
+) -> str | None:
+    """Compare loss and gradient at the model's own parameters.
+
+    Args:
+        evaluator: PyTorch's function, on data that are resident.
+        build: Builds the native network of a few samples.
+
+    Returns:
+        None, or what differs: a relative error larger than 1e-5 and than twice that of PyTorch in
+        float32; than 1e-10 for a model in float64. At a minimum where hardly any loss is left,
+        differences as large as rounding the outputs makes are allowed too.
+    """
+    batches = evaluator.batches
+    if not isinstance(batches, ResidentBatches):
+        raise TypeError("agreement is checked on resident data")
+    few = batches.take_first(_SAMPLES)
+    reductions = Reductions(evaluator.reductions.criterion)
+    single = replace(
+        evaluator, batches=few, statistics=few, batch_norm="frozen", reductions=reductions
+    )
+    double = _to_double(single)
+    exact, noise = _by_torch(double), _rounding(double, torch.finfo(evaluator.dtype).eps)
+    own = _by_torch(single)
+    native = _by_native(single, build(few))
+    for name, expected in exact.items():
+        if not torch.isfinite(expected).all():
+            continue
+        error, allowed = (_relative(values[name], expected) for values in (native, own))
+        floor = _ROUNDINGS * _relative(noise[name], torch.zeros(()), expected)
+        limit = max(_TOLERANCE[evaluator.dtype], _ERROR_FACTOR * allowed) + floor
+        if not error <= limit:
+            return f"its {name} differs from PyTorch's by {error:.1e} (at most {limit:.1e} may be)"
+    return None
+
+
+def _to_double(evaluator: Evaluator) -> Evaluator:
+    model = evaluator.model
+    double = SwappedModel(
+        model.module, evaluator.layout, device=model.device, dtype=torch.float64, seed=model.seed
+    )
+    double.behaviour = model.behaviour
+    batches = evaluator.batches
+    if isinstance(batches, ResidentBatches):
+        batches = replace(batches, content=map_tensors(_widen, batches.content))
+    return replace(
+        evaluator, model=double, dtype=torch.float64, batches=batches, statistics=batches
+    )
+
+
+def _widen(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _theta(evaluator: Evaluator) -> Rows:
+    theta = torch.from_numpy(evaluator.layout.flatten(evaluator.model.module))
+    return Rows(theta.to(evaluator.dtype)[None])
+
+
+def _by_torch(evaluator: Evaluator) -> Values:
+    loss, gradient = compute_gradients(evaluator, _theta(evaluator), Strategy(), 1.0)
+    return {"loss": loss, "gradient": gradient.double()}
+
+
+def _by_native(evaluator: Evaluator, native: NativeNetwork) -> Values:
+    loss, gradient = native.gradients(_theta(evaluator), np.ones(1), evaluator.batch_norm)
+    return {"loss": loss, "gradient": gradient.double()}
+
+
+@torch.inference_mode(mode=False)
+def _rounding(evaluator: Evaluator, epsilon: float) -> Values:
+    """The change of loss and gradient, to first order, when every output is rounded once."""
+    buffer, criterion = evaluator.new_buffer(), evaluator.reductions.criterion
+    loss, model = criterion.recognised, evaluator.model
+    if loss is None:
+        raise TypeError("agreement is checked for recognised losses")
+    buffer.fill(_theta(evaluator), 0)
+    leaves = buffer.leaves()
+    with evaluator.swapped_in(), torch.enable_grad():
+        model.install(leaves)
+        (batch,) = evaluator.iter_pass(evaluator.iter_blocks(Strategy()), 0)
+        outputs = criterion.outputs(model.module, batch.content)
+        targets = get_targets(batch.content)
+        step = epsilon * outputs.detach().abs().clamp(min=1.0)
+        output_gradient, moved = (
+            _compute_output_gradient(loss, outputs.detach() + s, targets) for s in (0 * step, step)
+        )
+        signs = torch.ones(step.numel(), dtype=step.dtype)
+        signs[::2] = -1
+        least = torch.finfo(torch.float64).eps
+        cotangent = signs.reshape(step.shape) * ((moved - output_gradient).abs() + least)
+        parts: tuple[Tensor | None, ...] = ()
+        if outputs.requires_grad:  # not where only frozen parameters reach them
+            parts = torch.autograd.grad(outputs, leaves, cotangent, allow_unused=True)
+    gradient = torch.cat([step.new_zeros(1), *(p.reshape(-1) for p in parts if p is not None)])
+    own = torch.finfo(torch.float64).eps * outputs.detach().abs().clamp(min=1.0)
+    error = (output_gradient.abs() * step + own).sum()
+    return {"loss": error.nan_to_num(0, 0), "gradient": gradient.nan_to_num(0, 0, 0)}
+
+
+def _compute_output_gradient(loss: RecognisedLoss, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The derivative of the summed loss by the outputs."""
+    leaf = outputs.requires_grad_()
+    return torch.autograd.grad(loss.total(leaf, targets), leaf)[0]
+
+
+def _relative(value: Tensor, expected: Tensor, scale: Tensor | None = None) -> float:
+    difference = float((value - expected).norm())
+    size = float((expected if scale is None else scale).norm())
+    return difference / max(size, torch.finfo(torch.float64).tiny)

@@ -1,0 +1,172 @@
+"""The first run of a model: its criterion and behaviour, and whether the data fit its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import torch
+
+from landscape._objective.data.batches import Batch, Batches, compute_checksum
+from landscape._objective.data.pytree import iter_tensors, map_tensors
+from landscape._objective.isolation import read_random_state
+from landscape._objective.losses.criterion import (
+    Criterion,
+    RecognisedCriterion,
+    call_model,
+    choose_criterion,
+)
+from landscape._objective.points import PointBuffer
+from landscape._objective.torch_backend.model_state import Behaviour, SwappedModel
+
+__all__ = ["probe_model", "probe_other_data"]
+
+T = TypeVar("T")
+_PROBE_SAMPLES = 64
+
+
+def probe_model(
+    model: SwappedModel, batches: Batches, loss: Any, point: PointBuffer, *, dropout: str
+) -> tuple[Criterion, Behaviour]:
+    """Evaluate a few samples at the model's own parameters to choose the criterion.
+
+    Args:
+        model: The model; its batch norm reads stored statistics here.
+        batches: The data.
+        loss: The user's loss, or None.
+        point: The model's own parameters.
+        dropout: Whether dropout is off or seeded.
+
+    Returns:
+        The criterion, with its weights on the device, and the model's behaviour.
+
+    Raises:
+        ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
+    """
+
+    def probe(batch: Batch) -> tuple[Criterion, Behaviour]:
+        def outputs() -> Any:
+            with torch.enable_grad():
+                return call_model(model.module, batch.clone().content)
+
+        with _swapped_in(model, point, dropout):
+            criterion = choose_criterion(loss, outputs, batch.content)
+        if isinstance(criterion, RecognisedCriterion):
+            criterion = RecognisedCriterion(criterion.recognised.to(model.device))
+        with _swapped_in(model, point, dropout):
+            return criterion, _observe_behaviour(criterion, model, batch, batches)
+
+    return _probe_few_samples(probe, batches)
+
+
+def probe_other_data(
+    criterion: Criterion, model: SwappedModel, batches: Batches, point: PointBuffer, *, dropout: str
+) -> Behaviour:
+    """Run a known criterion on a few samples of other data, and compare all their targets.
+
+    Returns:
+        The model's behaviour.
+
+    Raises:
+        ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
+    """
+
+    def probe(batch: Batch) -> Behaviour:
+        with _swapped_in(model, point, dropout):
+            return _observe_behaviour(criterion, model, batch, batches)
+
+    return _probe_few_samples(probe, batches)
+
+
+def _probe_few_samples(probe: Callable[[Batch], T], batches: Batches) -> T:
+    """Probe with a few samples; with a whole batch of the split where part of one fails."""
+    few = next(iter(batches.iter_blocks(_PROBE_SAMPLES)))
+    try:
+        return probe(few)
+    except Exception:
+        if few.size >= batches.sizes[0]:
+            raise
+    return probe(batches.batch(0))
+
+
+def _observe_behaviour(
+    criterion: Criterion, model: SwappedModel, batch: Batch, batches: Batches
+) -> Behaviour:
+    attributes, random_state, own = model.attributes(), read_random_state(), batch.clone()
+    outputs, differentiates = _run_model(criterion, model, own)
+    if isinstance(criterion, RecognisedCriterion):
+        _check_targets(criterion, outputs, batch, batches)
+    with torch.enable_grad():
+        criterion.total(outputs, own.content, own.size)
+    marked = any(tensor.requires_grad for tensor in iter_tensors(own.content))
+    is_random = random_state != read_random_state()
+    return Behaviour(
+        is_random=is_random,
+        is_stateful=attributes.changed() or model.buffers_changed(),
+        overwrites_inputs=marked
+        or compute_checksum(own.content) != compute_checksum(batch.content),
+        differentiates=differentiates,
+        mixes_samples=not is_random and _mixes_samples(criterion, model, batch, outputs),
+    )
+
+
+def _mixes_samples(criterion: Criterion, model: SwappedModel, batch: Batch, outputs: Any) -> bool:
+    """Whether the first half of a batch gives other outputs alone than with the second half."""
+    half = batch.size // 2
+    if not isinstance(criterion, RecognisedCriterion) or half == 0:
+        return False
+    content = map_tensors(lambda tensor: tensor[:half], batch.clone().content)
+    try:
+        alone, _ = _run_model(criterion, model, Batch(content, half))
+    except Exception:
+        return True
+    if alone.shape[1:] != outputs.shape[1:]:
+        return True
+    together = outputs[:half].detach().double()
+    # far above what another summation order does, far below what other samples do
+    scale = torch.where(together.isfinite(), together, 0).abs().max()
+    tolerance = torch.finfo(outputs.dtype).eps ** 0.5 * float(scale)
+    return not torch.allclose(
+        alone.detach().double(), together, rtol=0, atol=tolerance, equal_nan=True
+    )
+
+
+def _run_model(criterion: Criterion, model: SwappedModel, batch: Batch) -> tuple[Any, bool]:
+    """Run the model without a graph, or with one where it needs one; and whether it did."""
+
+    def outputs() -> Any:
+        return criterion.outputs(model.module, batch.content)
+
+    if isinstance(criterion, RecognisedCriterion):
+        try:
+            with torch.inference_mode():
+                return outputs(), False
+        except RuntimeError:
+            with torch.enable_grad(), suppress(Exception):
+                return outputs(), True
+            raise
+    with torch.enable_grad():
+        return outputs(), True
+
+
+@contextmanager
+def _swapped_in(model: SwappedModel, point: PointBuffer, dropout: str) -> Iterator[None]:
+    with torch.inference_mode(mode=False), model.swapped_in(dropout=dropout):
+        model.install(point.tensors)
+        yield
+
+
+def _check_targets(
+    criterion: RecognisedCriterion, outputs: torch.Tensor, probed: Batch, batches: Batches
+) -> None:
+    """Check shapes where the model was run, and lengths and classes everywhere."""
+    for batch in batches.iter_blocks(None):
+        targets = criterion.targets(batch.content)
+        if len(targets) != batch.size:
+            raise ValueError(
+                f"data has {batch.size} inputs and {len(targets)} targets; expected one target "
+                "for each sample"
+            )
+        criterion.recognised.check_values(outputs, targets)
+    criterion.recognised.check_shapes(outputs, criterion.targets(probed.content))
