@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
+import landscape
 from landscape import plot
-from landscape._results import Line, Recipe, Run, Surface
+from landscape._results import Line, Profile, Recipe, Run, Surface
 from landscape.plot import _hatch, _levels, _scale
 
 if TYPE_CHECKING:
@@ -349,7 +350,7 @@ def inside(path: Path, points: NDArray[np.float64]) -> NDArray[np.bool_]:
 def test_hatching_is_exactly_what_the_contours_leave_open(bad: NDArray[np.bool_]) -> None:
     x = np.array([1.0, 3.0, 4.0, 8.0, 9.0, 12.0, 14.0])[: bad.shape[1]]
     y = np.array([-2.0, -1.0, 0.0, 3.0, 3.5, 4.0, 6.0])[: bad.shape[0]]
-    hatched = _hatch.uncoloured(x, y, bad)
+    hatched = _hatch.non_finite_cells(x, y, bad)
     corners = np.stack(np.meshgrid(x[:-1], y[:-1]), axis=-1).reshape(-1, 2)
     sizes = np.stack(np.meshgrid(np.diff(x), np.diff(y)), axis=-1).reshape(-1, 2)
     for place in ((0.2, 0.3), (0.7, 0.6), (0.9, 0.2), (0.15, 0.8)):
@@ -504,3 +505,30 @@ def test_notebooks_show_figures_axes_and_results() -> None:
         assert data.startswith(b"\x89PNG")
         assert 200 < size["width"] < 1200
     assert ODD["two"]._repr_png_() is None
+
+
+def test_names_of_points_that_coincide_are_joined() -> None:
+    two = {"model": (0.2, 0.5), "B": (-0.5, -0.5)}
+    steps = np.array([[-0.8, -0.8], [0.2 + 1e-7, 0.5 - 1e-7]])
+    drawn = plot.trajectory(surface(bowl, recipe=recipe(markers=two, trajectory=steps)))
+    texts = {text.get_text() for text in drawn.texts}
+    assert {"model, end", "B", "start"} <= texts
+    assert not {"model", "end"} & texts
+
+
+@pytest.mark.parametrize(
+    ("losses", "title"),
+    [
+        ([1.0, 0.5, 1.0], "autoneb: no barrier above the ends"),
+        ([1.0, 1.8, 2.0], "autoneb: no barrier above the ends, excess 0.3"),
+        ([1.0, 2.0, 1.0], "autoneb: barrier 1, excess 1"),
+    ],
+)
+def test_the_title_of_a_path_says_where_there_is_no_barrier(
+    losses: list[float], title: str
+) -> None:
+    profile = Profile([0.0, 0.5, 1.0], losses)  # type: ignore[arg-type]
+    ends = {"curve": "polyline", "method": "autoneb", "distance": 1.0, "status": "complete"}
+    history = np.zeros((1, 3))
+    path = landscape.Path(np.eye(3), history, **ends, train=profile, run=RUN)  # type: ignore[arg-type]
+    assert path.plot().get_title() == title

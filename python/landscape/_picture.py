@@ -56,7 +56,7 @@ def plot_surface(
         True
     """
     from landscape import plot  # noqa: PLC0415 - matplotlib takes a while to import
-    from landscape.plot._request import check_picture  # noqa: PLC0415
+    from landscape.plot._composite import check_picture  # noqa: PLC0415
 
     check_picture(kind, path)
     if path is not None:

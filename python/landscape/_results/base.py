@@ -37,6 +37,11 @@ class Result(ABC, DataclassInstance):
     A subclass names its ``kind``, under which its files are stored, and the fields that hold
     arrays. Every other field is written as JSON. A class that nests other results overrides
     :meth:`pack` and :meth:`unpack`.
+
+    Example:
+        >>> result = landscape.load("surface.npz")
+        >>> isinstance(result, landscape.Result), result.kind
+        (True, 'surface')
     """
 
     kind: ClassVar[str]

@@ -4,17 +4,17 @@ Every function draws on the Axes it is given, or makes a figure of its own that 
 holds; it returns the Axes and shows nothing.
 """
 
+from landscape.plot._composite import compare, draw
 from landscape.plot._connections import connections
-from landscape.plot._critical import critical_points
+from landscape.plot._contour import contour, filled_contour, trajectory
+from landscape.plot._critical_points import critical_points
 from landscape.plot._curvature import curvature
 from landscape.plot._density import density
 from landscape.plot._layers import layers
 from landscape.plot._line import line
 from landscape.plot._path import path
-from landscape.plot._plane import contour, filled_contour, trajectory
-from landscape.plot._relief import surface_3d
-from landscape.plot._sheet import compare, draw
 from landscape.plot._spectrum import spectrum
+from landscape.plot._surface3d import surface_3d
 from landscape.plot._walk import walk
 
 __all__ = [

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.ticker import NullLocator
 
 from landscape.plot import _scale
-from landscape.plot._figure import BLUE, FRAME, INK, LABEL, SMALL, dress, panel, picture
-from landscape.plot._line import stretch
+from landscape.plot._figure import BLUE, FRAME, INK, LABEL, SMALL, new_axes, new_figure, style_axes
+from landscape.plot._line import scale_vertical_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,10 +40,10 @@ def connections(
         >>> landscape.plot.connections(found).figure.savefig("connections.pdf")
     """
     if ax is None:
-        ax = panel(picture(5.0, 3.6), 0.75, 0.55, 4.0, 2.7)
-    dress(ax)
+        ax = new_axes(new_figure(5.0, 3.6), 0.75, 0.55, 4.0, 2.7)
+    style_axes(ax)
     style = {"color": INK, "lw": 1.2, "solid_capstyle": "round", **options}
-    order, merges = _merged(connections)
+    order, merges = _order_merges(connections)
     places = {member: float(place) for place, member in enumerate(order)}
     feet = {frozenset([i]): (places[i], connections.losses[i]) for i in places}
     for one, other, height in merges:
@@ -65,7 +65,7 @@ def connections(
         )
     heights = np.array([height for _, _, height in merges])
     numbers = np.concatenate([connections.losses, heights])
-    stretch(ax, _scale.choose(numbers, scale))
+    scale_vertical_axis(ax, _scale.choose(numbers, scale))
     ax.margins(x=0.12, y=0.14)
     ax.xaxis.set_major_locator(NullLocator())
     ax.set_ylabel("loss", fontsize=LABEL, color=INK)
@@ -77,7 +77,7 @@ def connections(
 Merge = tuple[frozenset[int], frozenset[int], float]
 
 
-def _merged(connections: Connections) -> tuple[list[int], list[Merge]]:
+def _order_merges(connections: Connections) -> tuple[list[int], list[Merge]]:
     """The minima from left to right, so that no lines cross, and what joins at which height."""
     parts = {i: (frozenset([i]), [i]) for i in range(len(connections))}
     merges: list[Merge] = []

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patches import Patch
 
-from landscape.plot import _contours
-from landscape.plot._figure import DIVERGING, INK, LABEL, panel, picture
-from landscape.plot._hatch import key
-from landscape.plot._plane import filled_contour, values_of
+from landscape.plot._contour import filled_contour, plane_aspect, select_values
+from landscape.plot._figure import DIVERGING, INK, LABEL, new_axes, new_figure
+from landscape.plot._hatch import add_legend_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +48,8 @@ def curvature(
         >>> found = landscape.curvature_map(model, data, points=5)
         >>> landscape.plot.curvature(found)[0].figure.savefig("curvature.pdf")
     """
-    ratio = values_of(surface, "ratio")
-    shown = _places(surface) if axes is None else tuple(axes)
+    ratio = select_values(surface, "ratio")
+    shown = _make_row(surface) if axes is None else tuple(axes)
     if len(shown) != 3:
         raise ValueError(f"{len(shown)} axes; expected three")
     filled_contour(surface, shown[0], **options)
@@ -67,7 +66,7 @@ def curvature(
         shown[2].contour(
             surface.alpha, surface.beta, ratio, levels=[0.0], colors=INK, linewidths=1.0
         )
-    _undecided(shown[2], surface)
+    _mark_unknown_sign(shown[2], surface)
     titles = ("loss", "largest eigenvalue", "smallest / largest")
     for ax, title in zip(shown, titles, strict=True):
         ax.set_title(title, fontsize=LABEL, color=INK, loc="left")
@@ -81,19 +80,21 @@ def _levels(ratio: NDArray[np.float64]) -> list[float]:
     return [float(level) for level in np.linspace(-limit, limit, 21).round(12)]
 
 
-def _undecided(ax: Axes, surface: Surface) -> None:
+def _mark_unknown_sign(ax: Axes, surface: Surface) -> None:
     """Dots where the sign of the smallest eigenvalue is not known."""
     excess = surface.metrics["lambda_min bound"] - np.abs(surface.metrics["lambda_min"])
     if not (excess > 0).any():
         return
     levels = [0.0, np.inf]
     ax.contourf(surface.alpha, surface.beta, excess, levels=levels, colors="none", hatches=["..."])
-    key(ax, Patch(hatch="...", facecolor="none", edgecolor=INK, lw=0, label="sign not known"))
+    add_legend_entry(
+        ax, Patch(hatch="...", facecolor="none", edgecolor=INK, lw=0, label="sign not known")
+    )
 
 
-def _places(surface: Surface) -> tuple[Axes, ...]:
+def _make_row(surface: Surface) -> tuple[Axes, ...]:
     """Three axes of one height, each with room for its colour bar."""
-    width = _HEIGHT * min(1 / (_contours.shape(surface) or 1.0), 1.5)
-    figure = picture(3 * (width + _APART), _HEIGHT + 1.0)
+    width = _HEIGHT * min(1 / (plane_aspect(surface) or 1.0), 1.5)
+    figure = new_figure(3 * (width + _APART), _HEIGHT + 1.0)
     lefts = [0.7 + place * (width + _APART) for place in range(3)]
-    return tuple(panel(figure, left, 0.55, width, _HEIGHT) for left in lefts)
+    return tuple(new_axes(figure, left, 0.55, width, _HEIGHT) for left in lefts)

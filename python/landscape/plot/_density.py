@@ -14,9 +14,9 @@ from landscape.plot._figure import (
     LABEL,
     SMALL,
     VERMILION,
-    dress,
-    panel,
-    picture,
+    new_axes,
+    new_figure,
+    style_axes,
 )
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ def density(
     if show not in ("density", "cumulative"):
         raise ValueError(f"show={show!r}, expected 'density' or 'cumulative'")
     if ax is None:
-        ax = panel(picture(5.6, 3.4), 0.7, 0.55, 4.6, 2.5)
-    dress(ax)
+        ax = new_axes(new_figure(5.6, 3.4), 0.7, 0.55, 4.6, 2.5)
+    style_axes(ax)
     if show == "density":
         values, interval = density.density, density.interval
-        _heights(ax, density)
+        _style_density_axis(ax, density)
     else:
         values, interval = density.cumulative, density.cumulative_interval
         ax.set_ylim(0, 1.02)
@@ -74,7 +74,7 @@ def density(
     low, high = density.bulk
     ax.axvspan(low, high, color=FRAME, alpha=0.08, lw=0, label="bulk")
     inside = (density.grid >= low) & (density.grid <= high)
-    for colour, where in ((BLUE, inside), (VERMILION, ~_narrowed(inside))):
+    for colour, where in ((BLUE, inside), (VERMILION, ~_shrink(inside))):
         shown = np.where(where, values, np.nan)
         ax.fill_between(
             density.grid,
@@ -98,7 +98,7 @@ def density(
     return ax
 
 
-def _heights(ax: Axes, density: Density) -> None:
+def _style_density_axis(ax: Axes, density: Density) -> None:
     single = 1 / (density.dim * density.width * math.sqrt(2 * math.pi))
     ax.set_yscale("log")
     ax.set_ylim(_DEPTH * single, 2 * float(density.density.max()))
@@ -106,6 +106,6 @@ def _heights(ax: Axes, density: Density) -> None:
     ax.set_ylabel("density", fontsize=LABEL, color=INK)
 
 
-def _narrowed(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _shrink(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Without the first and last points, so that two curves meet."""
     return inside & np.roll(inside, 1) & np.roll(inside, -1)

@@ -1,4 +1,4 @@
-"""Figures and axes of our own, made without pyplot and shown by notebooks, and how they look."""
+"""Figures and axes without pyplot, shown by notebooks, and their common style."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Picture(Figure):
         return data, {"width": width * 100 // DPI, "height": height * 100 // DPI}
 
 
-class Flat(Axes):
+class NotebookAxes(Axes):
     """Axes that a notebook shows as their picture."""
 
     def _repr_png_(self) -> Any:
         return _png(self)
 
 
-class Relief(Axes3D):  # type: ignore[misc]
+class NotebookAxes3D(Axes3D):  # type: ignore[misc]
     """The same in three dimensions."""
 
     def _repr_png_(self) -> Any:
@@ -69,21 +69,21 @@ def _png(ax: Axes) -> Any:
     return figure._repr_png_() if isinstance(figure, Picture) else None
 
 
-def picture(width: float, height: float) -> Picture:
+def new_figure(width: float, height: float) -> Picture:
     """A new figure; sizes in inches."""
     return Picture(figsize=(width, height), dpi=DPI, facecolor="white")
 
 
-def panel(figure: Figure, left: float, low: float, width: float, height: float) -> Axes:
-    """Axes of that size at that place of a figure, in inches.
+def new_axes(figure: Figure, left: float, low: float, width: float, height: float) -> Axes:
+    """Axes of this size at this position of a figure, in inches.
 
-    Their size is final, other than a layout engine's, so labels know the room they have.
+    Their size is final, other than a layout engine's, so that labels can be placed.
     """
     w, h = figure.get_size_inches()
-    return figure.add_axes((left / w, low / h, width / w, height / h), axes_class=Flat)
+    return figure.add_axes((left / w, low / h, width / w, height / h), axes_class=NotebookAxes)
 
 
-def dress(ax: Axes) -> None:
+def style_axes(ax: Axes) -> None:
     """Thin frames, small ticks, quiet greys."""
     ax.tick_params(labelsize=SMALL, length=3, width=0.6, color=FRAME, labelcolor=INK)
     for spine in ax.spines.values():

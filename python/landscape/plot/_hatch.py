@@ -1,4 +1,4 @@
-"""Hatching: NaN and infinite values are data, and are shown as such."""
+"""Hatching of NaN and infinite values, which are data and shown as such."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ STYLE: dict[str, Any] = {
 }
 
 
-def hatch(
+def hatch_non_finite(
     ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], values: NDArray[np.float64]
 ) -> None:
-    """Hatch what contours leave white because a corner of it is NaN or infinite, and say so."""
+    """Hatch the cells that contours leave white, and count their values in the legend."""
     bad = ~np.isfinite(values)
     if not bad.any():
         return
-    patch = PathPatch(uncoloured(x, y, bad), label=count(values), zorder=1.5, **STYLE)
+    patch = PathPatch(
+        non_finite_cells(x, y, bad), label=describe_non_finite(values), zorder=1.5, **STYLE
+    )
     ax.add_patch(patch)
-    key(ax, patch)
+    add_legend_entry(ax, patch)
 
 
-def key(ax: Axes, patch: Patch) -> None:
-    """What the hatching means, above the axes where it hides nothing."""
+def add_legend_entry(ax: Axes, patch: Patch) -> None:
+    """A legend entry above the axes, outside the data."""
     ax.legend(
         handles=[patch],
         loc="lower right",
@@ -48,14 +50,16 @@ def key(ax: Axes, patch: Patch) -> None:
     )
 
 
-def count(values: NDArray[np.float64]) -> str:
-    """How many values are NaN and how many infinite: "12 NaN, 3 infinite of 961 points"."""
+def describe_non_finite(values: NDArray[np.float64]) -> str:
+    """Count values that are NaN or infinite: "12 NaN, 3 infinite of 961 points"."""
     counts = {"NaN": int(np.isnan(values).sum()), "infinite": int(np.isinf(values).sum())}
     found = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
     return f"{found} of {values.size} points"
 
 
-def uncoloured(x: NDArray[np.float64], y: NDArray[np.float64], bad: NDArray[np.bool_]) -> Path:
+def non_finite_cells(
+    x: NDArray[np.float64], y: NDArray[np.float64], bad: NDArray[np.bool_]
+) -> Path:
     """The cells with two or more bad corners, and the half of a cell at a single bad corner.
 
     That is the complement of what contours with masked corners cover. One path for all, every

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import SymLogNorm
 
-from landscape.plot._figure import DIVERGING, INK, LABEL, SMALL, dress, panel, picture
+from landscape.plot._figure import DIVERGING, INK, LABEL, SMALL, new_axes, new_figure, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +53,8 @@ def layers(spectra: Mapping[str, Spectrum], ax: Axes | None = None, **options: A
     top = float(np.nanmax(np.abs(values))) or 1.0
     if ax is None:
         width, height = _CELL * columns, _TALL * len(spectra)
-        ax = panel(picture(width + 2.6, height + 1.0), 1.6, 0.55, width, height)
-    dress(ax)
+        ax = new_axes(new_figure(width + 2.6, height + 1.0), 1.6, 0.55, width, height)
+    style_axes(ax)
     norm = SymLogNorm(top / 10**_DECADES, vmin=-top, vmax=top)
     ax.imshow(values, **{"cmap": DIVERGING, "norm": norm, "aspect": "auto", **options})
     for (row, column), value in np.ndenumerate(values):

@@ -114,7 +114,7 @@ def decimal(value: float, step: float = 0.0, powers: tuple[float, float] = (1e-4
     return rf"${mantissa}\times10^{{{power}}}$"
 
 
-def letters(text: str) -> int:
+def count_letters(text: str) -> int:
     """About how many letters wide a text is, mathematical type included."""
     return len(re.sub(r"[$^{}\\]|times", "", text))
 

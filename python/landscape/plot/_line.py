@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from landscape.plot import _scale
+from landscape.plot._contour import describe_values, select_values
 from landscape.plot._figure import (
     BLUE,
     FRAME,
@@ -16,13 +17,12 @@ from landscape.plot._figure import (
     SMALL,
     VERMILION,
     axis_label,
-    dress,
-    panel,
-    picture,
+    new_axes,
+    new_figure,
+    style_axes,
 )
-from landscape.plot._hatch import STYLE, count
-from landscape.plot._plane import value_name, values_of
-from landscape.plot._room import Room
+from landscape.plot._hatch import STYLE, describe_non_finite
+from landscape.plot._label_placement import LabelPlacement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,28 +72,28 @@ def line(
     if isinstance(metrics, str):
         metrics = (metrics,)
     for name in metrics:
-        values_of(line, name)
+        select_values(line, name)
     sides = [("train", BLUE, line)]
     if line.test is not None:
         sides.append(("test", VERMILION, line.test))
     numbers = np.concatenate([side.losses for _, _, side in sides])
     chosen = _scale.choose(numbers, scale)
     if ax is None:
-        ax = panel(picture(5.6, 3.6), 0.7, 0.55, 4.2, 2.7)
-    dress(ax)
+        ax = new_axes(new_figure(5.6, 3.6), 0.7, 0.55, 4.2, 2.7)
+    style_axes(ax)
     handles: list[Artist] = []
     for name, colour, side in sides:
-        handles += curve(ax, side, side.losses, f"{name} loss", color=colour, **options)
-    vertical(ax, line, chosen)
-    horizontal(ax, line)
-    handles += second_axis(ax, sides, metrics)
-    handles += hatched(ax, line, numbers)
+        handles += draw_curve(ax, side, side.losses, f"{name} loss", color=colour, **options)
+    style_vertical_axis(ax, line, chosen)
+    style_horizontal_axis(ax, line)
+    handles += draw_metrics(ax, sides, metrics)
+    handles += hatch_gaps(ax, line, numbers)
     if len(handles) > 1:
-        legend(ax, handles)
+        add_legend(ax, handles)
     return ax
 
 
-def curve(
+def draw_curve(
     ax: Axes, side: Line, values: NDArray[np.float64], label: str, **style: Any
 ) -> list[Artist]:
     """The curve, interrupted where it is not finite, with its 95% interval where it has one."""
@@ -108,8 +108,8 @@ def curve(
     return drawn
 
 
-def legend(ax: Axes, handles: list[Artist]) -> None:
-    """A key above the axes, where it hides nothing."""
+def add_legend(ax: Axes, handles: list[Artist]) -> None:
+    """Add a legend above the axes, outside the data."""
     ax.legend(
         handles=handles,
         loc="lower left",
@@ -124,14 +124,14 @@ def legend(ax: Axes, handles: list[Artist]) -> None:
     )
 
 
-def vertical(ax: Axes, line: Line, scale: _scale.Scale) -> None:
-    """The losses' own scale."""
-    ax.set_ylabel(value_name(line, "loss"), fontsize=LABEL, color=INK)
-    stretch(ax, scale)
+def style_vertical_axis(ax: Axes, line: Line, scale: _scale.Scale) -> None:
+    """Scale and label the axis of the losses."""
+    ax.set_ylabel(describe_values(line, "loss"), fontsize=LABEL, color=INK)
+    scale_vertical_axis(ax, scale)
 
 
-def stretch(ax: Axes, scale: _scale.Scale) -> None:
-    """A vertical axis with round numbers and quiet lines."""
+def scale_vertical_axis(ax: Axes, scale: _scale.Scale) -> None:
+    """Scale the vertical axis, with round numbers and thin grid lines."""
     ax.grid(axis="y", color="0.9", linewidth=0.5)
     ax.set_axisbelow(True)
     if scale.kind == "log":
@@ -146,10 +146,10 @@ def stretch(ax: Axes, scale: _scale.Scale) -> None:
         ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def horizontal(ax: Axes, line: Line) -> None:
-    """What a unit step is, and the named points along the line."""
+def style_horizontal_axis(ax: Axes, line: Line) -> None:
+    """Label the axis by its unit step, and mark the named points of the line."""
     ax.set_xlim(line.positions[0], line.positions[-1])
-    ax.set_xlabel(axis_label(line.recipe, 0, Room(ax).width), fontsize=LABEL, color=INK)
+    ax.set_xlabel(axis_label(line.recipe, 0, LabelPlacement(ax).width), fontsize=LABEL, color=INK)
     for name, (position,) in line.recipe.markers.items():
         if line.positions[0] <= position <= line.positions[-1]:
             ax.axvline(position, color=FRAME, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
@@ -165,25 +165,25 @@ def horizontal(ax: Axes, line: Line) -> None:
             )
 
 
-def second_axis(
+def draw_metrics(
     ax: Axes, sides: list[tuple[str, str, Line]], metrics: Sequence[str]
 ) -> list[Artist]:
-    """Metrics in the colours of their data, dashed, on an axis to the right."""
+    """Draw metrics in the colours of their data, dashed, on an axis to the right."""
     if not metrics:
         return []
     drawn: list[Artist] = []
     other = ax.twinx()
-    dress(other)
+    style_axes(other)
     for k, name in enumerate(metrics):
         for whose, colour, side in sides:
             if name in side.metrics:
                 style = {"color": colour, "linewidth": 1.1, "linestyle": _DASHES[k % len(_DASHES)]}
-                drawn += curve(other, side, side.metrics[name], f"{whose} {name}", **style)
+                drawn += draw_curve(other, side, side.metrics[name], f"{whose} {name}", **style)
     other.set_ylabel(", ".join(metrics), fontsize=LABEL, color=INK)
     return drawn
 
 
-def hatched(ax: Axes, line: Line, numbers: NDArray[np.float64]) -> list[Artist]:
+def hatch_gaps(ax: Axes, line: Line, numbers: NDArray[np.float64]) -> list[Artist]:
     """Hatch the stretches around losses that are NaN or infinite."""
     bad = ~np.isfinite(numbers.reshape(-1, len(line.positions))).all(axis=0)
     edges = np.concatenate(
@@ -194,8 +194,9 @@ def hatched(ax: Axes, line: Line, numbers: NDArray[np.float64]) -> list[Artist]:
         ]
     )
     changes = np.flatnonzero(np.diff(np.concatenate([[False], bad, [False]]).astype(int)))
+    text = describe_non_finite(numbers)
     spans: list[Artist] = [
-        ax.axvspan(edges[first], edges[last], zorder=0.5, label=count(numbers), **STYLE)
+        ax.axvspan(edges[first], edges[last], zorder=0.5, label=text, **STYLE)
         for first, last in changes.reshape(-1, 2)
     ]
     return spans[:1]

@@ -14,11 +14,11 @@ from landscape.plot._figure import (
     LABEL,
     SMALL,
     VERMILION,
-    dress,
-    panel,
-    picture,
+    new_axes,
+    new_figure,
+    style_axes,
 )
-from landscape.plot._line import stretch
+from landscape.plot._line import scale_vertical_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,29 +58,36 @@ def path(
         >>> landscape.plot.path(band, beside=straight).figure.savefig("path.pdf")
     """
     if ax is None:
-        ax = panel(picture(5.6, 3.6), 0.75, 0.55, 4.6, 2.7)
-    dress(ax)
+        ax = new_axes(new_figure(5.6, 3.6), 0.75, 0.55, 4.6, 2.7)
+    style_axes(ax)
     sides: list[tuple[str, str, Profile]] = [("train", BLUE, path.train)]
     if path.test is not None:
         sides.append(("test", VERMILION, path.test))
     shown = [part.losses for _, _, part in sides]
     if beside is not None:
-        _thin(ax, beside)
+        _draw_other(ax, beside)
         shown.append(beside.losses)
     for name, colour, part in sides:
-        _draw(ax, name, colour, part, options)
-    _ticks(ax, path)
-    stretch(ax, _scale.choose(np.concatenate(shown), scale))
+        _draw_profile(ax, name, colour, part, options)
+    _draw_pivots(ax, path)
+    scale_vertical_axis(ax, _scale.choose(np.concatenate(shown), scale))
     ax.set_xlim(0.0, 1.0)
     ax.set_xlabel(f"share of the path's length, {path.length:.4g}", fontsize=LABEL, color=INK)
     ax.set_ylabel("loss", fontsize=LABEL, color=INK)
-    title = f"{path.method}: barrier {path.barrier:.3g}, excess {path.excess:.3g}"
-    ax.set_title(title, fontsize=SMALL, color=INK)
+    ax.set_title(f"{path.method}: {_describe_barrier(path)}", fontsize=SMALL, color=INK)
     ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
     return ax
 
 
-def _draw(ax: Axes, name: str, colour: str, part: Profile, options: dict[str, Any]) -> None:
+def _describe_barrier(path: Path) -> str:
+    """Barrier and excess; of either that is 0, that there is none."""
+    parts = ["no barrier above the ends" if path.barrier == 0 else f"barrier {path.barrier:.3g}"]
+    if path.excess > 0 or path.barrier != 0:
+        parts.append(f"excess {path.excess:.3g}")
+    return ", ".join(parts)
+
+
+def _draw_profile(ax: Axes, name: str, colour: str, part: Profile, options: dict[str, Any]) -> None:
     """One profile with its chord, its highest point and its confidence band."""
     ax.plot(part.positions, part.losses, **{"color": colour, "lw": 1.6, "label": name, **options})
     ax.plot([0, 1], part.ends, color=colour, lw=0.8, ls=(0, (4, 3)), alpha=0.8)
@@ -93,11 +100,11 @@ def _draw(ax: Axes, name: str, colour: str, part: Profile, options: dict[str, An
     ax.plot(part.positions[top], part.losses[top], "o", ms=4, color=colour, mec="white", mew=0.6)
 
 
-def _thin(ax: Axes, other: Path) -> None:
+def _draw_other(ax: Axes, other: Path) -> None:
     ax.plot(other.positions, other.losses, color=FRAME, lw=0.9, label=other.method)
 
 
-def _ticks(ax: Axes, path: Path) -> None:
+def _draw_pivots(ax: Axes, path: Path) -> None:
     """Where the inner points of a polyline lie."""
     if path.curve == "polyline":
         places = np.cumsum(path.geometry.segments)[:-1] / path.length

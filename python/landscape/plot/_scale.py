@@ -49,7 +49,7 @@ class Scale:
 
     def height(self, values: Any) -> NDArray[np.float64]:
         """Values -> [0, 1] for a relief; what lies beyond the levels stands at the edge."""
-        array = drawn(np.atleast_1d(np.asarray(values, dtype=np.float64)))
+        array = mask_non_finite(np.atleast_1d(np.asarray(values, dtype=np.float64)))
         heights = self.norm(np.ma.clip(array, self.levels[0], self.levels[-1]))
         return np.asarray(np.ma.filled(heights, np.nan)).reshape(np.shape(values))
 
@@ -83,7 +83,7 @@ def choose(values: NDArray[np.float64], kind: str = "auto", bands: int = BANDS) 
         raise ValueError(f"scale={kind!r}; expected one of {', '.join(map(repr, KINDS))}")
     if bands < 1:
         raise ValueError(f"levels={bands}; expected a positive number of levels")
-    finite = np.sort(drawn(values).compressed())
+    finite = np.sort(mask_non_finite(values).compressed())
     if finite.size == 0:
         return Scale("linear", Normalize(0, 1), np.array([0.0, 1.0]), np.array([]), "neither")
     low, high = float(finite[0]), float(finite[-1])
@@ -114,7 +114,7 @@ def choose(values: NDArray[np.float64], kind: str = "auto", bands: int = BANDS) 
     return Scale("linear", norm, levels, _levels.round_steps(levels), "neither")
 
 
-def drawn(values: NDArray[np.float64]) -> np.ma.MaskedArray[Any, np.dtype[np.float64]]:
+def mask_non_finite(values: NDArray[np.float64]) -> np.ma.MaskedArray[Any, np.dtype[np.float64]]:
     """The values as contours take them: masked where not finite.
 
     Beyond 1e300, where the difference of two values is no longer a number, they stop at 1e300.
@@ -122,7 +122,7 @@ def drawn(values: NDArray[np.float64]) -> np.ma.MaskedArray[Any, np.dtype[np.flo
     return np.ma.clip(np.ma.masked_invalid(values), -1e300, 1e300)
 
 
-def given(values: NDArray[np.float64], levels: Sequence[float], kind: str = "auto") -> Scale:
+def from_levels(values: NDArray[np.float64], levels: Sequence[float], kind: str = "auto") -> Scale:
     """The scale of the caller's own levels.
 
     Raises:

@@ -15,9 +15,9 @@ from landscape.plot._figure import (
     LABEL,
     SMALL,
     VERMILION,
-    dress,
-    panel,
-    picture,
+    new_axes,
+    new_figure,
+    style_axes,
 )
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def spectrum(spectrum: Spectrum, ax: Axes | None = None, **options: Any) -> Axes
         >>> landscape.plot.spectrum(spectrum).figure.savefig("spectrum.pdf")
     """
     if ax is None:
-        ax = panel(picture(5.6, 3.4), 0.7, 0.55, 4.6, 2.5)
-    dress(ax)
+        ax = new_axes(new_figure(5.6, 3.4), 0.7, 0.55, 4.6, 2.5)
+    style_axes(ax)
     places = np.arange(1, len(spectrum) + 1)
     colours = np.where(spectrum.values < 0, VERMILION, BLUE)
     bars = ax.bar(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plot import _scale
-from landscape.plot._figure import BLUE, FRAME, INK, LABEL, SMALL, dress, panel, picture
-from landscape.plot._line import stretch
+from landscape.plot._figure import BLUE, FRAME, INK, LABEL, SMALL, new_axes, new_figure, style_axes
+from landscape.plot._line import scale_vertical_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,14 +35,14 @@ def walk(walk: Walk, ax: Axes | None = None, *, scale: str = "auto", **options: 
         >>> landscape.plot.walk(found).figure.savefig("walk.pdf")
     """
     if ax is None:
-        ax = panel(picture(5.6, 3.4), 0.75, 0.55, 4.6, 2.5)
-    dress(ax)
+        ax = new_axes(new_figure(5.6, 3.4), 0.75, 0.55, 4.6, 2.5)
+    style_axes(ax)
     first = float(walk.losses[0])
     ax.axhspan(first, first + walk.tolerance, color=BLUE, alpha=0.1, lw=0, label="tolerance")
     style = {"color": BLUE, "lw": 1.4, "marker": "o", "ms": 3, **options}
     ax.plot(walk.distances, walk.losses, **style)
     ax.axhline(first, color=FRAME, lw=0.7, ls=(0, (4, 3)))
-    stretch(ax, _scale.choose(np.append(walk.losses, first + walk.tolerance), scale))
+    scale_vertical_axis(ax, _scale.choose(np.append(walk.losses, first + walk.tolerance), scale))
     ax.set_xlabel("distance from the start", fontsize=LABEL, color=INK)
     ax.set_ylabel("loss", fontsize=LABEL, color=INK)
     title = f"{walk.steps} steps, {walk.ending}"

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plot import _contours
-from landscape.plot._figure import INK, LABEL, Relief, panel, picture, root_figure
-from landscape.plot._plane import (
+from landscape.plot._contour import (
+    add_colour_bar,
+    choose_scale,
     contour,
-    fill,
+    describe_values,
+    draw_filled_contour,
     filled_contour,
-    scale_of,
+    plane_aspect,
+    select_values,
     trajectory,
-    value_name,
-    values_of,
 )
-from landscape.plot._relief import relief, surface_3d
+from landscape.plot._figure import INK, LABEL, NotebookAxes3D, new_axes, new_figure, root_figure
+from landscape.plot._surface3d import draw_relief, surface_3d
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,22 +65,22 @@ def compare(
         >>> axes[0].figure.savefig("train-and-test.pdf")
     """
     named = surfaces.items() if isinstance(surfaces, Mapping) else (("", s) for s in surfaces)
-    shown = [(title, surface, values_of(surface, values)) for title, surface in named]
+    shown = [(title, surface, select_values(surface, values)) for title, surface in named]
     if not shown:
         raise ValueError("no surfaces to compare; expected at least one")
     if axes is not None and len(axes) != len(shown):
         raise ValueError(f"{len(axes)} axes for {len(shown)} surfaces; expected one each")
     together = np.concatenate([numbers.ravel() for *_, numbers in shown])
-    chosen = scale_of(together, values, scale, levels)
-    places = _row([surface for _, surface, _ in shown]) if axes is None else tuple(axes)
+    chosen = choose_scale(together, values, scale, levels)
+    places = _make_row([surface for _, surface, _ in shown]) if axes is None else tuple(axes)
     coloured = None
     for ax, (title, surface, numbers) in zip(places, shown, strict=True):
-        coloured = fill(ax, surface, numbers, chosen, **options) or coloured
+        coloured = draw_filled_contour(ax, surface, numbers, chosen, **options) or coloured
         ax.set_title(title, fontsize=LABEL, color=INK, loc="left")
         if axes is None and ax is not places[0] and _same_beta(surface, shown[0][1]):
             ax.set_ylabel("")
             ax.tick_params(labelleft=False)
-    _contours.colour_bar(places[-1], coloured, chosen, value_name(shown[0][1], values))
+    add_colour_bar(places[-1], coloured, chosen, describe_values(shown[0][1], values))
     return places
 
 
@@ -119,20 +122,20 @@ def _both(
     levels: int | Sequence[float] | None = None,
     **options: Any,
 ) -> Figure:
-    numbers, name = values_of(surface, values), value_name(surface, values)
-    chosen = scale_of(numbers, values, scale, levels)
-    figure = picture(10.0, 4.3)
-    ratio = _contours.shape(surface) or 0.85
+    numbers, name = select_values(surface, values), describe_values(surface, values)
+    chosen = choose_scale(numbers, values, scale, levels)
+    figure = new_figure(10.0, 4.3)
+    ratio = plane_aspect(surface) or 0.85
     width, height = 3.4 / max(1.0, ratio), 3.4 * min(1.0, ratio)
-    left = panel(figure, 0.7, 0.55 + (3.4 - height) / 2, width, height)
-    bands = fill(left, surface, numbers, chosen, path={}, **options)
-    _contours.colour_bar(left, bands, chosen, name)
-    right = figure.add_axes((0.5, 0.0, 0.47, 1.0), axes_class=Relief)
-    relief(right, surface, numbers, chosen, name, **options)
+    left = new_axes(figure, 0.7, 0.55 + (3.4 - height) / 2, width, height)
+    bands = draw_filled_contour(left, surface, numbers, chosen, path={}, **options)
+    add_colour_bar(left, bands, chosen, name)
+    right = figure.add_axes((0.5, 0.0, 0.47, 1.0), axes_class=NotebookAxes3D)
+    draw_relief(right, surface, numbers, chosen, name, **options)
     return figure
 
 
-def _row(surfaces: Sequence[Surface]) -> tuple[Axes, ...]:
+def _make_row(surfaces: Sequence[Surface]) -> tuple[Axes, ...]:
     """Axes of one height side by side, as wide as their planes ask for, strips excepted."""
     height = 2.6
     left = 0.7
@@ -141,13 +144,32 @@ def _row(surfaces: Sequence[Surface]) -> tuple[Axes, ...]:
     for surface in surfaces:
         if lefts:
             left += 0.35 if _same_beta(surface, surfaces[0]) else 0.85
-        widths.append(height * min(1 / (_contours.shape(surface) or 1.0), 1.5))
+        widths.append(height * min(1 / (plane_aspect(surface) or 1.0), 1.5))
         lefts.append(left)
         left += widths[-1]
-    figure = picture(left + 0.8, height + 1.0)
+    figure = new_figure(left + 0.8, height + 1.0)
     places = zip(lefts, widths, strict=True)
-    return tuple(panel(figure, x, 0.55, width, height) for x, width in places)
+    return tuple(new_axes(figure, x, 0.55, width, height) for x, width in places)
 
 
 def _same_beta(a: Surface, b: Surface) -> bool:
     return np.array_equal(a.beta, b.beta) and a.recipe.labels[1] == b.recipe.labels[1]
+
+
+def check_picture(kind: str, path: str | os.PathLike[str] | None) -> None:
+    """Check the kind of a picture and the format that its file's suffix asks for.
+
+    Raises:
+        ValueError: The kind or the format is unknown.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r}; expected one of {', '.join(map(repr, KINDS))}")
+    if path is None:
+        return
+    suffix = Path(path).suffix.removeprefix(".").lower()
+    formats = new_figure(1, 1).canvas.get_supported_filetypes()
+    if suffix and suffix not in formats:
+        raise ValueError(
+            f"path={os.fspath(path)!r} asks for a .{suffix} picture; expected one of "
+            f"{', '.join('.' + name for name in sorted(formats))}"
+        )

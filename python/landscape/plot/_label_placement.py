@@ -1,4 +1,4 @@
-"""Room: where on the axes a label fits, so that labels hide neither each other nor the marks."""
+"""Label placement: positions where labels overlap neither each other nor marks nor edges."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Box(NamedTuple):
     top: float
 
 
-class Room:
-    """The boxes taken on some axes. Lengths are in points, measured from the lower left corner.
+class LabelPlacement:
+    """The occupied boxes of some axes. Lengths are in points, from the lower left corner.
 
     The layout may still change the size of the axes a little; labels keep their distance.
     """
@@ -31,38 +31,40 @@ class Room:
     def __init__(self, ax: Axes) -> None:
         ax.apply_aspect()
         self._ax = ax
-        self._taken: list[Box] = []
+        self._occupied: list[Box] = []
         figure = root_figure(ax)
         points = 72.0 / (100.0 if figure is None else figure.dpi)
         self.width, self.height = ax.bbox.width * points, ax.bbox.height * points
 
-    def at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_points(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 2) data coordinates -> (n, 2) points on the axes."""
-        fractions = self._ax.transAxes.inverted().transform(self._ax.transData.transform(points))
+        fractions = self._ax.transAxes.inverted().transform(
+            self._ax.transData.transform(coordinates)
+        )
         return np.asarray(fractions * (self.width, self.height))
 
-    def take(self, box: Box) -> None:
-        """Let nothing else be put there."""
-        self._taken.append(box)
+    def reserve(self, box: Box) -> None:
+        """Mark a box as occupied."""
+        self._occupied.append(box)
 
-    def crowding(self, box: Box) -> float:
-        """How badly a box fits: the shares of it outside the axes and over what is taken."""
-        all_of_it = (box.right - box.left) * (box.top - box.low)
-        outside = all_of_it - _shared(box, Box(0.0, 0.0, self.width, self.height))
-        return (outside + sum(_shared(box, other) for other in self._taken)) / all_of_it
+    def overlap(self, box: Box) -> float:
+        """The shares of a box outside the axes and over occupied boxes, added up."""
+        area = (box.right - box.left) * (box.top - box.low)
+        outside = area - _intersection_area(box, Box(0.0, 0.0, self.width, self.height))
+        return (outside + sum(_intersection_area(box, other) for other in self._occupied)) / area
 
-    def clearance(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The distance of (n, 2) places on the axes from the edges and from all that is taken."""
-        x, y = places.T
+    def clearance(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The distance of (n, 2) points from the edges and from all occupied boxes."""
+        x, y = points.T
         distance: NDArray[np.float64] = np.minimum.reduce([x, self.width - x, y, self.height - y])
-        for box in self._taken:
+        for box in self._occupied:
             dx = np.maximum.reduce([box.left - x, x - box.right, np.zeros_like(x)])
             dy = np.maximum.reduce([box.low - y, y - box.top, np.zeros_like(y)])
             distance = np.minimum(distance, np.hypot(dx, dy))
         return distance
 
 
-def _shared(a: Box, b: Box) -> float:
+def _intersection_area(a: Box, b: Box) -> float:
     """The area that two boxes share."""
     width = min(a.right, b.right) - max(a.left, b.left)
     height = min(a.top, b.top) - max(a.low, b.low)

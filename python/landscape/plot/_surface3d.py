@@ -10,11 +10,26 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 
-from landscape.plot import _contours
-from landscape.plot._figure import COLOURS, FRAME, INK, LABEL, SMALL, Relief, axis_label, picture
-from landscape.plot._hatch import STYLE, count, key, uncoloured
-from landscape.plot._plane import scale_of, value_name, values_of
-from landscape.plot._points import PLATE, Point, points_of
+from landscape.plot._contour import (
+    choose_scale,
+    describe_values,
+    draw_lines,
+    has_finite,
+    plane_aspect,
+    select_values,
+)
+from landscape.plot._figure import (
+    COLOURS,
+    FRAME,
+    INK,
+    LABEL,
+    SMALL,
+    NotebookAxes3D,
+    axis_label,
+    new_figure,
+)
+from landscape.plot._hatch import STYLE, add_legend_entry, describe_non_finite, non_finite_cells
+from landscape.plot._markers import LABEL_BACKGROUND, Marker, collect_markers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,22 +82,22 @@ def surface_3d(
         >>> ax.view_init(elev=45, azim=-30)
         >>> ax.figure.savefig("surface.pdf")
     """
-    numbers = values_of(surface, values)
-    chosen = scale_of(numbers, values, scale, levels)
+    numbers = select_values(surface, values)
+    chosen = choose_scale(numbers, values, scale, levels)
     if ax is None:
-        ax = picture(5.0, 4.2).add_axes((0.0, 0.0, 1.0, 1.0), axes_class=Relief)
+        ax = new_figure(5.0, 4.2).add_axes((0.0, 0.0, 1.0, 1.0), axes_class=NotebookAxes3D)
     if ax.name != "3d":
         raise TypeError(
             f"ax is {type(ax).__name__}; expected axes in three dimensions, such as those of "
             'figure.add_subplot(projection="3d")'
         )
-    relief(ax, surface, numbers, chosen, value_name(surface, values), **options)
+    draw_relief(ax, surface, numbers, chosen, describe_values(surface, values), **options)
     if not np.isfinite(numbers).all():
-        key(ax, Patch(label=count(numbers), **STYLE))
+        add_legend_entry(ax, Patch(label=describe_non_finite(numbers), **STYLE))
     return ax
 
 
-def relief(
+def draw_relief(
     ax: Axes3D,
     surface: Surface,
     numbers: NDArray[np.float64],
@@ -93,12 +108,12 @@ def relief(
     """The surface above its contours; heights are the scale's, so decades are even steps."""
     ax.computed_zorder = False  # what hides what is known: floor, surface, marks
     box = _box(surface)
-    floor(ax, surface, numbers, scale)
-    if _contours.drawable(numbers):
-        x, y, heights = _finer(surface, scale.height(numbers))
-        colours = colormaps[options.pop("cmap", COLOURS)](_middles(heights))
-        colours[..., :3] *= _light(heights, box)[..., None]
-        colours[~np.isfinite(_middles(heights))] = 0.0  # transparent
+    draw_floor(ax, surface, numbers, scale)
+    if has_finite(numbers):
+        x, y, heights = _refine_grid(surface, scale.height(numbers))
+        colours = colormaps[options.pop("cmap", COLOURS)](_cell_means(heights))
+        colours[..., :3] *= _shade(heights, box)[..., None]
+        colours[~np.isfinite(_cell_means(heights))] = 0.0  # transparent
         ax.plot_surface(
             *np.meshgrid(x, y),
             heights,
@@ -108,26 +123,26 @@ def relief(
             shade=False,
             **{"linewidth": 0.25, "zorder": 2, **options},  # a line's width closes the seams
         )
-    marks(ax, surface, numbers, scale)
-    furnish(ax, surface, scale, name, box)
+    draw_markers_3d(ax, surface, numbers, scale)
+    style_axes_3d(ax, surface, scale, name, box)
 
 
-def floor(ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Scale) -> None:
+def draw_floor(ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Scale) -> None:
     """The contours, and what is not finite hatched, below the surface."""
-    if _contours.drawable(numbers):
-        _contours.lines(
-            ax, surface, numbers, scale, linewidths=0.7, zdir="z", offset=_FLOOR, zorder=1.0
-        )
+    if has_finite(numbers):
+        draw_lines(ax, surface, numbers, scale, linewidths=0.7, zdir="z", offset=_FLOOR, zorder=1.0)
     bad = ~np.isfinite(numbers)
     if bad.any():
-        outlines = map(np.asarray, uncoloured(surface.alpha, surface.beta, bad).to_polygons())
+        outlines = map(np.asarray, non_finite_cells(surface.alpha, surface.beta, bad).to_polygons())
         sides = [np.column_stack([p, np.full(len(p), _FLOOR)]) for p in outlines]
         ax.add_collection3d(Poly3DCollection(sides, zorder=1, **STYLE))
 
 
-def marks(ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Scale) -> None:
+def draw_markers_3d(
+    ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Scale
+) -> None:
     """The named points and the minimum, each on a stem from the floor."""
-    for point in _joined(surface, points_of(surface, numbers, scale)):
+    for point in _join_labels(surface, collect_markers(surface, numbers, scale)):
         j = int(np.argmin(np.abs(surface.beta - point.y)))
         i = int(np.argmin(np.abs(surface.alpha - point.x)))
         z = float(np.nan_to_num(scale.height(numbers[j, i]), nan=_FLOOR))
@@ -146,10 +161,10 @@ def marks(ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Sca
         )
         if point.text:
             label = ax.text(point.x, point.y, z + 0.07, point.text, fontsize=SMALL, color=INK)
-            label.set(bbox=PLATE, ha="left", va="bottom", zorder=5)
+            label.set(bbox=LABEL_BACKGROUND, ha="left", va="bottom", zorder=5)
 
 
-def furnish(
+def style_axes_3d(
     ax: Axes3D, surface: Surface, scale: Scale, name: str, box: tuple[float, float, float]
 ) -> None:
     """Labels, light walls, and a box of the plane's shape."""
@@ -176,10 +191,10 @@ def furnish(
     ax.set_box_aspect(box, zoom=0.95)
 
 
-def _joined(surface: Surface, points: list[Point]) -> list[Point]:
+def _join_labels(surface: Surface, points: list[Marker]) -> list[Marker]:
     """The same points, those close to each other with one label for all of them."""
     width, height = np.ptp(surface.alpha), np.ptp(surface.beta)
-    joined: list[Point] = []
+    joined: list[Marker] = []
     for point in reversed(points):  # the minimum first
         for k, other in enumerate(joined):
             if abs(point.x - other.x) < 0.08 * width and abs(point.y - other.y) < 0.08 * height:
@@ -190,7 +205,7 @@ def _joined(surface: Surface, points: list[Point]) -> list[Point]:
 
 
 def _box(surface: Surface) -> tuple[float, float, float]:
-    ratio = _contours.shape(surface) or 1.0
+    ratio = plane_aspect(surface) or 1.0
     longer = max(1.0, ratio)
     return 1.0 / longer, ratio / longer, _TALL
 
@@ -200,7 +215,7 @@ def _ticks(length: float) -> MaxNLocator:
     return MaxNLocator(4 if length > 0.6 else 3, steps=[1, 2, 5, 10], prune="both")
 
 
-def _finer(
+def _refine_grid(
     surface: Surface, heights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Straight lines between the points of a coarse grid, so that colours change evenly on them."""
@@ -218,12 +233,12 @@ def _finer(
     return grids[1], grids[0], heights
 
 
-def _middles(heights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cell_means(heights: NDArray[np.float64]) -> NDArray[np.float64]:
     """One value a cell, from its corners."""
     return (heights[:-1, :-1] + heights[:-1, 1:] + heights[1:, :-1] + heights[1:, 1:]) / 4
 
 
-def _light(heights: NDArray[np.float64], box: tuple[float, float, float]) -> NDArray[np.float64]:
+def _shade(heights: NDArray[np.float64], box: tuple[float, float, float]) -> NDArray[np.float64]:
     """How bright each cell is: Lambert's cosine law, softly, for colours have a meaning."""
     rows, columns = heights.shape
     tall = heights * box[2] / (1 - _FLOOR)

@@ -13,9 +13,9 @@ from landscape.plot._figure import (
     LABEL,
     SMALL,
     VERMILION,
-    dress,
-    panel,
-    picture,
+    new_axes,
+    new_figure,
+    style_axes,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def critical_points(points: CriticalPoints, ax: Axes | None = None, **options: A
         >>> landscape.plot.critical_points(found).figure.savefig("critical_points.pdf")
     """
     if ax is None:
-        ax = panel(picture(5.6, 3.6), 0.7, 0.55, 4.6, 2.7)
-    dress(ax)
+        ax = new_axes(new_figure(5.6, 3.6), 0.7, 0.55, 4.6, 2.7)
+    style_axes(ax)
     losses, shares = points.losses, 100 * points.fractions
     natures = np.array(points.natures)
     for nature, colour in COLOURS.items():
