@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape import _core
-from landscape._export import Lowered, Unsupported, lowered, traced
+from landscape._export import LoweredModel, Unsupported, lower, trace
 from landscape._objective.data.batches import Batches, ResidentBatches
 from landscape._objective.isolation import DeferredInterrupt
 from landscape._objective.losses.criterion import get_targets
@@ -99,7 +99,7 @@ def _split_content(batches: Batches) -> tuple[Tensor, Tensor]:
     return inputs, targets
 
 
-def _export_model(evaluator: Evaluator, inputs: Tensor) -> Lowered:
+def _export_model(evaluator: Evaluator, inputs: Tensor) -> LoweredModel:
     module = evaluator.model.module
     dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
     if len(dtypes) != 1:
@@ -107,11 +107,11 @@ def _export_model(evaluator: Evaluator, inputs: Tensor) -> Lowered:
     # two samples of the model's own dtype: shapes and kinds matter, values do not
     example = inputs[:1].detach().to(dtypes.pop()).repeat(2, *[1] * (inputs.ndim - 1)).clone()
     with DeferredInterrupt():  # a Ctrl-C in between would leave the model half restored
-        return lowered(traced(module, example), evaluator.layout, module)
+        return lower(trace(module, example), evaluator.layout, module)
 
 
 def _create_network(
-    evaluator: Evaluator, exported: Lowered, loss: RecognisedLoss, batches: Batches
+    evaluator: Evaluator, exported: LoweredModel, loss: RecognisedLoss, batches: Batches
 ) -> _core.Network:
     inputs, targets = _split_content(batches)
     layout = _LAYOUTS[evaluator.dtype]
@@ -121,7 +121,7 @@ def _create_network(
         return _core.Network(
             exported.graph,
             dim=exported.dim,
-            held=exported.held.astype(layout),
+            held=exported.constants.astype(layout),
             inputs=np.ascontiguousarray(inputs.detach().reshape(len(inputs), -1).numpy()),
             head=encode_loss(loss, targets.shape[1:]),
             targets=encode_targets(targets),
@@ -132,7 +132,7 @@ def _create_network(
         raise Unsupported("network", str(error)) from error
 
 
-def _refuse_policies(evaluator: Evaluator, exported: Lowered) -> dict[str, str]:
+def _refuse_policies(evaluator: Evaluator, exported: LoweredModel) -> dict[str, str]:
     """The batch-norm policies under which the network would differ from PyTorch, and why."""
     layers = [evaluator.model.module.get_submodule(name) for name in exported.batch_norms]
     if any(layer not in evaluator.norms.layers for layer in layers):
@@ -150,7 +150,7 @@ def _split_indices(batches: Batches) -> list[Any]:
     return np.split(rows.astype(np.int64), np.cumsum(batches.sizes)[:-1])
 
 
-def _check_shapes(exported: Lowered, inputs: Tensor, targets: Tensor) -> None:
+def _check_shapes(exported: LoweredModel, inputs: Tensor, targets: Tensor) -> None:
     if tuple(inputs.shape[1:]) != exported.input_shape:
         raise Unsupported(
             "data", f"samples are {tuple(inputs.shape[1:])}, not {exported.input_shape}"
