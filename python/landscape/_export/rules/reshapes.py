@@ -1,7 +1,7 @@
 """Reshapes, which move nothing, and transposed weights.
 
-What a reshape asks for need not be read: the traced graph knows its result, and a result with one
-row a sample is the only one that leaves the samples apart.
+The requested shape need not be read: the traced graph has the shape of the result, and a result
+with one row per sample is the only one that keeps the samples apart.
 """
 
 from __future__ import annotations
