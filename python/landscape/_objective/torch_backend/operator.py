@@ -82,7 +82,7 @@ class GraphOperator(ABC, Generic[Graph]):
         """Add a block's product with one vector, whose pieces are the tangent."""
 
     def _reset_random(self) -> None:
-        """Called before the graphs of all blocks are built, in their order."""
+        """Reset random generators of the matrix, before the graphs of all blocks are built."""
 
     def block(self, positions: Sequence[int]) -> Self:
         """The diagonal block of some of the layout's entries, which shares the graphs.
