@@ -64,7 +64,7 @@ class NativeNetwork:
     """The network with the data on which batch statistics are re-estimated."""
     normalises: bool = False
     """Whether it has batch norm at all."""
-    refused: Mapping[str, str] = field(default_factory=dict)
+    unsupported_policies: Mapping[str, str] = field(default_factory=dict)
     """The batch-norm policies that it cannot follow, and why."""
     planes: dict[Any, Any] = field(default_factory=dict)
     """The last affine subspace that was evaluated, with the vectors that span it."""
@@ -75,8 +75,8 @@ class NativeNetwork:
         Raises:
             Unsupported: The policy is one of those.
         """
-        if policy in self.refused:
-            raise Unsupported("batch norm", self.refused[policy])
+        if policy in self.unsupported_policies:
+            raise Unsupported("batch norm", self.unsupported_policies[policy])
 
     def sums(self, points: Points, reductions: NativeReductions, policy: BatchNormPolicy) -> Tensor:
         """The sums, float64, shape (points, columns)."""

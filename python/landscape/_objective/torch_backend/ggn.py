@@ -83,7 +83,7 @@ class GaussNewtonOperator(GraphOperator[OutputGraph | None]):
         product = torch.autograd.grad(
             graph.values, leaves, cotangent, retain_graph=True, allow_unused=True
         )
-        self._add(product, out)
+        self._add_pieces(product, out)
 
     @torch.inference_mode(mode=False)
     def sample_quadratic_forms(
@@ -102,12 +102,12 @@ class GaussNewtonOperator(GraphOperator[OutputGraph | None]):
         """
         evaluator = self._evaluator
         reductions = evaluator.reductions
-        tangents = [self._tangent(row) for row in vectors]
+        tangents = [self._split_vector(row) for row in vectors]
         leaves = [self._leaves[position] for position in self._positions]
         forms, weights = [], []
         with twice_differentiable(evaluator, self._leaves):
             for graph, batch in zip(
-                self._graphs(leaves), evaluator.iter_blocks(self._strategy), strict=True
+                self._iter_graphs(leaves), evaluator.iter_blocks(self._strategy), strict=True
             ):
                 rows = torch.zeros(len(vectors), batch.size, dtype=torch.float64)
                 for index, tangent in enumerate(tangents):
