@@ -16,7 +16,7 @@ from export_models import shaken
 from torch import Tensor, nn
 from untouched import untouched
 
-from landscape._export import Lowered, lowered, traced
+from landscape._export import LoweredModel, lower, trace
 from landscape._parameters import ParameterLayout
 
 __all__ = ["agreed", "interpreted", "kinds", "rows"]
@@ -105,11 +105,11 @@ LAYERS: dict[str, Layer] = {
 }
 
 
-def interpreted(lowered: Lowered, theta: Tensor, inputs: Tensor) -> Tensor:
+def interpreted(lowered: LoweredModel, theta: Tensor, inputs: Tensor) -> Tensor:
     """The network's outputs at theta."""
     graph = json.loads(lowered.graph)
     assert graph["version"] == 1
-    sources = {False: theta, True: torch.from_numpy(lowered.held)}
+    sources = {False: theta, True: torch.from_numpy(lowered.constants)}
     assert len(theta) == lowered.dim
     parameters = [
         sources[row["held"]][row["offset"] :][: _size(row["shape"])].reshape(row["shape"])
@@ -132,7 +132,7 @@ def rows(shape: tuple[int, ...], samples: int = 5, seed: int = 0) -> Tensor:
     return torch.randn((samples, *shape), generator=generator, dtype=torch.float64)
 
 
-def agreed(model: nn.Module, shape: tuple[int, ...], parameters: Any = None) -> Lowered:
+def agreed(model: nn.Module, shape: tuple[int, ...], parameters: Any = None) -> LoweredModel:
     """Export, then compare with the model at its own theta and at another, on other batches."""
     model = shaken(model)
     if not any(True for _ in model.parameters()):  # a layout needs one
@@ -140,7 +140,7 @@ def agreed(model: nn.Module, shape: tuple[int, ...], parameters: Any = None) -> 
     layout = ParameterLayout.of(model, parameters)
     model.train()
     with untouched(model):
-        found = lowered(traced(model, rows(shape, 3)), layout, model)
+        found = lower(trace(model, rows(shape, 3)), layout, model)
     model.eval()
     theta = torch.from_numpy(layout.flatten(model))
     for samples, point in ((1, theta), (5, theta), (4, theta + rows((len(theta),), 1)[0] / 3)):
@@ -152,7 +152,7 @@ def agreed(model: nn.Module, shape: tuple[int, ...], parameters: Any = None) -> 
     return found
 
 
-def kinds(lowered: Lowered) -> list[str]:
+def kinds(lowered: LoweredModel) -> list[str]:
     """The kinds of the graph's nodes, in order."""
     return [node["kind"] for node in json.loads(lowered.graph)["nodes"]]
 

@@ -13,7 +13,7 @@ from torch import nn
 
 import landscape
 from landscape import _core
-from landscape._directions import GivenDirections, LineBetween, RandomDirections
+from landscape._directions import LineBetween, RandomDirections, UserDirections
 from landscape._parameters import ParameterLayout
 
 
@@ -195,7 +195,7 @@ def test_user_directions_are_used_as_they_are() -> None:
     theta = layout.flatten(model)
     u = np.arange(8, dtype=np.float64)
     state = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
-    axes = GivenDirections((u, state)).axes(theta, layout)
+    axes = UserDirections((u, state)).axes(theta, layout)
     assert_array_equal(axes.basis[0], u.astype(np.float32))
     assert_array_equal(axes.basis[1], [1, 1, 1, 1, 1, 1, 0, 0])
     assert axes.recipe.normalize is None

@@ -15,14 +15,14 @@ from models import ConvNet, DropoutNet, TiedAutoencoder, mlp, seeded
 from torch import Tensor, nn
 from untouched import untouched
 
-from landscape._export import Unsupported, lowered, traced
+from landscape._export import Unsupported, lower, trace
 from landscape._parameters import ParameterLayout
 
 
 def test_the_digits_mlp_is_five_nodes() -> None:
     found = agreed(digits_mlp(), (64,))
     assert kinds(found) == ["linear", "tanh", "linear", "tanh", "linear"]
-    assert (found.dim, found.held.size) == (64 * 65 * 2 + 650, 0)
+    assert (found.dim, found.constants.size) == (64 * 65 * 2 + 650, 0)
     graph = json.loads(found.graph)
     assert (graph["version"], graph["input"], graph["output"]) == (1, [64], 5)
     assert {"shape": [64, 64], "offset": 0, "held": False} in graph["parameters"]
@@ -46,7 +46,7 @@ def test_networks(model: nn.Module, shape: tuple[int, ...]) -> None:
 
 def test_resnet20_has_nothing_but_its_layers() -> None:
     model = resnet20()
-    found = lowered(traced(model, torch.randn(2, 3, 32, 32)), ParameterLayout.of(model), model)
+    found = lower(trace(model, torch.randn(2, 3, 32, 32)), ParameterLayout.of(model), model)
     count = {kind: kinds(found).count(kind) for kind in set(kinds(found))}
     assert count == {
         "conv2d": 19, "batch_norm": 19, "relu": 19, "add": 9, "slice": 2, "pad": 2,
@@ -82,7 +82,7 @@ def test_parameters_that_do_not_vary_are_held() -> None:
     row = graph["parameters"][graph["nodes"][1]["parameters"][2]]
     place = slice(row["offset"], row["offset"] + 8)
     assert row["held"]
-    assert np.array_equal(found.held[place], running)
+    assert np.array_equal(found.constants[place], running)
     model.get_parameter("0.bias").requires_grad_(False)
     agreed(model, (1, 8, 8))
 
@@ -90,10 +90,10 @@ def test_parameters_that_do_not_vary_are_held() -> None:
 def test_numbers_are_held_in_the_models_precision() -> None:
     model = seeded(digits_cnn)
     layout = ParameterLayout.of(model, "10")
-    found = lowered(traced(model, torch.randn(2, 1, 8, 8)), layout, model)
+    found = lower(trace(model, torch.randn(2, 1, 8, 8)), layout, model)
     assert found.dtype == "float32"
-    assert found.held.dtype == np.float64
-    assert np.array_equal(found.held, found.held.astype(np.float32))
+    assert found.constants.dtype == np.float64
+    assert np.array_equal(found.constants, found.constants.astype(np.float32))
 
 
 def test_a_tensor_of_the_models_attributes() -> None:
@@ -127,12 +127,12 @@ def test_a_view_of_what_is_overwritten_is_refused() -> None:
 
     model = Calls(forward, a=nn.Linear(6, 6))
     with pytest.raises(Unsupported, match=r"aten.relu_.default: it overwrites linear"):
-        lowered(traced(model, torch.randn(2, 6)), ParameterLayout.of(model), model)
+        lower(trace(model, torch.randn(2, 6)), ParameterLayout.of(model), model)
 
 
 def test_the_traced_graph_knows_what_matching_needs() -> None:
     model = Calls(lambda m, x: F.relu(m.a(x)) + x, a=nn.Linear(6, 6))
-    graph = traced(model, torch.randn(3, 6))
+    graph = trace(model, torch.randn(3, 6))
     weight, bias, x = graph.leaves
     assert (weight.kind, weight.target, weight.shape) == ("parameter", "a.weight", (6, 6))
     assert (x.kind, x.shape, x.dtype) == ("input", ("batch", 6), "float32")
@@ -148,12 +148,12 @@ def test_attention_is_traced_though_it_is_not_lowered() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 6, batch_first=True)
     x = torch.randn(2, 4, 8)
     with untouched(layer):
-        graph = traced(layer, x)
+        graph = trace(layer, x)
     named = {node.op for node in graph.nodes}
     assert "aten.scaled_dot_product_attention.default" in named
     assert "aten.layer_norm.default" in named
     with pytest.raises(Unsupported):
-        lowered(graph, ParameterLayout.of(layer), layer)
+        lower(graph, ParameterLayout.of(layer), layer)
 
 
 def test_several_inputs_are_traced_in_one_batch() -> None:
@@ -161,7 +161,7 @@ def test_several_inputs_are_traced_in_one_batch() -> None:
         def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
             return x + y, x - y
 
-    graph = traced(Two(), (torch.randn(3, 2), torch.randn(3, 2)))
+    graph = trace(Two(), (torch.randn(3, 2), torch.randn(3, 2)))
     assert [leaf.shape for leaf in graph.inputs] == [("batch", 2)] * 2
     assert len(graph.outputs) == 2
     assert graph.structure is not None

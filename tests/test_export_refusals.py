@@ -14,14 +14,14 @@ from models import HuggingFaceLike, LanguageModel, Recurrent
 from torch import Tensor, nn
 from untouched import untouched
 
-from landscape._export import Unsupported, lowered, traced
+from landscape._export import Unsupported, lower, trace
 from landscape._parameters import ParameterLayout
 
 
 def refused(model: nn.Module, *inputs: Any) -> Unsupported:
     """The refusal, of a model that was left alone."""
     with untouched(model), pytest.raises(Unsupported) as caught:
-        lowered(traced(model, inputs), ParameterLayout.of(model), model)
+        lower(trace(model, inputs), ParameterLayout.of(model), model)
     return caught.value
 
 
@@ -231,7 +231,7 @@ def test_a_forward_that_leaves_traces_is_cleaned_up() -> None:
     model = Calls(forward, a=nn.Linear(4, 4), b=torch.ones(4), count=0, seen=[])
     x = torch.randn(2, 4)
     with untouched(model):
-        lowered(traced(model, x), ParameterLayout.of(model), model)
+        lower(trace(model, x), ParameterLayout.of(model), model)
     assert model.__dict__["seen"] == []
     assert model.__dict__["count"] == 0
     assert "last" not in model.__dict__
@@ -240,16 +240,16 @@ def test_a_forward_that_leaves_traces_is_cleaned_up() -> None:
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_under_other_modes(mode: Any) -> None:
     model = digits_cnn()
-    plain = lowered(traced(model, torch.randn(2, 1, 8, 8)), ParameterLayout.of(model), model)
+    plain = lower(trace(model, torch.randn(2, 1, 8, 8)), ParameterLayout.of(model), model)
     model(torch.randn(2, 1, 8, 8)).sum().backward()
     with mode():
         example = torch.randn(1, 1, 8, 8)
     with untouched(model), mode(), torch.autocast("cpu", torch.bfloat16):
-        found = lowered(traced(model, example), ParameterLayout.of(model), model)
+        found = lower(trace(model, example), ParameterLayout.of(model), model)
     assert found.graph == plain.graph
 
 
 def test_filters_of_warnings_come_back() -> None:
     before = list(warnings.filters)
-    traced(nn.Linear(4, 4), torch.randn(2, 4))
+    trace(nn.Linear(4, 4), torch.randn(2, 4))
     assert warnings.filters == before

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape._directions import NAMES, Axes, recipe_of
+from landscape._directions import AXIS_NAMES, Axes, make_recipe
 from landscape._results import Spectrum
 from landscape._spectrum import Hessian, Which
 
@@ -125,9 +125,9 @@ class EigenAxes:
         basis = tuple(vector.astype(theta.dtype) for vector in self.vectors)
         labels = [
             f"{name} (eigenvalue {value:.4g} +- {error:.1g}; 1 = 1 in parameter space)"
-            for name, value, error in zip(NAMES, self.values, self.errors, strict=False)
+            for name, value, error in zip(AXIS_NAMES, self.values, self.errors, strict=False)
         ]
-        recipe = recipe_of("eigen", theta, basis, labels)
+        recipe = make_recipe("eigen", theta, basis, labels)
         return Axes(theta, basis, recipe, ((-1.0, 1.0),) * len(basis))
 
 

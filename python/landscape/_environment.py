@@ -1,7 +1,4 @@
-"""Where a run was made: what decides the last bits of its numbers.
-
-Depends on PyTorch and NumPy alone.
-"""
+"""The environment of a run: what decides the last bits of its numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ def versions() -> dict[str, str]:
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """What PyTorch's kernels depend on besides the thread count."""
+    """Version, processor and precision: with the thread count, what PyTorch's kernels depend on."""
     cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
     precision = torch.get_float32_matmul_precision()
@@ -36,7 +33,7 @@ def environment(device: torch.device) -> dict[str, str]:
 
 @contextmanager
 def thread_count(count: int) -> Iterator[None]:
-    """Let PyTorch use as many threads as a resumed run began with."""
+    """Set PyTorch's thread count inside the block, to that of the run that is resumed."""
     before = torch.get_num_threads()
     try:
         if count != before:

@@ -1,7 +1,7 @@
-"""What a filter is: the rule that splits each kind of weight into the pieces that scale together.
+"""Filters: the rule that splits each kind of weight into the pieces that are rescaled together.
 
-Depends on PyTorch alone. Filter normalisation (Li et al. 2018, section 4) rescales a direction
-filter by filter, so this rule decides what the picture shows.
+Filter normalisation (Li et al. 2018, section 4) rescales a direction filter by filter, so this rule
+decides what a surface shows.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class FilterGrid(NamedTuple):
 def filter_grid(module: nn.Module, name: str, shape: Sequence[int]) -> FilterGrid | None:
     """Split one parameter of a module into filters.
 
-    A filter is what feeds one output: a row of a linear layer, an output channel of a convolution
-    (dimension 1 of a transposed one, within its group), a row of an embedding, and one head's
-    query, key or value of a packed attention weight. Any other tensor is split along its first
-    dimension.
+    A filter is the weights of one output: a row of a linear layer, an output channel of a
+    convolution (dimension 1 of a transposed one, within its group), a row of an embedding, and one
+    head's query, key or value of a packed attention weight. Any other tensor is split along its
+    first dimension.
 
     Args:
         module: The module that owns the parameter.
@@ -72,17 +72,17 @@ def filter_grid(module: nn.Module, name: str, shape: Sequence[int]) -> FilterGri
 
 def parameter_owners(model: nn.Module) -> dict[int, tuple[nn.Module, str]]:
     """The layer that each parameter belongs to, and its name there: the first, where it is tied."""
-    found: dict[int, tuple[nn.Module, str]] = {}
+    owners: dict[int, tuple[nn.Module, str]] = {}
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            found.setdefault(id(parameter), (module, name))
+            owners.setdefault(id(parameter), (module, name))
         if not parametrize.is_parametrized(module):
             continue
         for tensor, parts in module.parametrizations.items():  # type: ignore[operator, union-attr]
             for part, parameter in parts.named_parameters(recurse=False):
-                if part != "original0":  # what a layer's tensor is made of is split as it is
-                    found.setdefault(id(parameter), (module, tensor))
-    return found
+                if part != "original0":  # a part is split like the tensor that it parametrises
+                    owners.setdefault(id(parameter), (module, tensor))
+    return owners
 
 
 def _is_weight_norm(name: str, shape: Sequence[int]) -> bool:

@@ -1,7 +1,4 @@
-"""How a model's parameters lie in one flat vector: names, shapes, offsets, filters.
-
-Depends on PyTorch and NumPy alone. Nothing here runs a model.
-"""
+"""The layout of a model's parameters in one flat vector: names, shapes, offsets, filters."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import numpy as np
 import torch
 
 from landscape._filters import FilterGrid, filter_grid, parameter_owners
-from landscape._selection import matching, select_parameters
+from landscape._selection import match_parameters, select_parameters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +24,7 @@ _SHOWN_DIFFERENCES = 5
 
 @dataclass(frozen=True)
 class ParameterEntry:
-    """One parameter tensor and its place in the flat vector."""
+    """One parameter tensor and its position in the flat vector."""
 
     name: str
     """The first name under which the model lists the tensor."""
@@ -47,7 +44,7 @@ class ParameterEntry:
 
     @property
     def span(self) -> slice:
-        """The entries' place in the flat vector."""
+        """The slice of the flat vector."""
         return slice(self.offset, self.offset + self.size)
 
 
@@ -67,7 +64,7 @@ class ParameterLayout:
     """
 
     entries: tuple[ParameterEntry, ...]
-    held: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
     """The names of the model's parameters that do not vary."""
 
     @classmethod
@@ -120,7 +117,7 @@ class ParameterLayout:
         return np.dtype(np.float64 if wide else np.float32)
 
     def positions(self, patterns: str | Iterable[str]) -> tuple[int, ...]:
-        """Which entries names, module prefixes or shell patterns choose, in the layout's order.
+        """The indices of the entries that names or patterns select, in the layout's order.
 
         Raises:
             ValueError: A pattern matches nothing; the names are listed.
@@ -128,31 +125,31 @@ class ParameterLayout:
         known = {
             name: entry.name for entry in self.entries for name in (entry.name, *entry.aliases)
         }
-        chosen = matching(patterns, known)
+        chosen = match_parameters(patterns, known)
         return tuple(i for i, entry in enumerate(self.entries) if entry.name in chosen)
 
     def part(self, positions: Sequence[int]) -> ParameterLayout:
-        """The layout of some of the entries, one after the other; the others are held."""
+        """The layout of some of the entries, one after the other; the others are frozen."""
         entries, offset = [], 0
         for position in positions:
             entries.append(replace(self.entries[position], offset=offset))
             offset = entries[-1].span.stop
         others = [entry for i, entry in enumerate(self.entries) if i not in set(positions)]
         names = (name for entry in others for name in (entry.name, *entry.aliases))
-        return ParameterLayout(tuple(entries), (*self.held, *names))
+        return ParameterLayout(tuple(entries), (*self.frozen, *names))
 
     def difference(self, other: ParameterLayout) -> str | None:
         """Say in words how another layout differs, or None where the two can be joined."""
-        mine = {entry.name: entry.shape for entry in self.entries}
-        theirs = {entry.name: entry.shape for entry in other.entries}
+        own = {entry.name: entry.shape for entry in self.entries}
+        others = {entry.name: entry.shape for entry in other.entries}
         lines = [
-            f"{name}: {_shape_or_missing(mine.get(name))} here, "
-            f"{_shape_or_missing(theirs.get(name))} there"
-            for name in dict.fromkeys((*mine, *theirs))
-            if mine.get(name) != theirs.get(name)
+            f"{name}: {_shape_or_missing(own.get(name))} here, "
+            f"{_shape_or_missing(others.get(name))} there"
+            for name in dict.fromkeys((*own, *others))
+            if own.get(name) != others.get(name)
         ]
         if not lines:
-            return None if list(mine) == list(theirs) else "the same tensors in another order"
+            return None if list(own) == list(others) else "the same tensors in another order"
         shown = "; ".join(lines[:_SHOWN_DIFFERENCES])
         hidden = len(lines) - _SHOWN_DIFFERENCES
         return f"{shown}; and {hidden} more" if hidden > 0 else shown
@@ -162,8 +159,8 @@ class ParameterLayout:
 
         Args:
             source: A module, or a mapping from names to tensors or arrays. Entries that the
-                layout does not list (buffers, held parameters) are left out; the prefixes of
-                ``DataParallel`` and ``torch.compile`` are understood.
+                layout does not list (buffers, frozen parameters) are left out; the prefixes of
+                ``DataParallel`` and ``torch.compile`` are removed.
 
         Returns:
             The vector theta, shape (d,), in the layout's dtype.
@@ -172,16 +169,16 @@ class ParameterLayout:
             ValueError: A tensor is missing or has another shape; every one that does is named.
         """
         tensors = _named_tensors(source, self)
-        problems, flat = self._foreign(source, tensors), np.empty(self.size, self.dtype)
+        problems, flat = self._find_foreign(source, tensors), np.empty(self.size, self.dtype)
         for entry in self.entries:
-            found = next((tensors[n] for n in (entry.name, *entry.aliases) if n in tensors), None)
-            shape = None if found is None else tuple(found.shape)
-            if found is None or shape != entry.shape:
+            tensor = next((tensors[n] for n in (entry.name, *entry.aliases) if n in tensors), None)
+            shape = None if tensor is None else tuple(tensor.shape)
+            if tensor is None or shape != entry.shape:
                 problems.append(
                     f"{entry.name}: expected {entry.shape}, got {_shape_or_missing(shape)}"
                 )
                 continue
-            flat[entry.span] = host_array(found).reshape(-1)
+            flat[entry.span] = host_array(tensor).reshape(-1)
         if problems:
             shown = "; ".join(problems[:_SHOWN_DIFFERENCES])
             raise ValueError(
@@ -190,13 +187,13 @@ class ParameterLayout:
             )
         return flat
 
-    def _foreign(self, source: Any, tensors: Mapping[str, Any]) -> list[str]:
-        """Parameters of another module that this layout's model has not."""
+    def _find_foreign(self, source: Any, tensors: Mapping[str, Any]) -> list[str]:
+        """Parameters of another module that the layout's model lacks."""
         if not isinstance(source, torch.nn.Module):
-            return []  # a state dict also lists buffers, of which the layout knows nothing
-        own = {name for entry in self.entries for name in (entry.name, *entry.aliases)}
-        own.update(self.held)
-        return [f"{name}: expected none, got one" for name in tensors if name not in own]
+            return []  # a state dict also lists buffers, which the layout does not
+        known = {name for entry in self.entries for name in (entry.name, *entry.aliases)}
+        known.update(self.frozen)
+        return [f"{name}: expected none, got one" for name in tensors if name not in known]
 
     def unflatten(self, theta: NDArray[Any] | Tensor) -> dict[str, Tensor]:
         """Split a flat vector into named tensors: the inverse of :meth:`flatten`.
@@ -212,7 +209,7 @@ class ParameterLayout:
             ValueError: The vector's length is not d.
         """
         if isinstance(theta, np.ndarray) and not theta.flags.writeable:
-            theta = theta.copy()  # results are frozen, of which torch warns
+            theta = theta.copy()  # torch warns about read-only arrays, which results hold
         flat = torch.as_tensor(theta)
         if flat.shape != (self.size,):
             raise ValueError(
@@ -227,7 +224,7 @@ class ParameterLayout:
         return state
 
     def filter_table(self, one_dimensional: str = "zero") -> NDArray[np.int64]:
-        """List where each tensor lies and how it splits into filters, for the core.
+        """The offset of each tensor and its split into filters, for the core.
 
         Args:
             one_dimensional: ``"zero"`` leaves biases and normalisation scales out, ``"include"``
@@ -257,7 +254,7 @@ def _named_tensors(
         if isinstance(source, torch.nn.Module)
         else source
     )
-    # a model may itself hold all of its layers in a child called "module"
+    # unless the prefix is a child's own name: a model may have a child called "module"
     while named and not any(entry.name in named for entry in layout.entries):
         prefixes = (p for p in _WRAPPER_PREFIXES if all(name.startswith(p) for name in named))
         prefix = next(prefixes, None)

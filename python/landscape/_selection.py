@@ -1,7 +1,4 @@
-"""Which of a model's parameters a user means: names, module prefixes and shell patterns.
-
-Depends on PyTorch alone, for what a model's parameters are called.
-"""
+"""Selection of parameters by names, module prefixes and shell patterns."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["matching", "select_parameters"]
+__all__ = ["match_parameters", "select_parameters"]
 
 
 def select_parameters(model: nn.Module, parameters: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Name the trainable parameters that a user's names, prefixes or patterns choose."""
+    """The names of the trainable parameters that names, prefixes or patterns select."""
     trainable = tuple(name for name, p in model.named_parameters() if p.requires_grad)
     first_names = {id(p): name for name, p in model.named_parameters()}
     known = {  # a tied parameter may be chosen by any of its names
@@ -31,12 +28,12 @@ def select_parameters(model: nn.Module, parameters: str | Iterable[str] | None) 
         )
     if parameters is None:
         return trainable
-    chosen = matching(parameters, known)
+    chosen = match_parameters(parameters, known)
     return tuple(name for name in trainable if name in chosen)
 
 
-def matching(patterns: str | Iterable[str], known: Mapping[str, str]) -> set[str]:
-    """The parameters that patterns choose.
+def match_parameters(patterns: str | Iterable[str], known: Mapping[str, str]) -> set[str]:
+    """Match names of parameters with patterns.
 
     Args:
         patterns: Names, module prefixes or shell patterns.
@@ -49,7 +46,7 @@ def matching(patterns: str | Iterable[str], known: Mapping[str, str]) -> set[str
     matched = {pattern: {known[name] for name in _matches(pattern, known)} for pattern in every}
     for pattern, names in matched.items():
         if not names:
-            listed = _listed(tuple(dict.fromkeys(known.values())))
+            listed = _format_names(tuple(dict.fromkeys(known.values())))
             raise ValueError(
                 f"parameters={pattern!r} matches no trainable parameter; the model has {listed}"
             )
@@ -62,6 +59,6 @@ def _matches(pattern: str, names: Iterable[str]) -> set[str]:
     return {name for name in names if fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")}
 
 
-def _listed(names: Sequence[str], limit: int = 40) -> str:
+def _format_names(names: Sequence[str], limit: int = 40) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

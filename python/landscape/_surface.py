@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from landscape._directions import (
     NORMALIZATIONS,
     ONE_DIMENSIONAL,
-    GivenDirections,
     LineBetween,
     PlaneThrough,
     PrincipalComponents,
     RandomDirections,
+    UserDirections,
 )
 from landscape._eigenplane import EigenDirections
 from landscape._results import Line, Surface
@@ -22,7 +22,7 @@ from landscape._runs import ObjectiveOptions, build_objectives, grid_coordinates
 if TYPE_CHECKING:
     from torch import nn
 
-    from landscape._directions import Axes, Plan
+    from landscape._directions import Axes, Directions
     from landscape._objective import MetricLike, Objective
     from landscape._progress import Choice
 
@@ -204,7 +204,7 @@ def line(
 
 def parse_directions(
     directions: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
-) -> Plan | EigenDirections:
+) -> Directions | EigenDirections:
     """The plan of a surface's two axes; see :func:`surface` for the options.
 
     Raises:
@@ -226,12 +226,12 @@ def parse_directions(
             "landscape.pca(...), landscape.plane(...), landscape.eigenplane(...) or a pair of "
             "flat vectors or state dicts"
         )
-    return GivenDirections(pair, None if normalize == "auto" else normalize, one_dimensional)
+    return UserDirections(pair, None if normalize == "auto" else normalize, one_dimensional)
 
 
 def parse_direction(
     to: Any, direction: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
-) -> Plan | EigenDirections:
+) -> Directions | EigenDirections:
     """The plan of a line's axis; see :func:`line` for the options.
 
     Raises:
@@ -246,11 +246,11 @@ def parse_direction(
     if isinstance(direction, str):
         return _parse_name(direction, 1, normalize, one_dimensional, seed)
     chosen = None if normalize == "auto" else normalize
-    return GivenDirections((direction,), chosen, one_dimensional)
+    return UserDirections((direction,), chosen, one_dimensional)
 
 
 def make_axes(
-    plan: Plan | EigenDirections,
+    plan: Directions | EigenDirections,
     objective: Objective,
     test_objective: Objective | None,
     progress: Choice,
@@ -269,7 +269,7 @@ def make_axes(
 
 def _parse_name(
     name: str, count: int, normalize: Normalize, one_dimensional: OneDimensional, seed: int
-) -> Plan | EigenDirections:
+) -> Directions | EigenDirections:
     if name == "eigen":
         _refuse_normalization(normalize, "the eigenvectors' plane")
         return EigenDirections(range(1, count + 1), seed=seed)

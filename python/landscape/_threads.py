@@ -1,4 +1,4 @@
-"""How many threads native networks are evaluated on. Depends on the core alone."""
+"""The number of threads of native networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["set_threads"]
 
 
 def set_threads(count: int) -> None:
-    """Evaluate native networks on so many threads from now on.
+    """Set the number of threads on which native networks are evaluated.
 
     Without a call it is as many as the environment variable ``RAYON_NUM_THREADS`` says, else as
     many as there are processors. Results are the same bits on any number of threads. PyTorch's own

@@ -1,10 +1,7 @@
-"""Matching the hidden units of two models: which of them may be permuted, and how.
+"""Permutation symmetry of hidden units: models aligned, merged and repaired."""
 
-Depends on the traced graph, the core's assignment and the Objective.
-"""
-
-from landscape._align.aligning import align, as_model
-from landscape._align.merging import merge
-from landscape._align.repairing import repair
+from landscape._align.alignment import align, as_model
+from landscape._align.averaging import merge
+from landscape._align.renormalisation import repair
 
 __all__ = ["align", "as_model", "merge", "repair"]

@@ -1,7 +1,4 @@
-"""The permutations under which two models lie closest: by their weights, or by what units do.
-
-Depends on the core's assignment and on the groups.
-"""
+"""Matching the units of two models: by their weights, or by their activations."""
 
 from __future__ import annotations
 
@@ -12,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape import _core
-from landscape._align.strands import Group
+from landscape._align.permutation import UnitGroup
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from landscape._align.strands import Axis
+    from landscape._align.permutation import Axis
 
-__all__ = ["Matching", "by_activations", "by_weights"]
+__all__ = ["Matching", "match_activations", "match_weights"]
 
 Arrays = Mapping[str, "NDArray[np.float64]"]
 Permutations = dict[str, "NDArray[np.int64]"]
@@ -33,61 +30,73 @@ class Matching:
 
     first: Arrays
     second: Arrays
-    groups: Sequence[Group]
+    groups: Sequence[UnitGroup]
     permutations: Permutations = field(init=False)
-    _users: dict[str, list[tuple[int, Group]]] = field(init=False)
+    _permuted_axes: dict[str, list[tuple[int, UnitGroup]]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.permutations = {g.name: np.arange(g.size) for g in self.groups}
-        self._users = {}
+        self._permuted_axes = {}
         for group in self.groups:
-            for name, axis in group.places:
-                self._users.setdefault(name, []).append((axis, group))
+            for name, axis in group.entries:
+                self._permuted_axes.setdefault(name, []).append((axis, group))
 
-    def moved(self, name: str, but: Axis | None = None) -> NDArray[np.float64]:
+    def permute(self, name: str, but: Axis | None = None) -> NDArray[np.float64]:
         """A tensor of the second model, permuted along all its axes (or all but one)."""
-        found = self.second[name]
-        for axis, group in self._users.get(name, []):
+        tensor = self.second[name]
+        for axis, group in self._permuted_axes.get(name, []):
             if (name, axis) != but:
-                index = group.moved((name, axis), self.permutations[group.name], found.shape[axis])
-                found = np.take(found, index, axis)
-        return found
+                permutation = self.permutations[group.name]
+                index = group.permute_axis((name, axis), permutation, tensor.shape[axis])
+                tensor = np.take(tensor, index, axis)
+        return tensor
 
-    def similarity(self, group: Group) -> NDArray[np.float64]:
+    def similarity(self, group: UnitGroup) -> NDArray[np.float64]:
         """<unit i of the first, unit j of the second> over all weights, shape (units, units)."""
         total = np.zeros((group.size, group.size))
-        for (name, axis), places in group.places.items():
+        for (name, axis), entries in group.entries.items():
             if name in self.first:
-                there = self.moved(name, (name, axis))
-                total += _rows(self.first[name], axis, places) @ _rows(there, axis, places).T
+                second = self.permute(name, (name, axis))
+                total += _unit_rows(self.first[name], axis, entries) @ (
+                    _unit_rows(second, axis, entries).T
+                )
         return total
 
-    def product(self, names: Sequence[str]) -> float:
+    def inner_product(self, names: Sequence[str]) -> float:
         """<first, permuted second> over some tensors."""
-        return sum(float(np.vdot(self.first[name], self.moved(name))) for name in names)
+        return sum(float(np.vdot(self.first[name], self.permute(name))) for name in names)
 
-    def improve(self, group: Group) -> bool:
-        """Give a group the best permutation while the others stay; whether that was better."""
+    def distance(self) -> float:
+        """The Euclidean distance between the first model and the permuted second one."""
+        squares = [
+            float(np.square(values - self.permute(name)).sum())
+            for name, values in self.first.items()
+        ]
+        return float(np.sqrt(sum(squares)))
+
+    def improve(self, group: UnitGroup) -> bool:
+        """Solve one group's assignment while the others stay; whether the objective grew."""
         weights = self.similarity(group)
-        found = _core.assignment(weights)
-        old = self.permutations[group.name]
-        names = sorted({name for name, _ in group.places if name in self.first})
-        twice = len([axis for axis in group.places if axis[0] in self.first]) > len(names)
+        candidate = _core.assignment(weights)
+        current = self.permutations[group.name]
+        names = sorted({name for name, _ in group.entries if name in self.first})
+        parameter_axes = [axis for axis in group.entries if axis[0] in self.first]
+        is_quadratic = len(parameter_axes) > len(names)  # rows and columns of one tensor
         rows = np.arange(group.size)
-        scale = float(np.abs(weights[rows, found]).sum()) + 1e-300
-        if not twice:
-            gain = float(weights[rows, found].sum() - weights[rows, old].sum())
-        else:  # a tensor whose rows and columns move together: no longer linear
-            before = self.product(names)
-            self.permutations[group.name] = found
-            gain = self.product(names) - before
-        better = gain > _GAIN * scale
-        self.permutations[group.name] = found if better else old
-        return better
+        scale = float(np.abs(weights[rows, candidate]).sum()) + 1e-300
+        if is_quadratic:
+            before = self.inner_product(names)
+            self.permutations[group.name] = candidate
+            gain = self.inner_product(names) - before
+        else:
+            gain = float(weights[rows, candidate].sum() - weights[rows, current].sum())
+        improved = gain > _GAIN * scale
+        self.permutations[group.name] = candidate if improved else current
+        return improved
 
 
-def by_weights(matching: Matching, *, seed: int, sweeps: int) -> int:
-    """Coordinate descent over groups in seeded random order, until no group improves.
+def match_weights(matching: Matching, *, seed: int, sweeps: int) -> int:
+    """Coordinate ascent over groups in seeded random order, until no group improves.
 
     Returns:
         The number of sweeps.
@@ -95,55 +104,58 @@ def by_weights(matching: Matching, *, seed: int, sweeps: int) -> int:
     Reference:
         Ainsworth, Hayase and Srinivasa (2023), algorithm 1.
     """
-    draw = np.random.default_rng(seed)
+    random = np.random.default_rng(seed)
     for sweep in range(1, sweeps + 1):
-        order = draw.permutation(len(matching.groups))
-        better = [matching.improve(matching.groups[place]) for place in order]
-        if not any(better):
+        order = random.permutation(len(matching.groups))
+        improved = [matching.improve(matching.groups[index]) for index in order]
+        if not any(improved):
             return sweep
     return sweeps
 
 
-def by_activations(
+def match_activations(
     matching: Matching, first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """Units whose activations correlate most.
+    """Match the units whose activations correlate most.
 
     Args:
-        matching: Whose permutations are set.
-        first: What each module that makes units puts out: shape (units' entries, observations).
+        matching: Its permutations are set.
+        first: The first model's activations by module, shape (entries of units, observations).
         second: The same of the second model.
 
     Returns:
-        The groups whose units no module makes, which keep their places.
+        The groups whose units no module computes, which are not permuted.
     """
-    without = []
+    unmatched = []
     for group in matching.groups:
         total = np.zeros((group.size, group.size))
-        makers = [
-            (n.removesuffix(".weight"), p) for (n, axis), p in group.places.items() if axis == 0
+        modules = [
+            (name.removesuffix(".weight"), entries)
+            for (name, axis), entries in group.entries.items()
+            if axis == 0 and name.removesuffix(".weight") in first
         ]
-        makers = [(module, places) for module, places in makers if module in first]
-        for module, places in makers:
-            a, b = (_standard(side[module]) for side in (first, second))
-            total += _rows(a, 0, places) @ _rows(b, 0, places).T
-        if makers:
+        for module, entries in modules:
+            a, b = (_standardise(side[module]) for side in (first, second))
+            total += _unit_rows(a, 0, entries) @ _unit_rows(b, 0, entries).T
+        if modules:
             matching.permutations[group.name] = _core.assignment(total)
         else:
-            without.append(group.name)
-    return tuple(without)
+            unmatched.append(group.name)
+    return tuple(unmatched)
 
 
-def _rows(tensor: NDArray[np.float64], axis: int, places: NDArray[np.int64]) -> NDArray[np.float64]:
-    """All that belongs to each unit along an axis, one row a unit."""
-    taken = np.moveaxis(tensor, axis, 0)[places]
-    rows: NDArray[np.float64] = taken.reshape(len(places), -1)
+def _unit_rows(
+    tensor: NDArray[np.float64], axis: int, entries: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """All numbers of each unit along an axis, one row per unit."""
+    slices = np.moveaxis(tensor, axis, 0)[entries]
+    rows: NDArray[np.float64] = slices.reshape(len(entries), -1)
     return rows
 
 
-def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _standardise(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rows of mean 0 and norm 1; a dead unit is 0."""
     centred = values - values.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    found: NDArray[np.float64] = centred / np.where(norms > 0, norms, 1.0)
-    return found
+    rows: NDArray[np.float64] = centred / np.where(norms > 0, norms, 1.0)
+    return rows

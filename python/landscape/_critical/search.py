@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from landscape import _core
 from landscape._critical.options import SearchOptions
-from landscape._directions import flat_weights
+from landscape._directions import read_weights
 from landscape._results import CriticalSearch
 from landscape._runs import (
     Interrupt,
@@ -178,7 +178,7 @@ def run_search(
     objective = objective.with_default_batch_norm("frozen")
     theta = objective.theta
     if start is not None:
-        theta = flat_weights(start, objective.layout, objective.dtype, "start")
+        theta = read_weights(start, objective.layout, objective.dtype, "start")
     options.check_memory(theta.size, theta.itemsize, objective.memory_budget)
     problem = Problem(objective, theta)
     arguments = options.to_core(theta.size)

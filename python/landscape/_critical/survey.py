@@ -12,7 +12,7 @@ import numpy as np
 
 from landscape._critical.options import SearchOptions
 from landscape._critical.search import describe_tick, run_search
-from landscape._directions import RandomDirections, flat_weights
+from landscape._directions import RandomDirections, read_weights
 from landscape._results import CriticalPoints
 from landscape._runs import (
     Interrupt,
@@ -150,7 +150,7 @@ def _make_starts(
     theta, layout = objective.theta, objective.layout
     if not isinstance(starts, int):
         rows = [
-            flat_weights(one, layout, objective.dtype, f"starts[{index}]")
+            read_weights(one, layout, objective.dtype, f"starts[{index}]")
             for index, one in enumerate(starts)
         ]
     else:

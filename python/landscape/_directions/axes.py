@@ -1,7 +1,4 @@
-"""Axes: an origin, one or two directions, and what a unit step along them means.
-
-Depends on the core and the recipe.
-"""
+"""Axes: an origin, one or two directions, and the meaning of a unit step along them."""
 
 from __future__ import annotations
 
@@ -18,10 +15,10 @@ if TYPE_CHECKING:
 
     from landscape._parameters import ParameterLayout
 
-__all__ = ["NAMES", "Axes", "Plan", "recipe_of"]
+__all__ = ["AXIS_NAMES", "Axes", "Directions", "make_recipe"]
 
-NAMES = ("alpha", "beta")
-_MARGIN = 0.2  # of the extent, around points that a picture must show
+AXIS_NAMES = ("alpha", "beta")
+_MARGIN = 0.2  # of the extent, around the points
 
 Span = tuple[tuple[float, float], ...]
 
@@ -36,24 +33,24 @@ class Axes:
     """One or two directions, shape (d,) each."""
     recipe: Recipe
     span: Span
-    """The range of coordinates that a picture shows when the user names none."""
+    """The default ranges of coordinates, one per axis."""
     joins_models: bool = False
     """Whether several models lie on the axes, whose batch statistics belong to none of them."""
 
 
-class Plan(Protocol):
-    """A way to make axes around a model's parameters."""
+class Directions(Protocol):
+    """Makes axes around a model's parameters."""
 
     def axes(self, theta: NDArray[Any], layout: ParameterLayout) -> Axes:
         """Make the axes.
 
         Args:
             theta: The model's parameters, shape (d,).
-            layout: What the entries are.
+            layout: Their names and shapes.
         """
 
 
-def recipe_of(
+def make_recipe(
     kind: str,
     origin: NDArray[Any],
     basis: Sequence[NDArray[Any]],
@@ -89,8 +86,8 @@ def recipe_of(
     )
 
 
-def box(points: NDArray[Any]) -> Span:
-    """The ranges, one an axis, that show every point, shape (points, axes), with a margin."""
+def bounding_box(points: NDArray[Any]) -> Span:
+    """The ranges, one per axis, of points, shape (points, axes), with a margin."""
     low, high = points.min(axis=0), points.max(axis=0)
     margin = _MARGIN * (high - low)
     return tuple(zip((low - margin).tolist(), (high + margin).tolist(), strict=True))

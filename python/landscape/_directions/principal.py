@@ -1,7 +1,4 @@
-"""The plane in which a training run moved most: principal components of its checkpoints.
-
-Depends on the core and on what lends weights.
-"""
+"""The plane of a training trajectory by principal components."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape import _core
-from landscape._directions.axes import Axes, box, recipe_of
-from landscape._directions.weights import flat_weights
+from landscape._directions.axes import Axes, bounding_box, make_recipe
+from landscape._directions.weights import read_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PrincipalComponents", "pca"]
 
-_FLAT = 1e-10  # of the first variance: below it the second component is rounding
+_TOLERANCE = 1e-10  # of the first variance: below it the second component is rounding
 
 
 @dataclass(frozen=True)
@@ -34,18 +31,18 @@ class PrincipalComponents:
     def axes(self, theta: NDArray[Any], layout: ParameterLayout) -> Axes:
         """Find the components from the Gram matrix of the displacements."""
         steps = [
-            flat_weights(checkpoint, layout, theta.dtype, f"checkpoint {index}") - theta
+            read_weights(checkpoint, layout, theta.dtype, f"checkpoint {index}") - theta
             for index, checkpoint in enumerate(self.checkpoints)
         ]
         gram = _core.gram(steps)
-        coefficients, explained = _components(gram)
+        coefficients, explained = _compute_components(gram)
         basis = [_core.combine(steps, column) for column in coefficients.T]
         trajectory = np.array([[_core.dot(step, axis) for axis in basis] for step in steps])
         labels = [
             f"principal component {index} ({share:.1%} of the variance, unit length)"
             for index, share in enumerate(explained, start=1)
         ]
-        recipe = recipe_of(
+        recipe = make_recipe(
             "pca",
             theta,
             basis,
@@ -53,7 +50,7 @@ class PrincipalComponents:
             explained_variance=explained,
             trajectory=trajectory,
         )
-        span = box(np.vstack([trajectory, np.zeros((1, 2))]))
+        span = bounding_box(np.vstack([trajectory, np.zeros((1, 2))]))
         return Axes(theta, tuple(basis), recipe, span, joins_models=True)
 
 
@@ -61,14 +58,14 @@ def pca(checkpoints: Iterable[Any]) -> PrincipalComponents:
     r"""The plane of a training trajectory, for ``surface(..., directions=)``.
 
     The axes are the two leading unit eigenvectors of the checkpoints' covariance about their
-    mean; the picture's origin is the model itself, and every checkpoint is projected into it.
+    mean; the origin is the model itself, and every checkpoint is projected onto the plane.
 
     Args:
         checkpoints: At least three modules, state dicts, ``.safetensors`` paths or flat vectors,
             shape (d,), in the order of training.
 
     Returns:
-        The plan of the axes. The surface's recipe holds the projected trajectory, shape
+        The directions. The surface's recipe holds the projected trajectory, shape
         (checkpoints, 2), and the share of the variance that each axis explains.
 
     Raises:
@@ -88,23 +85,25 @@ def pca(checkpoints: Iterable[Any]) -> PrincipalComponents:
         >>> surface.recipe.trajectory.shape
         (4, 2)
     """
-    listed = tuple(checkpoints)
-    if len(listed) < 3:
+    models = tuple(checkpoints)
+    if len(models) < 3:
         raise ValueError(
-            f"got {len(listed)} checkpoints, expected at least 3 to span a plane; save more of "
+            f"got {len(models)} checkpoints, expected at least 3 to span a plane; save more of "
             "them while training"
         )
-    return PrincipalComponents(listed)
+    return PrincipalComponents(models)
 
 
-def _components(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
+def _compute_components(
+    gram: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], tuple[float, float]]:
     """Coefficients of the two leading unit components, shape (checkpoints, 2), and their shares."""
     count = len(gram)
     centring = np.eye(count) - 1 / count
     values, vectors = np.linalg.eigh(centring @ gram @ centring)
     values, vectors = values[::-1][:2], vectors[:, ::-1][:, :2]
     total = float(np.trace(centring @ gram @ centring))
-    if not values[1] > _FLAT * values[0]:
+    if not values[1] > _TOLERANCE * values[0]:
         raise ValueError(
             "the checkpoints lie on a line or are all equal, so they span no plane; use "
             "landscape.line(to=), or more varied checkpoints"

@@ -1,7 +1,4 @@
-"""Random directions, normalised so that pictures of different networks can be compared.
-
-Depends on the core, which draws and rescales them.
-"""
+"""Random directions, normalised so that surfaces of different networks can be compared."""
 
 from __future__ import annotations
 
@@ -9,14 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from landscape import _core
-from landscape._directions.axes import NAMES, Axes, recipe_of
+from landscape._directions.axes import AXIS_NAMES, Axes, make_recipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landscape._parameters import ParameterLayout
 
-__all__ = ["NORMALIZATIONS", "ONE_DIMENSIONAL", "Normalization", "RandomDirections", "unit_step"]
+__all__ = [
+    "NORMALIZATIONS",
+    "ONE_DIMENSIONAL",
+    "Normalization",
+    "RandomDirections",
+    "describe_unit_step",
+]
 
 Normalization = Literal["filter", "layer", "model"]
 NORMALIZATIONS: tuple[Normalization, ...] = ("filter", "layer", "model")
@@ -29,8 +32,8 @@ _UNITS = {
 }
 
 
-def unit_step(normalize: str | None, norm: float) -> str:
-    """Say what a unit step along a direction is."""
+def describe_unit_step(normalize: str | None, norm: float) -> str:
+    """The length of a unit step along a direction, in words."""
     return _UNITS[normalize] if normalize else f"1 = {norm:.4g} in parameter space"
 
 
@@ -39,7 +42,7 @@ class RandomDirections:
     r"""Gaussian directions around the model, rescaled to its weights.
 
     Under filter normalisation every filter of a direction takes the norm of the same filter of
-    theta, d_f <- d_f |theta_f| / |d_f|, which makes a picture blind to the rescaling of ReLU
+    theta, d_f <- d_f |theta_f| / |d_f|, which makes a surface invariant to the rescaling of ReLU
     layers. A second direction is made orthogonal to the first *before* both are normalised:
     doing it afterwards would mix the filters' scales and destroy that invariance. The cosine that
     normalising leaves is in the recipe.
@@ -62,18 +65,18 @@ class RandomDirections:
         for stream in range(self.count):
             drawn = _core.gaussian(theta.size, seed=self.seed, stream=stream, dtype=dtype)
             if self.normalize:
-                self._zero_unlisted(drawn, layout)
+                self._zero_one_dimensional(drawn, layout)
             basis.append(_core.orthogonalise(drawn, basis) if basis else drawn)
         if self.normalize:
             for index in range(self.count):
                 basis[index] = _core.normalise(basis[index], theta, table, self.normalize)
-        recipe = recipe_of(
+        recipe = make_recipe(
             "random",
             theta,
             basis,
             [
-                f"{name} ({unit_step(self.normalize, _core.norm(vector))})"
-                for name, vector in zip(NAMES, basis, strict=False)
+                f"{name} ({describe_unit_step(self.normalize, _core.norm(vector))})"
+                for name, vector in zip(AXIS_NAMES, basis, strict=False)
             ],
             normalize=self.normalize,
             one_dimensional=self.one_dimensional if self.normalize else "include",
@@ -86,8 +89,8 @@ class RandomDirections:
             )
         return Axes(theta, tuple(basis), recipe, ((-1.0, 1.0),) * self.count)
 
-    def _zero_unlisted(self, direction: NDArray[Any], layout: ParameterLayout) -> None:
-        """Stand still along biases and scales, so that orthogonality counts what moves."""
+    def _zero_one_dimensional(self, direction: NDArray[Any], layout: ParameterLayout) -> None:
+        """Set biases and scales to zero first, so that the rest is made orthogonal."""
         if self.one_dimensional == "zero":
             for entry in layout.entries:
                 if entry.filters is None:

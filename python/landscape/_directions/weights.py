@@ -1,7 +1,4 @@
-"""Models that only lend their weights: modules, state dicts, safetensors files, flat vectors.
-
-Depends on the parameter layout; safetensors is an optional extra.
-"""
+"""Sources of weights: modules, state dicts, safetensors files, flat vectors."""
 
 from __future__ import annotations
 
@@ -20,10 +17,10 @@ if TYPE_CHECKING:
 
     from landscape._parameters import ParameterLayout
 
-__all__ = ["flat_weights"]
+__all__ = ["read_weights"]
 
 
-def flat_weights(
+def read_weights(
     source: Any, layout: ParameterLayout, dtype: np.dtype[Any], name: str
 ) -> NDArray[Any]:
     """Read the flat vector of any source of weights.
@@ -32,7 +29,7 @@ def flat_weights(
         source: A module, a state dict, a ``.safetensors`` path, or a flat vector, shape (d,).
         layout: The layout that the weights must fit.
         dtype: The result's dtype.
-        name: What the source is called in an error.
+        name: The source's name in error messages.
 
     Returns:
         The vector, shape (d,), C-contiguous.

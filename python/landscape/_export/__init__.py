@@ -1,22 +1,22 @@
-"""A PyTorch model as a graph: traced as it is, then lowered to the layers that run natively.
+"""A PyTorch model as a graph: traced by `torch.export`, then lowered to the core's layers.
 
-`traced` reads any model that `torch.export` understands; `lowered` takes what a closed list of
+`trace` reads any model that `torch.export` understands; `lower` takes what a closed list of
 operations covers and refuses the rest by name.
 """
 
-from landscape._export.lowering import lowered
-from landscape._export.program import Lowered
-from landscape._export.traced import BATCH, Reference, TracedGraph, TracedLeaf, TracedNode, traced
+from landscape._export.builder import LoweredModel
+from landscape._export.lowering import lower
+from landscape._export.tracing import BATCH, Reference, TracedGraph, TracedLeaf, TracedNode, trace
 from landscape._export.unsupported import Unsupported
 
 __all__ = [
     "BATCH",
-    "Lowered",
+    "LoweredModel",
     "Reference",
     "TracedGraph",
     "TracedLeaf",
     "TracedNode",
     "Unsupported",
-    "lowered",
-    "traced",
+    "lower",
+    "trace",
 ]

@@ -1,7 +1,7 @@
-"""From the traced graph to the native one, operation by operation, through a closed list.
+"""Lowering: from the traced graph to the core's layers, operation by operation, by a closed list.
 
-Depends on the parameter layout. What does not depend on the sample is computed on the spot, so
-that rules see constants; what writes in place takes the place of what it overwrote.
+Results that do not depend on the sample are computed at once, so that rules see constants; the
+result of an in-place operation replaces the operands that it overwrote.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape._export.aliasing import Aliasing
+from landscape._export.builder import GraphBuilder, LoweredModel
 from landscape._export.call import Call
-from landscape._export.memory import Memory
-from landscape._export.operands import Held, Operand, Size, Value, Weight
-from landscape._export.program import Lowered, Program
+from landscape._export.operands import Constant, Operand, Size, Value, Weight
 from landscape._export.rules import RULES
-from landscape._export.traced import Reference, TracedGraph, TracedNode, sample_shape
+from landscape._export.tracing import Reference, TracedGraph, TracedNode, sample_shape
 from landscape._export.unsupported import Unsupported
 from landscape._parameters import ParameterLayout
 
-__all__ = ["lowered"]
+__all__ = ["lower"]
 
 _DTYPES = ("float32", "float64")
 
 
-def lowered(traced: TracedGraph, layout: ParameterLayout, model: nn.Module) -> Lowered:
+def lower(traced: TracedGraph, layout: ParameterLayout, model: nn.Module) -> LoweredModel:
     """Lower a traced model to the layers that run natively.
 
     Args:
         traced: The model's graph.
-        layout: Which parameters vary, and where they lie in theta.
+        layout: The parameters that vary, and their offsets in theta.
         model: The same model: parameters that do not vary, and buffers, are read from it.
 
     Returns:
@@ -40,23 +40,23 @@ def lowered(traced: TracedGraph, layout: ParameterLayout, model: nn.Module) -> L
     Raises:
         Unsupported: An operation, an input, the output or a dtype is not on the list.
     """
-    source = _input(traced)
-    output = _output(traced)
-    program = Program(sample_shape(source.shape) or ())
-    operands = _leaves(traced, layout, model, program)
-    memory = Memory(traced)
-    for node in memory.needed:
-        operands[node.name] = _operand(node, operands, program, memory, source.dtype)
+    source = _find_input(traced)
+    output = _find_output(traced)
+    builder = GraphBuilder(sample_shape(source.shape) or ())
+    operands = _read_leaves(traced, layout, model, builder)
+    aliasing = Aliasing(traced)
+    for node in aliasing.needed:
+        operands[node.name] = _lower_node(node, operands, builder, aliasing, source.dtype)
         for name in node.overwrites:
-            for alias in memory.overwritten(node, name, operands):
+            for alias in aliasing.overwritten(node, name, operands):
                 operands[alias] = operands[node.name]
-    found = operands[output.name]
-    if not isinstance(found, Value):
+    value = operands[output.name]
+    if not isinstance(value, Value):
         raise Unsupported("output", "it does not depend on the input")
-    return program.finished(found, layout.size, source.dtype)
+    return builder.build(value, layout.size, source.dtype)
 
 
-def _input(traced: TracedGraph) -> Any:
+def _find_input(traced: TracedGraph) -> Any:
     """The one tensor that the model takes."""
     if len(traced.inputs) != 1:
         raise Unsupported("input", f"the model takes {len(traced.inputs)} tensors, expected one")
@@ -69,7 +69,7 @@ def _input(traced: TracedGraph) -> Any:
     return source
 
 
-def _output(traced: TracedGraph) -> Reference:
+def _find_output(traced: TracedGraph) -> Reference:
     """The one tensor that the model returns."""
     if traced.structure is not None:
         kind = " ".join(traced.structure.split())
@@ -80,61 +80,61 @@ def _output(traced: TracedGraph) -> Reference:
     return output
 
 
-def _leaves(
-    traced: TracedGraph, layout: ParameterLayout, model: nn.Module, program: Program
+def _read_leaves(
+    traced: TracedGraph, layout: ParameterLayout, model: nn.Module, builder: GraphBuilder
 ) -> dict[str, Operand | tuple[Operand, ...]]:
     varied = {entry.name: entry for entry in layout.entries}
-    found: dict[str, Operand | tuple[Operand, ...]] = {}
+    operands: dict[str, Operand | tuple[Operand, ...]] = {}
     for leaf in traced.leaves:
         entry = varied.get(leaf.target) if leaf.kind == "parameter" else None
         if leaf.kind == "input":
-            found[leaf.name] = program.input
+            operands[leaf.name] = builder.input
         elif entry is not None:
             if entry.dtype not in _DTYPES:
                 raise Unsupported("parameter", f"{entry.name} is {entry.dtype}")
-            found[leaf.name] = Weight(entry.name, entry.offset, entry.shape)
+            operands[leaf.name] = Weight(entry.name, entry.offset, entry.shape)
         elif leaf.kind == "parameter":
-            found[leaf.name] = Held(_own(model.get_parameter(leaf.target)))
+            operands[leaf.name] = Constant(_detach(model.get_parameter(leaf.target)))
         elif leaf.kind == "buffer":
-            found[leaf.name] = Held(_own(model.get_buffer(leaf.target)))
+            operands[leaf.name] = Constant(_detach(model.get_buffer(leaf.target)))
         else:
-            found[leaf.name] = Held(_own(traced.constants[leaf.target]))
-    return found
+            operands[leaf.name] = Constant(_detach(traced.constants[leaf.target]))
+    return operands
 
 
-def _own(tensor: Tensor) -> Tensor:
+def _detach(tensor: Tensor) -> Tensor:
     tensor = tensor.clone() if tensor.is_inference() else tensor
     return tensor.detach().cpu()
 
 
-def _operand(
+def _lower_node(
     node: TracedNode,
     operands: Mapping[str, Operand | tuple[Operand, ...]],
-    program: Program,
-    memory: Memory,
+    builder: GraphBuilder,
+    aliasing: Aliasing,
     dtype: str,
 ) -> Operand | tuple[Operand, ...]:
-    """What an operation's name stands for."""
+    """The operand that an operation's name refers to from now on."""
     if node.dtype == "size" or node.op == "get_attr":
         return Size()
-    if any(memory.is_leaf(name) for name in node.overwrites):
+    if any(aliasing.is_leaf(name) for name in node.overwrites):
         raise Unsupported(node.op, "it changes an input or the model's tensors", node.module)
     if node.op == "getitem":
         parts = operands[node.references[0]]
         return parts[node.arguments["1"]] if isinstance(parts, tuple) else parts
-    if all(isinstance(operands[name], Held) for name in node.references) and not node.draws:
-        return _computed(node, operands)
-    rule = RULES.get(_functional(node))
+    if all(isinstance(operands[name], Constant) for name in node.references) and not node.draws:
+        return _compute_constant(node, operands)
+    rule = RULES.get(_functional_form(node))
     if rule is None:
         raise Unsupported(node.op, "this operation is not supported", node.module)
-    result = rule(Call(node, operands, program))
+    result = rule(Call(node, operands, builder))
     if isinstance(result, Value) and (node.dtype != dtype or node.sample_shape != result.shape):
-        wanted = f"{dtype} with one row a sample"
-        raise Unsupported(node.op, f"its result is {node.dtype}, expected {wanted}", node.module)
+        expected = f"{dtype} with one row a sample"
+        raise Unsupported(node.op, f"its result is {node.dtype}, expected {expected}", node.module)
     return result
 
 
-def _functional(node: TracedNode) -> str:
+def _functional_form(node: TracedNode) -> str:
     """The form that returns a new tensor: "aten.relu_.default" abbreviates "aten.relu.default"."""
     if not node.overwrites:
         return node.op
@@ -143,7 +143,7 @@ def _functional(node: TracedNode) -> str:
     return f"{library}.{name.removesuffix('_')}.{overload}"
 
 
-def _computed(
+def _compute_constant(
     node: TracedNode, operands: Mapping[str, Operand | tuple[Operand, ...]]
 ) -> Operand | tuple[Operand, ...]:
     """A result that is the same for every sample and at every point, computed by PyTorch."""
@@ -151,28 +151,28 @@ def _computed(
     name, _, overload = rest.partition(".")
     try:
         operation = getattr(getattr(getattr(torch.ops, library), name), overload)
-        arguments = {key: _real(value, operands) for key, value in node.arguments.items()}
+        arguments = {key: _to_tensor(value, operands) for key, value in node.arguments.items()}
         positional = [
             arguments.pop(argument.name)
             for argument in operation._schema.arguments
             if not argument.kwarg_only
         ]
         with torch.inference_mode(mode=False), torch.no_grad():
-            found = operation(*positional, **arguments)
+            result = operation(*positional, **arguments)
     except Exception as error:
         raise Unsupported(node.op, "this operation is not supported", node.module) from error
-    if isinstance(found, Tensor):
-        return Held(found)
-    if isinstance(found, list | tuple) and all(isinstance(part, Tensor) for part in found):
-        return tuple(Held(part) for part in found)
+    if isinstance(result, Tensor):
+        return Constant(result)
+    if isinstance(result, list | tuple) and all(isinstance(part, Tensor) for part in result):
+        return tuple(Constant(part) for part in result)
     raise Unsupported(node.op, "its result is not a tensor", node.module)
 
 
-def _real(value: Any, operands: Mapping[str, Operand | tuple[Operand, ...]]) -> Any:
+def _to_tensor(value: Any, operands: Mapping[str, Operand | tuple[Operand, ...]]) -> Any:
     if isinstance(value, Reference):
         operand = operands[value.name]
-        assert isinstance(operand, Held)
+        assert isinstance(operand, Constant)
         return operand.tensor
     if isinstance(value, tuple):
-        return [_real(member, operands) for member in value]
+        return [_to_tensor(member, operands) for member in value]
     return value

@@ -1,4 +1,4 @@
-"""What a name of the traced graph stands for while it is lowered."""
+"""Operands of the lowering: what a name of the traced graph refers to."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-__all__ = ["Held", "Operand", "Size", "Value", "Weight"]
+__all__ = ["Constant", "Operand", "Size", "Value", "Weight"]
 
 
 @dataclass(frozen=True)
 class Value:
-    """Numbers of each sample, computed from its inputs."""
+    """A value that depends on the sample."""
 
     index: int
-    """Its place in the lowered graph: 0 is the input."""
+    """Its index in the lowered graph: 0 is the input."""
     shape: tuple[int, ...]
     """The axes of one sample, as the traced graph has them."""
 
@@ -28,7 +28,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Weight:
-    """A parameter that varies, or the same numbers under other axes."""
+    """A parameter that varies, or a view of one under other axes."""
 
     name: str
     offset: int
@@ -47,8 +47,8 @@ class Weight:
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
-    """Numbers that are the same for every sample and at every point."""
+class Constant:
+    """A tensor that is the same for every sample and at every point."""
 
     tensor: Tensor
 
@@ -62,8 +62,8 @@ class Held:
 class Size:
     """A number that depends on the batch size, or no number at all.
 
-    Only reshapes get along with it, since their result is known.
+    Only reshapes accept it, since the shape of their result is known.
     """
 
 
-Operand: TypeAlias = Value | Weight | Held | Size
+Operand: TypeAlias = Value | Weight | Constant | Size

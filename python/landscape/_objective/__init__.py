@@ -15,6 +15,7 @@ from landscape._objective.losses.metrics import MetricLike, list_metrics
 from landscape._objective.objective import Objective
 from landscape._objective.strategy import Strategy
 from landscape._objective.subspace import Subspace
+from landscape._objective.torch_backend.recording import compute_float64_outputs
 
 __all__ = [
     "BatchLoss",
@@ -28,6 +29,7 @@ __all__ = [
     "Strategy",
     "Subspace",
     "batch_loss",
+    "compute_float64_outputs",
     "identify_function",
     "list_metrics",
 ]

@@ -83,7 +83,7 @@ class Curvature:
     def denominator(self, weight: float, samples: int) -> float:
         """The divisor of sums over samples, W being the denominator of L.
 
-        A sample's share of the gradient is (n / W) s, so that the mean of shares is the gradient.
+        A sample contributes (n / W) s to the gradient, which is the mean of the contributions.
         """
         return weight if self.power == 1 else weight**2 / samples
 
@@ -97,7 +97,7 @@ class CurvatureOperator(Protocol):
 
     @property
     def retained(self) -> bool:
-        """Whether what products share is kept between them."""
+        """Whether what products share is retained between them."""
 
     def block(self, positions: Sequence[int]) -> CurvatureOperator:
         """The diagonal block of some of the layout's entries."""
@@ -129,7 +129,7 @@ class CentredOperator:
 
     @property
     def retained(self) -> bool:
-        """Whether what products share is kept between them."""
+        """Whether what products share is retained between them."""
         return self._uncentred.retained
 
     def block(self, positions: Sequence[int]) -> Self:

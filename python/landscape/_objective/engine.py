@@ -15,7 +15,7 @@ from landscape._objective.losses.reductions import Reductions
 from landscape._objective.native_backend.cache import NativeCache
 from landscape._objective.native_backend.curvature import NativeOperator
 from landscape._objective.native_backend.network import NativeNetwork, NativeReductions
-from landscape._objective.points import Plane, Points, Rows
+from landscape._objective.points import AffinePoints, Points, Rows
 from landscape._objective.strategy import Strategy, choose_chunk, measure_seconds
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._objective.torch_backend.ggn import GaussNewtonOperator
@@ -264,7 +264,7 @@ def _to_native_reductions(reductions: Reductions, evaluator: Evaluator) -> Nativ
 def _time_native_losses(backends: Backends, theta: Tensor) -> tuple[Strategy, float]:
     """The native strategy and its seconds per point, on a line of a few points."""
     zero = torch.zeros_like(theta)
-    line = Plane(theta, (zero,), np.zeros((_TRIAL_POINTS, 1)).tolist())
+    line = AffinePoints(theta, (zero,), np.zeros((_TRIAL_POINTS, 1)).tolist())
     return _NATIVE, _seconds(lambda: backends.sums(line, _NATIVE), _TRIAL_POINTS)
 
 

@@ -110,8 +110,8 @@ def _generators(source: Any) -> list[torch.Generator]:
     """The generators that were passed to a loader or to its samplers."""
     batch_sampler = getattr(source, "batch_sampler", None)
     samplers = (getattr(source, "sampler", None), getattr(batch_sampler, "sampler", None))
-    found = (getattr(owner, "generator", None) for owner in (source, batch_sampler, *samplers))
-    return [generator for generator in found if isinstance(generator, torch.Generator)]
+    generators = (getattr(owner, "generator", None) for owner in (source, batch_sampler, *samplers))
+    return [generator for generator in generators if isinstance(generator, torch.Generator)]
 
 
 class DeferredInterrupt:

@@ -40,6 +40,7 @@ from landscape._objective.torch_backend.ggn import GaussNewtonOperator
 from landscape._objective.torch_backend.gradients import compute_outputs
 from landscape._objective.torch_backend.hessian import compute_sample_curvatures
 from landscape._objective.torch_backend.model_state import SwappedModel
+from landscape._objective.torch_backend.recording import record_activations
 from landscape._objective.torch_backend.tuning import default_strategy
 from landscape._objective.weight_decay import WeightDecay
 from landscape._parameters import ParameterLayout
@@ -590,6 +591,25 @@ class Objective:
         rows = self._read_points(points)
         for outputs in compute_outputs(self._evaluator, rows, self._default_strategy):
             yield outputs.numpy()
+
+    def record_activations(self, modules: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """The outputs of inner modules over all data, at the model's own parameters, by PyTorch.
+
+        Args:
+            modules: Their names in the model.
+
+        Returns:
+            Names to arrays, shape (channels, observations); modules that are not called are left
+            out.
+
+        Raises:
+            ValueError: The loss is not a recognised one, so that the form of the outputs is
+                unknown.
+        """
+        _ = self._evaluator.reductions.recognised_loss
+        point = self._read_points(self.theta[None])
+        recorded = record_activations(self._evaluator, point, self._default_strategy, modules)
+        return {name: values.numpy() for name, values in recorded.items()}
 
     def example_inputs(self, count: int = 3) -> tuple[torch.Tensor, ...]:
         """The first inputs of the data, as the model takes them: it can be traced on them.

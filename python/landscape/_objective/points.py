@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape._parameters import ParameterLayout
 
-__all__ = ["Plane", "PointBuffer", "Points", "Rows"]
+__all__ = ["AffinePoints", "PointBuffer", "Points", "Rows"]
 
 
 class Points(Protocol):
@@ -47,7 +47,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Plane:
+class AffinePoints:
     """Points theta = origin + sum_j c_ij basis_j, by their coordinates c, shape (k, m)."""
 
     origin: Tensor

@@ -13,7 +13,7 @@ _GAIN = 0.95  # a rival must be faster by this factor: clocks of busy machines a
 _GIVE_UP = 1.5  # slower than this at its first try, a candidate is not tried again
 _SECONDS_PER_CALL = 0.25  # of the driver: long enough to amortise, short for Ctrl-C
 _LARGEST_CALL = 4096
-_TRIAL_SECONDS, _TRIAL_POINTS = 1.0, 20  # a choice may take the larger of the two
+_TRIAL_SECONDS, _TRIAL_POINTS = 1.0, 20  # the larger of the two limits a choice
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Choices:
 
     blocks: tuple[int | None, ...]
     """Block sizes from the largest down."""
-    images: bool
-    """Whether a channels-last layout exists."""
+    channels_last: bool
+    """Whether the channels-last memory format applies."""
     stacks: tuple[int, ...]
     """Numbers of points to evaluate at once under vmap."""
 
@@ -55,7 +55,7 @@ class Choices:
 def choose_strategy(
     seconds_per_point: Callable[[Strategy, float], float], choices: Choices
 ) -> Strategy:
-    """Pick the fastest strategy.
+    """Choose the fastest strategy.
 
     Args:
         seconds_per_point: Times a strategy: the seconds that one point takes on all data, as the
@@ -70,7 +70,7 @@ def choose_strategy(
     best = Strategy(block=choices.blocks[0])
     seconds = seconds_per_point(best, float("inf"))
     end = start + max(_TRIAL_SECONDS, _TRIAL_POINTS * seconds)
-    for rivals, patience in _rounds(choices):
+    for rivals, patience in _list_rounds(choices):
         misses = 0
         for change in rivals:
             rival = replace(best, **change)
@@ -84,10 +84,10 @@ def choose_strategy(
     return replace(best, chunk=choose_chunk(best, seconds))
 
 
-def _rounds(choices: Choices) -> Iterator[tuple[list[dict[str, Any]], int]]:
+def _list_rounds(choices: Choices) -> Iterator[tuple[list[dict[str, Any]], int]]:
     """The changes to try in each round, and the failures in a row that end it."""
     yield [{"block": block} for block in choices.blocks[1:]], 1
-    yield [{"memory_format": "channels_last"}] if choices.images else [], 0
+    yield [{"memory_format": "channels_last"}] if choices.channels_last else [], 0
     yield [{"kind": "vmap", "points": points} for points in choices.stacks], 1
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from landscape._objective.engine import Backends
 from landscape._objective.losses.reductions import SubsetStandardError
-from landscape._objective.points import Plane
+from landscape._objective.points import AffinePoints
 from landscape._objective.strategy import Strategy
 from landscape._objective.weight_decay import WeightDecay
 
@@ -102,8 +102,8 @@ class Subspace:
         points = self._points(coordinates)
         return self.backends.sample_losses(points, self.strategy, self.weights[0]).numpy()
 
-    def _points(self, coordinates: ArrayLike) -> Plane:
-        return Plane(self.origin, self.basis, self._read_coordinates(coordinates).tolist())
+    def _points(self, coordinates: ArrayLike) -> AffinePoints:
+        return AffinePoints(self.origin, self.basis, self._read_coordinates(coordinates).tolist())
 
     def _read_coordinates(self, coordinates: ArrayLike) -> NDArray[np.float64]:
         coords = np.array(coordinates, dtype=np.float64)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from landscape import _core
-from landscape._directions import flat_weights
+from landscape._directions import read_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def far_end(objective: Objective, model_b: Any) -> NDArray[Any]:
         TypeError: It is no source of weights.
         ValueError: Its layout differs, it is not finite, or it is the same model.
     """
-    theta = flat_weights(model_b, objective.layout, objective.dtype, "model_b")
+    theta = read_weights(model_b, objective.layout, objective.dtype, "model_b")
     if np.array_equal(theta, objective.theta):
         raise ValueError(
             "model_b has the same weights as model_a (distance zero), so there is no path between "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from landscape import _core
-from landscape._directions import flat_weights
+from landscape._directions import read_weights
 from landscape._path.connection import barrier
 from landscape._results import Instability
 from landscape._runs import ObjectiveOptions, build_objectives
@@ -100,7 +100,7 @@ def instability(
     status = f"{verdict}: an error barrier of {decisive:.4g}, against {threshold:g}"
     displacements = None
     if parent is not None:
-        start = flat_weights(parent, objective.layout, objective.dtype, "parent")
+        start = read_weights(parent, objective.layout, objective.dtype, "parent")
         displacements = [path.points[0] - start, path.points[-1] - start]
     norms = None
     if displacements is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from landscape._directions import flat_weights
+from landscape._directions import read_weights
 from landscape._objective import Objective
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def flatten_minima(objective: Objective, others: Sequence[Any]) -> NDArray[Any]:
     """
     rows = [objective.theta]
     for index, other in enumerate(others, start=1):
-        theta = flat_weights(other, objective.layout, objective.dtype, f"models[{index}]")
+        theta = read_weights(other, objective.layout, objective.dtype, f"models[{index}]")
         for before, row in enumerate(rows):
             if np.array_equal(row, theta):
                 raise ValueError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from landscape import _core
-from landscape._directions import flat_weights
+from landscape._directions import read_weights
 from landscape._results import Walk
 from landscape._runs import (
     Interrupt,
@@ -99,7 +99,7 @@ def walk(
     objective = built.with_default_batch_norm("frozen")
     theta = objective.theta
     if start is not None:
-        theta = flat_weights(start, objective.layout, objective.dtype, "start")
+        theta = read_weights(start, objective.layout, objective.dtype, "start")
     arguments = _validate(
         distance=distance,
         stride=distance / 20 if stride is None else stride,

@@ -1,18 +1,18 @@
-"""The closed list of operations, family by family: from PyTorch's name to the rule that lowers it.
+"""The closed list of operations, by family: from PyTorch's names to the rules that lower them.
 
-In-place forms go by the rules of the forms that they abbreviate.
+An in-place operation is lowered by the rule of its functional form.
 """
 
 from collections.abc import Mapping
 
 from landscape._export.rules.activations import ACTIVATIONS
 from landscape._export.rules.arithmetic import ARITHMETIC
+from landscape._export.rules.linear import LINEAR
 from landscape._export.rules.norms import NORMS
-from landscape._export.rules.pieces import PIECES
 from landscape._export.rules.pooling import POOLING
-from landscape._export.rules.products import PRODUCTS
 from landscape._export.rules.reshapes import RESHAPES
 from landscape._export.rules.rule import Rule
+from landscape._export.rules.slicing import SLICING
 
 __all__ = ["RULES", "Rule"]
 
@@ -20,8 +20,8 @@ RULES: Mapping[str, Rule] = {
     **ACTIVATIONS,
     **ARITHMETIC,
     **NORMS,
-    **PIECES,
+    **SLICING,
     **POOLING,
-    **PRODUCTS,
+    **LINEAR,
     **RESHAPES,
 }

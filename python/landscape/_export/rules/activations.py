@@ -1,4 +1,4 @@
-"""Functions of one number, and those that do nothing in evaluation mode."""
+"""Elementwise functions, and operations that do nothing in evaluation mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
 
 
-def _plain(kind: str) -> Rule:
+def _elementwise(kind: str) -> Rule:
     return lambda call: call.emit(kind, [call.value("self")])
 
 
@@ -25,15 +25,15 @@ def _leaky_relu(call: Call) -> Value:
 
 
 def _rrelu(call: Call) -> Value:
-    if call.given("training"):
-        raise call.refused("it draws random slopes")
+    if call.argument("training"):
+        raise call.refuse("it draws random slopes")
     slope = (call.number("lower") + call.number("upper")) / 2
     return call.emit("leaky_relu", [call.value("self")], slope=slope)
 
 
 def _elu(call: Call) -> Value:
     if call.number("scale") != 1 or call.number("input_scale") != 1:
-        raise call.refused("only scale = input_scale = 1 is supported")
+        raise call.refuse("only scale = input_scale = 1 is supported")
     return call.emit("elu", [call.value("self")], alpha=call.number("alpha"))
 
 
@@ -43,7 +43,7 @@ def _selu(call: Call) -> Value:
 
 
 def _gelu(call: Call) -> Value:
-    return call.emit("gelu", [call.value("self")], approximate=call.given("approximate"))
+    return call.emit("gelu", [call.value("self")], approximate=call.argument("approximate"))
 
 
 def _softplus(call: Call) -> Value:
@@ -52,26 +52,26 @@ def _softplus(call: Call) -> Value:
 
 
 def _dropout(call: Call) -> Operand:
-    if call.given("train"):
-        raise call.refused("it drops at random; evaluation mode does not reach it")
+    if call.argument("train"):
+        raise call.refuse("it drops at random; evaluation mode does not reach it")
     return call.value("input")
 
 
 def _identity(call: Call) -> Operand:
-    found: Operand = call.given("self")
-    assert not isinstance(found, tuple)
-    return found
+    operand: Operand = call.argument("self")
+    assert not isinstance(operand, tuple)
+    return operand
 
 
 def _not_differentiated(call: Call) -> Operand:
-    raise call.refused("it cuts the derivative")
+    raise call.refuse("it cuts the derivative")
 
 
 ACTIVATIONS: Mapping[str, Rule] = {
-    "aten.relu.default": _plain("relu"),
-    "aten.tanh.default": _plain("tanh"),
-    "aten.sigmoid.default": _plain("sigmoid"),
-    "aten.silu.default": _plain("silu"),
+    "aten.relu.default": _elementwise("relu"),
+    "aten.tanh.default": _elementwise("tanh"),
+    "aten.sigmoid.default": _elementwise("sigmoid"),
+    "aten.silu.default": _elementwise("silu"),
     "aten.leaky_relu.default": _leaky_relu,
     "aten.rrelu.default": _rrelu,
     "aten.elu.default": _elu,

@@ -1,4 +1,4 @@
-"""Normalisations."""
+"""Normalisation layers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["NORMS"]
 
 def _batch_norm(call: Call) -> Value:
     x = call.value("input")
-    if call.given("training") or call.given("running_mean") is None:
-        raise call.refused("it normalises by the batch that it is given; samples would meet")
+    if call.argument("training") or call.argument("running_mean") is None:
+        raise call.refuse("it normalises by the batch that it is given; samples would meet")
     names = ("weight", "bias", "running_mean", "running_var")
     parameters = [call.parameter(name) for name in names]
     return call.emit("batch_norm", [x], parameters, eps=call.number("eps"))
@@ -23,19 +23,19 @@ def _batch_norm(call: Call) -> Value:
 def _instance_norm(call: Call) -> Value:
     """Each channel of a sample by itself: as many groups as channels."""
     x = call.value("input")
-    if not call.given("use_input_stats"):
-        raise call.refused("running statistics are not supported here")
+    if not call.argument("use_input_stats"):
+        raise call.refuse("running statistics are not supported here")
     parameters = [call.parameter("weight"), call.parameter("bias")]
     return call.emit("group_norm", [x], parameters, groups=x.shape[0], eps=call.number("eps"))
 
 
 def _layer_norm(call: Call) -> Value:
     x = call.value("input")
-    normalised = tuple(call.given("normalized_shape"))
+    normalised = tuple(call.argument("normalized_shape"))
     if normalised != x.shape[-len(normalised) :] or x.shape[: -len(normalised)].count(1) != len(
         x.shape
     ) - len(normalised):
-        raise call.refused(
+        raise call.refuse(
             f"it normalises the last axes {normalised} of samples of shape {x.shape}, not all"
         )
     parameters = [call.parameter("weight"), call.parameter("bias")]

@@ -9,7 +9,7 @@ from typing import Any
 
 from landscape._export.call import Call
 from landscape._export.operands import Value
-from landscape._export.rules.channelwise import affine
+from landscape._export.rules.channelwise import apply_affine
 from landscape._export.rules.rule import Rule
 
 __all__ = ["POOLING"]
@@ -18,7 +18,7 @@ __all__ = ["POOLING"]
 def _images(call: Call, axes: int) -> Value:
     x = call.value("self")
     if len(x.shape) != axes + 1:
-        raise call.refused(f"samples of shape {x.shape}, expected {axes + 1} axes")
+        raise call.refuse(f"samples of shape {x.shape}, expected {axes + 1} axes")
     return x
 
 
@@ -30,8 +30,8 @@ def _windows(call: Call, x: Value, axes: int) -> dict[str, Any]:
     dilated = "dilation" in call.node.arguments
     dilation = call.integers("dilation", axes) if dilated else [1] * axes
     for size, k, s, p, d in zip(x.shape[1:], kernel, stride, padding, dilation, strict=True):
-        if call.given("ceil_mode") and (size + 2 * p - d * (k - 1) - 1) % s:
-            raise call.refused("ceil_mode adds a window that hangs over the edge")
+        if call.argument("ceil_mode") and (size + 2 * p - d * (k - 1) - 1) % s:
+            raise call.refuse("ceil_mode adds a window that hangs over the edge")
     ones, zeros = [1] * (2 - axes), [0] * (2 - axes)
     return {
         "kernel": ones + kernel,
@@ -51,31 +51,31 @@ def _average_pool(call: Call, axes: int) -> Value:
     windows = _windows(call, x, axes)
     del windows["dilation"]
     divisor = call.node.arguments.get("divisor_override")
-    inside = bool(call.given("count_include_pad")) or divisor is not None
+    inside = bool(call.argument("count_include_pad")) or divisor is not None
     y = call.emit("avg_pool2d", [x], **windows, count_include_pad=inside)
     # with padding counted every mean is a sum by the size of the window
-    return y if divisor is None else affine(call, y, prod(windows["kernel"]) / divisor, 0.0)
+    return y if divisor is None else apply_affine(call, y, prod(windows["kernel"]) / divisor, 0.0)
 
 
 def _adaptive_average(call: Call, axes: int) -> Value:
     x = _images(call, axes)
-    sizes, wanted = x.shape[1:], call.shape[1:]
-    if all(size == 1 for size in wanted):
+    sizes, targets = x.shape[1:], call.shape[1:]
+    if all(size == 1 for size in targets):
         return call.emit("global_avg_pool", [x])
-    if any(size % window for size, window in zip(sizes, wanted, strict=True)):
-        raise call.refused(f"windows of {sizes} positions into {wanted} differ in size")
-    kernel = [size // window for size, window in zip(sizes, wanted, strict=True)]
+    if any(size % window for size, window in zip(sizes, targets, strict=True)):
+        raise call.refuse(f"windows of {sizes} positions into {targets} differ in size")
+    kernel = [size // window for size, window in zip(sizes, targets, strict=True)]
     return _means(call, x, kernel)
 
 
 def _mean(call: Call) -> Value:
     """The mean over some or all positions of every channel."""
-    x, dims = call.value("self"), call.given("dim")
-    if call.given("dtype") is not None or not dims:
-        raise call.refused("it averages over the batch, or in another dtype")
+    x, dims = call.value("self"), call.argument("dim")
+    if call.argument("dtype") is not None or not dims:
+        raise call.refuse("it averages over the batch, or in another dtype")
     over = {call.axis(dim, x) for dim in dims}
     if 0 in over and len(x.shape) > 1:
-        raise call.refused("it averages over channels")
+        raise call.refuse("it averages over channels")
     if over == {0}:  # features by themselves are positions of one channel
         return call.reshape(
             call.emit("global_avg_pool", [call.reshape(x, (1, *x.shape))], shape=(1, 1)), call.shape

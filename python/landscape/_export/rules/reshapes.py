@@ -1,7 +1,7 @@
 """Reshapes, which move nothing, and transposed weights.
 
-What a reshape asks for need not be read: the traced graph knows its result, and a result with one
-row a sample is the only one that leaves the samples apart.
+The requested shape need not be read: the traced graph has the shape of the result, and a result
+with one row per sample is the only one that keeps the samples apart.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ __all__ = ["RESHAPES"]
 
 
 def _reshape(call: Call) -> Operand:
-    found = call.given("self")
-    if isinstance(found, Value):
-        return call.reshape(found, call.shape)
+    operand = call.argument("self")
+    if isinstance(operand, Value):
+        return call.reshape(operand, call.shape)
     shape = call.node.shape
-    if isinstance(found, Weight) and not found.transposed and shape is not None:
+    if isinstance(operand, Weight) and not operand.transposed and shape is not None:
         plain = tuple(size for size in shape if isinstance(size, int))
         if len(plain) == len(shape):
-            return found.reshaped(plain)
-    raise call.refused("it reshapes a transposed parameter")
+            return operand.reshaped(plain)
+    raise call.refuse("it reshapes a transposed parameter")
 
 
 def _transpose(call: Call) -> Operand:
-    found = call.given("self")
-    if isinstance(found, Value):
-        raise call.refused("it exchanges the axes of a sample or of the batch")
-    if not isinstance(found, Weight) or len(found.shape) != 2:
-        raise call.refused("it exchanges axes of something else than a matrix")
-    if call.node.shape != found.axes[::-1]:
-        raise call.refused("it leaves the axes where they are")
-    return Weight(found.name, found.offset, found.shape, not found.transposed)
+    operand = call.argument("self")
+    if isinstance(operand, Value):
+        raise call.refuse("it exchanges the axes of a sample or of the batch")
+    if not isinstance(operand, Weight) or len(operand.shape) != 2:
+        raise call.refuse("it exchanges axes of something else than a matrix")
+    if call.node.shape != operand.axes[::-1]:
+        raise call.refuse("it leaves the axes where they are")
+    return Weight(operand.name, operand.offset, operand.shape, not operand.transposed)
 
 
 def _permuted(call: Call) -> Operand:
-    if call.given("dims") not in ((1, 0), (-1, -2), (-1, 0), (1, -2)):
-        raise call.refused("it is no transposition of a matrix")
+    if call.argument("dims") not in ((1, 0), (-1, -2), (-1, 0), (1, -2)):
+        raise call.refuse("it is no transposition of a matrix")
     return _transpose(call)
 
 
 def _transposed(call: Call) -> Operand:
-    if (call.given("dim0") - call.given("dim1")) % 2 == 0:
-        raise call.refused("it is no transposition of a matrix")
+    if (call.argument("dim0") - call.argument("dim1")) % 2 == 0:
+        raise call.refuse("it is no transposition of a matrix")
     return _transpose(call)
 
 

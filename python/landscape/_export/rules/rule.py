@@ -1,4 +1,4 @@
-"""What a rule is: from an operation to what its name stands for from then on."""
+"""The type of a rule: from an operation's call to the operand that its name refers to."""
 
 from collections.abc import Callable
 from typing import TypeAlias

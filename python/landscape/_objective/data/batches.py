@@ -57,9 +57,9 @@ class Batches(Protocol):
         """Yield the batches of the split, always the same ones in the same order."""
 
     def iter_blocks(self, size: int | None) -> Iterator[Batch]:
-        """Yield all samples in blocks of about ``size``, in the order of the data where it can be.
+        """Yield all samples in blocks of about ``size``, in the order of the data where possible.
 
-        None asks for the largest blocks there are.
+        With None the blocks are as large as possible.
         """
 
     def checksum(self) -> int:
@@ -79,7 +79,7 @@ class ResidentBatches:
 
     @property
     def on_device(self) -> bool:
-        """Whether the samples lie where the model runs, so that slices of them cost nothing."""
+        """Whether the samples are on the model's device, so that slices of them cost nothing."""
         return all(tensor.device == self.device for tensor in iter_tensors(self.content))
 
     def take_first(self, count: int) -> ResidentBatches:
@@ -135,7 +135,7 @@ class RaggedBatches:
 
     contents: tuple[Any, ...]
     sizes: tuple[int, ...]
-    place: Callable[[Any], Any]
+    placement: Callable[[Any], Any]
 
     @property
     def samples(self) -> int:
@@ -144,7 +144,7 @@ class RaggedBatches:
 
     def batch(self, index: int) -> Batch:
         """Return one batch of the split."""
-        return Batch(self.place(self.contents[index]), self.sizes[index])
+        return Batch(self.placement(self.contents[index]), self.sizes[index])
 
     def iter_batches(self) -> Iterator[Batch]:
         """Yield the batches as they were read."""
@@ -166,7 +166,7 @@ class StreamedBatches:
     source: Any
     sizes: tuple[int, ...]
     checksums: tuple[int, ...]
-    place: Callable[[Any], Any]
+    placement: Callable[[Any], Any]
     seed: int
 
     @property
@@ -191,7 +191,7 @@ class StreamedBatches:
         for count, raw in enumerate(iterate_seeded(self.source, self.seed), start=1):
             if count > len(self.sizes) or compute_checksum(raw) != self.checksums[count - 1]:
                 raise _differing_pass(count)
-            yield Batch(self.place(raw), self.sizes[count - 1])
+            yield Batch(self.placement(raw), self.sizes[count - 1])
         if count != len(self.sizes):
             raise _differing_pass(count + 1)
 

@@ -79,7 +79,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Reading:
-    """The batches, and what the user should know about how they were read."""
+    """The batches that were read, with notes for the user."""
 
     batches: Batches
     population: int
@@ -144,7 +144,7 @@ def is_batched(data: Any) -> bool:
 
 
 def _as_tensor_tree(data: Any) -> Any | None:
-    """Return data that are one tree of tensors already, as opposed to something that yields them.
+    """Data that are one tree of tensors already; None for an iterable of batches.
 
     A tuple or list of two arrays is (inputs, targets); inputs may themselves be a tuple or a dict.
     A longer tuple of arrays is several inputs and the targets.
@@ -216,18 +216,18 @@ def _read_batches(data: Any, placement: Placement, seed: int) -> tuple[Batches, 
             contents.clear()
     notes = _describe_dropped(source, sum(sizes))
     if nbytes > placement.budget:
-        streamed = (
+        note = (
             f"the data ({nbytes:,} bytes) exceed memory_budget ({placement.budget:,}) and are "
             "streamed: every pass reads them anew and is compared with the first"
         )
-        notes += (streamed,)
+        notes += (note,)
         return StreamedBatches(source, tuple(sizes), tuple(checksums), placement, seed), notes
     if isinstance(source, DataLoader):
-        frozen = (
+        note = (
             "the data were read once and kept: shuffling cannot change the loss, and random "
             "augmentation is frozen as it was drawn"
         )
-        notes += (frozen,)
+        notes += (note,)
     if not contents:
         raise ValueError(_EMPTY)
     return _gather(contents, placement, as_one=as_one), notes
@@ -246,10 +246,10 @@ def _check_re_iterable(source: Any) -> None:
 
 def _describe_dropped(source: Any, read: int) -> tuple[str, ...]:
     batch_sampler = getattr(source, "batch_sampler", None)
-    cutter = source if batch_sampler is None else batch_sampler
-    if not getattr(cutter, "drop_last", False):
+    batcher = source if batch_sampler is None else batch_sampler
+    if not getattr(batcher, "drop_last", False):
         return ()
-    sampler = getattr(cutter, "sampler", None)
+    sampler = getattr(batcher, "sampler", None)
     try:
         offered = len(sampler) if sampler is not None else len(source.dataset)
     except TypeError:  # an iterable dataset need not know its length

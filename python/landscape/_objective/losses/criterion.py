@@ -89,10 +89,10 @@ class Criterion(Protocol):
         """The batch's targets, where it has any."""
 
     def total(self, outputs: Any, content: Any, size: int) -> Tensor:
-        """The batch's share of the numerator of L, float64, shape ()."""
+        """The batch's term of the numerator of L, float64, shape ()."""
 
     def weight(self, content: Any, size: int) -> float:
-        """The batch's share of the denominator of L."""
+        """The batch's term of the denominator of L."""
 
 
 @dataclass(frozen=True)

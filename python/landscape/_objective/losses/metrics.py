@@ -25,9 +25,9 @@ class Metric:
 
     name: str
     total: Callable[[Any, Tensor, int], Tensor]
-    """(outputs, targets, size) -> the batch's share of the numerator, float64, shape ()."""
+    """(outputs, targets, size) -> the batch's term of the numerator, float64, shape ()."""
     weight: Callable[[Tensor, int], float]
-    """(targets, size) -> the batch's share of the denominator."""
+    """(targets, size) -> the batch's term of the denominator."""
     separable: bool
     """Whether batches may be cut anew without changing the mean."""
 

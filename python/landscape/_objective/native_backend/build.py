@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape import _core
-from landscape._export import Lowered, Unsupported, lowered, traced
+from landscape._export import LoweredModel, Unsupported, lower, trace
 from landscape._objective.data.batches import Batches, ResidentBatches
 from landscape._objective.isolation import DeferredInterrupt
 from landscape._objective.losses.criterion import get_targets
@@ -23,7 +23,7 @@ from landscape._objective.torch_backend.evaluator import Evaluator
 
 __all__ = ["build_network", "encode_loss", "encode_targets"]
 
-_LAYOUTS = {torch.float32: np.float32, torch.float64: np.float64}
+_DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 _UNSUPPORTED_BEHAVIOUR = {
     "mixes_samples": "an output depends on the other samples of its batch",
     "is_random": "it draws random numbers",
@@ -43,7 +43,7 @@ def build_network(evaluator: Evaluator) -> NativeNetwork:
         Unsupported: An operation of the model, its loss, its data or its dtype has no native form.
     """
     loss = _check_support(evaluator)
-    inputs, targets = _split_content(evaluator.batches)
+    inputs, targets = _get_inputs_and_targets(evaluator.batches)
     exported = _export_model(evaluator, inputs)
     _check_shapes(exported, inputs, targets)
     network = _create_network(evaluator, exported, loss, evaluator.batches)
@@ -60,7 +60,7 @@ def build_network(evaluator: Evaluator) -> NativeNetwork:
     if difference:
         raise Unsupported("agreement", difference)
     return NativeNetwork(
-        network, source, bool(exported.batch_norms), _refuse_policies(evaluator, exported)
+        network, source, bool(exported.batch_norms), _find_unsupported_policies(evaluator, exported)
     )
 
 
@@ -71,7 +71,7 @@ def _check_support(evaluator: Evaluator) -> RecognisedLoss:
         raise Unsupported(criterion.name, "the loss is known only by its batch means")
     if model.device.type != "cpu":
         raise Unsupported("device", f"the model is evaluated on {model.device}, not on a CPU")
-    if evaluator.dtype not in _LAYOUTS or set(model.dtypes) != {evaluator.dtype}:
+    if evaluator.dtype not in _DTYPES or set(model.dtypes) != {evaluator.dtype}:
         dtypes = sorted({str(dtype) for dtype in model.dtypes})
         raise Unsupported(
             "dtype", f"parameters are {', '.join(dtypes)}, expected one of float32/64"
@@ -86,7 +86,7 @@ def _check_support(evaluator: Evaluator) -> RecognisedLoss:
     return criterion.recognised
 
 
-def _split_content(batches: Batches) -> tuple[Tensor, Tensor]:
+def _get_inputs_and_targets(batches: Batches) -> tuple[Tensor, Tensor]:
     """All inputs and all targets."""
     if not isinstance(batches, ResidentBatches):
         raise Unsupported("data", "they are not held as one tensor of inputs and one of targets")
@@ -99,7 +99,7 @@ def _split_content(batches: Batches) -> tuple[Tensor, Tensor]:
     return inputs, targets
 
 
-def _export_model(evaluator: Evaluator, inputs: Tensor) -> Lowered:
+def _export_model(evaluator: Evaluator, inputs: Tensor) -> LoweredModel:
     module = evaluator.model.module
     dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
     if len(dtypes) != 1:
@@ -107,21 +107,21 @@ def _export_model(evaluator: Evaluator, inputs: Tensor) -> Lowered:
     # two samples of the model's own dtype: shapes and kinds matter, values do not
     example = inputs[:1].detach().to(dtypes.pop()).repeat(2, *[1] * (inputs.ndim - 1)).clone()
     with DeferredInterrupt():  # a Ctrl-C in between would leave the model half restored
-        return lowered(traced(module, example), evaluator.layout, module)
+        return lower(trace(module, example), evaluator.layout, module)
 
 
 def _create_network(
-    evaluator: Evaluator, exported: Lowered, loss: RecognisedLoss, batches: Batches
+    evaluator: Evaluator, exported: LoweredModel, loss: RecognisedLoss, batches: Batches
 ) -> _core.Network:
-    inputs, targets = _split_content(batches)
-    layout = _LAYOUTS[evaluator.dtype]
+    inputs, targets = _get_inputs_and_targets(batches)
+    dtype = _DTYPES[evaluator.dtype]
     if inputs.dtype != evaluator.dtype:
         raise Unsupported("data", f"the inputs are {inputs.dtype}, the model {evaluator.dtype}")
     try:
         return _core.Network(
             exported.graph,
             dim=exported.dim,
-            held=exported.held.astype(layout),
+            held=exported.constants.astype(dtype),
             inputs=np.ascontiguousarray(inputs.detach().reshape(len(inputs), -1).numpy()),
             head=encode_loss(loss, targets.shape[1:]),
             targets=encode_targets(targets),
@@ -132,7 +132,7 @@ def _create_network(
         raise Unsupported("network", str(error)) from error
 
 
-def _refuse_policies(evaluator: Evaluator, exported: Lowered) -> dict[str, str]:
+def _find_unsupported_policies(evaluator: Evaluator, exported: LoweredModel) -> dict[str, str]:
     """The batch-norm policies under which the network would differ from PyTorch, and why."""
     layers = [evaluator.model.module.get_submodule(name) for name in exported.batch_norms]
     if any(layer not in evaluator.norms.layers for layer in layers):
@@ -150,7 +150,7 @@ def _split_indices(batches: Batches) -> list[Any]:
     return np.split(rows.astype(np.int64), np.cumsum(batches.sizes)[:-1])
 
 
-def _check_shapes(exported: Lowered, inputs: Tensor, targets: Tensor) -> None:
+def _check_shapes(exported: LoweredModel, inputs: Tensor, targets: Tensor) -> None:
     if tuple(inputs.shape[1:]) != exported.input_shape:
         raise Unsupported(
             "data", f"samples are {tuple(inputs.shape[1:])}, not {exported.input_shape}"

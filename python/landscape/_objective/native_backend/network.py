@@ -16,7 +16,7 @@ from torch import Tensor
 
 from landscape import _core
 from landscape._export import Unsupported
-from landscape._objective.points import Plane, Points
+from landscape._objective.points import AffinePoints, Points
 from landscape._objective.torch_backend.batch_norm import BatchNormPolicy
 
 __all__ = ["NativeNetwork", "NativeReductions"]
@@ -64,7 +64,7 @@ class NativeNetwork:
     """The network with the data on which batch statistics are re-estimated."""
     normalises: bool = False
     """Whether it has batch norm at all."""
-    refused: Mapping[str, str] = field(default_factory=dict)
+    unsupported_policies: Mapping[str, str] = field(default_factory=dict)
     """The batch-norm policies that it cannot follow, and why."""
     planes: dict[Any, Any] = field(default_factory=dict)
     """The last affine subspace that was evaluated, with the vectors that span it."""
@@ -75,16 +75,16 @@ class NativeNetwork:
         Raises:
             Unsupported: The policy is one of those.
         """
-        if policy in self.refused:
-            raise Unsupported("batch norm", self.refused[policy])
+        if policy in self.unsupported_policies:
+            raise Unsupported("batch norm", self.unsupported_policies[policy])
 
     def sums(self, points: Points, reductions: NativeReductions, policy: BatchNormPolicy) -> Tensor:
         """The sums, float64, shape (points, columns)."""
         columns, statistics = reductions.columns, self._statistics(policy)
         if not len(points):
             return torch.empty(0, len(columns), dtype=torch.float64)
-        if isinstance(points, Plane):
-            sums = self._plane(points).sums(
+        if isinstance(points, AffinePoints):
+            sums = self._affine_subspace(points).sums(
                 _coordinates(points), columns=columns, statistics=statistics, source=self.source
             )
         else:
@@ -103,8 +103,8 @@ class NativeNetwork:
         statistics = self._statistics(policy)
         if not len(points):
             return torch.empty(0, self.network.samples, dtype=torch.float64)
-        if isinstance(points, Plane):
-            losses = self._plane(points).sample_losses(
+        if isinstance(points, AffinePoints):
+            losses = self._affine_subspace(points).sample_losses(
                 _coordinates(points), statistics=statistics, source=self.source
             )
         else:
@@ -149,7 +149,7 @@ class NativeNetwork:
     def _statistics(self, policy: BatchNormPolicy) -> Literal["stored", "recalibrated", "batch"]:
         return _STATISTICS[policy] if self.normalises else "stored"
 
-    def _plane(self, points: Plane) -> _core.NetworkPlane:
+    def _affine_subspace(self, points: AffinePoints) -> _core.NetworkPlane:
         """The affine subspace of these vectors, built once: a run evaluates it many times."""
         key = tuple(map(_fingerprint, (points.origin, *points.basis)))
         if key not in self.planes:
@@ -168,7 +168,7 @@ def _fingerprint(vector: Tensor) -> tuple[int, int]:
     return id(vector), 0 if vector.is_inference() else vector._version
 
 
-def _coordinates(points: Plane) -> NDArray[np.float64]:
+def _coordinates(points: AffinePoints) -> NDArray[np.float64]:
     return np.asarray(points.coordinates, np.float64).reshape(len(points), len(points.basis))
 
 

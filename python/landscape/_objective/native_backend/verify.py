@@ -54,14 +54,17 @@ def find_disagreement(
         evaluator, batches=few, statistics=few, batch_norm="frozen", reductions=reductions
     )
     double = _to_double(single)
-    exact, noise = _by_torch(double), _rounding(double, torch.finfo(evaluator.dtype).eps)
-    own = _by_torch(single)
-    native = _by_native(single, build(few))
+    exact, noise = (
+        _compute_by_torch(double),
+        _estimate_rounding(double, torch.finfo(evaluator.dtype).eps),
+    )
+    by_torch = _compute_by_torch(single)
+    native = _compute_by_native(single, build(few))
     for name, expected in exact.items():
         if not torch.isfinite(expected).all():
             continue
-        error, allowed = (_relative(values[name], expected) for values in (native, own))
-        floor = _ROUNDINGS * _relative(noise[name], torch.zeros(()), expected)
+        error, allowed = (_relative_error(values[name], expected) for values in (native, by_torch))
+        floor = _ROUNDINGS * _relative_error(noise[name], torch.zeros(()), expected)
         limit = max(_TOLERANCE[evaluator.dtype], _ERROR_FACTOR * allowed) + floor
         if not error <= limit:
             return f"its {name} differs from PyTorch's by {error:.1e} (at most {limit:.1e} may be)"
@@ -76,39 +79,39 @@ def _to_double(evaluator: Evaluator) -> Evaluator:
     double.behaviour = model.behaviour
     batches = evaluator.batches
     if isinstance(batches, ResidentBatches):
-        batches = replace(batches, content=map_tensors(_widen, batches.content))
+        batches = replace(batches, content=map_tensors(_cast_to_double, batches.content))
     return replace(
         evaluator, model=double, dtype=torch.float64, batches=batches, statistics=batches
     )
 
 
-def _widen(tensor: Tensor) -> Tensor:
+def _cast_to_double(tensor: Tensor) -> Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
-def _theta(evaluator: Evaluator) -> Rows:
+def _read_theta(evaluator: Evaluator) -> Rows:
     theta = torch.from_numpy(evaluator.layout.flatten(evaluator.model.module))
     return Rows(theta.to(evaluator.dtype)[None])
 
 
-def _by_torch(evaluator: Evaluator) -> Values:
-    loss, gradient = compute_gradients(evaluator, _theta(evaluator), Strategy(), 1.0)
+def _compute_by_torch(evaluator: Evaluator) -> Values:
+    loss, gradient = compute_gradients(evaluator, _read_theta(evaluator), Strategy(), 1.0)
     return {"loss": loss, "gradient": gradient.double()}
 
 
-def _by_native(evaluator: Evaluator, native: NativeNetwork) -> Values:
-    loss, gradient = native.gradients(_theta(evaluator), np.ones(1), evaluator.batch_norm)
+def _compute_by_native(evaluator: Evaluator, native: NativeNetwork) -> Values:
+    loss, gradient = native.gradients(_read_theta(evaluator), np.ones(1), evaluator.batch_norm)
     return {"loss": loss, "gradient": gradient.double()}
 
 
 @torch.inference_mode(mode=False)
-def _rounding(evaluator: Evaluator, epsilon: float) -> Values:
+def _estimate_rounding(evaluator: Evaluator, epsilon: float) -> Values:
     """The change of loss and gradient, to first order, when every output is rounded once."""
     buffer, criterion = evaluator.new_buffer(), evaluator.reductions.criterion
     loss, model = criterion.recognised, evaluator.model
     if loss is None:
         raise TypeError("agreement is checked for recognised losses")
-    buffer.fill(_theta(evaluator), 0)
+    buffer.fill(_read_theta(evaluator), 0)
     leaves = buffer.leaves()
     with evaluator.swapped_in(), torch.enable_grad():
         model.install(leaves)
@@ -121,14 +124,14 @@ def _rounding(evaluator: Evaluator, epsilon: float) -> Values:
         )
         signs = torch.ones(step.numel(), dtype=step.dtype)
         signs[::2] = -1
-        least = torch.finfo(torch.float64).eps
-        cotangent = signs.reshape(step.shape) * ((moved - output_gradient).abs() + least)
+        tiny = torch.finfo(torch.float64).eps
+        cotangent = signs.reshape(step.shape) * ((moved - output_gradient).abs() + tiny)
         parts: tuple[Tensor | None, ...] = ()
         if outputs.requires_grad:  # not where only frozen parameters reach them
             parts = torch.autograd.grad(outputs, leaves, cotangent, allow_unused=True)
     gradient = torch.cat([step.new_zeros(1), *(p.reshape(-1) for p in parts if p is not None)])
-    own = torch.finfo(torch.float64).eps * outputs.detach().abs().clamp(min=1.0)
-    error = (output_gradient.abs() * step + own).sum()
+    minimum = torch.finfo(torch.float64).eps * outputs.detach().abs().clamp(min=1.0)
+    error = (output_gradient.abs() * step + minimum).sum()
     return {"loss": error.nan_to_num(0, 0), "gradient": gradient.nan_to_num(0, 0, 0)}
 
 
@@ -138,7 +141,7 @@ def _compute_output_gradient(loss: RecognisedLoss, outputs: Tensor, targets: Ten
     return torch.autograd.grad(loss.total(leaf, targets), leaf)[0]
 
 
-def _relative(value: Tensor, expected: Tensor, scale: Tensor | None = None) -> float:
+def _relative_error(value: Tensor, expected: Tensor, scale: Tensor | None = None) -> float:
     difference = float((value - expected).norm())
     size = float((expected if scale is None else scale).norm())
     return difference / max(size, torch.finfo(torch.float64).tiny)

@@ -70,7 +70,7 @@ class Evaluator:
         )
 
     def iter_blocks(self, strategy: Strategy) -> Iterator[Batch]:
-        """The data in the blocks and the memory format in which they are evaluated."""
+        """Yield the data in the blocks and the memory format of a strategy."""
         blocks = (
             self.batches.iter_blocks(strategy.block)
             if self.samples_independent
@@ -118,13 +118,13 @@ class Evaluator:
             self.norms.recalibrate(
                 self.reductions.criterion.outputs,
                 self.model.module,
-                self._seeded(self.statistics.iter_batches()),
+                self._iter_seeded(self.statistics.iter_batches()),
             )
             self.model.reset()
-        yield from self._seeded(blocks, first)
+        yield from self._iter_seeded(blocks, first)
 
-    def _seeded(self, blocks: Iterable[Batch], first: int = 0) -> Iterator[Batch]:
-        """The batches for one pass, with the same random numbers in every one."""
+    def _iter_seeded(self, blocks: Iterable[Batch], first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of one pass, with the same random numbers in every pass."""
         for index, batch in enumerate(blocks, start=first):
             self.model.begin_batch(index)
             yield self._protect(batch)
@@ -148,7 +148,7 @@ class Evaluator:
                 if not self.supports_vmap:
                     raise ValueError(
                         "a vmap strategy cannot evaluate recalibrated batch norm, seeded dropout "
-                        "or a model that remembers; use the loop"
+                        "or a model that changes its own state; use the loop"
                     )
                 sums = self._sum_by_vmap(points, strategy)
             elif isinstance(self.batches, StreamedBatches) and self.batches_independent:
@@ -165,7 +165,7 @@ class Evaluator:
     def _sum_by_point(self, points: Points, strategy: Strategy) -> Tensor:
         buffer, module = self.new_buffer(), self.model.module
         self.model.install(buffer.tensors)
-        blocks = self._repeatable(strategy)
+        blocks = self._list_views(strategy)
         sums = self._zeros(len(points))
         for index in range(len(points)):
             buffer.fill(points, index)
@@ -187,7 +187,7 @@ class Evaluator:
         return sums
 
     def _sum_by_vmap(self, points: Points, strategy: Strategy) -> Tensor:
-        blocks = self._repeatable(strategy)
+        blocks = self._list_views(strategy)
         chunks = []
         for start in range(0, len(points), strategy.points):
             stop = min(start + strategy.points, len(points))
@@ -209,11 +209,11 @@ class Evaluator:
 
         return totals
 
-    def _repeatable(self, strategy: Strategy) -> Iterable[Batch] | None:
+    def _list_views(self, strategy: Strategy) -> Iterable[Batch] | None:
         """The blocks as a list, where they are views that cost nothing to keep."""
         resident = isinstance(self.batches, ResidentBatches) and self.batches.on_device
-        views = resident and strategy.memory_format == "contiguous" and self.samples_independent
-        return list(self.iter_blocks(strategy)) if views else None
+        is_view = resident and strategy.memory_format == "contiguous" and self.samples_independent
+        return list(self.iter_blocks(strategy)) if is_view else None
 
     def _zeros(self, count: int) -> Tensor:
         shape = (count, self.reductions.columns)

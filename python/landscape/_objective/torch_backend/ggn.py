@@ -24,7 +24,7 @@ Product = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Outputs:
+class OutputGraph:
     """A block's outputs z, the graph of J' u for a dummy u, and the product with M."""
 
     values: Tensor
@@ -34,7 +34,7 @@ class Outputs:
     product: Product
 
 
-class GaussNewtonOperator(GraphOperator[Outputs | None]):
+class GaussNewtonOperator(GraphOperator[OutputGraph | None]):
     r"""The sum of J_i' M_i J_i over samples, divided by a weight, as a linear operator.
 
     J_i is the derivative of sample i's outputs, M_i a matrix of theirs. J v is the derivative by u
@@ -53,7 +53,7 @@ class GaussNewtonOperator(GraphOperator[Outputs | None]):
     def _reset_random(self) -> None:
         self._random = np.random.default_rng([self._curvature.seed, _TARGETS])
 
-    def _build_graph(self, batch: Batch, leaves: Sequence[Tensor]) -> Outputs | None:
+    def _build_graph(self, batch: Batch, leaves: Sequence[Tensor]) -> OutputGraph | None:
         reductions = self._evaluator.reductions
         loss, targets = reductions.recognised_loss, reductions.targets(batch.content)
         values = reductions.criterion.outputs(self._evaluator.model.module, batch.content)
@@ -62,14 +62,16 @@ class GaussNewtonOperator(GraphOperator[Outputs | None]):
             return None
         dummy = torch.zeros_like(values, requires_grad=True)
         vjp = torch.autograd.grad(values, leaves, dummy, create_graph=True, allow_unused=True)
-        return Outputs(values, dummy, vjp, product)
+        return OutputGraph(values, dummy, vjp, product)
 
-    def _restrict_graph(self, graph: Outputs | None, positions: Sequence[int]) -> Outputs | None:
+    def _restrict_graph(
+        self, graph: OutputGraph | None, positions: Sequence[int]
+    ) -> OutputGraph | None:
         return graph and replace(graph, vjp=[graph.vjp[position] for position in positions])
 
     def _add_product(
         self,
-        graph: Outputs | None,
+        graph: OutputGraph | None,
         leaves: Sequence[Tensor],
         tangent: Sequence[Tensor],
         out: Tensor,
@@ -81,7 +83,7 @@ class GaussNewtonOperator(GraphOperator[Outputs | None]):
         product = torch.autograd.grad(
             graph.values, leaves, cotangent, retain_graph=True, allow_unused=True
         )
-        self._add(product, out)
+        self._add_pieces(product, out)
 
     @torch.inference_mode(mode=False)
     def sample_quadratic_forms(
@@ -100,12 +102,12 @@ class GaussNewtonOperator(GraphOperator[Outputs | None]):
         """
         evaluator = self._evaluator
         reductions = evaluator.reductions
-        tangents = [self._tangent(row) for row in vectors]
+        tangents = [self._split_vector(row) for row in vectors]
         leaves = [self._leaves[position] for position in self._positions]
         forms, weights = [], []
         with twice_differentiable(evaluator, self._leaves):
             for graph, batch in zip(
-                self._graphs(leaves), evaluator.iter_blocks(self._strategy), strict=True
+                self._iter_graphs(leaves), evaluator.iter_blocks(self._strategy), strict=True
             ):
                 rows = torch.zeros(len(vectors), batch.size, dtype=torch.float64)
                 for index, tangent in enumerate(tangents):
@@ -118,7 +120,7 @@ class GaussNewtonOperator(GraphOperator[Outputs | None]):
         return torch.cat(forms, dim=1), torch.cat(weights)
 
 
-def _compute_jvp(graph: Outputs | None, tangent: Sequence[Tensor]) -> Tensor | None:
+def _compute_jvp(graph: OutputGraph | None, tangent: Sequence[Tensor]) -> Tensor | None:
     """J v, float64; None where the outputs do not depend on the varied parameters."""
     if graph is None:
         return None

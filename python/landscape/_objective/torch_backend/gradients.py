@@ -183,7 +183,7 @@ def compute_outputs(evaluator: Evaluator, points: Points, strategy: Strategy) ->
 
 
 def _row_order(evaluator: Evaluator) -> Tensor | slice:
-    """Where the samples of a pass lie in the data."""
+    """The rows of the data in the order of a pass."""
     batches = evaluator.batches
     shuffled = not evaluator.samples_independent and isinstance(batches, ResidentBatches)
     if shuffled and isinstance(batches, ResidentBatches) and batches.order is not None:

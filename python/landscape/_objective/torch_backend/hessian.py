@@ -46,7 +46,7 @@ class HessianOperator(GraphOperator[Gradient]):
             return
         pieces, parts = zip(*curved, strict=True)
         product = torch.autograd.grad(pieces, leaves, parts, retain_graph=True, allow_unused=True)
-        self._add(product, out)
+        self._add_pieces(product, out)
 
 
 @torch.inference_mode(mode=False)

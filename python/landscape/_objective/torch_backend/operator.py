@@ -82,7 +82,7 @@ class GraphOperator(ABC, Generic[Graph]):
         """Add a block's product with one vector, whose pieces are the tangent."""
 
     def _reset_random(self) -> None:
-        """Called before the graphs of all blocks are built, in their order."""
+        """Reset random generators of the matrix, before the graphs of all blocks are built."""
 
     def block(self, positions: Sequence[int]) -> Self:
         """The diagonal block of some of the layout's entries, which shares the graphs.
@@ -118,15 +118,15 @@ class GraphOperator(ABC, Generic[Graph]):
 
     def _multiply(self, vectors: Tensor) -> Tensor:
         products = torch.zeros(vectors.shape, dtype=self._evaluator.dtype)
-        tangents = [self._tangent(row) for row in vectors]
+        tangents = [self._split_vector(row) for row in vectors]
         leaves = [self._leaves[position] for position in self._positions]
         with twice_differentiable(self._evaluator, self._leaves):
-            for graph in self._graphs(leaves):
+            for graph in self._iter_graphs(leaves):
                 for row, tangent in zip(products, tangents, strict=True):
                     self._add_product(graph, leaves, tangent, row)
         return products
 
-    def _tangent(self, vector: Tensor) -> list[Tensor]:
+    def _split_vector(self, vector: Tensor) -> list[Tensor]:
         """A vector cut into the pieces of the layout."""
         model = self._evaluator.model
         dtypes = [model.dtypes[position] for position in self._positions]
@@ -135,13 +135,13 @@ class GraphOperator(ABC, Generic[Graph]):
             for entry, dtype in zip(self.layout.entries, dtypes, strict=True)
         ]
 
-    def _add(self, pieces: Sequence[Tensor | None], out: Tensor) -> None:
+    def _add_pieces(self, pieces: Sequence[Tensor | None], out: Tensor) -> None:
         """Add a product's pieces, None where there is none, to a vector."""
         for entry, piece in zip(self.layout.entries, pieces, strict=True):
             if piece is not None:
                 out[entry.span] += piece.reshape(-1).to(out)
 
-    def _graphs(self, leaves: Sequence[Tensor]) -> Iterator[Graph]:
+    def _iter_graphs(self, leaves: Sequence[Tensor]) -> Iterator[Graph]:
         if self._retained is None:
             yield from self._build_graphs(leaves)
         else:

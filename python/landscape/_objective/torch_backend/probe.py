@@ -29,13 +29,13 @@ _PROBE_SAMPLES = 64
 def probe_model(
     model: SwappedModel, batches: Batches, loss: Any, point: PointBuffer, *, dropout: str
 ) -> tuple[Criterion, Behaviour]:
-    """Evaluate a few samples at the model's own parameters to choose the criterion.
+    """Evaluate a few samples at the model's clone parameters to choose the criterion.
 
     Args:
-        model: The model; its batch norm reads stored statistics here.
+        model: The model; its batch norm reads its stored statistics.
         batches: The data.
         loss: The user's loss, or None.
-        point: The model's own parameters.
+        point: The model's clone parameters.
         dropout: Whether dropout is off or seeded.
 
     Returns:
@@ -63,7 +63,7 @@ def probe_model(
 def probe_other_data(
     criterion: Criterion, model: SwappedModel, batches: Batches, point: PointBuffer, *, dropout: str
 ) -> Behaviour:
-    """Run a known criterion on a few samples of other data, and compare all their targets.
+    """Run a known criterion on a few samples of other data, and validate all their targets.
 
     Returns:
         The model's behaviour.
@@ -93,19 +93,19 @@ def _probe_few_samples(probe: Callable[[Batch], T], batches: Batches) -> T:
 def _observe_behaviour(
     criterion: Criterion, model: SwappedModel, batch: Batch, batches: Batches
 ) -> Behaviour:
-    attributes, random_state, own = model.attributes(), read_random_state(), batch.clone()
-    outputs, differentiates = _run_model(criterion, model, own)
+    attributes, random_state, clone = model.attributes(), read_random_state(), batch.clone()
+    outputs, differentiates = _run_model(criterion, model, clone)
     if isinstance(criterion, RecognisedCriterion):
         _check_targets(criterion, outputs, batch, batches)
     with torch.enable_grad():
-        criterion.total(outputs, own.content, own.size)
-    marked = any(tensor.requires_grad for tensor in iter_tensors(own.content))
+        criterion.total(outputs, clone.content, clone.size)
+    has_graph = any(tensor.requires_grad for tensor in iter_tensors(clone.content))
     is_random = random_state != read_random_state()
     return Behaviour(
         is_random=is_random,
         is_stateful=attributes.changed() or model.buffers_changed(),
-        overwrites_inputs=marked
-        or compute_checksum(own.content) != compute_checksum(batch.content),
+        overwrites_inputs=has_graph
+        or compute_checksum(clone.content) != compute_checksum(batch.content),
         differentiates=differentiates,
         mixes_samples=not is_random and _mixes_samples(criterion, model, batch, outputs),
     )

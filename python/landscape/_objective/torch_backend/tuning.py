@@ -105,7 +105,7 @@ def _list_choices(evaluator: Evaluator, point_bytes: int) -> Choices:
 
 def _list_blocks(evaluator: Evaluator) -> tuple[int | None, ...]:
     """Block sizes from the largest that surely fits down."""
-    batches, device = evaluator.batches, _kind(evaluator)
+    batches, device = evaluator.batches, _device_kind(evaluator)
     if not (evaluator.samples_independent and isinstance(batches, ResidentBatches)):
         return (None,)
     largest = min(_LARGEST_BLOCK[device], max(_BLOCK_BYTES[device] // _sample_bytes(batches), 1))
@@ -116,7 +116,7 @@ def _list_blocks(evaluator: Evaluator) -> tuple[int | None, ...]:
 
 def _list_stacks(evaluator: Evaluator, block: int | None, point_bytes: int) -> tuple[int, ...]:
     """Numbers of points to evaluate at once, as far as their parameters and inputs fit."""
-    batches, device = evaluator.batches, _kind(evaluator)
+    batches, device = evaluator.batches, _device_kind(evaluator)
     samples = block or batches.samples
     inputs = samples * _sample_bytes(batches) if isinstance(batches, ResidentBatches) else 0
     return tuple(
@@ -130,5 +130,5 @@ def _sample_bytes(batches: ResidentBatches) -> int:
     return sum(tensor.nbytes for tensor in iter_tensors(batches.content)) // batches.samples + 1
 
 
-def _kind(evaluator: Evaluator) -> str:
+def _device_kind(evaluator: Evaluator) -> str:
     return "cpu" if evaluator.model.device.type == "cpu" else "cuda"

@@ -1,7 +1,4 @@
-"""The line between two models and the plane through three.
-
-Depends on the core and on what lends weights.
-"""
+"""The line between two models and the plane through three."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape import _core
-from landscape._directions.axes import Axes, box, recipe_of
-from landscape._directions.weights import flat_weights
+from landscape._directions.axes import Axes, bounding_box, make_recipe
+from landscape._directions.weights import read_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LineBetween", "PlaneThrough", "plane"]
 
-_COLLINEAR = 1e-6  # of the distance: less than float32 weights can tell from a line
+_COLLINEAR = 1e-6  # of the distance: float32 weights cannot distinguish less from a line
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class LineBetween:
         difference = _displacement(self.model_b, "to", theta, layout)
         label = f"t (0 = model, 1 = B, {_core.norm(difference):.4g} apart)"
         markers = {"model": (0.0,), "B": (1.0,)}
-        recipe = recipe_of("between", theta, [difference], [label], markers=markers)
+        recipe = make_recipe("between", theta, [difference], [label], markers=markers)
         return Axes(theta, (difference,), recipe, ((-0.5, 1.5),), joins_models=True)
 
 
@@ -62,8 +59,8 @@ class PlaneThrough:
         markers = {"model": (0.0, 0.0), "B": (1.0, 0.0), "C": c}
         unit = f"1 = the distance from model to B, {length:.4g}"
         labels = (f"alpha ({unit})", f"beta ({unit})")
-        recipe = recipe_of("plane", theta, [u, v], labels, markers=markers)
-        span = box(np.array(list(markers.values())))
+        recipe = make_recipe("plane", theta, [u, v], labels, markers=markers)
+        span = bounding_box(np.array(list(markers.values())))
         return Axes(theta, (u, v), recipe, span, joins_models=True)
 
 
@@ -78,7 +75,7 @@ def plane(model_b: Any, model_c: Any) -> PlaneThrough:
         model_c: Likewise.
 
     Returns:
-        The plan of the axes. A surface's default span shows all three models.
+        The directions. A surface's default span shows all three models.
 
     Raises:
         ValueError: When used: the models do not fit, two are equal, or all lie on a line.
@@ -103,7 +100,7 @@ def plane(model_b: Any, model_c: Any) -> PlaneThrough:
 def _displacement(
     model: Any, name: str, theta: NDArray[Any], layout: ParameterLayout
 ) -> NDArray[Any]:
-    difference: NDArray[Any] = flat_weights(model, layout, theta.dtype, name) - theta
+    difference: NDArray[Any] = read_weights(model, layout, theta.dtype, name) - theta
     if not difference.any():
         raise ValueError(
             f"{name} has the same weights as the model (distance zero); pass a different one"

@@ -1,7 +1,4 @@
-"""`align`: from two models to permutations, and the second one in the first one's order.
-
-Depends on the traced graph, the units, the matching and the Objective.
-"""
+"""`align`: permute one model's hidden units so that it lies close to another model."""
 
 from __future__ import annotations
 
@@ -11,27 +8,27 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape._align.activations import activations, example_inputs
-from landscape._align.matching import Matching, by_activations, by_weights
-from landscape._align.units import Units, units_of
+from landscape._align.activations import record_unit_activations
+from landscape._align.matching import Matching, match_activations, match_weights
+from landscape._align.symmetry import Symmetry, find_symmetry
 from landscape._environment import environment, versions
-from landscape._export import Unsupported, traced
-from landscape._objective import Objective
+from landscape._export import Unsupported, trace
+from landscape._objective import Objective, compute_float64_outputs
 from landscape._parameters import ParameterLayout
 from landscape._results import Alignment, Run
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["align", "as_model"]
 
 Method = Literal["weights", "activations"]
 
-_UNCHANGED = 1e-9  # of the outputs' size, in float64
+_TOLERANCE = 1e-9  # of the outputs' size, in float64
 
 
 def align(
@@ -50,8 +47,8 @@ def align(
 
     over permutations P_l of the units of each group, which leave the function as it is. Groups are
     read off the traced graph: units of linear layers and convolutions, the channels of a residual
-    stream as one, whole attention heads, with the normalisations and the columns that go with
-    them. What flows through operations that are not understood keeps its place and is named.
+    stream as one group, whole attention heads, each with the normalisations and the columns that
+    read them. Units that flow through unsupported operations are not permuted, and are named.
 
     Args:
         model_a: The model to align to, or an Objective of it.
@@ -60,18 +57,19 @@ def align(
         data: As for the Objective; its first inputs trace the model. Only a model that begins with
             a linear layer can be traced without.
         loss: As for the Objective, for ``"activations"``.
-        method: ``"weights"``: the groups in turns, in seeded random order, each with the best
-            permutation while the others stay, until none improves. ``"activations"``: the units
-            whose activations over the data correlate most; needs data.
-        sweeps: The most sweeps of weight matching.
-        seed: Of their order.
+        method: ``"weights"``: coordinate ascent over the groups in seeded random order, each
+            with the best permutation while the others stay, until none improves.
+            ``"activations"``: the units whose activations over the data correlate most; needs
+            data.
+        sweeps: The maximum number of sweeps of weight matching.
+        seed: Of the order of the groups.
 
     Returns:
         The permutations, and the permuted model as ``.model``: its buffers are permuted too.
 
     Raises:
         TypeError: A model is of no known kind.
-        ValueError: The layouts differ, the model cannot be traced, or there are no units to move.
+        ValueError: The layouts differ, the model cannot be traced, or it has no hidden units.
 
     Reference:
         Ainsworth, Hayase and Srinivasa, "Git Re-Basin: Merging Models modulo Permutation
@@ -87,44 +85,46 @@ def align(
     started = time.perf_counter()
     if method not in ("weights", "activations"):
         raise ValueError(f"method={method!r}, expected 'weights' or 'activations'")
-    objective, inputs = _given(model_a, data, loss, method)
+    objective, inputs = _read_inputs(model_a, data, loss, method)
     first = objective.model if objective is not None else model_a
     if not isinstance(first, nn.Module):
         raise TypeError(f"model_a is a {type(first).__name__}, expected a module or an Objective")
     second = as_model(model_b, first)
-    units = _units(first, inputs)
-    matching = Matching(_parameters(first), _parameters(second), units.groups)
-    before = _distance(matching)
+    symmetry = _find_symmetry(first, inputs)
+    groups = symmetry.groups
+    matching = Matching(_read_parameters(first), _read_parameters(second), groups)
+    distance = matching.distance()
     count = 1
     notes: tuple[str, ...] = ()
     if method == "weights":
-        count = by_weights(matching, seed=seed, sweeps=sweeps)
+        count = match_weights(matching, seed=seed, sweeps=sweeps)
     else:
-        kept = by_activations(matching, *activations(objective, first, second))
+        if objective is None:
+            raise ValueError("activations need data; pass them")
+        activations = [record_unit_activations(objective.with_model(m)) for m in (first, second)]
         notes = tuple(
-            f"no module makes the units of {name}, which keep their places" for name in kept
+            f"no module makes the units of {name}, which keep their places"
+            for name in match_activations(matching, *activations)
         )
-    places = [(g.name, *axis) for g in units.groups for axis in g.places]
-    units_moved = sum(g.size for g in units.groups)
-    status = f"{units_moved} units in {len(units.groups)} groups"
+    status = f"{sum(g.size for g in groups)} units in {len(groups)} groups"
     seconds = time.perf_counter() - started
-    made = Alignment(
+    alignment = Alignment(
         matching.permutations,
-        tuple(places),
-        tuple(rows for g in units.groups for rows in g.places.values()),
-        unsupported=units.held,
+        tuple((g.name, *axis) for g in groups for axis in g.entries),
+        tuple(entries for g in groups for entries in g.entries.values()),
+        unsupported=symmetry.unsupported,
         method=method,
-        distances=(before, _distance(matching)),
+        distances=(distance, matching.distance()),
         sweeps=count,
         difference=0.0,
         status=status,
-        run=_record(objective, seed, seconds, status, notes),
+        run=_describe_run(objective, seed, seconds, status, notes),
     )
-    return _checked(made, second, inputs)
+    return _permute_and_verify(alignment, second, inputs)
 
 
 def as_model(source: Any, like: nn.Module) -> nn.Module:
-    """A source of weights and buffers as a module of its own."""
+    """A new module with the weights and buffers of a module or a state dict."""
     if not isinstance(source, (nn.Module, Mapping)):
         raise TypeError(
             f"model_b is a {type(source).__name__}, expected a module or a state dict: flat "
@@ -133,14 +133,15 @@ def as_model(source: Any, like: nn.Module) -> nn.Module:
     ParameterLayout.of(like).flatten(source)  # refuses other layers, by name
     if isinstance(source, nn.Module):
         return copy.deepcopy(source)
-    made = copy.deepcopy(like)
-    made.load_state_dict(dict(source), strict=False)
-    return made
+    twin = copy.deepcopy(like)
+    twin.load_state_dict(dict(source), strict=False)
+    return twin
 
 
-def _given(
+def _read_inputs(
     model_a: Any, data: Any, loss: Any, method: str
 ) -> tuple[Objective | None, tuple[Tensor, ...]]:
+    """An Objective where there are data, and inputs on which the model can be traced."""
     if isinstance(model_a, Objective):
         return model_a, model_a.example_inputs()
     if data is not None:
@@ -148,65 +149,66 @@ def _given(
         return objective, objective.example_inputs()
     if method == "activations":
         raise ValueError("method='activations' needs data over which units are compared; pass them")
-    return None, example_inputs(model_a)
+    return None, _make_example_inputs(model_a)
 
 
-def _units(model: nn.Module, inputs: tuple[Tensor, ...]) -> Units:
+def _make_example_inputs(model: nn.Module) -> tuple[Tensor, ...]:
+    """Inputs of a model that begins with a linear layer.
+
+    Raises:
+        ValueError: It begins with another layer, whose inputs only data can show.
+    """
+    layers = (m for m in model.modules() if any(True for _ in m.parameters(recurse=False)))
+    first = next(layers, None)
+    if not isinstance(first, nn.Linear):
+        raise ValueError(
+            "data is missing, and the model's first layer does not say what inputs it takes; pass "
+            "data, as for landscape.Objective"
+        )
+    generator = torch.Generator().manual_seed(0)
+    return (torch.randn(3, first.in_features, generator=generator, dtype=first.weight.dtype),)
+
+
+def _find_symmetry(model: nn.Module, inputs: tuple[Tensor, ...]) -> Symmetry:
     try:
-        found = units_of(traced(model, inputs))
+        symmetry = find_symmetry(trace(model, inputs))
     except Unsupported as reason:
         raise ValueError(
             f"the model's units cannot be matched, because it cannot be traced ({reason}); permute "
             "it by hand, or connect the models as they are"
         ) from reason
-    if not found.groups:
-        held = "; ".join(f"{where} ({why})" for where, why in found.held.items())
+    if not symmetry.groups:
+        operations = "; ".join(f"{op} ({why})" for op, why in symmetry.unsupported.items())
         raise ValueError(
             "the model has no hidden units that could be permuted"
-            + (f": units were not followed through {held}" if held else "")
+            + (f": units were not followed through {operations}" if operations else "")
         )
-    return found
+    return symmetry
 
 
-def _parameters(model: nn.Module) -> dict[str, NDArray[np.float64]]:
+def _read_parameters(model: nn.Module) -> dict[str, NDArray[np.float64]]:
     return {name: p.detach().double().cpu().numpy() for name, p in model.named_parameters()}
 
 
-def _distance(matching: Matching) -> float:
-    squares = [
-        float(np.square(values - matching.moved(name)).sum())
-        for name, values in matching.first.items()
-    ]
-    return float(np.sqrt(sum(squares)))
-
-
-def _checked(made: Alignment, second: nn.Module, inputs: tuple[Tensor, ...]) -> Alignment:
-    """With the permuted model, whose function must be that of the model it was made of."""
+def _permute_and_verify(
+    alignment: Alignment, second: nn.Module, inputs: tuple[Tensor, ...]
+) -> Alignment:
+    """Add the permuted model, whose outputs must be those of the model before."""
     permuted = copy.deepcopy(second)
-    moved = made.apply(dict(second.state_dict()))
-    permuted.load_state_dict({name: value.clone() for name, value in moved.items()})
-    wide = tuple(x.double() if x.is_floating_point() else x for x in inputs)
-    with torch.random.fork_rng(), torch.inference_mode():
-        outputs = [copy.deepcopy(m).double().eval()(*wide) for m in (second, permuted)]
-    flat = [torch.cat([o.reshape(-1) for o in _tensors(output)]) for output in outputs]
-    size = float(flat[0].abs().max()) or 1.0
-    difference = float((flat[0] - flat[1]).abs().max()) / size
-    if not difference <= _UNCHANGED:
+    tensors = alignment.apply(dict(second.state_dict()))
+    permuted.load_state_dict({name: value.clone() for name, value in tensors.items()})
+    before, after = (compute_float64_outputs(model, inputs) for model in (second, permuted))
+    size = float(before.abs().max()) or 1.0
+    difference = float((before - after).abs().max()) / size
+    if not difference <= _TOLERANCE:
         raise RuntimeError(
             f"the permuted model's outputs differ by {difference:.3g} of their size, which is a "
             "fault of landscape: please report it with the model's architecture"
         )
-    return replace(made, difference=difference, permuted=permuted)
+    return replace(alignment, difference=difference, permuted=permuted)
 
 
-def _tensors(output: Any) -> list[Tensor]:
-    if isinstance(output, Tensor):
-        return [output]
-    parts = output.values() if isinstance(output, Mapping) else output
-    return [tensor for part in parts for tensor in _tensors(part)]
-
-
-def _record(
+def _describe_run(
     objective: Objective | None, seed: int, seconds: float, status: str, notes: tuple[str, ...]
 ) -> Run:
     device = torch.device("cpu") if objective is None else objective.device

@@ -1,8 +1,7 @@
-"""A model as the operations that it consists of: what `torch.export` found, in plain data.
+"""A traced graph: the operations that `torch.export` found, as plain data.
 
-One kind of leaf for everything that flows in, one kind of node for every operation; arguments go
-by the names that PyTorch's schemas give them, defaults included, so that readers never count
-positions.
+One kind of leaf for every tensor that flows in, one kind of node for every operation; arguments go
+by the names in PyTorch's schemas, defaults included, so that readers never count positions.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from landscape._export.exporting import exported
+from landscape._export.torch_export import export_model
 from landscape._export.unsupported import Unsupported
 
-__all__ = ["BATCH", "Reference", "TracedGraph", "TracedLeaf", "TracedNode", "traced"]
+__all__ = ["BATCH", "Reference", "TracedGraph", "TracedLeaf", "TracedNode", "trace"]
 
 BATCH = "batch"
 """Stands in a shape for the number of samples."""
 
-# these hand their input on where they have nothing to do, which their schemas do not say
-_MAY_PASS_ON = {"dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "type_as"}
+# these may return their input itself, which their schemas do not declare
+_MAY_ALIAS = {"dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "type_as"}
 
 _KINDS: Mapping[InputKind, Literal["input", "parameter", "buffer", "constant"]] = {
     InputKind.USER_INPUT: "input",
@@ -118,15 +117,15 @@ class TracedGraph:
     @cached_property
     def users(self) -> Mapping[str, tuple[TracedNode, ...]]:
         """The operations that read each value."""
-        found: dict[str, list[TracedNode]] = {leaf.name: [] for leaf in self.leaves}
+        users: dict[str, list[TracedNode]] = {leaf.name: [] for leaf in self.leaves}
         for node in self.nodes:
-            found[node.name] = []
+            users[node.name] = []
             for name in dict.fromkeys(node.references):
-                found[name].append(node)
-        return MappingProxyType({name: tuple(nodes) for name, nodes in found.items()})
+                users[name].append(node)
+        return MappingProxyType({name: tuple(nodes) for name, nodes in users.items()})
 
 
-def traced(model: nn.Module, example_inputs: Sequence[Any] | Tensor) -> TracedGraph:
+def trace(model: nn.Module, example_inputs: Sequence[Any] | Tensor) -> TracedGraph:
     """Trace a model in evaluation mode, for batches of any size.
 
     Args:
@@ -141,7 +140,7 @@ def traced(model: nn.Module, example_inputs: Sequence[Any] | Tensor) -> TracedGr
         Unsupported: The model cannot be traced, or its code depends on the batch size.
     """
     inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
-    program = exported(model, inputs)
+    program = export_model(model, inputs)
     placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
     batch = _batch_symbol(placeholders.values(), program)
     first_names = {id(p): name for name, p in model.named_parameters()}
@@ -151,7 +150,7 @@ def traced(model: nn.Module, example_inputs: Sequence[Any] | Tensor) -> TracedGr
         kind = _KINDS.get(spec.kind)
         if kind is None or name is None:
             raise Unsupported("input", f"{spec.kind.name.lower()} is not a tensor")
-        shape, dtype = _described(placeholders[name].meta.get("val"), batch)
+        shape, dtype = _describe_value(placeholders[name].meta.get("val"), batch)
         if shape is None or dtype is None:
             continue  # a plain value, which is written into the graph where it is used
         target = spec.target or name
@@ -159,18 +158,18 @@ def traced(model: nn.Module, example_inputs: Sequence[Any] | Tensor) -> TracedGr
             target = first_names[id(model.get_parameter(target))]
         leaves.append(TracedLeaf(name, kind, target, shape, dtype))
     nodes = tuple(
-        _node(node, batch)
+        _read_node(node, batch)
         for node in program.graph.nodes
         if node.op not in ("placeholder", "output")
     )
     (output,) = (node for node in program.graph.nodes if node.op == "output")
     spec_of_outputs = program.call_spec.out_spec
-    bare = spec_of_outputs is None or spec_of_outputs.is_leaf()
+    is_bare = spec_of_outputs is None or spec_of_outputs.is_leaf()
     return TracedGraph(
         leaves=tuple(leaves),
         nodes=nodes,
-        outputs=tuple(_plain(value) for value in output.args[0]),
-        structure=None if bare else str(spec_of_outputs),
+        outputs=tuple(_to_plain(value) for value in output.args[0]),
+        structure=None if is_bare else str(spec_of_outputs),
         constants=MappingProxyType(
             {name: c for name, c in program.constants.items() if isinstance(c, Tensor)}
         ),
@@ -186,7 +185,7 @@ def sample_shape(shape: tuple[int | str, ...] | None) -> tuple[int, ...] | None:
 
 
 def _batch_symbol(placeholders: Any, program: ExportedProgram) -> str:
-    """The name that the tracer gave to the number of samples."""
+    """The tracer's symbol for the number of samples."""
     inputs = set(program.graph_signature.user_inputs)
     for node in placeholders:
         value = node.meta.get("val")
@@ -197,7 +196,7 @@ def _batch_symbol(placeholders: Any, program: ExportedProgram) -> str:
     raise Unsupported("input", "the model takes no tensor")
 
 
-def _described(value: Any, batch: str) -> tuple[tuple[int | str, ...] | None, str | None]:
+def _describe_value(value: Any, batch: str) -> tuple[tuple[int | str, ...] | None, str | None]:
     """Shape and dtype of a traced value."""
     if isinstance(value, Tensor):
         shape = tuple(
@@ -210,8 +209,8 @@ def _described(value: Any, batch: str) -> tuple[tuple[int | str, ...] | None, st
     return None, None
 
 
-def _node(node: fx.Node, batch: str) -> TracedNode:
-    shape, dtype = _described(node.meta.get("val"), batch)
+def _read_node(node: fx.Node, batch: str) -> TracedNode:
+    shape, dtype = _describe_value(node.meta.get("val"), batch)
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path, kind = next(((p, k) for p, k in reversed(stack) if not p.startswith("_empty")), ("", ""))
     common: dict[str, Any] = {
@@ -225,22 +224,22 @@ def _node(node: fx.Node, batch: str) -> TracedNode:
     if not isinstance(target, torch._ops.OpOverload):
         # one of several results, arithmetic of sizes, a block under another mode, or its code
         name = node.op if isinstance(target, str) else getattr(target, "__name__", str(target))
-        unnamed = {str(place): _plain(value) for place, value in enumerate(node.args)}
+        unnamed = {str(index): _to_plain(value) for index, value in enumerate(node.args)}
         return TracedNode(op=name, arguments=MappingProxyType(unnamed), **common)
     arguments: dict[str, Any] = {}
     shares: list[str] = []
     overwrites: list[str] = []
-    for place, argument in enumerate(target._schema.arguments):
+    for index, argument in enumerate(target._schema.arguments):
         default = argument.default_value if argument.has_default_value() else None
-        given = node.args[place] if place < len(node.args) else node.kwargs.get(argument.name)
-        present = place < len(node.args) or argument.name in node.kwargs
-        value = _plain(given if present else default)
+        passed = node.args[index] if index < len(node.args) else node.kwargs.get(argument.name)
+        is_passed = index < len(node.args) or argument.name in node.kwargs
+        value = _to_plain(passed if is_passed else default)
         arguments[argument.name] = value
         if argument.alias_info is not None:
             shares.extend(_references(value))
             if argument.alias_info.is_write:
                 overwrites.extend(_references(value))
-    if target._schema.name.removeprefix("aten::") in _MAY_PASS_ON:
+    if target._schema.name.removeprefix("aten::") in _MAY_ALIAS:
         shares.extend(_references(next(iter(arguments.values()))))
     return TracedNode(
         op=str(target),
@@ -252,12 +251,12 @@ def _node(node: fx.Node, batch: str) -> TracedNode:
     )
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     """Arguments without PyTorch's graph classes."""
     if isinstance(value, fx.Node):
         return Reference(value.name)
     if isinstance(value, list | tuple):
-        return tuple(_plain(member) for member in value)
+        return tuple(_to_plain(member) for member in value)
     return value
 
 

@@ -1,7 +1,8 @@
-"""`torch.export` on the user's own model, which comes back as it was.
+"""`torch.export` on the user's own module, which is restored afterwards.
 
-Nothing is copied: while the export lasts the model's flags say "evaluation", and afterwards every
-attribute, flag, buffer and random stream is put back, whatever happened in between.
+Nothing is copied: during the export the module's flags say "evaluation", and afterwards every
+attribute, flag, buffer and random generator is as before, whatever happened in between. Tracing
+executes the model's code on symbolic tensors, outside the Objective: no number is computed.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from landscape._export.unsupported import Unsupported
 
-__all__ = ["exported"]
+__all__ = ["export_model"]
 
 _CONTAINERS = (dict, list, set)
 
 
-def exported(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedProgram:
+def export_model(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedProgram:
     """Export a model in evaluation mode, with a batch of any size.
 
     Args:
-        model: The module. It is the same afterwards, to the last bit.
+        model: The module. It is restored afterwards, to the last bit.
         example_inputs: What its forward takes; the first axis of every tensor counts samples.
 
     Returns:
@@ -42,7 +43,7 @@ def exported(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedProgram
             size or on values, or `torch.export` fails for another reason.
     """
     _refuse_hooks(model)
-    inputs = tuple(_example(value) for value in example_inputs)
+    inputs = tuple(_make_example(value) for value in example_inputs)
     # PyTorch declares no types for this class, nor for the question about global hooks below
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]
     batch = Dim("batch", min=2)
@@ -50,16 +51,21 @@ def exported(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedProgram
         if isinstance(value, Tensor):
             shapes[value] = {0: batch}
     try:
-        with _restored(model), _quiet(), _plain_state(), _ordinary_derivatives(model):
+        with (
+            _restore_after(model),
+            _suppress_output(),
+            _default_state(),
+            _refuse_custom_derivatives(model),
+        ):
             return torch.export.export(model, inputs, dynamic_shapes=shapes, strict=False)
     except Unsupported:
         raise
-    except Exception as error:  # whatever PyTorch's tracing of foreign code may raise
-        raise Unsupported("torch.export", _reason(error)) from error
+    except Exception as error:  # tracing runs the user's code, which may raise anything
+        raise Unsupported("torch.export", _summarise_error(error)) from error
 
 
-def _example(value: Any) -> Any:
-    """A tensor of at least two samples: of one, PyTorch would take the batch for a constant."""
+def _make_example(value: Any) -> Any:
+    """A tensor of at least two samples: PyTorch takes a batch of one for a constant."""
     if not isinstance(value, Tensor):
         return value
     value = value.detach()
@@ -82,8 +88,8 @@ def _refuse_hooks(model: nn.Module) -> None:
             raise Unsupported("hook", "the module has hooks, which would not be called", path)
 
 
-def _reason(error: Exception) -> str:
-    """The first line that says something."""
+def _summarise_error(error: Exception) -> str:
+    """The first line of a message that is not empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[0] if lines else "no reason given"
     if first.startswith("Constraints violated") and len(lines) > 1:
@@ -92,54 +98,54 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _restored(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; every attribute and random stream as before after it."""
-    kept = [(module, dict(module.__dict__)) for module in model.modules()]
+def _restore_after(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block; every attribute and generator is restored after it."""
+    saved = [(module, dict(module.__dict__)) for module in model.modules()]
     members = [
         (value, value.copy())
-        for _, attributes in kept
+        for _, attributes in saved
         for value in attributes.values()
         if isinstance(value, _CONTAINERS)
     ]
-    streams = (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
+    states = (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
     try:
-        for module, _ in kept:
+        for module, _ in saved:
             module.__dict__["training"] = False
             if "_compiled_call_impl" in module.__dict__:
                 module.__dict__["_compiled_call_impl"] = None  # compiled in place: as written
         yield
     finally:
-        for module, attributes in kept:
+        for module, attributes in saved:
             for name in module.__dict__.keys() - attributes.keys():
                 del module.__dict__[name]
             module.__dict__.update(attributes)
         for container, before in members:
-            _refill(container, before)
-        random.setstate(streams[0])
-        np.random.set_state(streams[1])  # noqa: NPY002
-        torch.set_rng_state(streams[2])
+            _restore_members(container, before)
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
 
 
-def _refill(container: Any, before: Any) -> None:
-    """Put a container's members back, in their order; one that nobody touched is left alone."""
-    mine = list(container.items()) if isinstance(container, dict) else list(container)
-    theirs = list(before.items()) if isinstance(before, dict) else list(before)
-    if len(mine) == len(theirs) and all(map(_same, mine, theirs)):
+def _restore_members(container: Any, before: Any) -> None:
+    """Restore a container's members in their order; an unchanged one is left alone."""
+    current = list(container.items()) if isinstance(container, dict) else list(container)
+    former = list(before.items()) if isinstance(before, dict) else list(before)
+    if len(current) == len(former) and all(map(_is_same, current, former)):
         return
     container.clear()
     add = container.extend if isinstance(container, list) else container.update
     add(before)
 
 
-def _same(mine: Any, theirs: Any) -> bool:
-    if isinstance(mine, tuple) and isinstance(theirs, tuple) and len(mine) == len(theirs) == 2:
-        return mine is theirs or all(a is b for a, b in zip(mine, theirs, strict=True))
-    return mine is theirs
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other) == 2:
+        return one is other or all(a is b for a, b in zip(one, other, strict=True))
+    return one is other
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Warnings, logs and prints of the tracer are about code that the user did not write."""
+def _suppress_output() -> Iterator[None]:
+    """Suppress the tracer's warnings, logs and prints, which concern code of PyTorch's own."""
     level = logging.root.manager.disable
     with (
         warnings.catch_warnings(),
@@ -155,7 +161,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _plain_state() -> Iterator[None]:
+def _default_state() -> Iterator[None]:
     """Gradients recorded, no autocast, and attention by its parts rather than one fused kernel."""
     fast_path = torch.backends.mha.get_fastpath_enabled()
     try:
@@ -171,35 +177,35 @@ def _plain_state() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ordinary_derivatives(model: nn.Module) -> Iterator[None]:
+def _refuse_custom_derivatives(model: nn.Module) -> Iterator[None]:
     """Refuse `autograd.Function`: its forward is traced like any code, its backward forgotten.
 
-    While PyTorch traces it also records a graph for derivatives, in which such functions show.
+    The graph for derivatives, which PyTorch records while it traces, contains such functions.
     """
-    own: list[str] = []
+    names: list[str] = []
 
-    def look(_: nn.Module, __: Any, outputs: Any) -> None:
-        own.extend(_own_derivatives(outputs))
+    def record(_: nn.Module, __: Any, outputs: Any) -> None:
+        names.extend(_find_custom_derivatives(outputs))
 
-    handle = model.register_forward_hook(look)
+    handle = model.register_forward_hook(record)
     try:
         yield
     finally:
         handle.remove()
-    if own:
-        raise Unsupported(own[0], "an autograd.Function has a derivative of its own")
+    if names:
+        raise Unsupported(names[0], "an autograd.Function has a derivative of its own")
 
 
-def _own_derivatives(outputs: Any) -> Iterator[str]:
-    """The names of the functions in a graph of derivatives that are not PyTorch's."""
+def _find_custom_derivatives(outputs: Any) -> Iterator[str]:
+    """The names of the custom functions in a graph of derivatives."""
     leaves = torch.utils._pytree.tree_leaves(outputs)
-    waiting = [leaf.grad_fn for leaf in leaves if isinstance(leaf, Tensor)]
+    stack = [leaf.grad_fn for leaf in leaves if isinstance(leaf, Tensor)]
     seen = set()
-    while waiting:
-        function = waiting.pop()
+    while stack:
+        function = stack.pop()
         if function is None or function in seen:
             continue
         seen.add(function)
         if isinstance(function, BackwardCFunction):
             yield type(function).__name__.removesuffix("Backward")
-        waiting.extend(following for following, _ in function.next_functions)
+        stack.extend(node for node, _ in function.next_functions)

@@ -1,7 +1,4 @@
-"""Directions that the user made: used as they are, unless a normalisation is asked for.
-
-Depends on the core and on what lends weights.
-"""
+"""Directions of the user's own: used as they are, unless a normalisation is requested."""
 
 from __future__ import annotations
 
@@ -10,20 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from landscape import _core
-from landscape._directions.axes import NAMES, Axes, recipe_of
-from landscape._directions.random import Normalization, unit_step
-from landscape._directions.weights import flat_weights
+from landscape._directions.axes import AXIS_NAMES, Axes, make_recipe
+from landscape._directions.random import Normalization, describe_unit_step
+from landscape._directions.weights import read_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landscape._parameters import ParameterLayout
 
-__all__ = ["GivenDirections"]
+__all__ = ["UserDirections"]
 
 
 @dataclass(frozen=True)
-class GivenDirections:
+class UserDirections:
     """One or two directions as flat vectors, shape (d,), or as mappings from names to tensors."""
 
     vectors: Sequence[Any]
@@ -31,9 +28,9 @@ class GivenDirections:
     one_dimensional: Literal["zero", "include"] = "include"
 
     def axes(self, theta: NDArray[Any], layout: ParameterLayout) -> Axes:
-        """Check the directions and record what they are."""
+        """Validate the directions and record their recipe."""
         basis = [
-            flat_weights(vector, layout, theta.dtype, f"direction {index}")
+            read_weights(vector, layout, theta.dtype, f"direction {index}")
             for index, vector in enumerate(self.vectors)
         ]
         if self.normalize:
@@ -44,10 +41,10 @@ class GivenDirections:
             if norm == 0:
                 raise ValueError(f"direction {index} is zero; pass a direction that moves")
         labels = [
-            f"{name} ({unit_step(self.normalize, norm)})"
-            for name, norm in zip(NAMES, norms, strict=False)
+            f"{name} ({describe_unit_step(self.normalize, norm)})"
+            for name, norm in zip(AXIS_NAMES, norms, strict=False)
         ]
-        recipe = recipe_of(
+        recipe = make_recipe(
             "user",
             theta,
             basis,

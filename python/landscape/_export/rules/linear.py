@@ -7,20 +7,20 @@ from math import prod
 from typing import Any
 
 from landscape._export.call import Call
-from landscape._export.operands import Held, Value, Weight
-from landscape._export.rules.channelwise import shifted
+from landscape._export.operands import Constant, Value, Weight
+from landscape._export.rules.channelwise import add
 from landscape._export.rules.rule import Rule
 
-__all__ = ["PRODUCTS"]
+__all__ = ["LINEAR"]
 
 
 def _linear(call: Call) -> Value:
     x = call.value("input")
-    return _product(call, x, call.given("weight"), call.parameter("bias"))
+    return _product(call, x, call.argument("weight"), call.parameter("bias"))
 
 
 def _matmul(call: Call) -> Value:
-    return _product(call, call.value("self"), _turned(call, call.given(_right(call))), None)
+    return _product(call, call.value("self"), _as_stored(call, call.argument(_right(call))), None)
 
 
 def _right(call: Call) -> str:
@@ -29,31 +29,31 @@ def _right(call: Call) -> str:
 
 def _addmm(call: Call) -> Value:
     """Beta b + alpha x W."""
-    x, weight, bias = call.value("mat1"), call.given("mat2"), call.given("self")
+    x, weight, bias = call.value("mat1"), call.argument("mat2"), call.argument("self")
     if call.number("beta") != 1 or call.number("alpha") != 1:
-        raise call.refused("only alpha = beta = 1 is supported")
-    product = _product(call, x, _turned(call, weight), None)
-    return shifted(call, product, bias)
+        raise call.refuse("only alpha = beta = 1 is supported")
+    product = _product(call, x, _as_stored(call, weight), None)
+    return add(call, product, bias)
 
 
-def _turned(call: Call, weight: object) -> Weight | Held:
-    """The matrix of x @ W as linear layers store it: (out, in)."""
-    if isinstance(weight, Held) and weight.tensor.dim() == 2:
-        return Held(weight.tensor.t())
+def _as_stored(call: Call, weight: object) -> Weight | Constant:
+    """The matrix W of x @ W as linear layers store it: transposed, (out, in)."""
+    if isinstance(weight, Constant) and weight.tensor.dim() == 2:
+        return Constant(weight.tensor.t())
     if isinstance(weight, Weight) and weight.transposed:
         return Weight(weight.name, weight.offset, weight.shape)
     if isinstance(weight, Weight) and len(weight.shape) == 2:
-        raise call.refused(f"{weight.name} is a matrix of shape (in, out); linear layers take W^T")
-    raise call.refused("a product of two values that depend on the sample")
+        raise call.refuse(f"{weight.name} is a matrix of shape (in, out); linear layers take W^T")
+    raise call.refuse("a product of two values that depend on the sample")
 
 
 def _product(call: Call, x: Value, weight: object, bias: int | None) -> Value:
-    if not isinstance(weight, Weight | Held):
-        raise call.refused("a product of two values that depend on the sample")
+    if not isinstance(weight, Weight | Constant):
+        raise call.refuse("a product of two values that depend on the sample")
     if len(weight.axes) != 2:
-        raise call.refused(f"a matrix of shape {weight.axes}")
+        raise call.refuse(f"a matrix of shape {weight.axes}")
     if prod(x.shape[:-1]) != 1:
-        raise call.refused(f"it acts on the last axis of samples of shape {x.shape}")
+        raise call.refuse(f"it acts on the last axis of samples of shape {x.shape}")
     rows, columns = weight.axes
     flat = call.reshape(x, (columns,))
     y = call.emit("linear", [flat], [call.entry(weight, (rows, columns)), bias], shape=(rows,))
@@ -70,16 +70,16 @@ def _conv1d(call: Call) -> Value:
 
 def _convolution(call: Call, axes: int) -> Value:
     """A convolution of images, or of sequences as images of height 1."""
-    x, weight = call.value("input"), call.given("weight")
+    x, weight = call.value("input"), call.argument("weight")
     if len(x.shape) != axes + 1:
-        raise call.refused(f"samples of shape {x.shape}, expected {axes + 1} axes")
-    if not isinstance(weight, Weight | Held) or len(weight.axes) != axes + 2:
-        raise call.refused("the kernel depends on the sample or has other axes")
+        raise call.refuse(f"samples of shape {x.shape}, expected {axes + 1} axes")
+    if not isinstance(weight, Weight | Constant) or len(weight.axes) != axes + 2:
+        raise call.refuse("the kernel depends on the sample or has other axes")
     ones, zeros = (1,) * (2 - axes), (0,) * (2 - axes)
     rows, inner, *kernel = weight.axes
     stride = call.integers("stride", axes)
     dilation = call.integers("dilation", axes)
-    if isinstance(call.given("padding"), str):
+    if isinstance(call.argument("padding"), str):
         x, padding = _padded(call, x, kernel, dilation)
     else:
         padding = call.integers("padding", axes)
@@ -97,8 +97,8 @@ def _convolution(call: Call, axes: int) -> Value:
 def _padded(
     call: Call, x: Value, kernel: list[int], dilation: list[int]
 ) -> tuple[Value, list[int]]:
-    """padding="same" or "valid", in numbers; what "same" cannot halve is padded at the end."""
-    if call.given("padding") == "valid":
+    """padding="same" or "valid", in numbers; an odd total under "same" is padded at the end."""
+    if call.argument("padding") == "valid":
         return x, [0] * len(kernel)
     total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     if all(amount % 2 == 0 for amount in total):
@@ -111,7 +111,7 @@ def _padded(
     return call.emit("pad", [x], shape=shape, **options), [0] * len(kernel)
 
 
-PRODUCTS: Mapping[str, Rule] = {
+LINEAR: Mapping[str, Rule] = {
     "aten.linear.default": _linear,
     "aten.matmul.default": _matmul,
     "aten.mm.default": _matmul,

@@ -1,7 +1,4 @@
-"""`merge`: several models in one order of units, averaged.
-
-Depends on the alignment and the Objective.
-"""
+"""`merge`: the mean of several models whose units are aligned first."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from landscape._align.aligning import Method, align, as_model
+from landscape._align.alignment import Method, align, as_model
 from landscape._objective import Objective
 
 if TYPE_CHECKING:
@@ -26,7 +23,7 @@ class Merged:
     """The mean of several models, and how each was permuted before."""
 
     model: nn.Module
-    """A module of its own."""
+    """A new module."""
     alignments: tuple[Alignment, ...]
     """One for each model but the reference, in their order."""
 
@@ -40,12 +37,13 @@ def merge(
     method: Method = "weights",
     seed: int = 0,
 ) -> Merged:
-    r"""Bring several models into the order of one of them, and average their weights.
+    r"""Align several models to one of them, and average their weights.
 
     .. math:: \theta = \frac{1}{n} \Bigl(\theta_r + \sum_{i \ne r} P_i(\theta_i)\Bigr)
 
-    Each model is aligned to the reference by itself. Buffers are averaged too; statistics of batch
-    norms, which are not those of the mean model, are re-estimated where data are given.
+    Each model is aligned to the reference independently. Buffers are averaged too; the mean of
+    batch-norm statistics is not that of the mean model: where data are given, they are
+    re-estimated.
 
     Args:
         models: Two modules or more, of one architecture.
@@ -72,22 +70,22 @@ def merge(
         >>> len(merged.alignments)
         1
     """
-    listed = list(models)
-    if len(listed) < 2 or not 0 <= reference < len(listed):
+    others = list(models)
+    if len(others) < 2 or not 0 <= reference < len(others):
         raise ValueError(
-            f"got {len(listed)} models and reference={reference}, expected two models or more and "
-            "the place of one of them"
+            f"got {len(others)} models and reference={reference}, expected two models or more and "
+            "the index of one of them"
         )
-    first = listed.pop(reference)
-    found = [align(first, model, data, loss, method=method, seed=seed) for model in listed]
-    made = as_model(first, first)
-    members = [made, *(one.model for one in found)]
+    first = others.pop(reference)
+    alignments = [align(first, m, data, loss, method=method, seed=seed) for m in others]
+    mean = as_model(first, first)
+    members = [mean, *(alignment.model for alignment in alignments)]
     with torch.no_grad():
-        for name, tensor in made.state_dict().items():
+        for name, tensor in mean.state_dict().items():
             if tensor.is_floating_point():
                 total = sum(member.state_dict()[name].double() for member in members)
                 tensor.copy_(total / len(members))
     if data is not None:
-        objective = Objective(made, data, loss, batch_norm="recalibrated")
-        made = objective.model_at(objective.theta)
-    return Merged(made, tuple(found))
+        objective = Objective(mean, data, loss, batch_norm="recalibrated")
+        mean = objective.model_at(objective.theta)
+    return Merged(mean, tuple(alignments))

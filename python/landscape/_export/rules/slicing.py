@@ -1,4 +1,4 @@
-"""Values put together, padded, and cut."""
+"""Concatenation, padding and slicing."""
 
 from __future__ import annotations
 
@@ -10,91 +10,91 @@ from landscape._export.call import AXES, Call
 from landscape._export.operands import Operand, Value
 from landscape._export.rules.rule import Rule
 
-__all__ = ["PIECES"]
+__all__ = ["SLICING"]
 
 _ALL = {"channels": 0, "height": 1, "width": 2}
 
 
 def _concat(call: Call) -> Value:
-    parts = call.given("tensors")
+    parts = call.argument("tensors")
     if not all(isinstance(part, Value) for part in parts):
-        raise call.refused("it joins values with tensors that do not depend on the sample")
-    if call.axis(call.given("dim"), parts[0]) != 0:
-        raise call.refused("only channels or features are joined")
+        raise call.refuse("it joins values with tensors that do not depend on the sample")
+    if call.axis(call.argument("dim"), parts[0]) != 0:
+        raise call.refuse("only channels or features are joined")
     return parts[0] if len(parts) == 1 else call.emit("concat", parts)
 
 
 def _pad(call: Call) -> Value:
     x = call.value("self")
     if call.node.arguments.get("mode", "constant") != "constant":
-        raise call.refused(f"mode {call.given('mode')!r}; only constant padding is supported")
-    amounts = call.integers("pad", len(call.given("pad")))
-    value = 0.0 if call.given("value") is None else call.number("value")
+        raise call.refuse(f"mode {call.argument('mode')!r}; only constant padding is supported")
+    amounts = call.integers("pad", len(call.argument("pad")))
+    value = 0.0 if call.argument("value") is None else call.number("value")
     if any(amount < 0 for amount in amounts):
-        raise call.refused("negative padding")
+        raise call.refuse("negative padding")
     sides: dict[str, Any] = {name: [0, 0] for name in _ALL}
-    for place in range(len(amounts) // 2):  # the last axis comes first
-        pair = amounts[2 * place : 2 * place + 2]
-        axis = len(x.shape) - 1 - place
+    for index in range(len(amounts) // 2):  # the last axis comes first
+        pair = amounts[2 * index : 2 * index + 2]
+        axis = len(x.shape) - 1 - index
         if axis < 0 and any(pair):
-            raise call.refused("it pads the batch")
+            raise call.refuse("it pads the batch")
         if axis >= 0:
             sides[_axes(call, x)[axis]] = pair
     return call.emit("pad", [x], **sides, value=value)
 
 
 def _slice(call: Call) -> Operand:
-    x, dim = call.value("self"), call.given("dim")
+    x, dim = call.value("self"), call.argument("dim")
     if dim in (0, -len(x.shape) - 1):
         if (
             call.node.sample_shape == x.shape
-            and call.given("step") == 1
-            and not call.given("start")
+            and call.argument("step") == 1
+            and not call.argument("start")
         ):
             return x
-        raise call.refused("it takes some samples of the batch")
+        raise call.refuse("it takes some samples of the batch")
     axis = call.axis(dim, x)
-    start, end = (call.given(name) for name in ("start", "end"))
+    start, end = (call.argument(name) for name in ("start", "end"))
     step = int(call.number("step"))
     if not all(part is None or type(part) is int for part in (start, end)):
-        raise call.refused("its bounds depend on the batch size")
-    return _cut(call, x, axis, slice(start, end, step))
+        raise call.refuse("its bounds depend on the batch size")
+    return _slice_axis(call, x, axis, slice(start, end, step))
 
 
 def _select(call: Call) -> Operand:
     x = call.value("self")
-    axis, index = call.axis(call.given("dim"), x), call.given("index")
+    axis, index = call.axis(call.argument("dim"), x), call.argument("index")
     if type(index) is not int:
-        raise call.refused("its index depends on the batch size")
+        raise call.refuse("its index depends on the batch size")
     index %= x.shape[axis]
-    return call.reshape(_cut(call, x, axis, slice(index, index + 1)), call.shape)
+    return call.reshape(_slice_axis(call, x, axis, slice(index, index + 1)), call.shape)
 
 
 def _narrow(call: Call) -> Operand:
-    x, start, length = call.value("self"), call.given("start"), call.given("length")
+    x, start, length = call.value("self"), call.argument("start"), call.argument("length")
     if type(start) is not int or type(length) is not int:
-        raise call.refused("its bounds depend on the batch size")
-    axis = call.axis(call.given("dim"), x)
+        raise call.refuse("its bounds depend on the batch size")
+    axis = call.axis(call.argument("dim"), x)
     start %= x.shape[axis]
-    return _cut(call, x, axis, slice(start, start + length))
+    return _slice_axis(call, x, axis, slice(start, start + length))
 
 
 def _chunk(call: Call) -> tuple[Operand, ...]:
     x, chunks = call.value("self"), int(call.number("chunks"))
-    axis = call.axis(call.given("dim"), x)
+    axis = call.axis(call.argument("dim"), x)
     return _equal_parts(call, x, axis, -(-x.shape[axis] // chunks))
 
 
 def _split(call: Call) -> tuple[Operand, ...]:
     x = call.value("self")
-    axis = call.axis(call.given("dim"), x)
+    axis = call.axis(call.argument("dim"), x)
     return _equal_parts(call, x, axis, int(call.number("split_size")))
 
 
 def _split_with_sizes(call: Call) -> tuple[Operand, ...]:
     x = call.value("self")
-    axis = call.axis(call.given("dim"), x)
-    sizes = call.integers("split_sizes", len(call.given("split_sizes")))
+    axis = call.axis(call.argument("dim"), x)
+    sizes = call.integers("split_sizes", len(call.argument("split_sizes")))
     return _parts(call, x, axis, sizes)
 
 
@@ -105,21 +105,21 @@ def _equal_parts(call: Call, x: Value, axis: int, size: int) -> tuple[Operand, .
 
 def _parts(call: Call, x: Value, axis: int, sizes: Sequence[int]) -> tuple[Operand, ...]:
     bounds = pairwise(accumulate(sizes, initial=0))
-    return tuple(_cut(call, x, axis, slice(start, stop)) for start, stop in bounds)
+    return tuple(_slice_axis(call, x, axis, slice(start, stop)) for start, stop in bounds)
 
 
-def _cut(call: Call, x: Value, axis: int, bounds: slice) -> Value:
-    """Part of one axis; cuts of cuts are one cut."""
+def _slice_axis(call: Call, x: Value, axis: int, bounds: slice) -> Value:
+    """A slice of one axis; slices of slices are merged into one."""
     chosen = range(x.shape[axis])[bounds]
     if len(chosen) == x.shape[axis]:
         return x
     shape = (*x.shape[:axis], len(chosen), *x.shape[axis + 1 :])
     names = _axes(call, x)
-    made = call.program.maker(x, "slice")
-    source = x if made is None else call.program.value(made.inputs[0])
+    cut = call.builder.producer(x, "slice")
+    source = x if cut is None else call.builder.value(cut.inputs[0])
     sizes = {**dict.fromkeys(_ALL, 1), **dict(zip(names, source.shape, strict=True))}
     ranges = {
-        name: range(sizes[name]) if made is None else range(*made.options[name]) for name in _ALL
+        name: range(sizes[name]) if cut is None else range(*cut.options[name]) for name in _ALL
     }
     ranges[names[axis]] = ranges[names[axis]][bounds]
     options: dict[str, Any] = {name: [r.start, r.stop, r.step] for name, r in ranges.items()}
@@ -129,11 +129,11 @@ def _cut(call: Call, x: Value, axis: int, bounds: slice) -> Value:
 def _axes(call: Call, x: Value) -> tuple[str, ...]:
     names = AXES.get(len(x.shape))
     if names is None:
-        raise call.refused(f"samples of shape {x.shape}; one to three axes are supported")
+        raise call.refuse(f"samples of shape {x.shape}; one to three axes are supported")
     return names
 
 
-PIECES: Mapping[str, Rule] = {
+SLICING: Mapping[str, Rule] = {
     "aten.cat.default": _concat,
     "aten.concat.default": _concat,
     "aten.concatenate.default": _concat,
