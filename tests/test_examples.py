@@ -89,27 +89,31 @@ def test_an_example_is_short(name: str) -> None:
     assert len((FOLDER / f"{name}.py").read_text().splitlines()) <= limit
 
 
-def readme_programs() -> list[str]:
-    """The Python blocks of README.md."""
-    text = (FOLDER.parent / "README.md").read_text()
+def programs_of(document: str) -> list[str]:
+    """The Python blocks of a Markdown document."""
+    text = (FOLDER.parent / document).read_text()
     return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def test_the_readme_shows_five_short_examples() -> None:
-    programs = readme_programs()
+def test_the_readme_fits_a_screen_and_the_documents_show_five_short_examples() -> None:
+    readme = (FOLDER.parent / "README.md").read_text()
+    assert len(readme.splitlines()) <= 70
+    assert len(programs_of("README.md")) == 1
+    programs = programs_of("docs/examples.md")
     assert len(programs) == 5
     assert all(len(program.splitlines()) <= 10 for program in programs)
 
 
 @pytest.mark.filterwarnings("ignore:the barrier:UserWarning")  # between untrained models
 def test_the_examples_of_the_readme_run() -> None:
-    """On models and data so small that the grids need not be."""
+    """Those of docs/examples.md too, on small models and data."""
     torch.manual_seed(0)
     models = [nn.Linear(4, 3) for _ in range(4)]
     inputs, targets = torch.randn(32, 4), torch.randint(3, (32,))
     loader = DataLoader(TensorDataset(inputs, targets), batch_size=10, shuffle=True)
     given: dict[str, Any] = {
         "model": models[-1],
+        "data": (inputs, targets),
         "inputs": inputs,
         "targets": targets,
         "model_a": models[0],
@@ -118,7 +122,7 @@ def test_the_examples_of_the_readme_run() -> None:
         "test_loader": loader,
         "checkpoints": models,
     }
-    for program in readme_programs():
+    for program in (*programs_of("README.md"), *programs_of("docs/examples.md")):
         exec(program, given)
     for picture in ("surface.png", "path.png", "run.png"):
         assert Path(picture).stat().st_size > 0
