@@ -1,4 +1,4 @@
-"""Units matched: permuted copies come back, functions stay, and what cannot move is named."""
+"""Alignment: permuted copies are recovered, functions unchanged, unsupported operations named."""
 
 from __future__ import annotations
 

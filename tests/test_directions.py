@@ -1,4 +1,4 @@
-"""Directions: their definitions, checked against plain NumPy on every kind of weight."""
+"""Directions: their definitions, against plain NumPy on every kind of weight."""
 
 from __future__ import annotations
 

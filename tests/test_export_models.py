@@ -1,4 +1,4 @@
-"""Whole networks: the lowered graph is the model, and the model never notices."""
+"""Whole networks: the lowered graph computes the model, which is left untouched."""
 
 from __future__ import annotations
 

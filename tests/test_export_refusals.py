@@ -1,4 +1,4 @@
-"""What is not exported is named, with the place and the reason; nothing is touched or printed."""
+"""Unsupported operations are named with module and reason; the model is left untouched."""
 
 from __future__ import annotations
 

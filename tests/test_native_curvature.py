@@ -1,4 +1,4 @@
-"""Gauss-Newton and Fisher products of the native network against J and the loss, in full."""
+"""Gauss-Newton and Fisher products of the native network, against dense matrices."""
 
 from __future__ import annotations
 

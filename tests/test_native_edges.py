@@ -1,4 +1,4 @@
-"""The native engine where blocks are ragged, numbers overflow, and losses are next to nothing."""
+"""Edge cases of the native network: ragged blocks, overflow, vanishing losses."""
 
 from __future__ import annotations
 

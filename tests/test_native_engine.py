@@ -1,4 +1,4 @@
-"""Which engine evaluates: what was asked for, what is faster, and why it is not the native one."""
+"""The choice of the engine: requested or measured, and the reason where it is PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of layer in the native engine: loss, gradient and Hessian products are PyTorch's."""
+"""Every kind of layer in the native network, against PyTorch's losses and derivatives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every loss in the native engine, with its options and metrics, beside PyTorch's."""
+"""Every loss in the native network, with its options and metrics, against PyTorch's."""
 
 from __future__ import annotations
 

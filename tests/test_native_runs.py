@@ -1,4 +1,4 @@
-"""Native runs that are stopped: they go on to the same bits, and Ctrl-C is obeyed at once."""
+"""Interrupted runs on the native network: resumed to the same bits; Ctrl-C at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole surfaces by the native engine are PyTorch's, on small copies of benchmarked networks."""
+"""Surfaces by the native network, against PyTorch's, on small benchmark networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three batch-norm policies, against statistics computed here by hand."""
+"""The three batch-norm policies, against statistics computed by hand."""
 
 from __future__ import annotations
 

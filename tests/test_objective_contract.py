@@ -1,4 +1,4 @@
-"""The contract: whatever is asked of an Objective, and however it ends, the model is untouched."""
+"""The contract: every call of an Objective leaves the model untouched, also when it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every form in which people have data gives the same L, and what was left out is said."""
+"""Every form of data gives the same L, and the notes say what was left out."""
 
 from __future__ import annotations
 

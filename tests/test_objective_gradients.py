@@ -1,4 +1,4 @@
-"""How gradients and Hessian products are put together: blocks, points, mini-batches, decay."""
+"""Gradients and Hessian products over blocks, points and mini-batches, and with weight decay."""
 
 from __future__ import annotations
 

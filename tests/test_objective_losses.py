@@ -1,4 +1,4 @@
-"""Recognised losses: L is what PyTorch returns for one batch of all samples, however it is cut."""
+"""Recognised losses: L is that of one batch of all samples, however the data are cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers beside the loss: every sample's own loss, and metrics."""
+"""Losses of single samples, and metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models as people really build them: each is measured as plain PyTorch would, and left alone."""
+"""Models of many architectures: evaluated as by plain PyTorch, and left untouched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parameters vary, and in which dtype everything is computed."""
+"""Selection of the varied parameters, and dtypes."""
 
 from __future__ import annotations
 

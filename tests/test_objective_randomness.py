@@ -1,4 +1,4 @@
-"""Dropout, noise and state: L is a function of theta alone, whatever the model draws or keeps."""
+"""Dropout, noise and state: L is a function of theta alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input: what comes out says what was got, what was expected and what to do."""
+"""Invalid input: errors name the value, the expectation and the remedy."""
 
 from __future__ import annotations
 

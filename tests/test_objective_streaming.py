@@ -1,4 +1,4 @@
-"""Data too large to keep: read anew in every pass, with the same numbers, or refused."""
+"""Data that exceed the memory budget: read anew in every pass, or refused."""
 
 from __future__ import annotations
 

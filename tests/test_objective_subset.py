@@ -1,4 +1,4 @@
-"""A subset of the samples: which ones, and how far its loss may be from that of all."""
+"""Random subsets of the samples, and the standard errors of their losses."""
 
 from __future__ import annotations
 

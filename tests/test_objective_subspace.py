@@ -1,4 +1,4 @@
-"""L on a plane by its coordinates, against evaluating theta + a u + b v one by one."""
+"""L on an affine subspace, against evaluating theta + a u + b v one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flat vector: where every parameter lies in it, and what a filter is."""
+"""The layout of the flat vector, and the filters of each kind of weight."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Aliasing:
         """Whether a value may share its memory with an input or with the model."""
         return not self._groups[name].isdisjoint(self._leaves)
 
-    def overwritten(
+    def names_of_result(
         self, node: TracedNode, name: str, operands: Mapping[str, Any]
     ) -> tuple[str, ...]:
         """The names that refer to an operation's result once it has overwritten a value.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from landscape._export.builder import GraphBuilder, is_finite
 from landscape._export.operands import Constant, Operand, Value, Weight
@@ -14,7 +14,6 @@ from landscape._export.unsupported import Unsupported
 __all__ = ["AXES", "Call"]
 
 Parameter: TypeAlias = Weight | Constant
-Kind = TypeVar("Kind", Value, Weight, Constant)
 
 AXES: Mapping[int, tuple[str, ...]] = {
     1: ("channels",),
@@ -37,7 +36,7 @@ class Call:
         self.builder = builder
         self._operands = operands
 
-    def refuse(self, why: str) -> Unsupported:
+    def unsupported(self, why: str) -> Unsupported:
         """The exception with the reason; the rule raises it."""
         return Unsupported(self.node.op, why, self.node.module)
 
@@ -46,7 +45,7 @@ class Call:
         """The axes of one sample's result."""
         shape = self.node.sample_shape
         if shape is None:
-            raise self.refuse(
+            raise self.unsupported(
                 f"its result {_format_shape(self.node.shape)} is not one row a sample"
             )
         return shape
@@ -66,7 +65,7 @@ class Call:
         """An argument that depends on the sample."""
         operand = self.argument(name)
         if not isinstance(operand, Value):
-            raise self.refuse(f"{name} does not depend on the sample")
+            raise self.unsupported(f"{name} does not depend on the sample")
         return operand
 
     def parameter(self, name: str, shape: tuple[int, ...] | None = None) -> int | None:
@@ -76,21 +75,21 @@ class Call:
             return None
         if isinstance(operand, Weight | Constant):
             return self.entry(operand, shape or operand.axes)
-        raise self.refuse(f"{name} depends on the sample")
+        raise self.unsupported(f"{name} depends on the sample")
 
     def entry(self, operand: Parameter, shape: tuple[int, ...]) -> int:
         """The row of a tensor in the graph's table of parameters."""
         if isinstance(operand, Weight) and operand.transposed:
-            raise self.refuse(f"{operand.name} is read transposed while it varies")
+            raise self.unsupported(f"{operand.name} is read transposed while it varies")
         if prod(shape) != prod(operand.axes):
-            raise self.refuse(f"a parameter of shape {operand.axes} where {shape} is expected")
+            raise self.unsupported(f"a parameter of shape {operand.axes} where {shape} is expected")
         return self.builder.parameter(operand, shape)
 
     def number(self, name: str) -> float:
         """An argument that is a plain number."""
         number = self.argument(name)
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise self.refuse(f"{name} is not a plain number")
+            raise self.unsupported(f"{name} is not a plain number")
         return float(number)
 
     def integers(self, name: str, count: int, default: Sequence[int] = ()) -> list[int]:
@@ -98,17 +97,17 @@ class Call:
         value = self.argument(name)
         listed = [value] if isinstance(value, int) else list(value or default)
         if not all(type(member) is int for member in listed):
-            raise self.refuse(f"{name} is not made of plain integers")
+            raise self.unsupported(f"{name} is not made of plain integers")
         listed = listed * count if len(listed) == 1 else listed
         if len(listed) != count:
-            raise self.refuse(f"{name} has {len(listed)} entries, expected {count}")
+            raise self.unsupported(f"{name} has {len(listed)} entries, expected {count}")
         return listed
 
     def axis(self, dim: int, value: Value) -> int:
         """An axis of the batch as an axis of one sample."""
         axis = dim + len(value.shape) + 1 if dim < 0 else dim
         if axis == 0:
-            raise self.refuse("it acts along the batch, so that samples would meet")
+            raise self.unsupported("it acts along the batch, so that samples would meet")
         return axis - 1
 
     def emit(
@@ -122,9 +121,9 @@ class Call:
         """Add a node to the graph; its shape is that of the operation's result unless given."""
         shape = self.shape if shape is None else shape
         if len(shape) > max(AXES) or prod(shape) == 0:
-            raise self.refuse(f"a sample of shape {shape}; one to three axes are supported")
+            raise self.unsupported(f"a sample of shape {shape}; one to three axes are supported")
         if not is_finite(options):
-            raise self.refuse(f"{kind} with an infinite option")
+            raise self.unsupported(f"{kind} with an infinite option")
         return self.builder.append(
             kind, inputs, parameters, options, shape, module=self.node.module
         )
@@ -134,7 +133,7 @@ class Call:
         node = self.builder.producer(value, "reshape")
         value = self.builder.value(node.inputs[0]) if node is not None else value
         if prod(shape) != value.features:
-            raise self.refuse(f"{value.shape} has not the size of {shape}")
+            raise self.unsupported(f"{value.shape} has not the size of {shape}")
         return value if value.shape == shape else self.emit("reshape", [value], shape=shape)
 
 

@@ -48,7 +48,7 @@ def lower(traced: TracedGraph, layout: ParameterLayout, model: nn.Module) -> Low
     for node in aliasing.needed:
         operands[node.name] = _lower_node(node, operands, builder, aliasing, source.dtype)
         for name in node.overwrites:
-            for alias in aliasing.overwritten(node, name, operands):
+            for alias in aliasing.names_of_result(node, name, operands):
                 operands[alias] = operands[node.name]
     value = operands[output.name]
     if not isinstance(value, Value):

@@ -26,14 +26,14 @@ def _leaky_relu(call: Call) -> Value:
 
 def _rrelu(call: Call) -> Value:
     if call.argument("training"):
-        raise call.refuse("it draws random slopes")
+        raise call.unsupported("it draws random slopes")
     slope = (call.number("lower") + call.number("upper")) / 2
     return call.emit("leaky_relu", [call.value("self")], slope=slope)
 
 
 def _elu(call: Call) -> Value:
     if call.number("scale") != 1 or call.number("input_scale") != 1:
-        raise call.refuse("only scale = input_scale = 1 is supported")
+        raise call.unsupported("only scale = input_scale = 1 is supported")
     return call.emit("elu", [call.value("self")], alpha=call.number("alpha"))
 
 
@@ -53,7 +53,7 @@ def _softplus(call: Call) -> Value:
 
 def _dropout(call: Call) -> Operand:
     if call.argument("train"):
-        raise call.refuse("it drops at random; evaluation mode does not reach it")
+        raise call.unsupported("it drops at random; evaluation mode does not reach it")
     return call.value("input")
 
 
@@ -64,7 +64,7 @@ def _identity(call: Call) -> Operand:
 
 
 def _not_differentiated(call: Call) -> Operand:
-    raise call.refuse("it cuts the derivative")
+    raise call.unsupported("it cuts the derivative")
 
 
 ACTIVATIONS: Mapping[str, Rule] = {

@@ -28,12 +28,12 @@ def _sum(call: Call, first: object, second: object, alpha: float) -> Value:
     """First + alpha second."""
     if isinstance(first, Value) and isinstance(second, Value):
         if first.shape != second.shape:
-            raise call.refuse(f"samples of shapes {first.shape} and {second.shape}")
+            raise call.unsupported(f"samples of shapes {first.shape} and {second.shape}")
         return call.emit("add", [first, second], alpha=alpha)
     if isinstance(second, Value):
         return _check_shape(call, add(call, apply_affine(call, second, alpha, 0.0), first))
     if not isinstance(first, Value):
-        raise call.refuse("it computes with parameters alone while they vary")
+        raise call.unsupported("it computes with parameters alone while they vary")
     if isinstance(second, int | float):
         return _check_shape(call, apply_affine(call, first, 1.0, alpha * second))
     if isinstance(second, Constant):
@@ -47,11 +47,11 @@ def _sum(call: Call, first: object, second: object, alpha: float) -> Value:
 def _multiply(call: Call) -> Value:
     first, second = call.argument("self"), call.argument("other")
     if isinstance(first, Value) and isinstance(second, Value):
-        raise call.refuse("a product of two values that depend on the sample")
+        raise call.unsupported("a product of two values that depend on the sample")
     if isinstance(second, Value):
         first, second = second, first
     if not isinstance(first, Value):
-        raise call.refuse("it computes with parameters alone while they vary")
+        raise call.unsupported("it computes with parameters alone while they vary")
     return _check_shape(call, multiply(call, first, second))
 
 
@@ -61,7 +61,7 @@ def _divide(call: Call) -> Value:
         return _check_shape(call, apply_affine(call, first, 1 / second, 0.0))
     if isinstance(second, Constant):
         return _check_shape(call, multiply(call, first, Constant(1 / second.tensor.double())))
-    raise call.refuse("only numbers and constants divide")
+    raise call.unsupported("only numbers and constants divide")
 
 
 def _negate(call: Call) -> Value:
@@ -71,7 +71,7 @@ def _negate(call: Call) -> Value:
 def _check_shape(call: Call, y: Value) -> Value:
     """Refuse a result that broadcasting has enlarged."""
     if y.shape != call.shape:
-        raise call.refuse(f"samples of shape {y.shape} would grow to {call.shape}")
+        raise call.unsupported(f"samples of shape {y.shape} would grow to {call.shape}")
     return y
 
 

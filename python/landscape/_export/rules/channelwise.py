@@ -51,7 +51,7 @@ def multiply(call: Call, x: Value, by: object) -> Value:
 def _tensor(call: Call, operand: object) -> Parameter:
     if isinstance(operand, Weight | Constant):
         return operand
-    raise call.refuse("it joins values in a way that is not supported")
+    raise call.unsupported("it joins values in a way that is not supported")
 
 
 def _number(tensor: Parameter) -> float | None:
@@ -67,7 +67,7 @@ def _expand(call: Call, constant: Constant, x: Value) -> Constant:
     if len(axes) == len(x.shape) + 1 and axes[0] == 1:
         axes = axes[1:]
     if len(axes) > len(x.shape):
-        raise call.refuse(f"a constant of shape {constant.axes} does not fit one sample")
+        raise call.unsupported(f"a constant of shape {constant.axes} does not fit one sample")
     return Constant(constant.tensor.reshape(axes).expand(x.shape))
 
 
@@ -90,7 +90,9 @@ def _depthwise(call: Call, x: Value, scale: Parameter | None, shift: Parameter |
         scale, shift = (tensor, None) if scale else (None, tensor)
     leading = _leading(tensor, x)
     if leading is None:
-        raise call.refuse(f"a parameter of shape {tensor.axes} against samples of shape {x.shape}")
+        raise call.unsupported(
+            f"a parameter of shape {tensor.axes} against samples of shape {x.shape}"
+        )
     channels = prod(leading)
     dtype = torch.float64
     weight = scale or Constant(torch.ones(channels, dtype=dtype))

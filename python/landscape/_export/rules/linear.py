@@ -31,7 +31,7 @@ def _addmm(call: Call) -> Value:
     """Beta b + alpha x W."""
     x, weight, bias = call.value("mat1"), call.argument("mat2"), call.argument("self")
     if call.number("beta") != 1 or call.number("alpha") != 1:
-        raise call.refuse("only alpha = beta = 1 is supported")
+        raise call.unsupported("only alpha = beta = 1 is supported")
     product = _product(call, x, _as_stored(call, weight), None)
     return add(call, product, bias)
 
@@ -43,17 +43,19 @@ def _as_stored(call: Call, weight: object) -> Weight | Constant:
     if isinstance(weight, Weight) and weight.transposed:
         return Weight(weight.name, weight.offset, weight.shape)
     if isinstance(weight, Weight) and len(weight.shape) == 2:
-        raise call.refuse(f"{weight.name} is a matrix of shape (in, out); linear layers take W^T")
-    raise call.refuse("a product of two values that depend on the sample")
+        raise call.unsupported(
+            f"{weight.name} is a matrix of shape (in, out); linear layers take W^T"
+        )
+    raise call.unsupported("a product of two values that depend on the sample")
 
 
 def _product(call: Call, x: Value, weight: object, bias: int | None) -> Value:
     if not isinstance(weight, Weight | Constant):
-        raise call.refuse("a product of two values that depend on the sample")
+        raise call.unsupported("a product of two values that depend on the sample")
     if len(weight.axes) != 2:
-        raise call.refuse(f"a matrix of shape {weight.axes}")
+        raise call.unsupported(f"a matrix of shape {weight.axes}")
     if prod(x.shape[:-1]) != 1:
-        raise call.refuse(f"it acts on the last axis of samples of shape {x.shape}")
+        raise call.unsupported(f"it acts on the last axis of samples of shape {x.shape}")
     rows, columns = weight.axes
     flat = call.reshape(x, (columns,))
     y = call.emit("linear", [flat], [call.entry(weight, (rows, columns)), bias], shape=(rows,))
@@ -72,9 +74,9 @@ def _convolution(call: Call, axes: int) -> Value:
     """A convolution of images, or of sequences as images of height 1."""
     x, weight = call.value("input"), call.argument("weight")
     if len(x.shape) != axes + 1:
-        raise call.refuse(f"samples of shape {x.shape}, expected {axes + 1} axes")
+        raise call.unsupported(f"samples of shape {x.shape}, expected {axes + 1} axes")
     if not isinstance(weight, Weight | Constant) or len(weight.axes) != axes + 2:
-        raise call.refuse("the kernel depends on the sample or has other axes")
+        raise call.unsupported("the kernel depends on the sample or has other axes")
     ones, zeros = (1,) * (2 - axes), (0,) * (2 - axes)
     rows, inner, *kernel = weight.axes
     stride = call.integers("stride", axes)

@@ -14,7 +14,7 @@ __all__ = ["NORMS"]
 def _batch_norm(call: Call) -> Value:
     x = call.value("input")
     if call.argument("training") or call.argument("running_mean") is None:
-        raise call.refuse("it normalises by the batch that it is given; samples would meet")
+        raise call.unsupported("it normalises by the batch that it is given; samples would meet")
     names = ("weight", "bias", "running_mean", "running_var")
     parameters = [call.parameter(name) for name in names]
     return call.emit("batch_norm", [x], parameters, eps=call.number("eps"))
@@ -24,7 +24,7 @@ def _instance_norm(call: Call) -> Value:
     """Each channel of a sample by itself: as many groups as channels."""
     x = call.value("input")
     if not call.argument("use_input_stats"):
-        raise call.refuse("running statistics are not supported here")
+        raise call.unsupported("running statistics are not supported here")
     parameters = [call.parameter("weight"), call.parameter("bias")]
     return call.emit("group_norm", [x], parameters, groups=x.shape[0], eps=call.number("eps"))
 
@@ -35,7 +35,7 @@ def _layer_norm(call: Call) -> Value:
     if normalised != x.shape[-len(normalised) :] or x.shape[: -len(normalised)].count(1) != len(
         x.shape
     ) - len(normalised):
-        raise call.refuse(
+        raise call.unsupported(
             f"it normalises the last axes {normalised} of samples of shape {x.shape}, not all"
         )
     parameters = [call.parameter("weight"), call.parameter("bias")]

@@ -18,7 +18,7 @@ __all__ = ["POOLING"]
 def _images(call: Call, axes: int) -> Value:
     x = call.value("self")
     if len(x.shape) != axes + 1:
-        raise call.refuse(f"samples of shape {x.shape}, expected {axes + 1} axes")
+        raise call.unsupported(f"samples of shape {x.shape}, expected {axes + 1} axes")
     return x
 
 
@@ -31,7 +31,7 @@ def _windows(call: Call, x: Value, axes: int) -> dict[str, Any]:
     dilation = call.integers("dilation", axes) if dilated else [1] * axes
     for size, k, s, p, d in zip(x.shape[1:], kernel, stride, padding, dilation, strict=True):
         if call.argument("ceil_mode") and (size + 2 * p - d * (k - 1) - 1) % s:
-            raise call.refuse("ceil_mode adds a window that hangs over the edge")
+            raise call.unsupported("ceil_mode adds a window that hangs over the edge")
     ones, zeros = [1] * (2 - axes), [0] * (2 - axes)
     return {
         "kernel": ones + kernel,
@@ -63,7 +63,7 @@ def _adaptive_average(call: Call, axes: int) -> Value:
     if all(size == 1 for size in targets):
         return call.emit("global_avg_pool", [x])
     if any(size % window for size, window in zip(sizes, targets, strict=True)):
-        raise call.refuse(f"windows of {sizes} positions into {targets} differ in size")
+        raise call.unsupported(f"windows of {sizes} positions into {targets} differ in size")
     kernel = [size // window for size, window in zip(sizes, targets, strict=True)]
     return _means(call, x, kernel)
 
@@ -72,10 +72,10 @@ def _mean(call: Call) -> Value:
     """The mean over some or all positions of every channel."""
     x, dims = call.value("self"), call.argument("dim")
     if call.argument("dtype") is not None or not dims:
-        raise call.refuse("it averages over the batch, or in another dtype")
+        raise call.unsupported("it averages over the batch, or in another dtype")
     over = {call.axis(dim, x) for dim in dims}
     if 0 in over and len(x.shape) > 1:
-        raise call.refuse("it averages over channels")
+        raise call.unsupported("it averages over channels")
     if over == {0}:  # features by themselves are positions of one channel
         return call.reshape(
             call.emit("global_avg_pool", [call.reshape(x, (1, *x.shape))], shape=(1, 1)), call.shape

@@ -24,29 +24,29 @@ def _reshape(call: Call) -> Operand:
         plain = tuple(size for size in shape if isinstance(size, int))
         if len(plain) == len(shape):
             return operand.reshaped(plain)
-    raise call.refuse("it reshapes a transposed parameter")
+    raise call.unsupported("it reshapes a transposed parameter")
 
 
 def _transpose(call: Call) -> Operand:
     operand = call.argument("self")
     if isinstance(operand, Value):
-        raise call.refuse("it exchanges the axes of a sample or of the batch")
+        raise call.unsupported("it exchanges the axes of a sample or of the batch")
     if not isinstance(operand, Weight) or len(operand.shape) != 2:
-        raise call.refuse("it exchanges axes of something else than a matrix")
+        raise call.unsupported("it exchanges axes of something else than a matrix")
     if call.node.shape != operand.axes[::-1]:
-        raise call.refuse("it leaves the axes where they are")
+        raise call.unsupported("it leaves the axes where they are")
     return Weight(operand.name, operand.offset, operand.shape, not operand.transposed)
 
 
 def _permuted(call: Call) -> Operand:
     if call.argument("dims") not in ((1, 0), (-1, -2), (-1, 0), (1, -2)):
-        raise call.refuse("it is no transposition of a matrix")
+        raise call.unsupported("it is no transposition of a matrix")
     return _transpose(call)
 
 
 def _transposed(call: Call) -> Operand:
     if (call.argument("dim0") - call.argument("dim1")) % 2 == 0:
-        raise call.refuse("it is no transposition of a matrix")
+        raise call.unsupported("it is no transposition of a matrix")
     return _transpose(call)
 
 

@@ -18,26 +18,28 @@ _ALL = {"channels": 0, "height": 1, "width": 2}
 def _concat(call: Call) -> Value:
     parts = call.argument("tensors")
     if not all(isinstance(part, Value) for part in parts):
-        raise call.refuse("it joins values with tensors that do not depend on the sample")
+        raise call.unsupported("it joins values with tensors that do not depend on the sample")
     if call.axis(call.argument("dim"), parts[0]) != 0:
-        raise call.refuse("only channels or features are joined")
+        raise call.unsupported("only channels or features are joined")
     return parts[0] if len(parts) == 1 else call.emit("concat", parts)
 
 
 def _pad(call: Call) -> Value:
     x = call.value("self")
     if call.node.arguments.get("mode", "constant") != "constant":
-        raise call.refuse(f"mode {call.argument('mode')!r}; only constant padding is supported")
+        raise call.unsupported(
+            f"mode {call.argument('mode')!r}; only constant padding is supported"
+        )
     amounts = call.integers("pad", len(call.argument("pad")))
     value = 0.0 if call.argument("value") is None else call.number("value")
     if any(amount < 0 for amount in amounts):
-        raise call.refuse("negative padding")
+        raise call.unsupported("negative padding")
     sides: dict[str, Any] = {name: [0, 0] for name in _ALL}
     for index in range(len(amounts) // 2):  # the last axis comes first
         pair = amounts[2 * index : 2 * index + 2]
         axis = len(x.shape) - 1 - index
         if axis < 0 and any(pair):
-            raise call.refuse("it pads the batch")
+            raise call.unsupported("it pads the batch")
         if axis >= 0:
             sides[_axes(call, x)[axis]] = pair
     return call.emit("pad", [x], **sides, value=value)
@@ -52,12 +54,12 @@ def _slice(call: Call) -> Operand:
             and not call.argument("start")
         ):
             return x
-        raise call.refuse("it takes some samples of the batch")
+        raise call.unsupported("it takes some samples of the batch")
     axis = call.axis(dim, x)
     start, end = (call.argument(name) for name in ("start", "end"))
     step = int(call.number("step"))
     if not all(part is None or type(part) is int for part in (start, end)):
-        raise call.refuse("its bounds depend on the batch size")
+        raise call.unsupported("its bounds depend on the batch size")
     return _slice_axis(call, x, axis, slice(start, end, step))
 
 
@@ -65,7 +67,7 @@ def _select(call: Call) -> Operand:
     x = call.value("self")
     axis, index = call.axis(call.argument("dim"), x), call.argument("index")
     if type(index) is not int:
-        raise call.refuse("its index depends on the batch size")
+        raise call.unsupported("its index depends on the batch size")
     index %= x.shape[axis]
     return call.reshape(_slice_axis(call, x, axis, slice(index, index + 1)), call.shape)
 
@@ -73,7 +75,7 @@ def _select(call: Call) -> Operand:
 def _narrow(call: Call) -> Operand:
     x, start, length = call.value("self"), call.argument("start"), call.argument("length")
     if type(start) is not int or type(length) is not int:
-        raise call.refuse("its bounds depend on the batch size")
+        raise call.unsupported("its bounds depend on the batch size")
     axis = call.axis(call.argument("dim"), x)
     start %= x.shape[axis]
     return _slice_axis(call, x, axis, slice(start, start + length))
@@ -129,7 +131,7 @@ def _slice_axis(call: Call, x: Value, axis: int, bounds: slice) -> Value:
 def _axes(call: Call, x: Value) -> tuple[str, ...]:
     names = AXES.get(len(x.shape))
     if names is None:
-        raise call.refuse(f"samples of shape {x.shape}; one to three axes are supported")
+        raise call.unsupported(f"samples of shape {x.shape}; one to three axes are supported")
     return names
 
 

@@ -1,4 +1,4 @@
-"""What happens to native networks besides evaluation: copies, threads, other data, odd memory."""
+"""The cache of native networks: copies, threads, other data, replaced modules."""
 
 from __future__ import annotations
 

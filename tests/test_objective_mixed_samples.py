@@ -1,4 +1,4 @@
-"""Models whose samples see each other: L must not depend on how batches would be cut."""
+"""Models whose outputs depend on other samples: L is the same however batches are cut."""
 
 from __future__ import annotations
 

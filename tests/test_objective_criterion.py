@@ -1,4 +1,4 @@
-"""Which loss is meant, losses known only by their value, and losses that cannot be a mean."""
+"""The criterion: losses that are inferred, recognised, opaque or refused."""
 
 from __future__ import annotations
 
