@@ -97,6 +97,14 @@ def test_every_module_has_a_row_in_the_table() -> None:
     assert set(table()) == files - {"__init__"}
 
 
+def test_every_folder_is_a_package_and_every_file_is_read() -> None:
+    folders = {file.parent for file in PACKAGE.rglob("*.py")}
+    assert all((folder / "__init__.py").exists() for folder in folders)
+    importing = {found.file for found in IMPORTS}
+    silent = {file for file in PACKAGE.rglob("*.py") if file not in importing}
+    assert all(file.name == "__init__.py" for file in silent), silent
+
+
 def test_a_layer_uses_only_those_above_it_in_the_table() -> None:
     order = {name: place for place, name in enumerate(table())}
     wrong = []
