@@ -235,7 +235,7 @@ class Odd(nn.Module):
         return found
 
 
-def test_what_is_not_understood_is_held_and_named() -> None:
+def test_units_behind_unsupported_operations_are_not_permuted_and_named() -> None:
     a, b = seeded(Odd, 1), seeded(Odd, 2)
     data = (torch.randn(9, 4), torch.arange(9) % 3)
     found = landscape.align(a, b, data)

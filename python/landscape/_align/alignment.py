@@ -103,7 +103,7 @@ def align(
             raise ValueError("activations need data; pass them")
         activations = [record_unit_activations(objective.with_model(m)) for m in (first, second)]
         notes = tuple(
-            f"no module makes the units of {name}, which keep their places"
+            f"no module computes the units of {name}, which are not permuted"
             for name in match_activations(matching, *activations)
         )
     status = f"{sum(g.size for g in groups)} units in {len(groups)} groups"

@@ -76,7 +76,7 @@ class TracedNode:
     """The result's dtype; ``"size"`` for a number that depends on the batch size; None for a
     result that is not one tensor."""
     module: str
-    """The path of the module that asked for the operation; "" is the model itself."""
+    """The path of the module that calls the operation; "" is the model itself."""
     module_type: str
     shares: tuple[str, ...] = ()
     """The values whose memory the result may share."""
@@ -105,7 +105,7 @@ class TracedGraph:
     outputs: tuple[Any, ...]
     """:class:`Reference` for tensors; other values that the model returns as they are."""
     structure: str | None
-    """How the outputs are nested; None where the model returns one tensor by itself."""
+    """How the outputs are nested; None where the model returns a single tensor."""
     constants: Mapping[str, Tensor] = field(repr=False)
     """Tensors of the model's code and attributes that are neither parameters nor buffers."""
 

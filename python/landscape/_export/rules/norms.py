@@ -21,7 +21,7 @@ def _batch_norm(call: Call) -> Value:
 
 
 def _instance_norm(call: Call) -> Value:
-    """Each channel of a sample by itself: as many groups as channels."""
+    """Instance norm as group norm: as many groups as channels."""
     x = call.value("input")
     if not call.argument("use_input_stats"):
         raise call.unsupported("running statistics are not supported here")

@@ -76,7 +76,7 @@ def _mean(call: Call) -> Value:
     over = {call.axis(dim, x) for dim in dims}
     if 0 in over and len(x.shape) > 1:
         raise call.unsupported("it averages over channels")
-    if over == {0}:  # features by themselves are positions of one channel
+    if over == {0}:  # features without channels are positions of one channel
         return call.reshape(
             call.emit("global_avg_pool", [call.reshape(x, (1, *x.shape))], shape=(1, 1)), call.shape
         )
@@ -88,7 +88,7 @@ def _mean(call: Call) -> Value:
 
 
 def _means(call: Call, x: Value, kernel: list[int]) -> Value:
-    """Means of windows that lie side by side."""
+    """Means of adjacent windows."""
     windows = [1] * (2 - len(kernel)) + kernel
     shape = (x.shape[0], *(size // k for size, k in zip(x.shape[1:], kernel, strict=True)))
     options: dict[str, Any] = {

@@ -80,7 +80,7 @@ class Criterion(Protocol):
 
     @property
     def recognised(self) -> RecognisedLoss | None:
-        """The recognised loss; None where the loss is opaque and samples cannot be told apart."""
+        """The recognised loss; None for an opaque one, which has no losses of single samples."""
 
     def outputs(self, model: nn.Module, content: Any) -> Any:
         """Run the model on a batch (opaque losses that run it themselves return the loss)."""
