@@ -1,23 +1,15 @@
 //! The instruction set, found at run time.
 
 mod compiled;
+mod kind;
 
 use std::sync::LazyLock;
+
+pub(crate) use kind::Kind;
 
 /// An instruction set that this machine has: whoever holds one may use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Kind);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "aarch64")]
-    Neon,
-    Plain,
-}
 
 static AVAILABLE: LazyLock<Vec<Isa>> = LazyLock::new(|| {
     let mut kinds = Vec::new();

@@ -1,7 +1,7 @@
 //! Functions compiled for an instruction set, which only a holder of its [`Isa`](super::Isa) calls.
 #![allow(unsafe_code, reason = "vector instructions have no other door")]
 
-use super::Kind;
+use super::kind::Kind;
 
 /// Runs work that was compiled for the instruction set.
 #[inline]

@@ -1,6 +1,6 @@
 //! Second derivatives at a point, as products with vectors.
 //!
-//! The R-operator differentiates the gradient's own computation along v (Pearlmutter 1994). With
+//! The R-operator differentiates the gradient's own computation tangents v (Pearlmutter 1994). With
 //! J = ∂outputs/∂θ and the loss's second derivative H_out by the outputs, the Gauss-Newton product
 //! Jᵀ H_out J v drops the network's own second derivatives (Schraudolph 2002).
 
@@ -9,15 +9,15 @@ use std::sync::Arc;
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
 use crate::network::data::Block;
-use crate::network::derivatives::total;
-use crate::network::head::Curvature;
+use crate::network::dataset_loss::{DatasetLoss, Statistics};
+use crate::network::derivatives::sum_over_groups;
 use crate::network::kernel::Real;
-use crate::network::layer::{Moments, Packed, Pass};
-use crate::network::loss::{NetworkLoss, Statistics};
-use crate::network::points::Rules;
-use crate::network::room::Room;
+use crate::network::loss::Curvature;
+use crate::network::packed_points::WeightLayouts;
+use crate::network::pass::{Moments, Packed, Pass};
 use crate::network::tape::Tape;
 use crate::network::threads::install;
+use crate::network::workspace::Workspace;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
 
@@ -29,7 +29,7 @@ const PRODUCTS_BYTES: usize = 1 << 20;
 
 /// A curvature of a network's loss at a point.
 pub struct NetworkCurvature<T> {
-    loss: Arc<NetworkLoss<T>>,
+    loss: Arc<DatasetLoss<T>>,
     kind: Curvature,
     moments: Moments,
     scale: f64,
@@ -39,7 +39,7 @@ pub struct NetworkCurvature<T> {
 }
 
 /// Which curvature, in which scale.
-pub struct Request<'a, T> {
+pub struct CurvatureOptions<'a, T> {
     /// The matrix.
     pub kind: Curvature,
     /// Where batch normalisation takes its statistics from.
@@ -57,21 +57,21 @@ impl<T: Real> NetworkCurvature<T> {
     /// [`Error::Invalid`] for another length, statistics without derivatives, or a loss that has no
     /// such curvature.
     pub fn new(
-        loss: Arc<NetworkLoss<T>>,
+        loss: Arc<DatasetLoss<T>>,
         point: &[T],
-        request: &Request<'_, T>,
+        options: &CurvatureOptions<'_, T>,
         cancel: &Cancel,
     ) -> Result<Self, Error> {
-        let Request { kind, statistics, scale, memory } = *request;
+        let CurvatureOptions { kind, statistics, scale, memory } = *options;
         require!(
             point.len() == loss.dim(),
             "got a point of {} entries for a network of {} parameters; pass {1}",
             point.len(),
             loss.dim()
         );
-        loss.head.admit(kind)?;
+        loss.loss_function.check_curvature(kind)?;
         let mut packed = Packed::default();
-        loss.network.pack(point, Rules::Both, &mut packed);
+        loss.network.pack(point, WeightLayouts::ForwardAndBackward, &mut packed);
         let moments = loss.blocks(statistics, None)?.moments;
         let mut found = Self { loss, kind, moments, scale, point: packed, tapes: None };
         let lanes: usize = found.blocks()?.iter().map(|block| block.panels() * T::LANES).sum();
@@ -83,7 +83,7 @@ impl<T: Real> NetworkCurvature<T> {
 
     /// The loss that is curved.
     #[must_use]
-    pub fn loss(&self) -> &NetworkLoss<T> {
+    pub fn loss(&self) -> &DatasetLoss<T> {
         &self.loss
     }
 
@@ -98,9 +98,9 @@ impl<T: Real> NetworkCurvature<T> {
         let blocks = self.blocks()?;
         let record = |block: &Block<'_, T>| {
             cancel.check()?;
-            let mut room = Room::default();
-            self.tape(block, &mut room);
-            Ok(room.tape)
+            let mut workspace = Workspace::default();
+            self.tape(block, &mut workspace);
+            Ok(workspace.tape)
         };
         blocks.par_iter().map(record).collect()
     }
@@ -114,15 +114,15 @@ impl<T: Real> NetworkCurvature<T> {
     }
 
     /// The values of a block, and for the full Hessian its derivatives.
-    fn tape(&self, block: &Block<'_, T>, room: &mut Room<T>) {
-        self.loss.record(&self.point, block, self.moments, self.scale, room);
+    fn tape(&self, block: &Block<'_, T>, workspace: &mut Workspace<T>) {
+        self.loss.record_tape(&self.point, block, self.moments, self.scale, workspace);
         if self.kind == Curvature::Hessian {
             let pass = self.loss.pass(&self.point, block, self.moments);
-            let Room { tape: Tape { values, bars }, unwanted, .. } = room;
-            unwanted.resize(self.loss.dim(), T::ZERO);
-            self.loss.network.pull(&pass, block.inputs, values, bars, unwanted);
+            let Workspace { tape: Tape { values, bars }, discarded_gradient, .. } = workspace;
+            discarded_gradient.resize(self.loss.dim(), T::ZERO);
+            self.loss.network.backpropagate(&pass, block.inputs, values, bars, discarded_gradient);
         } else {
-            room.tape.bars.clear();
+            workspace.tape.bars.clear();
         }
     }
 
@@ -130,19 +130,19 @@ impl<T: Real> NetworkCurvature<T> {
         let dim = self.loss.dim();
         let directions: Vec<_> = vectors.chunks(dim).map(|vector| self.packed(vector)).collect();
         let blocks: Vec<_> = self.blocks()?.into_iter().enumerate().collect();
-        let (_, sums) = total(&blocks, vectors.len(), |group, shares| {
-            self.loss.rooms.lend(|room| {
+        let (_, sums) = sum_over_groups(&blocks, vectors.len(), |group, shares| {
+            self.loss.workspaces.with(|workspace| {
                 for (index, block) in group {
                     let kept = self.tapes.as_ref().map(|tapes| &tapes[*index]);
                     if kept.is_none() {
-                        self.tape(block, room);
+                        self.tape(block, workspace);
                     }
-                    let mut tape = std::mem::take(&mut room.tape);
+                    let mut tape = std::mem::take(&mut workspace.tape);
                     for (direction, share) in directions.iter().zip(shares.chunks_mut(dim)) {
                         cancel.check()?;
-                        self.add(block, kept.unwrap_or(&tape), direction, room, share);
+                        self.add(block, kept.unwrap_or(&tape), direction, workspace, share);
                     }
-                    std::mem::swap(&mut room.tape, &mut tape);
+                    std::mem::swap(&mut workspace.tape, &mut tape);
                 }
                 Ok(0.0)
             })
@@ -155,7 +155,7 @@ impl<T: Real> NetworkCurvature<T> {
 
     fn packed(&self, vector: &[T]) -> Packed<T> {
         let mut direction = Packed::default();
-        self.loss.network.pack_direction(vector, Rules::Both, &mut direction);
+        self.loss.network.pack_direction(vector, WeightLayouts::ForwardAndBackward, &mut direction);
         direction
     }
 
@@ -165,25 +165,33 @@ impl<T: Real> NetworkCurvature<T> {
         block: &Block<'_, T>,
         tape: &Tape<T>,
         direction: &Packed<T>,
-        room: &mut Room<T>,
+        workspace: &mut Workspace<T>,
         out: &mut [T],
     ) {
         let (network, loss) = (&self.loss.network, &self.loss);
         let pass =
             Pass { direction: Some(direction), ..loss.pass(&self.point, block, self.moments) };
-        let Room { along, head, slopes, .. } = room;
-        network.push(&pass, block.inputs, &tape.values, &mut along.dots);
+        let Workspace { tangents, loss: buffers, output_gradient, .. } = workspace;
+        network.propagate_tangents(&pass, block.inputs, &tape.values, &mut tangents.dots);
         if network.output == 0 {
             return;
         }
         let outputs = &tape.values[network.output];
-        let tangent = &along.dots[network.output];
-        loss.bend(self.kind, outputs, tangent, block.samples, self.scale, head, slopes);
-        network.seed(&pass, slopes, &mut along.bar_dots);
+        let tangent = &tangents.dots[network.output];
+        loss.multiply_output_curvature(
+            self.kind,
+            outputs,
+            tangent,
+            block.samples,
+            self.scale,
+            buffers,
+            output_gradient,
+        );
+        network.seed_adjoints(&pass, output_gradient, &mut tangents.bar_dots);
         if self.kind == Curvature::Hessian {
-            network.pull_along(&pass, block.inputs, tape, along, out);
+            network.backpropagate_tangents(&pass, block.inputs, tape, tangents, out);
         } else {
-            network.pull(&pass, block.inputs, &tape.values, &mut along.bar_dots, out);
+            network.backpropagate(&pass, block.inputs, &tape.values, &mut tangents.bar_dots, out);
         }
     }
 }

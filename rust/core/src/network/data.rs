@@ -1,7 +1,7 @@
 //! Samples as kernels want them: side by side in panels.
 
 use crate::error::{Error, require};
-use crate::network::kernel::{Lines, Real};
+use crate::network::kernel::{AlignedVec, Real};
 use crate::network::shape::Shape;
 
 /// The inputs of some samples, in panels.
@@ -10,17 +10,17 @@ pub(crate) struct Data<T> {
     pub order: Vec<usize>,
     /// (panels, features, lanes); lanes past the last sample repeat it, so that whatever they hold
     /// is as finite as a sample is.
-    pub values: Lines<T>,
+    pub values: AlignedVec<T>,
     /// Numbers of a panel.
     pub panel: usize,
 }
 
 impl<T: Real> Data<T> {
     /// Puts the samples of these rows of `inputs`, shape (n, features), side by side.
-    pub fn arranged(inputs: &[T], shape: Shape, order: Vec<usize>) -> Self {
+    pub fn arrange(inputs: &[T], shape: Shape, order: Vec<usize>) -> Self {
         let features = shape.features();
         let panel = features * T::LANES;
-        let mut values = Lines::zeros(order.len().div_ceil(T::LANES) * panel);
+        let mut values = AlignedVec::zeros(order.len().div_ceil(T::LANES) * panel);
         for (values, samples) in values.chunks_exact_mut(panel).zip(order.chunks(T::LANES)) {
             for lane in 0..T::LANES {
                 let sample = samples[lane.min(samples.len() - 1)];

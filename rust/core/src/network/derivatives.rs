@@ -8,9 +8,9 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::network::data::Block;
+use crate::network::dataset_loss::{DatasetLoss, Statistics};
 use crate::network::kernel::Real;
-use crate::network::layer::Moments;
-use crate::network::loss::{NetworkLoss, Statistics};
+use crate::network::pass::Moments;
 use crate::network::threads::threads;
 
 /// Bytes that a block's values and derivatives may take: they should stay in a processor's cache.
@@ -35,7 +35,7 @@ pub(crate) struct Blocks<'a, T> {
     pub moments: Moments,
 }
 
-impl<T: Real> NetworkLoss<T> {
+impl<T: Real> DatasetLoss<T> {
     /// All samples, or one batch of the split, in blocks that fit a cache; a batch that is
     /// normalised by itself is one block.
     pub(crate) fn blocks(
@@ -73,19 +73,19 @@ impl<T: Real> NetworkLoss<T> {
 }
 
 /// How many blocks make a group, for sums of vectors of this many numbers in all.
-pub(crate) fn group_size<T: Real>(blocks: usize, numbers: usize) -> usize {
+pub(crate) fn blocks_per_group<T: Real>(blocks: usize, numbers: usize) -> usize {
     let affordable = GROUP_BYTES / (numbers * size_of::<T>()).max(1);
     let least = (blocks / (GROUPS / 4)).min(LEAST);
     blocks.div_ceil(GROUPS.min(affordable.max(1))).max(least).max(1)
 }
 
 /// Σ over groups of what `share` adds to a zeroed vector and returns, the vector in f64.
-pub(crate) fn total<T: Real, B: Sync>(
+pub(crate) fn sum_over_groups<T: Real, B: Sync>(
     blocks: &[B],
     numbers: usize,
     share: impl Fn(&[B], &mut [T]) -> Result<f64, Error> + Sync,
 ) -> Result<(f64, Vec<f64>), Error> {
-    let groups: Vec<_> = blocks.chunks(group_size::<T>(blocks.len(), numbers)).collect();
+    let groups: Vec<_> = blocks.chunks(blocks_per_group::<T>(blocks.len(), numbers)).collect();
     // Vectors of a few groups at a time: those of all would leave the caches.
     let wave = if threads() == 1 { 1 } else { WAVE * threads() }.min(groups.len());
     let mut vectors = vec![T::ZERO; wave * numbers.max(1)];

@@ -4,9 +4,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, require};
+use crate::network::fusion::{Fusion, MatrixProduct};
 use crate::network::kernel::Real;
 use crate::network::layer::Layer;
-use crate::network::layers::{Built, Plan, builder};
+use crate::network::layers::{BuiltLayer, LayerSpec, builder};
 use crate::network::parameters::{Gather, Tensor};
 use crate::network::shape::Shape;
 
@@ -51,12 +52,12 @@ pub(crate) struct Node<T> {
     pub layer: Box<dyn Layer<T>>,
 }
 
-/// A network: room 0 keeps the input, room i + 1 what node i makes.
+/// A network: value 0 keeps the input, value i + 1 what node i makes.
 pub struct Network<T> {
     pub(crate) nodes: Vec<Node<T>>,
-    /// The shape of each room's value.
+    /// The shape of each value's value.
     pub(crate) shapes: Vec<Shape>,
-    /// Whether a room's value moves with θ, or with the batch that it is normalised in.
+    /// Whether a value's value moves with θ, or with the batch that it is normalised in.
     pub(crate) active: Vec<bool>,
     pub(crate) output: usize,
     pub(crate) forward: Gather,
@@ -66,15 +67,15 @@ pub struct Network<T> {
     output_shape: Shape,
 }
 
-/// A value of the graph: a room, seen in a shape.
+/// A value of the graph: a value, seen in a shape.
 #[derive(Clone, Copy)]
-struct Seen {
-    room: usize,
+struct ValueView {
+    value: usize,
     shape: Shape,
 }
 
 impl<T: Real> Network<T> {
-    /// Reads a graph of JSON text whose parameters are θ, of length `dim`, and what is held.
+    /// MicroTile a graph of JSON text whose parameters are θ, of length `dim`, and what is held.
     ///
     /// The text is `{"version": 1, "input": [axes], "parameters": [{"shape", "offset", "held"}],
     /// "nodes": [{"kind", "inputs", "parameters", "options", "shape"}], "output": value}`. Value 0 is
@@ -89,7 +90,7 @@ impl<T: Real> Network<T> {
         let tensors = graph.parameters.iter().map(|text| tensor(text, dim, held.len()));
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
         let input = Shape::from_axes(&graph.input)?;
-        let mut values = vec![Seen { room: 0, shape: input }];
+        let mut values = vec![ValueView { value: 0, shape: input }];
         let mut network = Self {
             nodes: Vec::new(),
             shapes: vec![input],
@@ -114,7 +115,7 @@ impl<T: Real> Network<T> {
             let (given, count) = (graph.output, values.len());
             return Err(Error::Invalid(format!("got the output {given} of {count} values")));
         };
-        (network.output, network.output_shape) = (output.room, output.shape);
+        (network.output, network.output_shape) = (output.value, output.shape);
         Ok(network)
     }
 
@@ -145,16 +146,16 @@ impl<T: Real> Network<T> {
     /// Multiply-adds of matrix products for one sample.
     #[must_use]
     pub fn operations(&self) -> usize {
-        let products = self.nodes.iter().filter_map(|node| node.layer.as_product());
-        products.map(super::layers::product::Product::operations).sum()
+        let products = self.nodes.iter().filter_map(|node| node.layer.fusion().product());
+        products.map(MatrixProduct::operations).sum()
     }
 
     fn append(
         &mut self,
         node: &NodeText,
-        values: &[Seen],
+        values: &[ValueView],
         tensors: &[Tensor],
-    ) -> Result<Seen, Error> {
+    ) -> Result<ValueView, Error> {
         let inputs: Vec<_> = lookup(&node.inputs, values, "value")?;
         require!(!inputs.is_empty(), "got no inputs; pass at least one");
         let declared = Shape::from_axes(&node.shape)?;
@@ -170,7 +171,7 @@ impl<T: Real> Network<T> {
             return Err(Error::Invalid("this kind of layer is unknown".into()));
         };
         let shapes: Vec<_> = inputs.iter().map(|seen| seen.shape).collect();
-        let Built { layer, shape } = build(&mut Plan {
+        let BuiltLayer { layer, shape } = build(&mut LayerSpec {
             shapes: &shapes,
             parameters: &parameters,
             options: &node.options,
@@ -179,12 +180,12 @@ impl<T: Real> Network<T> {
         })?;
         require!(shape == declared, "makes {shape:?}, but the graph says {declared:?}");
         let varied = parameters.iter().flatten().any(|tensor| tensor.varied);
-        let rooms: Vec<_> = inputs.iter().map(|seen| seen.room).collect();
-        let fed = rooms.iter().any(|&room| self.active[room]);
-        self.active.push(varied || fed || layer.as_normalisation().is_some());
+        let values: Vec<_> = inputs.iter().map(|seen| seen.value).collect();
+        let fed = values.iter().any(|&value| self.active[value]);
+        self.active.push(varied || fed || matches!(layer.fusion(), Fusion::Normalisation(_)));
         self.shapes.push(shape);
-        self.nodes.push(Node { inputs: rooms, layer });
-        Ok(Seen { room: self.nodes.len(), shape })
+        self.nodes.push(Node { inputs: values, layer });
+        Ok(ValueView { value: self.nodes.len(), shape })
     }
 }
 
@@ -197,14 +198,14 @@ fn lookup<V: Clone>(indices: &[usize], among: &[V], what: &str) -> Result<Vec<V>
     found.collect()
 }
 
-fn reshaped(node: &NodeText, inputs: &[Seen], declared: Shape) -> Result<Seen, Error> {
+fn reshaped(node: &NodeText, inputs: &[ValueView], declared: Shape) -> Result<ValueView, Error> {
     let same = inputs.len() == 1 && inputs[0].shape.features() == declared.features();
     require!(
         same && node.parameters.is_empty(),
         "got {} inputs for the shape {declared:?}; pass one of as many numbers",
         inputs.len()
     );
-    Ok(Seen { room: inputs[0].room, shape: declared })
+    Ok(ValueView { value: inputs[0].value, shape: declared })
 }
 
 fn tensor(text: &TensorText, dim: usize, held: usize) -> Result<Tensor, Error> {

@@ -7,35 +7,35 @@ use smallvec::SmallVec;
 use crate::error::Error;
 use crate::monitor::Cancel;
 use crate::network::graph::{Network, Node};
-use crate::network::kernel::{Lines, Real};
-use crate::network::layer::{Pass, Primal, Tangent};
+use crate::network::kernel::{AlignedVec, Real};
+use crate::network::pass::{Pass, Primal, Tangent};
 
-/// One buffer for each room. That of the input stays empty: the data are read where they lie.
-pub(crate) type Rooms<T> = Vec<Lines<T>>;
+/// One buffer for each value. That of the input stays empty: the data are read where they lie.
+pub(crate) type ValueBuffers<T> = Vec<AlignedVec<T>>;
 
 type Few<V> = SmallVec<[V; 4]>;
 
 /// What is known of a block at a point.
 #[derive(Default)]
 pub(crate) struct Tape<T> {
-    /// The value of every room.
-    pub values: Rooms<T>,
+    /// The value of every value.
+    pub values: ValueBuffers<T>,
     /// The derivative of L by it.
-    pub bars: Rooms<T>,
+    pub bars: ValueBuffers<T>,
 }
 
-/// Room for derivatives along a direction.
+/// Workspace for derivatives along a direction.
 #[derive(Default)]
-pub(crate) struct Along<T> {
-    /// The tangent of every room's value.
-    pub dots: Rooms<T>,
+pub(crate) struct TapeTangents<T> {
+    /// The tangent of every value's value.
+    pub dots: ValueBuffers<T>,
     /// The tangent of its derivative.
-    pub bar_dots: Rooms<T>,
+    pub bar_dots: ValueBuffers<T>,
 }
 
 impl<T: Real> Network<T> {
     /// Evaluates every node.
-    pub(crate) fn run(&self, pass: &Pass<'_, T>, input: &[T], values: &mut Rooms<T>) {
+    pub(crate) fn evaluate(&self, pass: &Pass<'_, T>, input: &[T], values: &mut ValueBuffers<T>) {
         self.furnish(pass, values);
         for (index, node) in self.nodes.iter().enumerate() {
             let mut y = std::mem::take(&mut values[index + 1]);
@@ -46,17 +46,17 @@ impl<T: Real> Network<T> {
 
     /// Evaluates every node, keeps no value longer than it is needed, and calls `look` on each
     /// node's inputs before it is evaluated. Leaves the output.
-    pub(crate) fn run_through(
+    pub(crate) fn forward_releasing(
         &self,
         pass: &Pass<'_, T>,
         input: &[T],
-        values: &mut Rooms<T>,
+        values: &mut ValueBuffers<T>,
         cancel: &Cancel,
         mut look: impl FnMut(&Node<T>, &[&[T]]),
     ) -> Result<(), Error> {
-        values.resize_with(self.shapes.len(), Lines::default);
+        values.resize_with(self.shapes.len(), AlignedVec::default);
         let last = self.last_uses();
-        let mut spare: Rooms<T> = values.iter_mut().map(std::mem::take).collect();
+        let mut spare: ValueBuffers<T> = values.iter_mut().map(std::mem::take).collect();
         for (index, node) in self.nodes.iter().enumerate() {
             cancel.check()?;
             let size = self.shapes[index + 1].features() * T::LANES * pass.panels;
@@ -68,9 +68,9 @@ impl<T: Real> Network<T> {
                 node.layer.forward(pass, &x, &mut y);
             }
             values[index + 1] = y;
-            for &room in &node.inputs {
-                if last[room] == index {
-                    spare.push(std::mem::take(&mut values[room]));
+            for &value in &node.inputs {
+                if last[value] == index {
+                    spare.push(std::mem::take(&mut values[value]));
                 }
             }
         }
@@ -78,17 +78,17 @@ impl<T: Real> Network<T> {
     }
 
     /// The network's output, after a run.
-    pub(crate) fn output_of<'a>(&self, input: &'a [T], values: &'a Rooms<T>) -> &'a [T] {
+    pub(crate) fn output_of<'a>(&self, input: &'a [T], values: &'a ValueBuffers<T>) -> &'a [T] {
         if self.output == 0 { input } else { &values[self.output] }
     }
 
     /// Tangents of all values along the pass's direction.
-    pub(crate) fn push(
+    pub(crate) fn propagate_tangents(
         &self,
         pass: &Pass<'_, T>,
         input: &[T],
-        values: &Rooms<T>,
-        dots: &mut Rooms<T>,
+        values: &ValueBuffers<T>,
+        dots: &mut ValueBuffers<T>,
     ) {
         self.furnish(pass, dots);
         for (index, node) in self.nodes.iter().enumerate() {
@@ -106,7 +106,12 @@ impl<T: Real> Network<T> {
     }
 
     /// Sets all derivatives but the output's, for which `slopes` is taken, to zero.
-    pub(crate) fn seed(&self, pass: &Pass<'_, T>, slopes: &[T], bars: &mut Rooms<T>) {
+    pub(crate) fn seed_adjoints(
+        &self,
+        pass: &Pass<'_, T>,
+        slopes: &[T],
+        bars: &mut ValueBuffers<T>,
+    ) {
         self.furnish(pass, bars);
         for bar in bars.iter_mut() {
             bar.fill(T::ZERO);
@@ -117,12 +122,12 @@ impl<T: Real> Network<T> {
     }
 
     /// From the output's derivative to all others, and the gradient, which is added to.
-    pub(crate) fn pull(
+    pub(crate) fn backpropagate(
         &self,
         pass: &Pass<'_, T>,
         input: &[T],
-        values: &Rooms<T>,
-        bars: &mut Rooms<T>,
+        values: &ValueBuffers<T>,
+        bars: &mut ValueBuffers<T>,
         w_bar: &mut [T],
     ) {
         for (index, node) in self.nodes.iter().enumerate().rev() {
@@ -133,9 +138,9 @@ impl<T: Real> Network<T> {
             let x = seen(node, input, values);
             let primal = Primal { x: &x, y: &values[index + 1], y_bar: &y_bar };
             node.layer.gradient(pass, &primal, w_bar);
-            for (which, &room) in node.inputs.iter().enumerate() {
-                if self.active[room] {
-                    node.layer.adjoint(pass, which, &primal, &mut bars[room]);
+            for (which, &value) in node.inputs.iter().enumerate() {
+                if self.active[value] {
+                    node.layer.adjoint(pass, which, &primal, &mut bars[value]);
                 }
             }
             bars[index + 1] = y_bar;
@@ -143,12 +148,12 @@ impl<T: Real> Network<T> {
     }
 
     /// The tangents of what [`pull`](Self::pull) computes, from those of the output's derivative.
-    pub(crate) fn pull_along(
+    pub(crate) fn backpropagate_tangents(
         &self,
         pass: &Pass<'_, T>,
         input: &[T],
         tape: &Tape<T>,
-        along: &mut Along<T>,
+        along: &mut TapeTangents<T>,
         w_bar_dot: &mut [T],
     ) {
         for (index, node) in self.nodes.iter().enumerate().rev() {
@@ -162,9 +167,9 @@ impl<T: Real> Network<T> {
             let x_dot = self.moving(node, &along.dots);
             let tangent = Tangent { x: &x_dot, y_bar: &y_bar_dot };
             node.layer.second_gradient(pass, &primal, &tangent, w_bar_dot);
-            for (which, &room) in node.inputs.iter().enumerate() {
-                if self.active[room] {
-                    let out = &mut along.bar_dots[room];
+            for (which, &value) in node.inputs.iter().enumerate() {
+                if self.active[value] {
+                    let out = &mut along.bar_dots[value];
                     node.layer.second_adjoint(pass, which, &primal, &tangent, out);
                 }
             }
@@ -177,36 +182,36 @@ impl<T: Real> Network<T> {
         2 * self.shapes[1..].iter().map(|shape| shape.features()).sum::<usize>()
     }
 
-    /// The last node that reads a room; the output's is never over.
+    /// The last node that reads a value; the output's is never over.
     pub(crate) fn last_uses(&self) -> Vec<usize> {
         let mut last: Vec<usize> =
-            (0..self.shapes.len()).map(|room| room.saturating_sub(1)).collect();
+            (0..self.shapes.len()).map(|value| value.saturating_sub(1)).collect();
         for (index, node) in self.nodes.iter().enumerate() {
-            for &room in &node.inputs {
-                last[room] = index;
+            for &value in &node.inputs {
+                last[value] = index;
             }
         }
         last[self.output] = usize::MAX;
         last
     }
 
-    /// Gives every room the size that the pass needs. Sizes repeat, so this allocates once.
-    fn furnish(&self, pass: &Pass<'_, T>, rooms: &mut Rooms<T>) {
-        rooms.resize_with(self.shapes.len(), Lines::default);
-        for (room, shape) in rooms.iter_mut().zip(&self.shapes).skip(1) {
-            room.resize(shape.features() * T::LANES * pass.panels);
+    /// Gives every value the size that the pass needs. Sizes repeat, so this allocates once.
+    fn furnish(&self, pass: &Pass<'_, T>, values: &mut ValueBuffers<T>) {
+        values.resize_with(self.shapes.len(), AlignedVec::default);
+        for (value, shape) in values.iter_mut().zip(&self.shapes).skip(1) {
+            value.resize(shape.features() * T::LANES * pass.panels);
         }
     }
 
     /// The tangents of a node's inputs, where they move at all.
-    fn moving<'a>(&self, node: &Node<T>, dots: &'a Rooms<T>) -> Few<Option<&'a [T]>> {
-        let dot = |&room: &usize| self.active[room].then(|| &dots[room][..]);
+    fn moving<'a>(&self, node: &Node<T>, dots: &'a ValueBuffers<T>) -> Few<Option<&'a [T]>> {
+        let dot = |&value: &usize| self.active[value].then(|| &dots[value][..]);
         node.inputs.iter().map(dot).collect()
     }
 }
 
 /// The values of a node's inputs.
-fn seen<'a, T>(node: &Node<T>, input: &'a [T], values: &'a Rooms<T>) -> Few<&'a [T]> {
-    let value = |&room: &usize| if room == 0 { input } else { &values[room][..] };
+fn seen<'a, T>(node: &Node<T>, input: &'a [T], values: &'a ValueBuffers<T>) -> Few<&'a [T]> {
+    let value = |&value: &usize| if value == 0 { input } else { &values[value][..] };
     node.inputs.iter().map(value).collect()
 }

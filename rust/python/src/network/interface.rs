@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use landscape_core::network::{Column, Curvature};
+use landscape_core::network::{Curvature, SampleSum};
 use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
 
@@ -28,7 +28,7 @@ pub trait TypedNetwork: Send + Sync {
         &self,
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
-        columns: &[Column],
+        columns: &[SampleSum],
         asked: &Asked,
     ) -> PyResult<Bound<'py, PyArray2<f64>>>;
 
@@ -74,7 +74,7 @@ pub trait TypedPlane: Send + Sync {
         &self,
         py: Python<'py>,
         coords: &Bound<'py, PyAny>,
-        columns: &[Column],
+        columns: &[SampleSum],
         asked: &Asked,
     ) -> PyResult<Bound<'py, PyArray2<f64>>>;
 

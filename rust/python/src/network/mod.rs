@@ -5,7 +5,7 @@ mod typed;
 
 use std::sync::Arc;
 
-use landscape_core::network::{self as core, Column, Curvature};
+use landscape_core::network::{self as core, Curvature, SampleSum};
 use numpy::{PyArray1, PyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -19,7 +19,7 @@ pub struct Network(Arc<dyn TypedNetwork>);
 
 /// Described in `_core.pyi`.
 #[pyclass(frozen, module = "landscape._core")]
-pub struct NetworkPlane(Box<dyn TypedPlane>);
+pub struct NetworkSubspace(Box<dyn TypedPlane>);
 
 /// Described in `_core.pyi`.
 #[pyclass(frozen, module = "landscape._core")]
@@ -112,8 +112,8 @@ impl Network {
         py: Python<'_>,
         origin: &Bound<'_, PyAny>,
         basis: Vec<Bound<'_, PyAny>>,
-    ) -> PyResult<NetworkPlane> {
-        self.0.plane(py, origin, &basis).map(NetworkPlane)
+    ) -> PyResult<NetworkSubspace> {
+        self.0.plane(py, origin, &basis).map(NetworkSubspace)
     }
 
     #[pyo3(signature = (point, *, kind, scale, statistics, memory))]
@@ -132,7 +132,7 @@ impl Network {
 }
 
 #[pymethods]
-impl NetworkPlane {
+impl NetworkSubspace {
     #[getter]
     fn dim(&self) -> usize {
         self.0.dim()
@@ -215,12 +215,12 @@ fn plane_asked(name: &str, source: Option<&Network>) -> PyResult<Asked> {
     }
 }
 
-fn parsed(columns: &str) -> PyResult<Vec<Column>> {
+fn parsed(columns: &str) -> PyResult<Vec<SampleSum>> {
     let column = |letter| match letter {
-        'l' => Ok(Column::Loss),
-        'h' => Ok(Column::Hits),
-        'q' => Ok(Column::Squares),
-        'x' => Ok(Column::Cross),
+        'l' => Ok(SampleSum::Loss),
+        'h' => Ok(SampleSum::Hits),
+        'q' => Ok(SampleSum::SquaredLoss),
+        'x' => Ok(SampleSum::WeightedLoss),
         _ => Err(PyValueError::new_err(format!(
             "got the column {letter:?}; pass some of l (loss), h (hits), q (squares), x (cross)"
         ))),

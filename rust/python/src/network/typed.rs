@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use landscape_core::network::kernel::Real;
 use landscape_core::network::{
-    Column, Curvature, Network, NetworkCurvature, NetworkLoss, NetworkPlane, Request, Samples,
-    Scope, Statistics, head,
+    Curvature, CurvatureOptions, DatasetLoss, GradientOptions, Network, NetworkCurvature,
+    NetworkSubspace, SampleSum, Samples, Statistics, head,
 };
 use landscape_core::{Cancel, Error, LinearOperator};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
@@ -63,7 +63,7 @@ pub struct Parts<'a, 'py> {
     pub split: Vec<Indices>,
 }
 
-struct Typed<T>(Arc<NetworkLoss<T>>);
+struct Typed<T>(Arc<DatasetLoss<T>>);
 
 /// A network of this precision.
 pub fn build<T: Real + Element>(
@@ -77,8 +77,8 @@ pub fn build<T: Real + Element>(
     let (graph, head, weights) = (parts.graph, parts.head, parts.weights.0);
     let loss = gate::enter(py, move || {
         let network = Network::from_json(graph, parts.dim, held)?;
-        let head = head::from_json(head, targets, network.output())?;
-        NetworkLoss::new(network, Samples { inputs, weights, split }, head)
+        let head = loss::from_json(head, targets, network.output())?;
+        DatasetLoss::new(network, Samples { inputs, weights, split }, head)
     })?;
     Ok(Arc::new(Typed(Arc::new(loss))))
 }
@@ -93,7 +93,7 @@ where
     }
 }
 
-fn cost<T: Real>(loss: &NetworkLoss<T>, points: usize) -> usize {
+fn cost<T: Real>(loss: &DatasetLoss<T>, points: usize) -> usize {
     let sample = loss.operations() + VALUE * loss.tape_size();
     sample.saturating_mul(loss.samples()).saturating_mul(points)
 }
@@ -102,7 +102,7 @@ fn cost<T: Real>(loss: &NetworkLoss<T>, points: usize) -> usize {
 /// other data cost is not known, so that work is watched.
 fn tabulated<'py, T: Real>(
     py: Python<'py>,
-    loss: &NetworkLoss<T>,
+    loss: &DatasetLoss<T>,
     [rows, columns]: [usize; 2],
     asked: &Asked,
     work: impl FnOnce(Statistics<'_, T>, &Cancel, &mut [f64]) -> Result<(), Error> + Send,
@@ -145,7 +145,7 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         &self,
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
-        columns: &[Column],
+        columns: &[SampleSum],
         asked: &Asked,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let points = matrix::<T>(points)?;
@@ -183,8 +183,8 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         let mut losses = vec![0.0; rows];
         let mut gradients = vec![T::ZERO; points.len()];
         let (losses, gradients) = run(py, self.cost(3 * rows), |cancel| {
-            let scope = Scope { statistics, scale, batches: batches.as_deref() };
-            self.0.gradients(points, &scope, cancel, &mut losses, &mut gradients)?;
+            let options = GradientOptions { statistics, scale, batches: batches.as_deref() };
+            self.0.gradients(points, &options, cancel, &mut losses, &mut gradients)?;
             Ok((losses, gradients))
         })?;
         let gradients = PyArray1::from_vec(py, gradients).reshape([rows, self.dim()])?;
@@ -203,7 +203,7 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         let basis = basis.iter().map(|v| Ok(v.as_slice()?)).collect::<PyResult<Vec<_>>>()?;
         let loss = Arc::clone(&self.0);
         let plane = run(py, self.cost(basis.len() + 1), |cancel| {
-            NetworkPlane::new(loss, origin, &basis, cancel)
+            NetworkSubspace::new(loss, origin, &basis, cancel)
         })?;
         Ok(Box::new(plane))
     }
@@ -219,30 +219,30 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
     ) -> PyResult<Box<dyn TypedCurvature>> {
         let point = vector::<T>(point)?;
         let point = point.as_slice()?;
-        let request = Request { kind, statistics: asked.typed()?, scale, memory };
+        let options = CurvatureOptions { kind, statistics: asked.typed()?, scale, memory };
         let loss = Arc::clone(&self.0);
         let curvature =
-            run(py, self.cost(3), |cancel| NetworkCurvature::new(loss, point, &request, cancel))?;
+            run(py, self.cost(3), |cancel| NetworkCurvature::new(loss, point, &options, cancel))?;
         Ok(Box::new(curvature))
     }
 }
 
-impl<T: Real + Element> TypedPlane for NetworkPlane<T> {
+impl<T: Real + Element> TypedPlane for NetworkSubspace<T> {
     fn dim(&self) -> usize {
-        NetworkPlane::dim(self)
+        NetworkSubspace::dim(self)
     }
 
     fn sums<'py>(
         &self,
         py: Python<'py>,
         coords: &Bound<'py, PyAny>,
-        columns: &[Column],
+        columns: &[SampleSum],
         asked: &Asked,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let coords = coordinates(coords, NetworkPlane::dim(self))?;
-        let shape = [coords.len() / NetworkPlane::dim(self), columns.len()];
+        let coords = coordinates(coords, NetworkSubspace::dim(self))?;
+        let shape = [coords.len() / NetworkSubspace::dim(self), columns.len()];
         tabulated(py, self.loss(), shape, asked, |statistics, cancel, out| {
-            NetworkPlane::sums(self, &coords, columns, statistics, cancel, out)
+            NetworkSubspace::sums(self, &coords, columns, statistics, cancel, out)
         })
     }
 
@@ -252,10 +252,10 @@ impl<T: Real + Element> TypedPlane for NetworkPlane<T> {
         coords: &Bound<'py, PyAny>,
         asked: &Asked,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let coords = coordinates(coords, NetworkPlane::dim(self))?;
-        let shape = [coords.len() / NetworkPlane::dim(self), self.loss().samples()];
+        let coords = coordinates(coords, NetworkSubspace::dim(self))?;
+        let shape = [coords.len() / NetworkSubspace::dim(self), self.loss().samples()];
         tabulated(py, self.loss(), shape, asked, |statistics, cancel, out| {
-            NetworkPlane::sample_losses(self, &coords, statistics, cancel, out)
+            NetworkSubspace::sample_losses(self, &coords, statistics, cancel, out)
         })
     }
 }

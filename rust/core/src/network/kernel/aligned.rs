@@ -1,60 +1,29 @@
 //! Numbers from the beginning of a cache line on, so that no register is read from two.
 
-use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
-use super::real::Real;
+use super::number::Number;
 
 /// What a cache line holds, in bytes.
 const LINE: usize = 64;
 
 /// Where the first whole line begins, even of numbers that are still to come.
-fn start<T: Real>(values: &[T]) -> usize {
+fn start<T: Number>(values: &[T]) -> usize {
     values.as_ptr().align_offset(LINE).min(T::LANES)
 }
-
-/// A type whose threads each have room for a copy.
-pub trait Roomy: Sized {
-    /// The thread's room, which is empty until it is given back.
-    fn take_room() -> Vec<Self>;
-
-    /// Gives it back.
-    fn give_back(room: Vec<Self>);
-}
-
-macro_rules! roomy {
-    ($number:ident, $room:ident) => {
-        thread_local! {
-            static $room: Cell<Vec<$number>> = const { Cell::new(Vec::new()) };
-        }
-
-        impl Roomy for $number {
-            fn take_room() -> Vec<Self> {
-                $room.take()
-            }
-
-            fn give_back(room: Vec<Self>) {
-                $room.set(room);
-            }
-        }
-    };
-}
-
-roomy!(f32, SINGLES);
-roomy!(f64, DOUBLES);
 
 /// Numbers in the order that a kernel reads them. Their memory is the thread's own, taken and given
 /// back: a product is computed too often to ask the system for any. A second one at the same time
 /// has to ask.
-pub struct Aligned<T: Real> {
+pub struct AlignedScratch<T: Number> {
     values: Vec<T>,
     start: usize,
 }
 
-impl<T: Real> Aligned<T> {
+impl<T: Number> AlignedScratch<T> {
     /// The numbers of these panel columns, one after another: LANES from each place on.
     pub fn gather(from: &[T], places: impl Iterator<Item = usize>, count: usize) -> Self {
-        let mut values = T::take_room();
+        let mut values = T::take_scratch();
         values.clear();
         values.reserve((count + 1) * T::LANES);
         let start = start(&values);
@@ -64,27 +33,27 @@ impl<T: Real> Aligned<T> {
     }
 
     /// Room for so many numbers, with whatever was there before.
-    pub fn room(count: usize) -> Self {
-        let mut values = T::take_room();
+    pub fn with_len(count: usize) -> Self {
+        let mut values = T::take_scratch();
         values.resize(values.len().max(count + T::LANES), T::ZERO);
         let start = start(&values);
         Self { values, start }
     }
 }
 
-impl<T: Real> DerefMut for Aligned<T> {
+impl<T: Number> DerefMut for AlignedScratch<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.values[self.start..]
     }
 }
 
-impl<T: Real> Drop for Aligned<T> {
+impl<T: Number> Drop for AlignedScratch<T> {
     fn drop(&mut self) {
-        T::give_back(std::mem::take(&mut self.values));
+        T::return_scratch(std::mem::take(&mut self.values));
     }
 }
 
-impl<T: Real> Deref for Aligned<T> {
+impl<T: Number> Deref for AlignedScratch<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -94,19 +63,19 @@ impl<T: Real> Deref for Aligned<T> {
 
 /// Numbers that are kept, in memory of their own.
 #[derive(Debug)]
-pub struct Lines<T> {
+pub struct AlignedVec<T> {
     values: Vec<T>,
     start: usize,
     count: usize,
 }
 
-impl<T> Default for Lines<T> {
+impl<T> Default for AlignedVec<T> {
     fn default() -> Self {
         Self { values: Vec::new(), start: 0, count: 0 }
     }
 }
 
-impl<T: Real> Lines<T> {
+impl<T: Number> AlignedVec<T> {
     /// So many zeros.
     #[must_use]
     pub fn zeros(count: usize) -> Self {
@@ -126,7 +95,7 @@ impl<T: Real> Lines<T> {
     }
 }
 
-impl<T> Deref for Lines<T> {
+impl<T> Deref for AlignedVec<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -134,7 +103,7 @@ impl<T> Deref for Lines<T> {
     }
 }
 
-impl<T> DerefMut for Lines<T> {
+impl<T> DerefMut for AlignedVec<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.values[self.start..][..self.count]
     }
@@ -142,11 +111,11 @@ impl<T> DerefMut for Lines<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Aligned, Lines};
+    use super::{AlignedScratch, AlignedVec};
 
     #[test]
     fn kept_numbers_begin_with_a_cache_line() {
-        let mut lines = Lines::<f64>::default();
+        let mut lines = AlignedVec::<f64>::default();
         assert!(lines.is_empty());
         for count in [3, 50, 7, 0, 51] {
             lines.resize(count);
@@ -154,13 +123,13 @@ mod tests {
             assert_eq!(lines.len(), count);
             assert!(cfg!(miri) || lines.as_ptr().addr().is_multiple_of(64));
         }
-        assert_eq!(Lines::<f32>::zeros(5)[..], [0.0; 5]);
+        assert_eq!(AlignedVec::<f32>::zeros(5)[..], [0.0; 5]);
     }
 
     #[test]
     fn gathered_columns_begin_with_a_cache_line() {
         let from: Vec<f32> = (0..48_u8).map(f32::from).collect();
-        let gathered = Aligned::gather(&from, [32, 0].into_iter(), 2);
+        let gathered = AlignedScratch::gather(&from, [32, 0].into_iter(), 2);
         assert_eq!(gathered[..16], from[32..]);
         assert_eq!(gathered[16..], from[..16]);
         assert!(cfg!(miri) || gathered.as_ptr().addr().is_multiple_of(64));

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::columns::{Columns, POINTWISE, pointwise};
-use super::finish::Finish;
+use super::direct::{DirectProduct, Order, by_position};
+use super::epilogue::Epilogue;
+use super::gather_table::GatherTable;
+use super::micro_tile::{MAX_POINTWISE, MicroTiles, pointwise};
 use super::packing::{Packing, Weights};
-use super::pool::Pool;
+use super::pool2x2::Pool2x2;
 use super::real::Real;
-use super::taps::Taps;
-use super::terms::{Order, Terms, by_position};
 use super::winograd::{Choice, Winograd};
 use crate::isa::Isa;
 
@@ -23,22 +23,22 @@ const DEPTH: usize = 128;
 #[derive(Clone, Debug)]
 pub struct Contraction {
     packing: Packing,
-    taps: Taps,
+    table: GatherTable,
     choice: Option<Choice>,
     /// All positions, where somebody asks for them.
-    positions: OnceLock<Columns>,
+    positions: OnceLock<MicroTiles>,
     /// The squares that were pooled first, and most likely always are.
-    squares: OnceLock<(Pool, Columns)>,
+    squares: OnceLock<(Pool2x2, MicroTiles)>,
 }
 
 impl Contraction {
     /// Of so many channels to so many rows.
     #[must_use]
-    pub fn new(rows: usize, inner: usize, taps: Taps) -> Self {
-        let packing = Packing::new(rows, taps.taps(), inner);
-        let choice = taps.image().and_then(|image| Choice::new(&packing, &taps, image));
+    pub fn new(rows: usize, inner: usize, table: GatherTable) -> Self {
+        let packing = Packing::new(rows, table.taps(), inner);
+        let choice = table.image().and_then(|image| Choice::new(&packing, &table, image));
         let (positions, squares) = (OnceLock::new(), OnceLock::new());
-        Self { packing, taps, choice, positions, squares }
+        Self { packing, table, choice, positions, squares }
     }
 
     /// The order of the weights.
@@ -49,20 +49,20 @@ impl Contraction {
 
     /// What reads what.
     #[must_use]
-    pub fn taps(&self) -> &Taps {
-        &self.taps
+    pub fn gather_table(&self) -> &GatherTable {
+        &self.table
     }
 
     /// How many numbers a panel's x has.
     #[must_use]
     pub fn input_size<T: Real>(&self) -> usize {
-        self.packing.inner() * self.taps.source_positions() * T::LANES
+        self.packing.inner() * self.table.source_positions() * T::LANES
     }
 
     /// How many numbers a panel's y has before it is pooled.
     #[must_use]
     pub fn output_size<T: Real>(&self) -> usize {
-        self.packing.rows() * self.taps.positions() * T::LANES
+        self.packing.rows() * self.table.positions() * T::LANES
     }
 
     /// How many numbers weights become where they are prepared; 0 where they are used as they are.
@@ -83,7 +83,7 @@ impl Contraction {
         }
     }
 
-    /// y = finish(w x) for some panels. x is `[panel][inner][source position][lane]`, y is
+    /// y = epilogue(w x) for some panels. x is `[panel][inner][source position][lane]`, y is
     /// `[panel][row][position][lane]`, and so are the places of sums.
     ///
     /// # Panics
@@ -94,42 +94,44 @@ impl Contraction {
         weights: Weights<'_, T>,
         panels: usize,
         x: &[T],
-        finish: &Finish<'_, T>,
+        epilogue: &Epilogue<'_, T>,
         y: &mut [T],
     ) {
-        self.check(weights, panels, x, finish, y);
+        self.check(weights, panels, x, epilogue, y);
         if let Some(choice) = self.choice {
             let mut left = Vec::new();
-            let images = Winograd { packing: &self.packing, weights, choice, panels, x, finish };
+            let images = Winograd { packing: &self.packing, weights, choice, panels, x, epilogue };
             images.run(isa, y, &mut left);
-            let columns = finish.columns(self.taps.positions());
+            let columns = epilogue.output_columns(self.table.positions());
             for columns_left in left.chunk_by(|a, b| a / columns == b / columns) {
                 let panel = columns_left[0] / columns;
                 let some = columns_left.iter().map(|column| column % columns).collect();
-                let columns = Columns::some(&self.taps, finish.pool(), some);
-                self.by_terms(isa, weights.packed, panel, x, finish, y, &columns);
+                let columns = MicroTiles::some(&self.table, epilogue.pool(), some);
+                self.by_terms(isa, weights.packed, panel, x, epilogue, y, &columns);
             }
-        } else if self.taps.is_identity() {
-            self.by_panels(isa, weights.packed, panels, x, finish, y);
+        } else if self.table.is_identity() {
+            self.by_panels(isa, weights.packed, panels, x, epilogue, y);
         } else {
-            let columns = self.columns(finish.pool());
+            let columns = self.columns(epilogue.pool());
             for panel in 0..panels {
-                self.by_terms(isa, weights.packed, panel, x, finish, y, &columns);
+                self.by_terms(isa, weights.packed, panel, x, epilogue, y, &columns);
             }
         }
     }
 
     /// All columns.
-    fn columns(&self, pool: Option<Pool>) -> Cow<'_, Columns> {
+    fn columns(&self, pool: Option<Pool2x2>) -> Cow<'_, MicroTiles> {
         let Some(pool) = pool else {
-            return Cow::Borrowed(self.positions.get_or_init(|| Columns::positions(&self.taps)));
+            return Cow::Borrowed(
+                self.positions.get_or_init(|| MicroTiles::positions(&self.table)),
+            );
         };
         let (first, squares) =
-            self.squares.get_or_init(|| (pool, Columns::squares(&self.taps, pool)));
+            self.squares.get_or_init(|| (pool, MicroTiles::squares(&self.table, pool)));
         if *first == pool {
             return Cow::Borrowed(squares);
         }
-        Cow::Owned(Columns::squares(&self.taps, pool))
+        Cow::Owned(MicroTiles::squares(&self.table, pool))
     }
 
     /// Where there is one position, panels are worked on as positions are, by so few channels at a
@@ -140,35 +142,35 @@ impl Contraction {
         weights: &[T],
         panels: usize,
         x: &[T],
-        finish: &Finish<'_, T>,
+        epilogue: &Epilogue<'_, T>,
         y: &mut [T],
     ) {
         let (read, made) = (self.input_size::<T>(), self.output_size::<T>());
         let (rows, inner) = (self.packing.rows(), self.packing.inner());
         let deep = inner.div_ceil(inner.div_ceil(DEPTH).max(1)).max(1);
-        for first in (0..panels).step_by(POINTWISE) {
-            let some = POINTWISE.min(panels - first);
+        for first in (0..panels).step_by(MAX_POINTWISE) {
+            let some = MAX_POINTWISE.min(panels - first);
             let places = first * made..(first + some) * made;
-            let (taps, columns) = pointwise(some);
-            let finish = finish.part(0..rows, places.clone());
+            let (table, columns) = pointwise(some);
+            let epilogue = epilogue.restrict(0..rows, places.clone());
             // Without any channel, sums are still to be finished.
             for start in (0..inner.max(1)).step_by(deep) {
                 let depth = start..inner.min(start + deep);
-                let finish = match (finish, depth.end == inner) {
-                    (Finish::Store(_), false) if start == 0 => Finish::plain(),
-                    (_, false) => Finish::Add,
-                    (Finish::Store(store), true) if start > 0 => Finish::Complete(store),
-                    (finish, true) => finish,
+                let epilogue = match (epilogue, depth.end == inner) {
+                    (Epilogue::Overwrite(_), false) if start == 0 => Epilogue::plain(),
+                    (_, false) => Epilogue::Accumulate,
+                    (Epilogue::Overwrite(store), true) if start > 0 => Epilogue::CompleteSum(store),
+                    (epilogue, true) => epilogue,
                 };
                 T::dispatch(
                     isa,
-                    Terms {
+                    DirectProduct {
                         packing: &self.packing,
                         weights,
-                        taps,
+                        table,
                         depth,
                         x: &x[first * read..][..some * read],
-                        finish: &finish,
+                        epilogue: &epilogue,
                         y: &mut y[places.clone()],
                         order: Order::ByColumn,
                         columns,
@@ -185,23 +187,24 @@ impl Contraction {
         weights: &[T],
         panel: usize,
         x: &[T],
-        finish: &Finish<'_, T>,
+        epilogue: &Epilogue<'_, T>,
         y: &mut [T],
-        columns: &Columns,
+        columns: &MicroTiles,
     ) {
         let (read, summed) = (self.input_size::<T>(), self.output_size::<T>());
-        let made = self.packing.rows() * finish.columns(self.taps.positions()) * T::LANES;
+        let made = self.packing.rows() * epilogue.output_columns(self.table.positions()) * T::LANES;
         let x = &x[panel * read..][..read];
-        let gathered = by_position(x, self.packing.inner(), self.taps.source_positions());
+        let gathered = by_position(x, self.packing.inner(), self.table.source_positions());
         T::dispatch(
             isa,
-            Terms {
+            DirectProduct {
                 packing: &self.packing,
                 weights,
-                taps: &self.taps,
+                table: &self.table,
                 depth: 0..self.packing.inner(),
                 x: gathered.as_deref().unwrap_or(x),
-                finish: &finish.part(0..self.packing.rows(), panel * summed..(panel + 1) * summed),
+                epilogue: &epilogue
+                    .restrict(0..self.packing.rows(), panel * summed..(panel + 1) * summed),
                 y: &mut y[panel * made..][..made],
                 order: Order::ByRow,
                 columns,
@@ -214,7 +217,7 @@ impl Contraction {
         weights: Weights<'_, T>,
         panels: usize,
         x: &[T],
-        finish: &Finish<'_, T>,
+        epilogue: &Epilogue<'_, T>,
         y: &[T],
     ) {
         let rows = self.packing.rows();
@@ -222,13 +225,17 @@ impl Contraction {
         let prepared = weights.prepared.len();
         assert!(prepared == 0 || prepared == self.prepared_len(), "prepared weights");
         assert_eq!(x.len(), panels * self.input_size::<T>(), "x");
-        assert_eq!(y.len(), panels * rows * finish.columns(self.taps.positions()) * T::LANES, "y");
-        if let Finish::Store(store) | Finish::Complete(store) = finish {
+        assert_eq!(
+            y.len(),
+            panels * rows * epilogue.output_columns(self.table.positions()) * T::LANES,
+            "y"
+        );
+        if let Epilogue::Overwrite(store) | Epilogue::CompleteSum(store) = epilogue {
             assert!(store.scale.is_none_or(|scale| scale.len() == rows), "scale");
             assert!(store.shift.is_none_or(|shift| shift.len() == rows), "shift");
             let sums = panels * self.output_size::<T>();
             assert!(store.residual.is_none_or(|residual| residual.len() == sums), "residual");
-            let positions = self.taps.positions();
+            let positions = self.table.positions();
             assert!(store.pool.is_none_or(|pool| pool.positions() == positions), "positions");
         }
     }

@@ -23,12 +23,12 @@ use choice::{Place, Size};
 use tile::{Four, Tile, Two};
 use transforms::{Inputs, Outputs};
 
-use super::aligned::Aligned;
-use super::columns::{POINTWISE, TOGETHER, pointwise};
-use super::finish::Finish;
+use super::aligned::AlignedScratch;
+use super::direct::{DirectProduct, Order};
+use super::epilogue::Epilogue;
+use super::micro_tile::{MAX_POINTWISE, TILE_POSITIONS, pointwise};
 use super::packing::{Packing, Weights};
 use super::real::Real;
-use super::terms::{Order, Terms};
 use crate::isa::Isa;
 
 /// Bytes of transformed tiles that stay in the second cache.
@@ -44,7 +44,7 @@ pub(super) struct Winograd<'a, T> {
     pub panels: usize,
     /// `[panel][channel][position][lane]`.
     pub x: &'a [T],
-    pub finish: &'a Finish<'a, T>,
+    pub epilogue: &'a Epilogue<'a, T>,
 }
 
 impl<T: Real> Winograd<'_, T> {
@@ -64,20 +64,21 @@ impl<T: Real> Winograd<'_, T> {
         y: &mut [T],
         left: &mut Vec<usize>,
     ) {
-        let Self { packing, weights, choice, panels, finish, .. } = *self;
+        let Self { packing, weights, choice, panels, epilogue, .. } = *self;
         let (rows, inner) = (packing.rows(), packing.inner());
         let bytes = N * N * (rows + inner) * T::LANES * size_of::<T>();
         let tiles = panels * choice.tiles();
-        let block = (BYTES / bytes).clamp(TOGETHER, POINTWISE) / TOGETHER * TOGETHER;
+        let block =
+            (BYTES / bytes).clamp(TILE_POSITIONS, MAX_POINTWISE) / TILE_POSITIONS * TILE_POSITIONS;
         let block = block.min(tiles).max(1);
         // One column more than there are, or entries would evict each other from the cache.
         let strides = [block * inner + 1, block * rows + 1];
         let [read, made] = strides.map(|columns| columns * T::LANES);
         let own = if weights.prepared.is_empty() { choice.prepared_len(packing) } else { 0 };
         let own = own.next_multiple_of(T::LANES);
-        let mut room = Aligned::room(own + N * N * (read + made));
-        let (u, room) = room.split_at_mut(own);
-        let (v, m) = room.split_at_mut(N * N * read);
+        let mut scratch = AlignedScratch::with_len(own + N * N * (read + made));
+        let (u, scratch) = scratch.split_at_mut(own);
+        let (v, m) = scratch.split_at_mut(N * N * read);
         let prepared = if own == 0 {
             weights.prepared
         } else {
@@ -87,10 +88,10 @@ impl<T: Real> Winograd<'_, T> {
         };
         let (squares, filters) = prepared.split_last().expect("a number that follows the filters");
         if !small(squares.widen()) {
-            return left.extend(0..panels * finish.columns(choice.image.positions()));
+            return left.extend(0..panels * epilogue.output_columns(choice.image.positions()));
         }
         for first in (0..tiles).step_by(block) {
-            let mut places = [Place::default(); POINTWISE];
+            let mut places = [Place::default(); MAX_POINTWISE];
             let places = &mut places[..block.min(tiles - first)];
             for (offset, place) in places.iter_mut().enumerate() {
                 *place = choice.place(first + offset);
@@ -100,20 +101,20 @@ impl<T: Real> Winograd<'_, T> {
             let tile = PhantomData::<S>;
             T::dispatch(isa, Inputs { images: self, places, stride, v, squares: squares_of, tile });
             if !small(squares) {
-                let pooled = finish.pool().is_some();
+                let pooled = epilogue.pool().is_some();
                 left.extend(places.iter().flat_map(|place| choice.outputs(place, pooled)));
                 continue;
             }
-            let (taps, columns) = pointwise(places.len());
+            let (table, columns) = pointwise(places.len());
             let entries = v.chunks_exact(read).zip(m.chunks_exact_mut(made));
             for (u, (v, m)) in filters.chunks_exact(rows * inner).zip(entries) {
-                let terms = Terms {
+                let terms = DirectProduct {
                     packing,
                     weights: u,
-                    taps,
+                    table,
                     depth: 0..inner,
                     x: v,
-                    finish: &Finish::plain(),
+                    epilogue: &Epilogue::plain(),
                     y: m,
                     order: Order::ByRow,
                     columns,

@@ -2,9 +2,11 @@
 
 use crate::error::Error;
 use crate::isa::Isa;
+use crate::network::fusion::Fusion;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal, Tangent};
-use crate::network::layers::{Built, Plan};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
+use crate::network::pass::{Pass, Primal, Tangent};
 
 /// Numbers worked on at once: enough for the vector units, few enough for the stack.
 const CHUNK: usize = 256;
@@ -26,9 +28,9 @@ pub(super) trait Function<T: Real>: Send + Sync + 'static {
     /// f″. Must be inlined.
     fn curvature(&self, at: At<T>) -> T;
 
-    /// Whether f is tanh.
-    fn is_tanh(&self) -> bool {
-        false
+    /// The layer's role in a fused forward pass.
+    fn fusion(&self) -> Fusion<'_, T> {
+        Fusion::None
     }
 }
 
@@ -81,13 +83,13 @@ pub(super) fn map_with<T: Real>(
 pub(super) struct Activation<F>(F);
 
 /// The layer of a function.
-pub(super) fn built<T: Real>(
-    plan: &Plan<'_>,
+pub(super) fn build_activation<T: Real>(
+    spec: &LayerSpec<'_>,
     function: impl Function<T>,
-) -> Result<Built<T>, Error> {
-    let [shape] = plan.inputs()?;
-    let [] = plan.tensors()?;
-    Ok(Built { layer: Box::new(Activation(function)), shape })
+) -> Result<BuiltLayer<T>, Error> {
+    let [shape] = spec.inputs()?;
+    let [] = spec.tensors()?;
+    Ok(BuiltLayer { layer: Box::new(Activation(function)), shape })
 }
 
 impl<F> Activation<F> {
@@ -198,8 +200,8 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
         );
     }
 
-    fn is_tanh(&self) -> bool {
-        self.0.is_tanh()
+    fn fusion(&self) -> Fusion<'_, T> {
+        self.0.fusion()
     }
 
     fn runs_in_place(&self) -> bool {

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::Real;
-use crate::network::layers::activation::{At, Function, built, map};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, build_activation, map};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,9 +20,9 @@ struct Affine<T> {
     shift: T,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { scale, shift } = plan.options()?;
-    built(plan, Affine { scale: T::narrow(scale), shift: T::narrow(shift) })
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { scale, shift } = spec.options()?;
+    build_activation(spec, Affine { scale: T::narrow(scale), shift: T::narrow(shift) })
 }
 
 impl<T: Real> Function<T> for Affine<T> {

@@ -4,9 +4,10 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 use crate::network::layers::windows::{Views, Window};
-use crate::network::layers::{Built, Plan};
+use crate::network::pass::{Pass, Primal};
 use crate::network::shape::Shape;
 
 #[derive(Deserialize)]
@@ -25,26 +26,26 @@ pub(super) struct AvgPool<T> {
     factors: Vec<T>,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { kernel, stride, padding, count_include_pad } = plan.options()?;
-    let [image] = plan.inputs()?;
-    let [] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { kernel, stride, padding, count_include_pad } = spec.options()?;
+    let [image] = spec.inputs()?;
+    let [] = spec.tensors()?;
     let window = Window { kernel, stride, padding, dilation: [1, 1] };
     let (views, shape) = Views::new(&window, image)?;
     let whole = kernel[0] * kernel[1];
     let count = |sources: &[usize]| if count_include_pad { whole } else { sources.len() };
     let factors = views.iter().map(|sources| T::narrow(1.0 / count(sources) as f64)).collect();
-    Ok(Built { layer: Box::new(AvgPool { views, factors }), shape })
+    Ok(BuiltLayer { layer: Box::new(AvgPool { views, factors }), shape })
 }
 
 impl<T: Real> AvgPool<T> {
     /// The mean of the whole image.
-    pub fn global(image: Shape) -> Result<Built<T>, Error> {
+    pub fn global(image: Shape) -> Result<BuiltLayer<T>, Error> {
         let kernel = [image.height, image.width];
         let window = Window { kernel, stride: [1, 1], padding: [0, 0], dilation: [1, 1] };
         let (views, shape) = Views::new(&window, image)?;
         let factors = vec![T::narrow(1.0 / image.positions() as f64)];
-        Ok(Built { layer: Box::new(Self { views, factors }), shape })
+        Ok(BuiltLayer { layer: Box::new(Self { views, factors }), shape })
     }
 
     fn rows(&self) -> (usize, usize) {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::check::{Sketch, check_block};
-use crate::network::layer::Moments;
+use crate::network::pass::Moments;
 
 /// A layer to come: its kind, and two numbers that it makes its options from.
 type Step = (usize, usize, usize);

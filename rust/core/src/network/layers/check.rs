@@ -6,10 +6,10 @@ pub(super) use sketch::Sketch;
 
 use crate::isa::Isa;
 use crate::network::Network;
+use crate::network::fused_forward::{FusedBuffers, FusedForward, NoInputProducts};
 use crate::network::kernel::Real;
-use crate::network::layer::{Moments, Packed, Pass};
-use crate::network::program::{Bench, Program, Unfed};
-use crate::network::tape::{Along, Tape};
+use crate::network::pass::{Moments, Packed, Pass};
+use crate::network::tape::{Tape, TapeTangents};
 
 /// Steps of central differences: whoever is unlucky with a kink at one has the other.
 const STEPS: [f64; 2] = [1e-5, 1e-6];
@@ -116,9 +116,9 @@ pub(super) fn outcome<T: Real>(
     let isa = Isa::detect();
     let pass = Pass { isa, point: &point, direction: along, panels, samples, moments };
     let input = panelled::<T>(inputs, network.input().features(), samples);
-    let (mut tape, mut along) = (Tape::default(), Along::default());
-    network.run(&pass, &input, &mut tape.values);
-    network.push(&pass, &input, &tape.values, &mut along.dots);
+    let (mut tape, mut along) = (Tape::default(), TapeTangents::default());
+    network.evaluate(&pass, &input, &mut tape.values);
+    network.propagate_tangents(&pass, &input, &tape.values, &mut along.dots);
     let features = network.output().features();
     let outputs = sampled(&tape.values[network.output], features, samples);
     let moved = sampled(&along.dots[network.output], features, samples);
@@ -128,10 +128,10 @@ pub(super) fn outcome<T: Real>(
     let loss = dot(&outputs, &plain) + 0.5 * SQUARE * dot(&outputs, &outputs);
     let mut gradient = vec![T::ZERO; network.dim()];
     let mut curved = gradient.clone();
-    network.seed(&pass, &panelled::<T>(&slopes, features, samples), &mut tape.bars);
-    network.pull(&pass, &input, &tape.values, &mut tape.bars, &mut gradient);
-    network.seed(&pass, &panelled::<T>(&turns, features, samples), &mut along.bar_dots);
-    network.pull_along(&pass, &input, &tape, &mut along, &mut curved);
+    network.seed_adjoints(&pass, &panelled::<T>(&slopes, features, samples), &mut tape.bars);
+    network.backpropagate(&pass, &input, &tape.values, &mut tape.bars, &mut gradient);
+    network.seed_adjoints(&pass, &panelled::<T>(&turns, features, samples), &mut along.bar_dots);
+    network.backpropagate_tangents(&pass, &input, &tape, &mut along, &mut curved);
     let wide = |values: Vec<T>| values.into_iter().map(T::widen).collect();
     Outcome { outputs, loss, gradient: wide(gradient), moved, curved: wide(curved) }
 }
@@ -145,18 +145,25 @@ fn fused<T: Real>(
     samples: usize,
 ) -> Vec<f64> {
     let point = packed(network, theta, held);
-    let program = Program::new(network);
+    let program = FusedForward::new(network);
     let mut derived = Vec::new();
     program.derive(Isa::detect(), network, &point.forward, &mut derived);
     let input = panelled::<T>(inputs, network.input().features(), samples);
-    let mut bench = Bench::default();
+    let mut bench = FusedBuffers::default();
     let mut outputs = Vec::new();
     for (panel, input) in input.chunks(network.input().features() * T::LANES).enumerate() {
         let samples = (samples - panel * T::LANES).min(T::LANES);
         let isa = Isa::detect();
         let moments = Moments::Stored;
         let pass = Pass { isa, point: &point, direction: None, panels: 1, samples, moments };
-        outputs.extend_from_slice(program.run(network, &pass, &derived, input, &Unfed, &mut bench));
+        outputs.extend_from_slice(program.run(
+            network,
+            &pass,
+            &derived,
+            input,
+            &NoInputProducts,
+            &mut bench,
+        ));
     }
     sampled(&outputs, network.output().features(), samples)
 }

@@ -2,8 +2,9 @@
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
-use crate::network::layers::{Built, Plan};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
+use crate::network::pass::{Pass, Primal};
 use crate::network::shape::Shape;
 
 struct Concat {
@@ -11,14 +12,14 @@ struct Concat {
     starts: Vec<usize>,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    let [] = plan.tensors()?;
-    let Some(&first) = plan.shapes.first() else {
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    let [] = spec.tensors()?;
+    let Some(&first) = spec.shapes.first() else {
         return Err(Error::Invalid("got no inputs; pass at least one".into()));
     };
     let (mut starts, mut channels) = (vec![0], 0_usize);
-    for &shape in plan.shapes {
+    for &shape in spec.shapes {
         require!(
             (shape.height, shape.width) == (first.height, first.width),
             "got inputs of shapes {first:?} and {shape:?}; pass images of one size"
@@ -28,7 +29,7 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
         starts.push(Shape::new(channels, first.height, first.width)?.features());
     }
     let shape = Shape::new(channels, first.height, first.width)?;
-    Ok(Built { layer: Box::new(Concat { starts }), shape })
+    Ok(BuiltLayer { layer: Box::new(Concat { starts }), shape })
 }
 
 impl Concat {

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{At, Function, PARTS, built, map, map_with};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, PARTS, build_activation, map, map_with};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,11 +23,11 @@ struct Options {
     approximate: Approximation,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { approximate } = plan.options()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { approximate } = spec.options()?;
     match approximate {
-        Approximation::None => built(plan, Normal),
-        Approximation::Tanh => built(plan, Tanh),
+        Approximation::None => build_activation(spec, Normal),
+        Approximation::Tanh => build_activation(spec, Tanh),
     }
 }
 

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::Real;
-use crate::network::layers::activation::{At, Function, built, map};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, build_activation, map};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,9 +18,9 @@ struct LeakyRelu<T> {
     slope: T,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { slope } = plan.options()?;
-    built(plan, LeakyRelu { slope: T::narrow(slope) })
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { slope } = spec.options()?;
+    build_activation(spec, LeakyRelu { slope: T::narrow(slope) })
 }
 
 impl<T: Real> Function<T> for LeakyRelu<T> {

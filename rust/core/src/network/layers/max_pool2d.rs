@@ -3,10 +3,12 @@
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::network::kernel::{Pool, Real, largest};
-use crate::network::layer::{Layer, Pass, Primal};
+use crate::network::fusion::Fusion;
+use crate::network::kernel::{Pool2x2, Real, max_pool};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 use crate::network::layers::windows::{Views, Window};
-use crate::network::layers::{Built, Plan};
+use crate::network::pass::{Pass, Primal};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,18 +22,18 @@ struct Options {
 struct MaxPool {
     views: Views,
     /// The same as squares side by side, where it is that.
-    pool: Option<Pool>,
+    pool: Option<Pool2x2>,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { kernel, stride, padding, dilation } = plan.options()?;
-    let [image] = plan.inputs()?;
-    let [] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { kernel, stride, padding, dilation } = spec.options()?;
+    let [image] = spec.inputs()?;
+    let [] = spec.tensors()?;
     let window = Window { kernel, stride, padding, dilation };
     let (views, shape) = Views::new(&window, image)?;
     let squares = ([kernel, stride], [padding, dilation]) == ([[2; 2]; 2], [[0; 2], [1; 2]]);
-    let pool = squares.then(|| Pool::new(image.height, image.width));
-    Ok(Built { layer: Box::new(MaxPool { views, pool }), shape })
+    let pool = squares.then(|| Pool2x2::new(image.height, image.width));
+    Ok(BuiltLayer { layer: Box::new(MaxPool { views, pool }), shape })
 }
 
 /// At least as many lanes as a panel of any number has.
@@ -73,11 +75,11 @@ impl MaxPool {
 
 impl<T: Real> Layer<T> for MaxPool {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
-        largest(pass.isa, x[0], self.views.image_positions(), self.views.table(), y);
+        max_pool(pass.isa, x[0], self.views.image_positions(), self.views.table(), y);
     }
 
-    fn as_pool(&self) -> Option<Pool> {
-        self.pool
+    fn fusion(&self) -> Fusion<'_, T> {
+        self.pool.map_or(Fusion::None, Fusion::MaxPool)
     }
 
     fn tangent(

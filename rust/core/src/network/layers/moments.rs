@@ -6,7 +6,7 @@
 
 use crate::isa::Isa;
 use crate::network::kernel::Real;
-use crate::network::layer::{Primal, Tangent};
+use crate::network::pass::{Primal, Tangent};
 
 /// Lanes that are added up at once: one or two registers, and a divisor of any panel's.
 const WIDTH: usize = 8;

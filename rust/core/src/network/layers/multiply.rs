@@ -4,17 +4,18 @@ use std::ops::Range;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
-use crate::network::layers::{Built, Plan};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
+use crate::network::pass::{Pass, Primal};
 
 struct Multiply {
     constant: Range<usize>,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    let [shape] = plan.inputs()?;
-    let [constant] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    let [shape] = spec.inputs()?;
+    let [constant] = spec.tensors()?;
     let Some(constant) = constant else {
         return Err(Error::Invalid("got no constant; pass one number a feature".into()));
     };
@@ -24,7 +25,7 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
         "got a constant of shape {:?} for {shape:?}; pass one number a feature",
         constant.shape
     );
-    Ok(Built { layer: Box::new(Multiply { constant: plan.forward.whole(&constant)? }), shape })
+    Ok(BuiltLayer { layer: Box::new(Multiply { constant: spec.forward.whole(&constant)? }), shape })
 }
 
 impl Multiply {

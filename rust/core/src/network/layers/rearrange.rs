@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
+use crate::network::layer::Layer;
+use crate::network::pass::{Pass, Primal};
 use crate::network::shape::Shape;
 
 /// Which indices of the input an axis has, and how much padding around them.

@@ -4,17 +4,19 @@
 //! multiplied by a slope: where x ≤ 0 not even an infinite derivative leaves a trace.
 
 use crate::error::Error;
+use crate::network::fusion::Fusion;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
-use crate::network::layers::{Built, Plan};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
+use crate::network::pass::{Pass, Primal};
 
 struct Relu;
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    let [shape] = plan.inputs()?;
-    let [] = plan.tensors()?;
-    Ok(Built { layer: Box::new(Relu), shape })
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    let [shape] = spec.inputs()?;
+    let [] = spec.tensors()?;
+    Ok(BuiltLayer { layer: Box::new(Relu), shape })
 }
 
 /// A derivative on its way past a value of the output.
@@ -65,8 +67,8 @@ impl<T: Real> Layer<T> for Relu {
         );
     }
 
-    fn is_relu(&self) -> bool {
-        true
+    fn fusion(&self) -> Fusion<'_, T> {
+        Fusion::Relu
     }
 
     fn runs_in_place(&self) -> bool {
@@ -91,8 +93,9 @@ mod tests {
 
     use super::Relu;
     use crate::isa::Isa;
-    use crate::network::layer::{Layer, Moments, Packed, Pass, Primal};
+    use crate::network::layer::Layer;
     use crate::network::layers::check::{Sketch, check};
+    use crate::network::pass::{Moments, Packed, Pass, Primal};
 
     #[test]
     fn its_rules_are_those_of_differences() {

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal, Tangent};
+use crate::network::layer::Layer;
 use crate::network::layers::normalise::{Block, each};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 use crate::network::parameters::Tensor;
+use crate::network::pass::{Pass, Primal, Tangent};
 
 /// Normalisation of samples by themselves.
 pub(super) struct SampleNorm {
@@ -24,15 +25,15 @@ pub(super) struct SampleNorm {
 }
 
 /// The layer of so many groups, whose γ and β are for `shared` consecutive numbers each.
-pub(super) fn built<T: Real>(
-    plan: &mut Plan<'_>,
+pub(super) fn build_activation<T: Real>(
+    spec: &mut LayerSpec<'_>,
     groups: usize,
     shared: usize,
     eps: f64,
-) -> Result<Built<T>, Error> {
+) -> Result<BuiltLayer<T>, Error> {
     require!(eps >= 0.0 && eps.is_finite(), "got eps = {eps}; pass a finite number from 0 up");
-    let [shape] = plan.inputs()?;
-    let [gamma, beta] = plan.tensors()?;
+    let [shape] = spec.inputs()?;
+    let [gamma, beta] = spec.tensors()?;
     let count = shape.features() / shared;
     for tensor in [&gamma, &beta].into_iter().flatten() {
         require!(
@@ -41,7 +42,7 @@ pub(super) fn built<T: Real>(
             tensor.shape
         );
     }
-    let mut whole = |tensor: &Tensor| plan.forward.whole(tensor);
+    let mut whole = |tensor: &Tensor| spec.forward.whole(tensor);
     let layer = SampleNorm {
         groups,
         rows: shape.features() / groups,
@@ -52,7 +53,7 @@ pub(super) fn built<T: Real>(
         gamma_gradient: gamma.as_ref().and_then(Tensor::gradient),
         beta_gradient: beta.as_ref().and_then(Tensor::gradient),
     };
-    Ok(Built { layer: Box::new(layer), shape })
+    Ok(BuiltLayer { layer: Box::new(layer), shape })
 }
 
 /// A group of one panel: where it lies, and which γ and β are its own.
@@ -162,7 +163,7 @@ impl<T: Real> Layer<T> for SampleNorm {
         x_dot: &[Option<&[T]>],
         y_dot: &mut [T],
     ) {
-        let along = &pass.along().forward;
+        let along = &pass.tangent_direction().forward;
         pass.isa.run(
             #[inline(always)]
             || {
@@ -226,7 +227,7 @@ impl<T: Real> Layer<T> for SampleNorm {
         tangent: &Tangent<'_, T>,
         x_bar_dot: &mut [T],
     ) {
-        let (point, along) = (&pass.point.forward, &pass.along().forward);
+        let (point, along) = (&pass.point.forward, &pass.tangent_direction().forward);
         pass.isa.run(
             #[inline(always)]
             || {

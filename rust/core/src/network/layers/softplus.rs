@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::error::{Error, require};
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{At, Function, PARTS, built, map, map_with};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, PARTS, build_activation, map, map_with};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,11 +20,11 @@ struct Softplus<T> {
     threshold: T,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { beta, threshold } = plan.options()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { beta, threshold } = spec.options()?;
     let beta = T::narrow(beta);
     require!(beta != T::ZERO, "got beta = 0; pass another number");
-    built(plan, Softplus { beta, threshold: T::narrow(threshold) })
+    build_activation(spec, Softplus { beta, threshold: T::narrow(threshold) })
 }
 
 impl<T: Real> Softplus<T> {

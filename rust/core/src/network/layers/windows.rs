@@ -1,7 +1,7 @@
 //! Windows that slide over images: those of convolutions and of pooling.
 
 use crate::error::{Error, require};
-use crate::network::kernel::Taps;
+use crate::network::kernel::GatherTable;
 use crate::network::shape::Shape;
 
 /// More entries than the windows of any network have; keeps malformed graphs from asking for memory.
@@ -65,7 +65,7 @@ impl Window {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a window that does not fit the image, and for too many entries.
-    pub fn taps(&self, image: Shape) -> Result<(Taps, [usize; 2]), Error> {
+    pub fn taps(&self, image: Shape) -> Result<(GatherTable, [usize; 2]), Error> {
         let height = Axis::new(self, 0, image.height)?;
         let width = Axis::new(self, 1, image.width)?;
         let count = height.kernel.checked_mul(width.kernel);
@@ -88,7 +88,7 @@ impl Window {
             }
         }
         let places = [height.places, width.places];
-        Ok((Taps::new(places[0] * places[1], sources, image.positions())?, places))
+        Ok((GatherTable::new(places[0] * places[1], sources, image.positions())?, places))
     }
 }
 
@@ -118,11 +118,11 @@ impl Views {
             window.padding,
             window.kernel
         );
-        let (taps, [height, width]) = window.taps(image)?;
+        let (table, [height, width]) = window.taps(image)?;
         let mut views =
             Self { starts: vec![0], sources: Vec::new(), image_positions: image.positions() };
-        for position in 0..taps.positions() {
-            let seen = (0..taps.taps()).filter_map(|tap| taps.source(position, tap));
+        for position in 0..table.positions() {
+            let seen = (0..table.taps()).filter_map(|tap| table.source(position, tap));
             views.sources.extend(seen);
             require!(
                 views.sources.len() > views.starts[position],

@@ -1,8 +1,9 @@
 //! Exponentials and logarithms.
 
-use super::super::real::Real;
-use super::super::vector::{Simd, Vector};
-use super::{Tables, abs, clamp, polynomial};
+use super::primitives::{abs, clamp, polynomial};
+use crate::network::kernel::constants::Constants;
+use crate::network::kernel::number::Number;
+use crate::network::kernel::simd::{Simd, Vector};
 
 /// x = n log 2 + r with a whole n and |r| ≤ log(2)/2.
 #[inline(always)]

@@ -1,9 +1,10 @@
 //! The hyperbolic tangent: as costly as the product in a small network, unless it is fast.
 
-use super::super::real::Real;
-use super::super::vector::{Simd, Vector};
 use super::elementary::expm1;
-use super::{Rational, Tables, abs, clamp, polynomial, with_sign};
+use super::primitives::{abs, clamp, polynomial, with_sign};
+use crate::network::kernel::constants::{Constants, Rational};
+use crate::network::kernel::number::Number;
+use crate::network::kernel::simd::{Simd, Vector};
 
 /// tanh x.
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! Accuracy over all floats, edges, and independence of the place in a slice.
 
-use super::super::{Real, erf, exp, expm1, ln, sigmoid, softplus, tanh};
 use crate::isa::Isa;
+use crate::network::kernel::{Real, erf, exp, expm1, ln, sigmoid, softplus, tanh};
 
 /// A function, and what it should be.
 struct Case<T: Real> {

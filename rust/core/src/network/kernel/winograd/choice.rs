@@ -3,9 +3,9 @@
 use super::filters::Filters;
 use super::tile::{Four, Two};
 use crate::isa::Isa;
+use crate::network::kernel::gather_table::{GatherTable, Image};
 use crate::network::kernel::packing::Packing;
 use crate::network::kernel::real::Real;
-use crate::network::kernel::taps::{Image, Taps};
 
 /// How many outputs a tile has on a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(in super::super) struct Choice {
 
 impl Choice {
     /// The size that leaves least to do; none where the sums as they stand do.
-    pub fn new(packing: &Packing, taps: &Taps, image: Image) -> Option<Self> {
+    pub fn new(packing: &Packing, table: &GatherTable, image: Image) -> Option<Self> {
         let (rows, inner) = (packing.rows(), packing.inner());
         let cost = |choice: &Self| {
             let [channel, row] = choice.size.transforms();
@@ -63,7 +63,7 @@ impl Choice {
         };
         let choices = [Size::Two, Size::Four].map(|size| Self { image, size });
         let best = choices.into_iter().min_by_key(cost)?;
-        (cost(&best) < taps.fed() * rows * inner).then_some(best)
+        (cost(&best) < table.connections() * rows * inner).then_some(best)
     }
 
     /// How many tiles an image has.

@@ -3,9 +3,10 @@
 use std::marker::PhantomData;
 
 use super::tile::{Tile, across};
+use crate::network::kernel::number::Number;
 use crate::network::kernel::packing::Packing;
 use crate::network::kernel::real::Real;
-use crate::network::kernel::vector::{Kernel, LONGEST, Simd, Vector};
+use crate::network::kernel::simd::{Kernel, MAX_LEN, Simd, Vector};
 
 /// G g Gᵀ of every filter, an entry after the other, each in the order of a product's weights; and
 /// after them the sum of their squares.
@@ -56,7 +57,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Filte
         }
         let mut sum = T::ZERO;
         for squares in &squares {
-            sum += squares.total();
+            sum += squares.sum_lanes();
         }
         self.out[N * N * count] = sum;
     }
@@ -68,7 +69,7 @@ fn read<V: Vector>(simd: Simd<V>, from: &[V::Number]) -> V {
     if from.len() == V::LEN {
         return simd.load(from);
     }
-    let mut padded = [V::Number::ZERO; LONGEST];
+    let mut padded = [V::Number::ZERO; MAX_LEN];
     padded[..from.len()].copy_from_slice(from);
     simd.load(&padded)
 }
@@ -79,7 +80,7 @@ fn write<V: Vector>(register: V, to: &mut [V::Number]) {
     if to.len() == V::LEN {
         return register.store(to);
     }
-    let mut padded = [V::Number::ZERO; LONGEST];
+    let mut padded = [V::Number::ZERO; MAX_LEN];
     register.store(&mut padded);
     to.copy_from_slice(&padded[..to.len()]);
 }

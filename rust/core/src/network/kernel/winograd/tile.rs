@@ -1,6 +1,6 @@
 //! What tiles are made of: the matrices Bᵀ, G and Aᵀ, a line at a time.
 
-use crate::network::kernel::vector::{Simd, Vector};
+use crate::network::kernel::simd::{Simd, Vector};
 use crate::scalar::Scalar;
 
 /// M outputs a side from N inputs a side. A matrix is applied to a square first by its columns, then

@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use super::Winograd;
 use super::choice::Place;
 use super::tile::{Tile, across};
-use crate::network::kernel::places::Places;
+use crate::network::kernel::gather_table::Image;
 use crate::network::kernel::real::Real;
-use crate::network::kernel::taps::Image;
-use crate::network::kernel::vector::{Kernel, Simd, Vector};
+use crate::network::kernel::simd::{Kernel, Simd, Vector};
+use crate::network::kernel::tile_layout::TileLayout;
 
 /// Bᵀ d B of every channel of some tiles.
 pub(super) struct Inputs<'a, T, S, const N: usize, const M: usize> {
@@ -62,7 +62,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Input
         }
         let mut sum = 0.0;
         for squares in &squares {
-            sum += squares.total().widen();
+            sum += squares.sum_lanes().widen();
         }
         *self.squares = sum;
     }
@@ -85,7 +85,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Outpu
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
         let Self { places, stride, m, .. } = self;
         let (rows, m) = (self.images.packing.rows(), m.as_chunks::<L>().0);
-        let ordered = self.images.finish.keeps_order();
+        let ordered = self.images.epilogue.is_increasing();
         for row in 0..rows {
             for (index, &place) in places.iter().enumerate() {
                 let m = &m[row * places.len() + index..][..=(N * N - 1) * stride];
@@ -124,15 +124,15 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Outputs<'_, T, S, N
         parts: &[[[V; C]; M]; M],
     ) {
         let Image { height, width, .. } = self.images.choice.image;
-        let finish = self.images.finish;
+        let epilogue = self.images.epilogue;
         let row_of_all = panel * self.images.packing.rows() + row;
         let place = |y: usize, x: usize| ((row_of_all * height + y) * width + x) * L;
-        match finish.pool() {
+        match epilogue.pool() {
             None => {
                 for (y, line) in (top..height).zip(parts) {
                     for (x, &sum) in (left..width).zip(line) {
-                        let places = Places { first: [place(y, x)], step: 0 };
-                        finish.store(simd, row, places, [[sum]], self.y);
+                        let places = TileLayout { first: [place(y, x)], step: 0 };
+                        epilogue.apply_and_store(simd, row, places, [[sum]], self.y);
                     }
                 }
             }
@@ -145,10 +145,10 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Outputs<'_, T, S, N
                         let corner = place(2 * y, 2 * x);
                         let below = corner + width * L;
                         let places = [corner, corner + L, below, below + L];
-                        let places = Places { first: places, step: 0 };
+                        let places = TileLayout { first: places, step: 0 };
                         let (sums, to) = ([[a, b, c, d]], (first + y * across + x) * L);
-                        let to = Places { first: [to], step: 0 };
-                        finish.store_largest(simd, row, places, sums, ordered, to, self.y);
+                        let to = TileLayout { first: [to], step: 0 };
+                        epilogue.apply_pool_and_store(simd, row, places, sums, ordered, to, self.y);
                     }
                 }
             }

@@ -1,9 +1,11 @@
 //! The rules of batch normalisation.
 
 use super::{Affine, BatchNorm};
+use crate::network::fusion::Fusion;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Moments, Pass, Primal, Tangent};
+use crate::network::layer::Layer;
 use crate::network::layers::moments::Sums;
+use crate::network::pass::{Moments, Pass, Primal, Tangent};
 
 impl<T: Real> Layer<T> for BatchNorm {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
@@ -44,7 +46,7 @@ impl<T: Real> Layer<T> for BatchNorm {
                 }
                 (Moments::Batch, x_dot) => {
                     let sums = self.sums(pass, x[0], &channel);
-                    let direction = &pass.along().forward;
+                    let direction = &pass.tangent_direction().forward;
                     let gamma_dot = self.gamma(direction, index, 0.0);
                     let beta_dot = self.beta(direction, index);
                     sums.tangent(&channel, x[0], x_dot, gamma_dot, beta_dot, y_dot);
@@ -103,7 +105,7 @@ impl<T: Real> Layer<T> for BatchNorm {
                 }
                 Moments::Batch => {
                     let sums = self.sums(pass, primal.x[0], &channel);
-                    let gamma_dot = self.gamma(&pass.along().forward, index, 0.0);
+                    let gamma_dot = self.gamma(&pass.tangent_direction().forward, index, 0.0);
                     sums.second_adjoint(&channel, primal, tangent, gamma_dot, x_bar_dot);
                 }
             }
@@ -132,8 +134,8 @@ impl<T: Real> Layer<T> for BatchNorm {
         }
     }
 
-    fn as_normalisation(&self) -> Option<&BatchNorm> {
-        Some(self)
+    fn fusion(&self) -> Fusion<'_, T> {
+        Fusion::Normalisation(self)
     }
 }
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::network::Network;
 use crate::network::kernel::Real;
-use crate::network::layer::Moments;
 use crate::network::layers::check::outcome;
+use crate::network::pass::Moments;
 use crate::random::Gaussian;
 use crate::scalar::Scalar;
 
