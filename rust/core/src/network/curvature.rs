@@ -1,6 +1,6 @@
-//! Second derivatives at a point, as products with vectors.
+//! Hessian and Gauss-Newton products at a point.
 //!
-//! The R-operator differentiates the gradient's own computation tangents v (Pearlmutter 1994). With
+//! The R-operator differentiates the gradient's own computation along v (Pearlmutter 1994). With
 //! J = ∂outputs/∂θ and the loss's second derivative H_out by the outputs, the Gauss-Newton product
 //! Jᵀ H_out J v drops the network's own second derivatives (Schraudolph 2002).
 
@@ -21,9 +21,9 @@ use crate::network::workspace::Workspace;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
 
-/// Vectors that share a block's values.
-const VECTORS: usize = 8;
-/// Bytes that their products may take where the values are kept anyway: from a far cache they would
+/// Vectors that are multiplied at once and share a block's tape.
+const MAX_VECTORS: usize = 8;
+/// Bytes of their products where tapes are retained: beyond the near caches they would
 /// cost more than the sharing saves.
 const PRODUCTS_BYTES: usize = 1 << 20;
 
@@ -34,19 +34,19 @@ pub struct NetworkCurvature<T> {
     moments: Moments,
     scale: f64,
     point: Packed<T>,
-    /// Values and derivatives of every block, where there is memory for them.
+    /// The tapes of all blocks, if the memory allows.
     tapes: Option<Vec<Tape<T>>>,
 }
 
-/// Which curvature, in which scale.
+/// The kind, the statistics and the scale of a curvature.
 pub struct CurvatureOptions<'a, T> {
-    /// The matrix.
+    /// The kind of curvature.
     pub kind: Curvature,
-    /// Where batch normalisation takes its statistics from.
+    /// The source of the statistics of batch normalisation.
     pub statistics: Statistics<'a, T>,
-    /// What the sum over the samples is multiplied by.
+    /// The factor of the sum over the samples.
     pub scale: f64,
-    /// Bytes that may be kept between products.
+    /// Bytes of tapes that may be retained between products.
     pub memory: usize,
 }
 
@@ -73,33 +73,33 @@ impl<T: Real> NetworkCurvature<T> {
         let mut packed = Packed::default();
         loss.network.pack(point, WeightLayouts::ForwardAndBackward, &mut packed);
         let moments = loss.blocks(statistics, None)?.moments;
-        let mut found = Self { loss, kind, moments, scale, point: packed, tapes: None };
-        let lanes: usize = found.blocks()?.iter().map(|block| block.panels() * T::LANES).sum();
-        if found.loss.network.tape_size() * lanes * size_of::<T>() <= memory {
-            found.tapes = Some(install(|| found.recorded(cancel))?);
+        let mut curvature = Self { loss, kind, moments, scale, point: packed, tapes: None };
+        let lanes: usize = curvature.blocks()?.iter().map(|block| block.panels() * T::LANES).sum();
+        if curvature.loss.network.tape_size() * lanes * size_of::<T>() <= memory {
+            curvature.tapes = Some(install(|| curvature.record_tapes(cancel))?);
         }
-        Ok(found)
+        Ok(curvature)
     }
 
-    /// The loss that is curved.
+    /// The loss.
     #[must_use]
     pub fn loss(&self) -> &DatasetLoss<T> {
         &self.loss
     }
 
-    /// Whether values and derivatives are kept between products.
+    /// Whether tapes are retained between products.
     #[must_use]
     pub fn retained(&self) -> bool {
         self.tapes.is_some()
     }
 
-    fn recorded(&self, cancel: &Cancel) -> Result<Vec<Tape<T>>, Error> {
+    fn record_tapes(&self, cancel: &Cancel) -> Result<Vec<Tape<T>>, Error> {
         use rayon::prelude::*;
         let blocks = self.blocks()?;
         let record = |block: &Block<'_, T>| {
             cancel.check()?;
             let mut workspace = Workspace::default();
-            self.tape(block, &mut workspace);
+            self.record_tape(block, &mut workspace);
             Ok(workspace.tape)
         };
         blocks.par_iter().map(record).collect()
@@ -113,8 +113,8 @@ impl<T: Real> NetworkCurvature<T> {
         Ok(self.loss.blocks(statistics, None)?.blocks)
     }
 
-    /// The values of a block, and for the full Hessian its derivatives.
-    fn tape(&self, block: &Block<'_, T>, workspace: &mut Workspace<T>) {
+    /// Records the values of a block, and for the full Hessian its adjoints.
+    fn record_tape(&self, block: &Block<'_, T>, workspace: &mut Workspace<T>) {
         self.loss.record_tape(&self.point, block, self.moments, self.scale, workspace);
         if self.kind == Curvature::Hessian {
             let pass = self.loss.pass(&self.point, block, self.moments);
@@ -128,19 +128,26 @@ impl<T: Real> NetworkCurvature<T> {
 
     fn products(&self, vectors: &[T], out: &mut [T], cancel: &Cancel) -> Result<(), Error> {
         let dim = self.loss.dim();
-        let directions: Vec<_> = vectors.chunks(dim).map(|vector| self.packed(vector)).collect();
+        let directions: Vec<_> =
+            vectors.chunks(dim).map(|vector| self.pack_direction(vector)).collect();
         let blocks: Vec<_> = self.blocks()?.into_iter().enumerate().collect();
         let (_, sums) = sum_over_groups(&blocks, vectors.len(), |group, shares| {
             self.loss.workspaces.with(|workspace| {
                 for (index, block) in group {
-                    let kept = self.tapes.as_ref().map(|tapes| &tapes[*index]);
-                    if kept.is_none() {
-                        self.tape(block, workspace);
+                    let retained = self.tapes.as_ref().map(|tapes| &tapes[*index]);
+                    if retained.is_none() {
+                        self.record_tape(block, workspace);
                     }
                     let mut tape = std::mem::take(&mut workspace.tape);
                     for (direction, share) in directions.iter().zip(shares.chunks_mut(dim)) {
                         cancel.check()?;
-                        self.add(block, kept.unwrap_or(&tape), direction, workspace, share);
+                        self.add_product(
+                            block,
+                            retained.unwrap_or(&tape),
+                            direction,
+                            workspace,
+                            share,
+                        );
                     }
                     std::mem::swap(&mut workspace.tape, &mut tape);
                 }
@@ -153,14 +160,14 @@ impl<T: Real> NetworkCurvature<T> {
         Ok(())
     }
 
-    fn packed(&self, vector: &[T]) -> Packed<T> {
+    fn pack_direction(&self, vector: &[T]) -> Packed<T> {
         let mut direction = Packed::default();
         self.loss.network.pack_direction(vector, WeightLayouts::ForwardAndBackward, &mut direction);
         direction
     }
 
     /// Adds a block's share of a product.
-    fn add(
+    fn add_product(
         &self,
         block: &Block<'_, T>,
         tape: &Tape<T>,
@@ -208,9 +215,9 @@ impl<T: Real + Scalar> LinearOperator<T> for NetworkCurvature<T> {
             "got {} numbers for vectors of {dim} entries; pass a multiple",
             block.len()
         );
-        let near = PRODUCTS_BYTES / (dim * size_of::<T>()).max(1);
-        let together = if self.retained() { near.clamp(1, VECTORS) } else { VECTORS };
-        let chunk = together * dim;
+        let fitting = PRODUCTS_BYTES / (dim * size_of::<T>()).max(1);
+        let at_once = if self.retained() { fitting.clamp(1, MAX_VECTORS) } else { MAX_VECTORS };
+        let chunk = at_once * dim;
         let chunks = block.chunks(chunk).zip(out.chunks_mut(chunk));
         for (vectors, out) in chunks {
             install(|| self.products(vectors, out, cancel))?;

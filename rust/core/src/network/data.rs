@@ -1,4 +1,4 @@
-//! Samples as kernels want them: side by side in panels.
+//! Samples arranged in panels: the lanes are samples.
 
 use crate::error::{Error, require};
 use crate::network::kernel::{AlignedVec, Real};
@@ -6,17 +6,17 @@ use crate::network::shape::Shape;
 
 /// The inputs of some samples, in panels.
 pub(crate) struct Data<T> {
-    /// Which samples, in the order of their lanes.
+    /// The samples of the lanes, in order.
     pub order: Vec<usize>,
-    /// (panels, features, lanes); lanes past the last sample repeat it, so that whatever they hold
-    /// is as finite as a sample is.
+    /// (panels, features, lanes); lanes past the last sample repeat it, so that their numbers are as
+    /// finite as those of a sample.
     pub values: AlignedVec<T>,
     /// Numbers of a panel.
     pub panel: usize,
 }
 
 impl<T: Real> Data<T> {
-    /// Puts the samples of these rows of `inputs`, shape (n, features), side by side.
+    /// Arranges these rows of `inputs`, shape (n, features), in panels.
     pub fn arrange(inputs: &[T], shape: Shape, order: Vec<usize>) -> Self {
         let features = shape.features();
         let panel = features * T::LANES;
@@ -54,7 +54,7 @@ impl<T: Real> Data<T> {
 /// Some panels of samples.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a, T> {
-    /// Which samples, in the order of their lanes.
+    /// The samples of the lanes, in order.
     pub samples: &'a [usize],
     /// Their inputs.
     pub inputs: &'a [T],
@@ -68,7 +68,7 @@ impl<T: Real> Block<'_, T> {
 }
 
 /// # Errors
-/// [`Error::Invalid`] unless the batches hold every sample once, and each holds some.
+/// [`Error::Invalid`] unless every sample is in exactly one batch, and no batch is empty.
 pub(crate) fn check_split(split: &[Vec<usize>], samples: usize) -> Result<(), Error> {
     let mut seen = vec![false; samples];
     for batch in split {

@@ -13,11 +13,11 @@ use crate::network::pass::{Moments, Packed};
 use crate::network::threads::install;
 use crate::network::workspace::Workspace;
 
-/// Over which samples, and in which scale, gradients are taken.
+/// The samples, the scale and the statistics of gradients.
 pub struct GradientOptions<'a, T> {
-    /// Where batch normalisation takes its statistics from.
+    /// The source of the statistics of batch normalisation.
     pub statistics: Statistics<'a, T>,
-    /// What each point's sums are multiplied by.
+    /// The factor of each point's sums.
     pub scale: &'a [f64],
     /// The batch of the split that each point is evaluated on; None for all samples.
     pub batches: Option<&'a [usize]>,
@@ -51,9 +51,10 @@ impl<T: Real> DatasetLoss<T> {
                 let mut point = Packed::default();
                 self.network.pack(points.row(index), WeightLayouts::ForwardAndBackward, &mut point);
                 let batch = options.batches.map(|batches| batches[index]);
-                let found = self.gradient(&point, options, batch, options.scale[index], cancel)?;
-                *loss = found.0;
-                for (entry, total) in gradient.iter_mut().zip(found.1) {
+                let (sum, totals) =
+                    self.gradient(&point, options, batch, options.scale[index], cancel)?;
+                *loss = sum;
+                for (entry, total) in gradient.iter_mut().zip(totals) {
                     *entry = T::narrow(total);
                 }
                 Ok(())
@@ -91,7 +92,7 @@ impl<T: Real> DatasetLoss<T> {
         })
     }
 
-    /// Runs a block and seeds its derivatives: what all passes backward start from. Returns the
+    /// The forward pass of a block, with the adjoint of its outputs. Returns the
     /// scaled sum of losses.
     pub(crate) fn record_tape(
         &self,

@@ -1,4 +1,4 @@
-//! A network's loss behind the interface at which suppliers and drivers meet.
+//! The mean loss of a network as an [`Objective`].
 
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ impl<T: Real> Objective<T> for NetworkObjective<T> {
     }
 }
 
-/// The mean on a plane.
+/// The mean loss on a subspace.
 struct Restricted<'a, T: Real> {
     scale: f64,
     plane: NetworkSubspace<T>,
@@ -169,7 +169,7 @@ mod tests {
         let (mut values, mut losses, mut slopes) = ([0.0; 2], [0.0; 2], [0.0; 2]);
         plane.evaluate(&[0.0, 0.5], &mut values, &Cancel::new()).expect("no failure");
         plane.gradients(&[0.0, 0.5], &mut losses, &mut slopes, &Cancel::new()).expect("smooth");
-        // TapeTangents (1, 1) residuals are c (x + 1), whose squares have the mean 14/3.
+        // Along (1, 1) residuals are c (x + 1), whose squares have the mean 14/3.
         assert!((values[1] - 0.25 * 14.0 / 3.0).abs() < 1e-14, "{values:?}");
         assert!((slopes[1] - 14.0 / 3.0).abs() < 1e-14, "{slopes:?}");
         assert_eq!(values, losses);

@@ -1,4 +1,4 @@
-//! Parameter vectors as networks take them: given in full, or by their coordinates in a subspace.
+//! Parameter vectors, packed for the kernels: in full, or by their coordinates in a subspace.
 
 use std::ops::Range;
 
@@ -8,25 +8,25 @@ use crate::network::graph::Network;
 use crate::network::kernel::Real;
 use crate::network::pass::Packed;
 
-/// PackedPoints to evaluate.
+/// A set of points that can be packed.
 pub(crate) trait PackedPoints<T>: Sync {
-    /// How many there are.
+    /// The number of points.
     fn count(&self) -> usize;
 
-    /// Packs one of them for the forward rules.
+    /// Packs a point for the forward rules.
     fn pack(&self, index: usize, out: &mut Packed<T>);
 }
 
-/// Which rules a point is packed for.
+/// The layouts that a point is packed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WeightLayouts {
-    /// Values alone.
+    /// For values alone.
     Forward,
-    /// Derivatives as well.
+    /// For derivatives as well.
     ForwardAndBackward,
 }
 
-/// PackedPoints given in full, row by row.
+/// Points given in full, one per row.
 pub(crate) struct PointRows<'a, T> {
     network: &'a Network<T>,
     rows: &'a [T],
@@ -44,7 +44,7 @@ impl<'a, T: Real> PointRows<'a, T> {
         Ok(Self { network, rows })
     }
 
-    /// One of them.
+    /// A point.
     pub fn row(&self, index: usize) -> &'a [T] {
         &self.rows[index * self.network.dim()..][..self.network.dim()]
     }
@@ -63,10 +63,10 @@ impl<T: Real> PackedPoints<T> for PointRows<'_, T> {
 impl<T: Real> Network<T> {
     /// Packs a point.
     pub(crate) fn pack(&self, theta: &[T], rules: WeightLayouts, out: &mut Packed<T>) {
-        self.pack_with(theta, &self.held, rules, out);
+        self.pack_with(theta, &self.frozen, rules, out);
     }
 
-    /// Packs a direction, along which nothing that is held moves.
+    /// Packs a direction, whose frozen part is zero.
     pub(crate) fn pack_direction(
         &self,
         direction: &[T],
@@ -76,11 +76,11 @@ impl<T: Real> Network<T> {
         self.pack_with(direction, &[], rules, out);
     }
 
-    fn pack_with(&self, theta: &[T], held: &[T], rules: WeightLayouts, out: &mut Packed<T>) {
-        self.forward.pack(theta, held, &mut out.forward);
+    fn pack_with(&self, theta: &[T], frozen: &[T], rules: WeightLayouts, out: &mut Packed<T>) {
+        self.forward.pack(theta, frozen, &mut out.forward);
         out.backward.clear();
         if rules == WeightLayouts::ForwardAndBackward {
-            self.backward.pack(theta, held, &mut out.backward);
+            self.backward.pack(theta, frozen, &mut out.backward);
         }
     }
 }
@@ -115,17 +115,17 @@ impl<T: Real> PackedSubspace<T> {
     }
 }
 
-/// PackedPoints of a subspace, by their coordinates.
+/// Points of a subspace, by their coordinates.
 pub(crate) struct SubspacePoints<'a, T> {
     subspace: &'a PackedSubspace<T>,
     isa: Isa,
     coords: &'a [f64],
-    /// The entries of a packed point that somebody reads.
+    /// The ranges of a packed point that are read.
     needed: &'a [Range<usize>],
 }
 
 impl<'a, T: Real> SubspacePoints<'a, T> {
-    /// The points of coordinates of shape (k, m), packed as far as needed.
+    /// The points with coordinates of shape (k, m), of which only the needed ranges are packed.
     pub fn new(
         subspace: &'a PackedSubspace<T>,
         isa: Isa,

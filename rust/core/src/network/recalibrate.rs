@@ -1,4 +1,4 @@
-//! Running statistics re-estimated at a point.
+//! Batch-norm statistics re-estimated at a point.
 
 use crate::error::Error;
 use crate::monitor::Cancel;

@@ -1,38 +1,37 @@
-//! Numbers from the beginning of a cache line on, so that no register is read from two.
+//! Vectors that start at a cache line, so that no register load crosses two.
 
 use std::ops::{Deref, DerefMut};
 
 use super::number::Number;
 
-/// What a cache line holds, in bytes.
+/// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Where the first whole line begins, even of numbers that are still to come.
+/// The index of the first number at the start of a cache line, which may lie beyond the length.
 fn start<T: Number>(values: &[T]) -> usize {
     values.as_ptr().align_offset(LINE).min(T::LANES)
 }
 
-/// Numbers in the order that a kernel reads them. Their memory is the thread's own, taken and given
-/// back: a product is computed too often to ask the system for any. A second one at the same time
-/// has to ask.
+/// A temporary array of a kernel, in the thread's scratch vector: kernels are called too often to
+/// allocate. A second array that lives at the same time is allocated.
 pub struct AlignedScratch<T: Number> {
     values: Vec<T>,
     start: usize,
 }
 
 impl<T: Number> AlignedScratch<T> {
-    /// The numbers of these panel columns, one after another: LANES from each place on.
-    pub fn gather(from: &[T], places: impl Iterator<Item = usize>, count: usize) -> Self {
+    /// The panel columns that start at these offsets, one after another.
+    pub fn gather(from: &[T], offsets: impl Iterator<Item = usize>, count: usize) -> Self {
         let mut values = T::take_scratch();
         values.clear();
         values.reserve((count + 1) * T::LANES);
         let start = start(&values);
         values.resize(start, T::ZERO);
-        places.for_each(|place| values.extend_from_slice(&from[place..place + T::LANES]));
+        offsets.for_each(|offset| values.extend_from_slice(&from[offset..offset + T::LANES]));
         Self { values, start }
     }
 
-    /// Room for so many numbers, with whatever was there before.
+    /// At least `count` numbers of unspecified value.
     pub fn with_len(count: usize) -> Self {
         let mut values = T::take_scratch();
         values.resize(values.len().max(count + T::LANES), T::ZERO);
@@ -61,7 +60,7 @@ impl<T: Number> Deref for AlignedScratch<T> {
     }
 }
 
-/// Numbers that are kept, in memory of their own.
+/// An array that starts at a cache line.
 #[derive(Debug)]
 pub struct AlignedVec<T> {
     values: Vec<T>,
@@ -76,7 +75,7 @@ impl<T> Default for AlignedVec<T> {
 }
 
 impl<T: Number> AlignedVec<T> {
-    /// So many zeros.
+    /// `count` zeros.
     #[must_use]
     pub fn zeros(count: usize) -> Self {
         let values = vec![T::ZERO; count + T::LANES];
@@ -84,10 +83,10 @@ impl<T: Number> AlignedVec<T> {
         Self { values, start, count }
     }
 
-    /// Makes them so many, whatever they are then.
+    /// Changes the length; the numbers are unspecified afterwards.
     pub fn resize(&mut self, count: usize) {
         if self.start + count > self.values.len() {
-            // What there was goes first, or both would take memory at a time.
+            // The old memory is released first, so that both never exist at a time.
             *self = Self::default();
             *self = Self::zeros(count);
         }

@@ -1,4 +1,4 @@
-//! The constants of the functions, by precision.
+//! Mathematical constants and polynomial coefficients of the element-wise functions, by precision.
 //!
 //! The coefficients are minimax fits of our own: the linearised problem was solved by weighted least
 //! squares on Chebyshev nodes in 60 digits, the weights moved towards the nodes of largest error
@@ -6,7 +6,7 @@
 //! few units until the rounding errors of the whole were smallest. `error` is the fit's largest
 //! relative error, before all rounding.
 
-/// The quotient of two polynomials, good up to `end`.
+/// A rational approximation, valid up to `end`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rational<T: 'static> {
     pub above: &'static [T],
@@ -27,7 +27,7 @@ pub trait Constants: Sized + 'static {
     /// 2^(digits − 1), and the same plus the bias of the exponent.
     const UNIT: Self;
     const BIASED_UNIT: Self;
-    /// The smallest normal number, and what makes a denormal one normal.
+    /// The smallest normal number, and a factor that makes denormal ones normal.
     const SMALLEST: Self;
     const NORMALISER: Self;
     /// The exponent of `NORMALISER`.
@@ -51,11 +51,11 @@ pub trait Constants: Sized + 'static {
     const EXP: &'static [Self];
     /// (2 artanh(s)/s − 2)/s² by s², on |s| ≤ (√2 − 1)/(√2 + 1).
     const LN: &'static [Self];
-    /// tanh(x)/x by x², where that suffices.
+    /// tanh(x)/x as a function of x²; None where a rational function is not accurate enough.
     const TANH: Option<Rational<Self>>;
-    /// erf(x)/x by x².
+    /// erf(x)/x as a function of x².
     const ERF: Rational<Self>;
-    /// erfc(x) exp(x²) from the end of `ERF`, where that is not all.
+    /// erfc(x) exp(x²) beyond the end of `ERF`, where it is needed.
     const ERFC: Option<Rational<Self>>;
 }
 

@@ -1,9 +1,9 @@
-//! Weights times panels.
+//! A product of weights and panels, by direct summation or Winograd's algorithm.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::direct::{DirectProduct, Order, by_position};
+use super::direct::{DirectProduct, OutputOrder, pack_by_position};
 use super::epilogue::Epilogue;
 use super::gather_table::GatherTable;
 use super::micro_tile::{MAX_POINTWISE, MicroTiles, pointwise};
@@ -13,26 +13,26 @@ use super::real::Real;
 use super::winograd::{Choice, Winograd};
 use crate::isa::Isa;
 
-/// Channels of several positions that stay in the first cache.
-const DEPTH: usize = 128;
+/// Channels of several positions that stay in the L1 cache.
+const BLOCK_DEPTH: usize = 128;
 
 /// y[row][p] = Σ_{tap, c} w[row][tap][c] x[c][source(p, tap)].
 ///
-/// A tap that reads padding adds nothing. Images under a window of 3 × 3 are transformed where that
-/// is less to do; other sums take their terms by taps and then by channels.
+/// Taps that read padding add nothing. 3 × 3 convolutions use Winograd's algorithm where it is cheaper;
+/// all other products sum over taps and then over channels.
 #[derive(Clone, Debug)]
 pub struct Contraction {
     packing: Packing,
     table: GatherTable,
     choice: Option<Choice>,
-    /// All positions, where somebody asks for them.
+    /// The tiles of all positions, built at first use.
     positions: OnceLock<MicroTiles>,
-    /// The squares that were pooled first, and most likely always are.
+    /// The tiles of the pooling windows of the first pooled call; later calls rarely differ.
     squares: OnceLock<(Pool2x2, MicroTiles)>,
 }
 
 impl Contraction {
-    /// Of so many channels to so many rows.
+    /// A product of `inner` channels with `rows` rows of weights.
     #[must_use]
     pub fn new(rows: usize, inner: usize, table: GatherTable) -> Self {
         let packing = Packing::new(rows, table.taps(), inner);
@@ -41,37 +41,37 @@ impl Contraction {
         Self { packing, table, choice, positions, squares }
     }
 
-    /// The order of the weights.
+    /// The layout of the weights.
     #[must_use]
     pub fn packing(&self) -> &Packing {
         &self.packing
     }
 
-    /// What reads what.
+    /// The gather table.
     #[must_use]
     pub fn gather_table(&self) -> &GatherTable {
         &self.table
     }
 
-    /// How many numbers a panel's x has.
+    /// Numbers of x in a panel.
     #[must_use]
     pub fn input_size<T: Real>(&self) -> usize {
         self.packing.inner() * self.table.source_positions() * T::LANES
     }
 
-    /// How many numbers a panel's y has before it is pooled.
+    /// Numbers of y in a panel before pooling.
     #[must_use]
     pub fn output_size<T: Real>(&self) -> usize {
         self.packing.rows() * self.table.positions() * T::LANES
     }
 
-    /// How many numbers weights become where they are prepared; 0 where they are used as they are.
+    /// The length of prepared weights; 0 where the packed ones are used directly.
     #[must_use]
     pub fn prepared_len(&self) -> usize {
         self.choice.map_or(0, |choice| choice.prepared_len(&self.packing))
     }
 
-    /// Prepares weights that are to be used more than once.
+    /// Prepares weights for repeated use.
     ///
     /// # Panics
     /// When a slice has another length.
@@ -84,7 +84,7 @@ impl Contraction {
     }
 
     /// y = epilogue(w x) for some panels. x is `[panel][inner][source position][lane]`, y is
-    /// `[panel][row][position][lane]`, and so are the places of sums.
+    /// `[panel][row][position][lane]`, and so are the sums of sums.
     ///
     /// # Panics
     /// When a slice has another length.
@@ -99,27 +99,27 @@ impl Contraction {
     ) {
         self.check(weights, panels, x, epilogue, y);
         if let Some(choice) = self.choice {
-            let mut left = Vec::new();
+            let mut skipped = Vec::new();
             let images = Winograd { packing: &self.packing, weights, choice, panels, x, epilogue };
-            images.run(isa, y, &mut left);
+            images.run(isa, y, &mut skipped);
             let columns = epilogue.output_columns(self.table.positions());
-            for columns_left in left.chunk_by(|a, b| a / columns == b / columns) {
-                let panel = columns_left[0] / columns;
-                let some = columns_left.iter().map(|column| column % columns).collect();
-                let columns = MicroTiles::some(&self.table, epilogue.pool(), some);
-                self.by_terms(isa, weights.packed, panel, x, epilogue, y, &columns);
+            for columns_skipped in skipped.chunk_by(|a, b| a / columns == b / columns) {
+                let panel = columns_skipped[0] / columns;
+                let some = columns_skipped.iter().map(|column| column % columns).collect();
+                let columns = MicroTiles::subset(&self.table, epilogue.pool(), some);
+                self.multiply_direct(isa, weights.packed, panel, x, epilogue, y, &columns);
             }
         } else if self.table.is_identity() {
-            self.by_panels(isa, weights.packed, panels, x, epilogue, y);
+            self.multiply_across_panels(isa, weights.packed, panels, x, epilogue, y);
         } else {
             let columns = self.columns(epilogue.pool());
             for panel in 0..panels {
-                self.by_terms(isa, weights.packed, panel, x, epilogue, y, &columns);
+                self.multiply_direct(isa, weights.packed, panel, x, epilogue, y, &columns);
             }
         }
     }
 
-    /// All columns.
+    /// The tiles of all columns.
     fn columns(&self, pool: Option<Pool2x2>) -> Cow<'_, MicroTiles> {
         let Some(pool) = pool else {
             return Cow::Borrowed(
@@ -127,16 +127,16 @@ impl Contraction {
             );
         };
         let (first, squares) =
-            self.squares.get_or_init(|| (pool, MicroTiles::squares(&self.table, pool)));
+            self.squares.get_or_init(|| (pool, MicroTiles::windows(&self.table, pool)));
         if *first == pool {
             return Cow::Borrowed(squares);
         }
-        Cow::Owned(MicroTiles::squares(&self.table, pool))
+        Cow::Owned(MicroTiles::windows(&self.table, pool))
     }
 
-    /// Where there is one position, panels are worked on as positions are, by so few channels at a
-    /// time that their numbers stay in the first cache while all rows pass over them.
-    fn by_panels<T: Real>(
+    /// A product with one position: panels take the role of positions, in blocks of so few channels
+    /// that their numbers stay in the L1 cache while all rows read them.
+    fn multiply_across_panels<T: Real>(
         &self,
         isa: Isa,
         weights: &[T],
@@ -147,13 +147,13 @@ impl Contraction {
     ) {
         let (read, made) = (self.input_size::<T>(), self.output_size::<T>());
         let (rows, inner) = (self.packing.rows(), self.packing.inner());
-        let deep = inner.div_ceil(inner.div_ceil(DEPTH).max(1)).max(1);
+        let deep = inner.div_ceil(inner.div_ceil(BLOCK_DEPTH).max(1)).max(1);
         for first in (0..panels).step_by(MAX_POINTWISE) {
             let some = MAX_POINTWISE.min(panels - first);
-            let places = first * made..(first + some) * made;
+            let sums = first * made..(first + some) * made;
             let (table, columns) = pointwise(some);
-            let epilogue = epilogue.restrict(0..rows, places.clone());
-            // Without any channel, sums are still to be finished.
+            let epilogue = epilogue.restrict(0..rows, sums.clone());
+            // The epilogue runs even if there are no channels.
             for start in (0..inner.max(1)).step_by(deep) {
                 let depth = start..inner.min(start + deep);
                 let epilogue = match (epilogue, depth.end == inner) {
@@ -171,8 +171,8 @@ impl Contraction {
                         depth,
                         x: &x[first * read..][..some * read],
                         epilogue: &epilogue,
-                        y: &mut y[places.clone()],
-                        order: Order::ByColumn,
+                        y: &mut y[sums.clone()],
+                        order: OutputOrder::ByColumn,
                         columns,
                     },
                 );
@@ -180,8 +180,8 @@ impl Contraction {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a panel, and which of its columns")]
-    fn by_terms<T: Real>(
+    #[expect(clippy::too_many_arguments, reason = "a panel, and a subset of its columns")]
+    fn multiply_direct<T: Real>(
         &self,
         isa: Isa,
         weights: &[T],
@@ -194,7 +194,7 @@ impl Contraction {
         let (read, summed) = (self.input_size::<T>(), self.output_size::<T>());
         let made = self.packing.rows() * epilogue.output_columns(self.table.positions()) * T::LANES;
         let x = &x[panel * read..][..read];
-        let gathered = by_position(x, self.packing.inner(), self.table.source_positions());
+        let packed_x = pack_by_position(x, self.packing.inner(), self.table.source_positions());
         T::dispatch(
             isa,
             DirectProduct {
@@ -202,11 +202,11 @@ impl Contraction {
                 weights,
                 table: &self.table,
                 depth: 0..self.packing.inner(),
-                x: gathered.as_deref().unwrap_or(x),
+                x: packed_x.as_deref().unwrap_or(x),
                 epilogue: &epilogue
                     .restrict(0..self.packing.rows(), panel * summed..(panel + 1) * summed),
                 y: &mut y[panel * made..][..made],
-                order: Order::ByRow,
+                order: OutputOrder::ByRow,
                 columns,
             },
         );

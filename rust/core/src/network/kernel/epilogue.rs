@@ -166,7 +166,7 @@ impl<T: Real> Epilogue<'_, T> {
 
     /// Columns of a row of y when the product has `positions` of them.
     pub(super) fn output_columns(&self, positions: usize) -> usize {
-        self.pool().map_or(positions, Pool2x2::squares)
+        self.pool().map_or(positions, Pool2x2::windows)
     }
 
     /// Whether scale and shift are increasing functions of the sum in every row, so that pooling may

@@ -1,11 +1,11 @@
-//! Which position of the input feeds which of the output.
+//! Gather table: the input position that an output position reads through each kernel tap.
 
 use crate::error::{Error, require};
 
-/// The source of every output position through every tap of a kernel; none where it reads padding.
+/// The source of every output position through every kernel tap; None where it reads padding.
 ///
-/// A convolution's taps are the entries of its kernel's window. A linear layer has one position and
-/// one tap.
+/// The taps of a convolution are the entries of its window. A linear layer has one position and one
+/// tap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatherTable {
     positions: usize,
@@ -13,34 +13,34 @@ pub struct GatherTable {
     source_positions: usize,
     /// `[position][tap]`.
     sources: Vec<Option<usize>>,
-    /// How many sources there are.
-    fed: usize,
+    /// The number of sources that are not padding.
+    connections: usize,
     image: Option<Image>,
 }
 
-/// An image under a window of 3 × 3 that moves by one position, in one ring of padding.
+/// An image under a 3 × 3 window with stride 1 and padding 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Image {
     pub height: usize,
     pub width: usize,
-    /// Whether taps come from the window's last entry to its first.
+    /// Whether the taps run from the window's last entry to its first.
     pub mirrored: bool,
 }
 
 impl Image {
-    /// How many it has.
+    /// The number of positions.
     pub fn positions(self) -> usize {
         self.height * self.width
     }
 
-    /// What a place of the window sees, `down` and `right` of its first entry.
+    /// The source of output [y, x] through the window's entry [down, right].
     pub fn source(self, [y, x]: [usize; 2], [down, right]: [usize; 2]) -> Option<usize> {
         let row = (y + down).checked_sub(1).filter(|&row| row < self.height)?;
         let column = (x + right).checked_sub(1).filter(|&column| column < self.width)?;
         Some(row * self.width + column)
     }
 
-    /// The image that these sources are of, if there is one.
+    /// The image that these sources belong to, if there is one.
     fn of(positions: usize, sources: &[Option<usize>], source_positions: usize) -> Option<Self> {
         if sources.len() != 9 * positions || positions != source_positions {
             return None;
@@ -61,11 +61,11 @@ impl Image {
 }
 
 impl GatherTable {
-    /// The taps with these sources, `[position][tap]`, among so many positions of the input.
+    /// The table with these sources, `[position][tap]`, among `source_positions` of the input.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless the sources are a positive multiple of the positions in number, and
-    /// lie among the positions of the input, no two of one tap at the same.
+    /// [`Error::Invalid`] unless the number of sources is a positive multiple of the positions, and
+    /// each tap reads distinct positions of the input.
     pub fn new(
         positions: usize,
         sources: Vec<Option<usize>>,
@@ -93,24 +93,24 @@ impl GatherTable {
                 )));
             }
         }
-        Ok(Self::with(positions, sources, source_positions))
+        Ok(Self::from_valid(positions, sources, source_positions))
     }
 
-    /// The same of sources that are right.
-    fn with(positions: usize, sources: Vec<Option<usize>>, source_positions: usize) -> Self {
+    /// The table with valid sources.
+    fn from_valid(positions: usize, sources: Vec<Option<usize>>, source_positions: usize) -> Self {
         Self {
             positions,
             count: sources.len().checked_div(positions).unwrap_or(1),
             source_positions,
-            fed: sources.iter().flatten().count(),
+            connections: sources.iter().flatten().count(),
             image: Image::of(positions, &sources, source_positions),
             sources,
         }
     }
 
-    /// As many positions, each fed by itself.
+    /// One tap, through which every position reads itself.
     pub(super) fn pointwise(positions: usize) -> Self {
-        Self::with(positions, (0..positions).map(Some).collect(), positions)
+        Self::from_valid(positions, (0..positions).map(Some).collect(), positions)
     }
 
     /// One position and one tap: a linear layer.
@@ -119,12 +119,12 @@ impl GatherTable {
         Self::pointwise(1)
     }
 
-    /// Whether they are those of a linear layer.
+    /// Whether the table is that of a linear layer.
     pub(super) fn is_identity(&self) -> bool {
         (self.positions, self.source_positions) == (1, 1) && self.sources == [Some(0)]
     }
 
-    /// The taps of the transposed product: what fed a position is fed by it, through the same tap.
+    /// The table of the transposed product: sources and positions are exchanged, tap by tap.
     #[must_use]
     pub fn transpose(&self) -> Self {
         let mut sources = vec![None; self.source_positions * self.count];
@@ -135,39 +135,39 @@ impl GatherTable {
                 }
             }
         }
-        Self::with(self.source_positions, sources, self.positions)
+        Self::from_valid(self.source_positions, sources, self.positions)
     }
 
-    /// How many positions of the input are read through all taps of all positions.
+    /// The number of (position, tap) pairs that read the input instead of padding.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.fed
+        self.connections
     }
 
-    /// The image under the window, where the taps are those of one.
+    /// The image, if the table is that of a 3 × 3 window with stride 1 and padding 1.
     pub(super) fn image(&self) -> Option<Image> {
         self.image
     }
 
-    /// How many positions the output has.
+    /// Positions of the output.
     #[must_use]
     pub fn positions(&self) -> usize {
         self.positions
     }
 
-    /// How many taps feed each.
+    /// Taps of each position.
     #[must_use]
     pub fn taps(&self) -> usize {
         self.count
     }
 
-    /// How many positions the input has.
+    /// Positions of the input.
     #[must_use]
     pub fn source_positions(&self) -> usize {
         self.source_positions
     }
 
-    /// Which position of the input feeds this one through this tap.
+    /// The source of a position through a tap.
     #[must_use]
     pub fn source(&self, position: usize, tap: usize) -> Option<usize> {
         self.sources(position)[tap]

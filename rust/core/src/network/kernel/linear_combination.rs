@@ -1,17 +1,17 @@
-//! Vectors that are known, combined.
+//! Linear combinations of cached products, with the epilogue and an activation in registers.
 
 use super::epilogue::Epilogue;
 use super::math::tanh::tanh;
 use super::pool2x2::Pool2x2;
 use super::real::Real;
 use super::simd::{Kernel, Simd, Vector, add_multiple, load_column};
-use super::tile_layout::{TileLayout, alone};
+use super::tile_layout::{TileLayout, single_column};
 use crate::isa::Isa;
 
-/// Columns that are finished together.
+/// Columns of a tile.
 const TILE: usize = 4;
 
-/// A function that is applied last.
+/// An activation after the epilogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinalActivation {
     /// x.
@@ -20,19 +20,19 @@ pub enum FinalActivation {
     Tanh,
 }
 
-/// y = last(epilogue(z + Σᵢ cᵢ vᵢ)) for one panel.
+/// y = activation(epilogue(z + Σᵢ cᵢ vᵢ)) for one panel.
 ///
-/// `vectors` are z and then every vᵢ, each of rows of `row` numbers.
+/// `vectors` are z and then every vᵢ, each in rows of `row` numbers.
 ///
 /// # Panics
-/// When a row is no whole number of panel columns, or a vector or y no whole number of rows; and where
-/// a function is to follow what is pooled.
+/// When a row is not a whole number of panel columns, or a vector or y not a whole number of rows; and
+/// for an activation after pooling.
 pub fn linear_combination<T: Real>(
     isa: Isa,
     vectors: &[T],
     coords: &[T],
     epilogue: &Epilogue<'_, T>,
-    last: FinalActivation,
+    activation: FinalActivation,
     row: usize,
     y: &mut [T],
 ) {
@@ -41,20 +41,20 @@ pub fn linear_combination<T: Real>(
     let rows = vectors.len() / (coords.len() + 1) / row;
     let positions = row / T::LANES;
     assert!(
-        epilogue.pool().is_none() || last == FinalActivation::Identity,
-        "what is pooled comes last"
+        epilogue.pool().is_none() || activation == FinalActivation::Identity,
+        "pooling and an activation"
     );
     assert!(epilogue.pool().is_none_or(|pool| pool.positions() == positions), "positions");
     let columns = epilogue.output_columns(positions);
     assert_eq!(y.len(), rows * columns * T::LANES, "y");
-    T::dispatch(isa, Combination { vectors, coords, epilogue, last, row, y });
+    T::dispatch(isa, Combination { vectors, coords, epilogue, activation, row, y });
 }
 
 struct Combination<'a, T> {
     vectors: &'a [T],
     coords: &'a [T],
     epilogue: &'a Epilogue<'a, T>,
-    last: FinalActivation,
+    activation: FinalActivation,
     row: usize,
     y: &'a mut [T],
 }
@@ -68,7 +68,7 @@ impl<T: Real> Kernel<T> for Combination<'_, T> {
         if let [a, b] = *self.coords {
             let (u, v) = rest.split_at(size);
             let (a, b) = (simd.splat(a), simd.splat(b));
-            // A plane's, with both vectors at hand.
+            // Two coordinates, the common case, without a loop over vectors.
             self.columns::<V, C, L>(
                 simd,
                 #[inline(always)]
@@ -98,7 +98,7 @@ impl<T: Real> Kernel<T> for Combination<'_, T> {
 }
 
 impl<T: Real> Combination<'_, T> {
-    /// Finishes what `sum` finds at every column.
+    /// Applies the epilogue to the sums of every column, and stores them.
     #[inline(always)]
     fn columns<V: Vector<Number = T>, const C: usize, const L: usize>(
         mut self,
@@ -110,7 +110,7 @@ impl<T: Real> Combination<'_, T> {
         if let Some(pool) = self.epilogue.pool() {
             return self.squares::<V, C, L>(simd, pool, rows, sum);
         }
-        // Several rows or columns at once share what is done but once for them.
+        // A tile of several rows or columns shares the overhead of the epilogue.
         let (lines, length) = if columns == 1 { (1, rows) } else { (rows, columns) };
         for line in 0..lines {
             let (start, end) = (line * length, (line + 1) * length);
@@ -128,7 +128,7 @@ impl<T: Real> Combination<'_, T> {
         }
     }
 
-    /// Finishes columns from this one on, which are rows where each has only one.
+    /// Applies the epilogue to the columns from `at` on; they are rows where each row has one.
     #[inline(always)]
     fn finish_tile<V: Vector<Number = T>, const N: usize, const C: usize, const L: usize>(
         &mut self,
@@ -138,27 +138,27 @@ impl<T: Real> Combination<'_, T> {
         sums: [[V; C]; N],
     ) {
         if columns == 1 {
-            let places = TileLayout { first: [at * L], step: L };
-            let tile = self.epilogue.apply(simd, at, places, alone(sums), self.y);
-            places.write(&self.last(simd, tile), self.y);
+            let layout = TileLayout { first: [at * L], step: L };
+            let tile = self.epilogue.apply(simd, at, layout, single_column(sums), self.y);
+            layout.write(&self.activate(simd, tile), self.y);
         } else {
-            let mut places = TileLayout { first: [at * L; N], step: 0 };
-            for (i, place) in places.first.iter_mut().enumerate() {
-                *place += i * L;
+            let mut layout = TileLayout { first: [at * L; N], step: 0 };
+            for (i, offset) in layout.first.iter_mut().enumerate() {
+                *offset += i * L;
             }
-            let tile = self.epilogue.apply(simd, at / columns, places, [sums], self.y);
-            places.write(&self.last(simd, tile), self.y);
+            let tile = self.epilogue.apply(simd, at / columns, layout, [sums], self.y);
+            layout.write(&self.activate(simd, tile), self.y);
         }
     }
 
-    /// The last function of a tile.
+    /// Applies the activation to a tile.
     #[inline(always)]
-    fn last<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
+    fn activate<V: Vector<Number = T>, const R: usize, const P: usize, const C: usize>(
         &self,
         simd: Simd<V>,
         mut tile: [[[V; C]; P]; R],
     ) -> [[[V; C]; P]; R] {
-        if self.last == FinalActivation::Tanh {
+        if self.activation == FinalActivation::Tanh {
             for value in tile.as_flattened_mut().as_flattened_mut() {
                 *value = tanh(simd, *value);
             }
@@ -166,7 +166,7 @@ impl<T: Real> Combination<'_, T> {
         tile
     }
 
-    /// Finishes what `sum` finds in every square.
+    /// Applies the epilogue to every pooling window, and stores the maxima.
     #[inline(always)]
     fn squares<V: Vector<Number = T>, const C: usize, const L: usize>(
         self,
@@ -175,15 +175,15 @@ impl<T: Real> Combination<'_, T> {
         rows: usize,
         sum: impl Fn(usize) -> [V; C],
     ) {
-        let ordered = self.epilogue.is_increasing();
+        let increasing = self.epilogue.is_increasing();
         for row in 0..rows {
-            for square in 0..pool.squares() {
+            for square in 0..pool.windows() {
                 let columns @ [a, b, c, d] =
-                    pool.square(square).map(|at| row * (self.row / L) + at);
+                    pool.window(square).map(|at| row * (self.row / L) + at);
                 let sums = [[sum(a), sum(b), sum(c), sum(d)]];
-                let places = TileLayout { first: columns.map(|column| column * L), step: 0 };
-                let to = TileLayout { first: [(row * pool.squares() + square) * L], step: 0 };
-                self.epilogue.apply_pool_and_store(simd, row, places, sums, ordered, to, self.y);
+                let layout = TileLayout { first: columns.map(|column| column * L), step: 0 };
+                let to = TileLayout { first: [(row * pool.windows() + square) * L], step: 0 };
+                self.epilogue.apply_pool_and_store(simd, row, layout, sums, increasing, to, self.y);
             }
         }
     }

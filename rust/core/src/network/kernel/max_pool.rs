@@ -1,4 +1,4 @@
-//! The largest of windows.
+//! Max-pooling over any windows.
 
 use std::array::from_fn;
 
@@ -6,13 +6,13 @@ use super::real::Real;
 use super::simd::{Kernel, Simd, Vector};
 use crate::isa::Isa;
 
-/// The largest of each window's columns, lane by lane, and NaN where one of them is.
+/// The maximum of each window's columns, lane by lane; NaN where one of them is NaN.
 ///
-/// The images of x have `positions` columns, and `windows` says for each column of those of y which
-/// of them it sees: sources `windows[i]..windows[i + 1]`.
+/// The images of x have `positions` columns. Column i of an image of y is the maximum of the columns
+/// `sources[windows[i]..windows[i + 1]]`.
 ///
 /// # Panics
-/// When a source is none of the positions.
+/// When a source is not a position.
 pub fn max_pool<T: Real>(
     isa: Isa,
     x: &[T],

@@ -1,4 +1,4 @@
-//! f32 and f64 as networks compute with them.
+//! Arithmetic of f32 and f64, and the lanes of a panel.
 
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
@@ -6,7 +6,7 @@ use super::constants::Constants;
 use super::scratch::ThreadScratch;
 use crate::scalar::Scalar;
 
-/// A number that networks compute with, in its own precision.
+/// A floating-point type with the arithmetic that kernels need.
 pub trait Number:
     Scalar
     + Constants
@@ -21,7 +21,7 @@ pub trait Number:
     + SubAssign
     + MulAssign
 {
-    /// How many samples a panel holds: 64 bytes of them, on every machine.
+    /// Lanes of a panel: 64 bytes of numbers on every machine.
     const LANES: usize;
     /// 0.
     const ZERO: Self;
@@ -52,7 +52,7 @@ pub trait Number:
         if (self < other) | self.is_nan() { self } else { other }
     }
 
-    /// Whether this is no number.
+    /// Whether this is NaN.
     #[inline]
     #[must_use]
     #[expect(clippy::eq_op, reason = "NaN alone differs from itself")]

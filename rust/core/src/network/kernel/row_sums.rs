@@ -1,16 +1,16 @@
-//! The sums of rows.
+//! Sums of rows: the gradient of a bias.
 
 use super::real::Real;
 use super::simd::{Kernel, Simd, Vector};
 use crate::isa::Isa;
 
-/// Rows that are added up side by side, so that no addition waits for the one before.
+/// Rows that are summed at once, so that their additions do not wait for each other.
 const ROWS: usize = 8;
 
 /// out[row] += Σ values[panel][row][position][lane] over panels, positions and lanes.
 ///
 /// # Panics
-/// When the values are not those of a whole number of panels.
+/// When the values are not a whole number of panels.
 pub fn add_row_sums<T: Real>(isa: Isa, values: &[T], positions: usize, out: &mut [T]) {
     let panel = out.len() * positions * T::LANES;
     assert!(panel == 0 || values.len().is_multiple_of(panel), "got {} numbers", values.len());
@@ -35,7 +35,7 @@ impl<T: Real> Kernel<T> for RowSums<'_, T> {
             for panel in values.chunks_exact(rows * positions) {
                 for position in 0..positions {
                     for (r, sum) in sums.iter_mut().enumerate() {
-                        // past the last row it is the last one's again
+                        // Past the last row, the last one is read again.
                         let row = (first + r).min(rows - 1);
                         for part in panel[row * positions + position].chunks_exact(V::LEN) {
                             *sum = *sum + simd.load(part);

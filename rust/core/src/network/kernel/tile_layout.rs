@@ -1,8 +1,8 @@
-//! Where sums that are in registers together lie in memory.
+//! The memory layout of a micro-kernel tile.
 
 use super::simd::{Simd, Vector};
 
-/// The places of a tile, R rows of P columns: the first row's, and how far it is to the next.
+/// The offsets of a tile of R rows and P columns: those of the first row, and the step between rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TileLayout<const P: usize> {
     pub first: [usize; P],
@@ -10,7 +10,7 @@ pub(super) struct TileLayout<const P: usize> {
 }
 
 impl<const P: usize> TileLayout<P> {
-    /// Adds what lies there to a tile.
+    /// Adds the stored numbers to a tile.
     #[inline(always)]
     pub fn add<V: Vector, const R: usize, const C: usize>(
         &self,
@@ -20,7 +20,7 @@ impl<const P: usize> TileLayout<P> {
     ) {
         for (r, columns) in tile.iter_mut().enumerate() {
             for (p, column) in columns.iter_mut().enumerate() {
-                let from = &from[self.of(r, p)..][..C * V::LEN];
+                let from = &from[self.offset(r, p)..][..C * V::LEN];
                 for (sum, from) in column.iter_mut().zip(from.chunks_exact(V::LEN)) {
                     *sum = *sum + simd.load(from);
                 }
@@ -28,7 +28,7 @@ impl<const P: usize> TileLayout<P> {
         }
     }
 
-    /// Writes a tile there.
+    /// Stores a tile.
     #[inline(always)]
     pub fn write<V: Vector, const R: usize, const C: usize>(
         &self,
@@ -37,7 +37,7 @@ impl<const P: usize> TileLayout<P> {
     ) {
         for (r, columns) in tile.iter().enumerate() {
             for (p, column) in columns.iter().enumerate() {
-                let to = &mut to[self.of(r, p)..][..C * V::LEN];
+                let to = &mut to[self.offset(r, p)..][..C * V::LEN];
                 for (&value, to) in column.iter().zip(to.chunks_exact_mut(V::LEN)) {
                     value.store(to);
                 }
@@ -46,14 +46,14 @@ impl<const P: usize> TileLayout<P> {
     }
 
     #[inline(always)]
-    fn of(&self, row: usize, column: usize) -> usize {
+    fn offset(&self, row: usize, column: usize) -> usize {
         self.first[column] + row * self.step
     }
 }
 
 /// The tile of rows that have one column each.
 #[inline(always)]
-pub(super) fn alone<S: Copy, const R: usize>(rows: [S; R]) -> [[S; 1]; R] {
+pub(super) fn single_column<S: Copy, const R: usize>(rows: [S; R]) -> [[S; 1]; R] {
     let mut tile = [[rows[0]]; R];
     for (tile, &row) in tile.iter_mut().zip(&rows) {
         *tile = [row];

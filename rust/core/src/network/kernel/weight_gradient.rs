@@ -1,8 +1,8 @@
 //! The gradient of a product by its weights.
 //!
-//! Where x has many channels its numbers are transposed first, so that a register holds the same
-//! sample's channels: sums over samples are then sums of registers, as in a product. Where it has
-//! few, a register holds samples, and its lanes are added up in the end.
+//! Where x has many channels it is transposed first, so that a register holds channels of one sample:
+//! sums over samples are then sums of registers, as in a product. Where it has few, a register holds
+//! samples, and its lanes are summed at the end.
 
 mod by_channels;
 mod by_samples;
@@ -20,7 +20,7 @@ pub use rows::Panels;
 /// `dy` has a channel for each row. Lanes that hold no sample must be 0 in `dy` and finite in `x`.
 ///
 /// # Panics
-/// When `out` is not as long as rows · channels · taps, or a value ends early.
+/// When the length of `out` is not rows · channels · taps, or a value is too short.
 pub fn add_weight_gradient<T: Real>(
     isa: Isa,
     table: &GatherTable,

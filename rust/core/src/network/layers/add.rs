@@ -98,8 +98,8 @@ mod tests {
         }
     }
 
-    /// What a product takes over: the sum with a value, with its own input, with the data, and the
-    /// sum of a product with itself, which no epilogue can make.
+    /// Sums that are fused to a product: with a value, with its own input, with the data; and the
+    /// sum of a product with itself, which cannot be fused.
     #[test]
     fn sums_that_follow_a_product() {
         let mut sketch = Sketch::new(&[3]);

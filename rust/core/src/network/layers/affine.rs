@@ -1,4 +1,4 @@
-//! y = s x + t with two numbers.
+//! y = s x + t with constants s and t.
 
 use serde::Deserialize;
 
@@ -31,12 +31,12 @@ impl<T: Real> Function<T> for Affine<T> {
     }
 
     #[inline(always)]
-    fn slope(&self, _: At<T>) -> T {
+    fn derivative(&self, _: At<T>) -> T {
         self.scale
     }
 
     #[inline(always)]
-    fn curvature(&self, _: At<T>) -> T {
+    fn second_derivative(&self, _: At<T>) -> T {
         T::ZERO
     }
 }

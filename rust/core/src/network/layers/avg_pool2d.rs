@@ -1,4 +1,4 @@
-//! The mean of every window.
+//! Average pooling: the mean of every window.
 
 use serde::Deserialize;
 
@@ -19,10 +19,10 @@ struct Options {
     count_include_pad: bool,
 }
 
-/// Means of windows.
+/// Average pooling.
 pub(super) struct AvgPool<T> {
     views: Views,
-    /// What each window's sum is multiplied by.
+    /// The factor of each window's sum.
     factors: Vec<T>,
 }
 

@@ -47,7 +47,7 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
     for tensor in [gamma.as_ref(), beta.as_ref(), Some(&mean), Some(&variance)] {
         tensor.map_or(Ok(()), |tensor| tensor.expect("batch-norm tensor", &[shape.channels]))?;
     }
-    let mut whole = |tensor: &Tensor| spec.forward.whole(tensor);
+    let mut whole = |tensor: &Tensor| spec.forward.reserve_tensor(tensor);
     let layer = BatchNorm {
         channels: shape.channels,
         positions: shape.positions(),
@@ -62,7 +62,7 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
     Ok(BuiltLayer { layer: Box::new(layer), shape })
 }
 
-/// What a channel's affine map is at a point: y = scale x + shift.
+/// The affine map of a channel at a point: y = scale x + shift.
 #[derive(Clone, Copy)]
 struct Affine {
     scale: f64,

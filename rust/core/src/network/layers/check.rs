@@ -1,4 +1,4 @@
-//! How the rules of layers are checked: small random networks, against differences.
+//! Checks of the layers' rules: small random networks, against central differences.
 
 mod sketch;
 
@@ -11,13 +11,13 @@ use crate::network::kernel::Real;
 use crate::network::pass::{Moments, Packed, Pass};
 use crate::network::tape::{Tape, TapeTangents};
 
-/// Steps of central differences: whoever is unlucky with a kink at one has the other.
+/// Steps of central differences; where one crosses a kink, the other may not.
 const STEPS: [f64; 2] = [1e-5, 1e-6];
 
-/// How much of an output's square there is in L: enough for slopes to move.
+/// The weight of the squared outputs in L, so that its gradient varies.
 const SQUARE: f64 = 0.3;
 
-/// What the passes make of L = ⟨c, y⟩ + 0.15 ‖y‖² over the samples.
+/// The results of all passes for L = ⟨c, y⟩ + 0.15 ‖y‖² over the samples.
 pub(super) struct Outcome {
     /// (samples, features).
     pub outputs: Vec<f64>,
@@ -29,8 +29,8 @@ pub(super) struct Outcome {
     pub curved: Vec<f64>,
 }
 
-/// Checks all rules of a network: under running statistics, under those of the batch, for samples
-/// that fill panels, that do not, and that do not fill one.
+/// Checks all rules of a network under running and batch statistics, for numbers of samples that
+/// fill panels, that fill the last one partly, and that do not fill one.
 pub(super) fn check(sketch: &Sketch) {
     for moments in [Moments::Stored, Moments::Batch] {
         for samples in [1, 5, 16, 19] {
@@ -80,7 +80,7 @@ pub(super) fn check_block(sketch: &Sketch, moments: Moments, samples: usize) {
     }
 }
 
-/// f32 is as close to f64 as its precision allows.
+/// Checks that f32 agrees with f64 to its precision.
 fn check_single(
     sketch: &Sketch,
     moments: Moments,
@@ -136,7 +136,7 @@ pub(super) fn outcome<T: Real>(
     Outcome { outputs, loss, gradient: wide(gradient), moved, curved: wide(curved) }
 }
 
-/// The outputs by way of the fused program.
+/// The outputs of the fused forward pass.
 fn fused<T: Real>(
     network: &Network<T>,
     theta: &[f64],
@@ -195,14 +195,14 @@ fn place<T: Real>(index: usize, features: usize) -> usize {
     (sample / T::LANES * features + feature) * T::LANES + sample % T::LANES
 }
 
-/// Whether a difference of one of the steps is what it should be.
+/// Asserts that the difference with one of the steps is as expected.
 fn agree(context: &str, what: &str, found: &[f64], bound: f64, by: impl Fn(f64) -> Vec<f64>) {
     let differences = STEPS.map(by);
     let near = |expected: &Vec<f64>| distance(found, expected) <= bound * (1.0 + norm(expected));
     assert!(differences.iter().any(near), "{context}: {what} is {found:?}, not {differences:?}");
 }
 
-/// Whether two vectors are close, for the size of the second.
+/// Asserts that two vectors are close relative to the second.
 pub(super) fn close(context: &str, what: &str, found: &[f64], expected: &[f64], bound: f64) {
     let far = distance(found, expected);
     let near = far <= bound * (1.0 + norm(expected));

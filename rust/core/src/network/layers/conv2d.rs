@@ -47,7 +47,7 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
         bias.expect("bias", &[rows])?;
     }
     let window = Window { kernel: [height, width], stride, padding, dilation };
-    let (taps, [height, width]) = window.taps(image)?;
+    let (taps, [height, width]) = window.gather_table(image)?;
     let shape = Shape::new(rows, height, width)?;
     let layer = Product::new(spec, &weight, bias.as_ref(), taps, groups)?;
     Ok(BuiltLayer { layer: Box::new(layer), shape })
@@ -107,7 +107,7 @@ mod tests {
             groups: 1,
             output: [3, 1, 4],
         },
-        // padding that whole windows lie in
+        // Whole windows within the padding.
         Case {
             input: [1, 1, 1],
             weight: [2, 1, 2, 2],

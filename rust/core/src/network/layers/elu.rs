@@ -36,12 +36,12 @@ impl<T: Real> Function<T> for Elu<T> {
     }
 
     #[inline(always)]
-    fn slope(&self, At { x, parts: [e, _], .. }: At<T>) -> T {
+    fn derivative(&self, At { x, parts: [e, _], .. }: At<T>) -> T {
         if x > T::ZERO { T::ONE } else { self.alpha * e }
     }
 
     #[inline(always)]
-    fn curvature(&self, At { x, parts: [e, _], .. }: At<T>) -> T {
+    fn second_derivative(&self, At { x, parts: [e, _], .. }: At<T>) -> T {
         if x > T::ZERO { T::ZERO } else { self.alpha * e }
     }
 }

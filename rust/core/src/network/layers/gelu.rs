@@ -69,13 +69,13 @@ impl<T: Real> Function<T> for Normal {
 
     /// Φ + x φ.
     #[inline(always)]
-    fn slope(&self, At { x, parts: [cumulated, dense], .. }: At<T>) -> T {
+    fn derivative(&self, At { x, parts: [cumulated, dense], .. }: At<T>) -> T {
         x * dense + cumulated
     }
 
     /// φ (2 − x²).
     #[inline(always)]
-    fn curvature(&self, At { x, parts: [_, dense], .. }: At<T>) -> T {
+    fn second_derivative(&self, At { x, parts: [_, dense], .. }: At<T>) -> T {
         dense * (T::ONE + T::ONE - x * x)
     }
 }
@@ -116,14 +116,14 @@ impl<T: Real> Function<T> for Tanh {
 
     /// (1 + t)/2 + x (1 − t²) u′ / 2.
     #[inline(always)]
-    fn slope(&self, At { x, parts: [t, _], .. }: At<T>) -> T {
+    fn derivative(&self, At { x, parts: [t, _], .. }: At<T>) -> T {
         let half = T::narrow(0.5);
         half * (T::ONE + t) + half * x * (T::ONE - t * t) * inner(x)
     }
 
     /// (1 − t²) (u′ + x (u″/2 − t u′²)).
     #[inline(always)]
-    fn curvature(&self, At { x, parts: [t, _], .. }: At<T>) -> T {
+    fn second_derivative(&self, At { x, parts: [t, _], .. }: At<T>) -> T {
         let (rest, inner) = (T::ONE - t * t, inner(x));
         let bend = inner + x * (T::narrow(3.0 * SCALE * CUBE) * x - t * inner * inner);
         // where tanh is ±1, the powers of x may have overflowed

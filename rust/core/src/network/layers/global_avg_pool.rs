@@ -1,4 +1,4 @@
-//! The mean of every channel.
+//! Global average pooling: the mean of every channel.
 
 use crate::error::Error;
 use crate::network::kernel::Real;

@@ -57,7 +57,7 @@ mod tests {
         check(&normalised(Sketch::moving(&[2, 3]), &[2, 3], true).then("tanh", json!({}), &[2, 3]));
     }
 
-    /// Their lanes are all zeros, which have no deviation to be divided by.
+    /// Lanes without a sample are all zeros and have no standard deviation.
     #[test]
     fn missing_samples_leave_no_trace_even_without_epsilon() {
         let mut sketch = Sketch::new(&[3]);

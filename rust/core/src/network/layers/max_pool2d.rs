@@ -1,4 +1,4 @@
-//! The largest of every window. Padding is −∞; the first of equals wins, and so does NaN.
+//! Max-pooling. Padding is −∞; the first of equal maxima receives the derivative, and NaN is a maximum.
 
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ struct Options {
 
 struct MaxPool {
     views: Views,
-    /// The same as squares side by side, where it is that.
+    /// The 2 × 2 windows with stride 2, if it is that.
     pool: Option<Pool2x2>,
 }
 
@@ -36,14 +36,14 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
     Ok(BuiltLayer { layer: Box::new(MaxPool { views, pool }), shape })
 }
 
-/// At least as many lanes as a panel of any number has.
+/// The largest number of lanes of any number type.
 const LANES: usize = 16;
 
-/// Which of the sources each lane has the largest value at. NaN is larger than all that is not.
+/// The index of the source with the maximum, for each lane. NaN is larger than all numbers.
 #[inline(always)]
 fn winners<T: Real>(x: &[T], sources: &[usize]) -> [T; LANES] {
     let mut best = [T::LOWEST; LANES];
-    // counted in the number's own type, so that lanes of both are equally wide
+    // Counted in the number's own type, so that index and value have lanes of the same width.
     let mut winner = [T::ZERO; LANES];
     let mut index = T::ZERO;
     for &source in sources {
@@ -58,7 +58,7 @@ fn winners<T: Real>(x: &[T], sources: &[usize]) -> [T; LANES] {
     winner
 }
 
-/// The lanes of a column, all of them read whoever wins: a choice between what has been read is no
+/// The lanes of a column. All are loaded, whichever wins: a select between loaded values needs no
 /// branch.
 #[inline(always)]
 fn column<T: Real>(lanes: &[T]) -> [T; LANES] {

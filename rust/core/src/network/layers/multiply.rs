@@ -1,4 +1,4 @@
-//! y = c ⊙ x with a number for each feature, which is held.
+//! y = c ⊙ x with a constant for each feature.
 
 use std::ops::Range;
 
@@ -25,11 +25,14 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
         "got a constant of shape {:?} for {shape:?}; pass one number a feature",
         constant.shape
     );
-    Ok(BuiltLayer { layer: Box::new(Multiply { constant: spec.forward.whole(&constant)? }), shape })
+    Ok(BuiltLayer {
+        layer: Box::new(Multiply { constant: spec.forward.reserve_tensor(&constant)? }),
+        shape,
+    })
 }
 
 impl Multiply {
-    /// Calls `combine` with y, x and what x is multiplied by.
+    /// Calls `combine` with y, x and the factor of x.
     fn each<T: Real>(
         &self,
         pass: &Pass<'_, T>,

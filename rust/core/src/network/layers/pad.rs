@@ -1,4 +1,4 @@
-//! A value with a constant around it.
+//! Padding with a constant.
 
 use serde::Deserialize;
 

@@ -19,7 +19,7 @@ use crate::network::pass::{Pass, Primal, Tangent};
 /// The adjoint is the same product with the weights transposed and the taps reversed.
 pub struct Product<T> {
     groups: usize,
-    /// Of a group.
+    /// The product of one group.
     contraction: Contraction,
     transposed: Contraction,
     weights: Range<usize>,
@@ -70,7 +70,7 @@ impl<T: Real> Product<T> {
             transposed,
             weights: spec.forward.reserve(forward)?,
             weights_transposed: spec.backward.reserve(backward)?,
-            bias: bias.map(|bias| spec.forward.whole(bias)).transpose()?,
+            bias: bias.map(|bias| spec.forward.reserve_tensor(bias)).transpose()?,
             weight_gradient: weight.gradient(),
             bias_gradient: bias.and_then(Tensor::gradient),
             number: std::marker::PhantomData,
@@ -129,7 +129,7 @@ impl<T: Real> Product<T> {
         }
     }
 
-    /// The gradient of ⟨ȳ, W x⟩ by W, and of ⟨ȳ, b⟩ by b where wanted.
+    /// Adds the gradient of ⟨ȳ, W x⟩ by W, if W is varied.
     fn add_gradient(&self, pass: &Pass<'_, T>, y_bar: &[T], x: &[T], w_bar: &mut [T]) {
         let Some(span) = self.weight_gradient.clone() else { return };
         let (table, packing) = (self.contraction.gather_table(), self.contraction.packing());

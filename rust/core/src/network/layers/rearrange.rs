@@ -1,4 +1,4 @@
-//! Values that are parts of another in a new place: padding and slices.
+//! Layers that copy entries to other positions: padding and slices.
 
 use crate::error::Error;
 use crate::network::kernel::Real;
@@ -6,7 +6,7 @@ use crate::network::layer::Layer;
 use crate::network::pass::{Pass, Primal};
 use crate::network::shape::Shape;
 
-/// Which indices of the input an axis has, and how much padding around them.
+/// The indices of the input along one axis of the output, with the padding around them.
 #[derive(Clone, Copy)]
 pub(super) struct Axis {
     pub before: usize,
@@ -17,12 +17,12 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Its length; whoever makes an axis sees to it that there is one.
+    /// The length, which the constructor has checked to exist.
     fn len(self) -> usize {
         self.before + self.count + self.after
     }
 
-    /// The index of the input at each index; none for padding.
+    /// The input index of each output index; None for padding.
     #[inline(always)]
     fn sources(self) -> impl Iterator<Item = Option<usize>> {
         (0..self.len()).map(move |index| {
@@ -32,18 +32,18 @@ impl Axis {
     }
 }
 
-/// A value whose channels, rows and columns are chosen from those of the input, each by itself.
+/// A layer that selects channels, rows and columns of the input independently.
 pub(super) struct Rearranged<T> {
     pub input: Shape,
     pub channels: Axis,
     pub height: Axis,
     pub width: Axis,
-    /// What there is where nothing was chosen.
+    /// The padding.
     pub padding: T,
 }
 
 impl<T: Real> Rearranged<T> {
-    /// The shape of what it makes.
+    /// The shape of the output.
     ///
     /// # Errors
     /// As for [`Shape::new`].
@@ -51,7 +51,7 @@ impl<T: Real> Rearranged<T> {
         Shape::new(self.channels.len(), self.height.len(), self.width.len())
     }
 
-    /// Calls `move_row` with the places in a panel of every feature and of its source.
+    /// Calls `move_row` with the offsets in a panel of every feature and of its source.
     #[inline(always)]
     fn each(&self, mut move_row: impl FnMut(usize, Option<usize>)) {
         let mut place = 0;

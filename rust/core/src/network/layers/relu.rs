@@ -1,7 +1,7 @@
 //! y = max(0, x).
 //!
-//! A derivative passes where x > 0, and where x is NaN, as PyTorch has it. It is chosen, not
-//! multiplied by a slope: where x ≤ 0 not even an infinite derivative leaves a trace.
+//! A derivative passes where x > 0, and where x is NaN, as in PyTorch. It is selected, not
+//! multiplied by 0 or 1: where x ≤ 0 even an infinite derivative becomes 0.
 
 use crate::error::Error;
 use crate::network::fusion::Fusion;
@@ -19,9 +19,9 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
     Ok(BuiltLayer { layer: Box::new(Relu), shape })
 }
 
-/// A derivative on its way past a value of the output.
+/// The derivative by x, from the output and the derivative by it.
 #[inline]
-fn passed<T: Real>(y: T, derivative: T) -> T {
+fn select_derivative<T: Real>(y: T, derivative: T) -> T {
     if y <= T::ZERO { T::ZERO } else { derivative }
 }
 
@@ -50,7 +50,7 @@ impl<T: Real> Layer<T> for Relu {
             #[inline(always)]
             || {
                 for ((out, &y), &dx) in y_dot.iter_mut().zip(y).zip(x_dot) {
-                    *out = passed(y, dx);
+                    *out = select_derivative(y, dx);
                 }
             },
         );
@@ -61,7 +61,7 @@ impl<T: Real> Layer<T> for Relu {
             #[inline(always)]
             || {
                 for ((out, &y), &bar) in x_bar.iter_mut().zip(primal.y).zip(primal.y_bar) {
-                    *out += passed(y, bar);
+                    *out += select_derivative(y, bar);
                 }
             },
         );

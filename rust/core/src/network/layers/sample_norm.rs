@@ -10,7 +10,7 @@ use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 use crate::network::parameters::Tensor;
 use crate::network::pass::{Pass, Primal, Tangent};
 
-/// Normalisation of samples by themselves.
+/// Layer normalisation and group normalisation.
 pub(super) struct SampleNorm {
     groups: usize,
     /// Numbers of a sample in a group.
@@ -24,7 +24,7 @@ pub(super) struct SampleNorm {
     beta_gradient: Option<Range<usize>>,
 }
 
-/// The layer of so many groups, whose γ and β are for `shared` consecutive numbers each.
+/// Builds the layer with so many groups, whose γ and β apply to `shared` consecutive numbers each.
 pub(super) fn build_activation<T: Real>(
     spec: &mut LayerSpec<'_>,
     groups: usize,
@@ -42,7 +42,7 @@ pub(super) fn build_activation<T: Real>(
             tensor.shape
         );
     }
-    let mut whole = |tensor: &Tensor| spec.forward.whole(tensor);
+    let mut whole = |tensor: &Tensor| spec.forward.reserve_tensor(tensor);
     let layer = SampleNorm {
         groups,
         rows: shape.features() / groups,
@@ -56,7 +56,7 @@ pub(super) fn build_activation<T: Real>(
     Ok(BuiltLayer { layer: Box::new(layer), shape })
 }
 
-/// A group of one panel: where it lies, and which γ and β are its own.
+/// A group of one panel: its offset, and the indices of its γ and β.
 struct Place {
     block: Block,
     span: Range<usize>,
@@ -109,7 +109,7 @@ impl SampleNorm {
         self.by_row(self.beta.as_ref(), packed, place, 0.0)
     }
 
-    /// γ̄ += Σ bar · factor and β̄ += Σ bar, where `shares` makes both of a row and a lane.
+    /// γ̄ += Σ bar · factor and β̄ += Σ bar, where `shares` computes both terms of a row.
     fn collect<T: Real>(
         &self,
         place: &Place,

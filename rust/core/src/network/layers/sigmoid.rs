@@ -20,13 +20,13 @@ impl<T: Real> Function<T> for Sigmoid {
 
     /// σ′ = σ (1 − σ).
     #[inline(always)]
-    fn slope(&self, At { y, .. }: At<T>) -> T {
+    fn derivative(&self, At { y, .. }: At<T>) -> T {
         y * (T::ONE - y)
     }
 
     /// σ″ = σ (1 − σ) (1 − 2σ).
     #[inline(always)]
-    fn curvature(&self, At { y, .. }: At<T>) -> T {
+    fn second_derivative(&self, At { y, .. }: At<T>) -> T {
         y * (T::ONE - y) * (T::ONE - (y + y))
     }
 }

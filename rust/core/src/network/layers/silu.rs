@@ -26,13 +26,13 @@ impl<T: Real> Function<T> for Silu {
 
     /// σ (1 + x (1 − σ)).
     #[inline(always)]
-    fn slope(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+    fn derivative(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
         s * (T::ONE + x * (T::ONE - s))
     }
 
     /// σ (1 − σ) (2 + x (1 − 2σ)).
     #[inline(always)]
-    fn curvature(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+    fn second_derivative(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
         let two = T::ONE + T::ONE;
         s * (T::ONE - s) * (two + x * (T::ONE - two * s))
     }

@@ -1,4 +1,4 @@
-//! Every so many channels, rows and columns of a value.
+//! Slices of channels, rows and columns with a step.
 
 use serde::Deserialize;
 

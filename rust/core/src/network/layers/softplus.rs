@@ -56,13 +56,13 @@ impl<T: Real> Function<T> for Softplus<T> {
 
     /// σ(βx).
     #[inline(always)]
-    fn slope(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+    fn derivative(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
         if self.is_linear(x) { T::ONE } else { s }
     }
 
     /// β σ(βx) (1 − σ(βx)).
     #[inline(always)]
-    fn curvature(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+    fn second_derivative(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
         if self.is_linear(x) { T::ZERO } else { self.beta * s * (T::ONE - s) }
     }
 }

@@ -21,13 +21,13 @@ impl<T: Real> Function<T> for Tanh {
 
     /// tanh′ = 1 − tanh².
     #[inline(always)]
-    fn slope(&self, At { y, .. }: At<T>) -> T {
+    fn derivative(&self, At { y, .. }: At<T>) -> T {
         T::ONE - y * y
     }
 
     /// tanh″ = −2 tanh (1 − tanh²).
     #[inline(always)]
-    fn curvature(&self, At { y, .. }: At<T>) -> T {
+    fn second_derivative(&self, At { y, .. }: At<T>) -> T {
         -(y + y) * (T::ONE - y * y)
     }
 

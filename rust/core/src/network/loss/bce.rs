@@ -40,7 +40,7 @@ impl Bce {
     }
 }
 
-/// The sigmoids σ(z) and σ(−z), neither of which is found as 1 minus the other.
+/// The sigmoids σ(z) and σ(−z), neither computed as 1 minus the other.
 #[inline(always)]
 fn sigmoids(isa: Isa, z: &Lanes) -> (Lanes, Lanes) {
     let mut small: Lanes = from_fn(|i| -z[i].abs());

@@ -1,4 +1,4 @@
-//! What tests of all losses share, and the tests that all losses share.
+//! A harness for tests of losses, and the tests that apply to all losses.
 
 use super::{Curvature, Loss, Outputs, Scratch, Targets, from_json};
 use crate::isa::Isa;
@@ -12,7 +12,7 @@ pub(super) struct Case {
 }
 
 impl Case {
-    /// A loss that can be read.
+    /// The loss of valid JSON.
     pub fn new(json: &str, channels: usize, positions: usize, targets: Targets) -> Self {
         let shape = Shape::new(channels, 1, positions).expect("small");
         Self { loss: from_json(json, targets, shape).expect(json), shape }
@@ -105,7 +105,7 @@ pub(super) fn normals(seed: u64, count: usize) -> Vec<f64> {
     values
 }
 
-/// Insists that numbers are near, relative to the greatest.
+/// Asserts that numbers are close relative to the largest.
 pub(super) fn near(found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len());
     let scale = expected.iter().fold(1.0_f64, |scale, x| scale.max(x.abs()));

@@ -1,13 +1,13 @@
-//! Class labels, weights of classes, right guesses.
+//! Class labels, class weights, correct predictions.
 
 use std::array::from_fn;
 
 use crate::error::{Error, require};
 use crate::network::loss::Targets;
-use crate::network::loss::panel::{Block, Lanes, NOTHING, Outputs, WIDTH};
+use crate::network::loss::panel::{Block, Lanes, Outputs, WIDTH, ZEROS};
 use crate::network::shape::Shape;
 
-/// The label of what is ignored: a number that no class has.
+/// The label of an ignored target: a number that no class has.
 pub(super) const IGNORED: u32 = u32::MAX;
 
 /// A class for each position of each sample.
@@ -20,8 +20,8 @@ impl Labels {
     /// The labels of these targets.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless each position has a class that the outputs have, or the index of
-    /// what is ignored.
+    /// [`Error::Invalid`] unless each position has a class among the outputs' channels, or the
+    /// ignored index.
     pub fn new(loss: &str, targets: Targets, shape: Shape, ignored: i64) -> Result<Self, Error> {
         let Targets::Classes { classes, positions } = targets else {
             return Err(Error::Invalid(format!(
@@ -65,7 +65,7 @@ impl Labels {
         labels
     }
 
-    /// Writes how many positions of each lane have their greatest output at their label.
+    /// Writes the number of positions of each lane whose greatest output is at their label.
     pub fn count_hits(&self, outputs: &Outputs<'_>, out: &mut [f64]) {
         count_hits(
             outputs,
@@ -77,8 +77,8 @@ impl Labels {
     }
 }
 
-/// Counts the positions where the greatest output is that of the expected class, which is a number
-/// that no channel has where there is none.
+/// Counts the positions whose greatest output is that of the expected class. A number that no
+/// channel has stands for an ignored target.
 pub(super) fn count_hits(
     outputs: &Outputs<'_>,
     shape: Shape,
@@ -91,7 +91,7 @@ pub(super) fn count_hits(
         #[inline(always)]
         || {
             for block in outputs.blocks() {
-                let mut hits = NOTHING;
+                let mut hits = ZEROS;
                 for position in 0..shape.positions() {
                     let row = position * outputs.lanes;
                     let rows = (row..outputs.values.len()).step_by(stride);
@@ -106,22 +106,22 @@ pub(super) fn count_hits(
     );
 }
 
-/// The greatest output of each lane, and the first channel where it is. NaN is greater than all
-/// numbers, as PyTorch has it.
+/// The greatest output of each lane, and its first channel. NaN is greater than all
+/// numbers, as in PyTorch.
 pub(super) struct Top {
     pub value: Lanes,
     /// A channel, as a number that compares in vector registers.
     pub index: Lanes,
 }
 
-/// Finds the greatest of rows.
+/// Finds the maximum over rows.
 #[inline(always)]
 #[expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN is not at most anything")]
 pub(super) fn top(rows: impl Iterator<Item = Lanes>) -> Top {
-    let (mut value, mut index, mut channel) = ([f64::NEG_INFINITY; WIDTH], NOTHING, 0.0);
+    let (mut value, mut index, mut channel) = ([f64::NEG_INFINITY; WIDTH], ZEROS, 0.0);
     for row in rows {
         for i in 0..WIDTH {
-            // Nothing is greater than NaN, which is greater than all else.
+            // NaN is greater than all numbers, and nothing is greater than NaN.
             let is_greater = !(row[i] <= value[i]) & !value[i].is_nan();
             index[i] = if is_greater { channel } else { index[i] };
             value[i] = if is_greater { row[i] } else { value[i] };
@@ -131,7 +131,7 @@ pub(super) fn top(rows: impl Iterator<Item = Lanes>) -> Top {
     Top { value, index }
 }
 
-/// The weights of classes; 1 where there are none.
+/// The class weights; 1 by default.
 ///
 /// # Errors
 /// [`Error::Invalid`] unless there is a finite weight for each class.

@@ -1,14 +1,14 @@
 //! Cross-entropy: Σ_c a_c (−log p_c) with p = softmax(z), summed over positions.
 //!
-//! The amounts are a_c = w_c ((1 − ε) t_c + ε/C) for class weights w, label smoothing ε and target
+//! The soft targets are a_c = w_c ((1 − ε) t_c + ε/C) for class weights w, label smoothing ε and target
 //! probabilities t, which are 1 at the label and 0 elsewhere where targets are classes.
 
 use std::array::from_fn;
 
 use crate::error::{Error, require};
-use crate::network::loss::amounts::{Amounts, Truth};
 use crate::network::loss::classes::{IGNORED, Labels, class_weights, count_hits, top};
-use crate::network::loss::panel::{Block, Lanes, NOTHING, Outputs, Scratch, WIDTH};
+use crate::network::loss::panel::{Block, Lanes, Outputs, Scratch, WIDTH, ZEROS};
+use crate::network::loss::soft_targets::{SoftTargetSums, Truth};
 use crate::network::loss::softmax::{LogSums, Position, Softmax};
 use crate::network::loss::{Curvature, Hits, Loss, Targets, empirical_fisher};
 use crate::network::shape::Shape;
@@ -56,7 +56,39 @@ impl CrossEntropy {
         Position::new(outputs, position, self.shape.positions())
     }
 
-    /// The losses of a position where all weight is at the label.
+    /// Fills the soft targets a of a position, a row for each channel: all 0 where the target is
+    /// ignored.
+    #[inline(always)]
+    fn soft_targets(&self, block: &Block<'_>, position: usize, amounts: &mut [Lanes]) {
+        let (kept, spread) = (1.0 - self.smoothing, self.smoothing / self.shape.channels as f64);
+        match &self.truth {
+            Truth::Labels(labels) => {
+                let labels = labels.at(block, position);
+                let spread = labels.map(|label| if label == IGNORED { 0.0 } else { spread });
+                let labels = labels.map(f64::from);
+                let mut channel = 0.0;
+                for (row, weight) in amounts.iter_mut().zip(&self.weights) {
+                    *row = from_fn(|i| {
+                        weight * (spread[i] + if labels[i] == channel { kept } else { 0.0 })
+                    });
+                    channel += 1.0;
+                }
+            }
+            Truth::Probabilities(probabilities) => {
+                let features = self.shape.features();
+                for (channel, (row, weight)) in amounts.iter_mut().zip(&self.weights).enumerate() {
+                    let index = channel * self.shape.positions() + position;
+                    *row = ZEROS;
+                    for (amount, sample) in row.iter_mut().zip(block.samples) {
+                        let probability = probabilities[sample * features + index];
+                        *amount = weight * (kept * probability + spread);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The losses of a position without label smoothing.
     #[inline(always)]
     fn losses_of_labels(
         &self,
@@ -67,7 +99,7 @@ impl CrossEntropy {
         max: &Lanes,
         log_sum: &Lanes,
     ) -> Lanes {
-        let mut losses = NOTHING;
+        let mut losses = ZEROS;
         for (i, (loss, label)) in losses.iter_mut().zip(labels).enumerate() {
             if label != IGNORED {
                 let z = outputs.values[position.row(label as usize) + block.lane(i)];
@@ -77,7 +109,7 @@ impl CrossEntropy {
         losses
     }
 
-    /// The losses of a position with any amounts.
+    /// The losses of a position with any soft targets.
     #[inline(always)]
     fn losses_of_amounts(
         outputs: &Outputs<'_>,
@@ -87,7 +119,7 @@ impl CrossEntropy {
         max: &Lanes,
         log_sum: &Lanes,
     ) -> Lanes {
-        let mut losses = NOTHING;
+        let mut losses = ZEROS;
         for (amount, row) in amounts.iter().zip(position.rows()) {
             let z = block.read(outputs.values, row);
             losses = from_fn(|i| losses[i] + amount[i] * (max[i] - z[i] + log_sum[i]));
@@ -95,7 +127,7 @@ impl CrossEntropy {
         losses
     }
 
-    /// The losses of one position, with room for its amounts.
+    /// The losses of one position, with scratch for its soft targets.
     #[inline(always)]
     fn losses_at(
         &self,
@@ -113,19 +145,20 @@ impl CrossEntropy {
         if matches!(self.truth, Truth::Labels(_)) && self.smoothing == 0.0 {
             return self.losses_of_labels(outputs, block, position, labels, max, log_sum);
         }
-        self.amounts(block, index, amounts);
+        self.soft_targets(block, index, amounts);
         let losses = Self::losses_of_amounts(outputs, block, position, amounts, max, log_sum);
-        // An amount of 0 does not silence an infinite loss, but an ignored target does.
+        // A soft target of 0 does not silence an infinite loss, but an ignored target does.
         from_fn(|i| if labels[i] == IGNORED { 0.0 } else { losses[i] })
     }
 
-    /// Calls `work` on every position of every block with its softmax, powers and amounts.
+    /// Calls `work` on every position of every block with its softmax, powers, soft targets and their
+    /// sums.
     #[inline(always)]
     fn each(
         &self,
         outputs: &Outputs<'_>,
         scratch: &mut Scratch,
-        mut work: impl FnMut(&Block<'_>, Position, &Softmax, &[Lanes], &[Lanes], &Amounts),
+        mut work: impl FnMut(&Block<'_>, Position, &Softmax, &[Lanes], &[Lanes], &SoftTargetSums),
     ) {
         let (powers, amounts) =
             scratch.rows(2 * self.shape.channels).split_at_mut(self.shape.channels);
@@ -136,8 +169,8 @@ impl CrossEntropy {
                     for index in 0..self.shape.positions() {
                         let position = self.position(outputs, index);
                         let softmax = Softmax::new(outputs, &block, position, powers);
-                        self.amounts(&block, index, amounts);
-                        let sums = Amounts::new(&softmax, amounts);
+                        self.soft_targets(&block, index, amounts);
+                        let sums = SoftTargetSums::new(&softmax, amounts);
                         work(&block, position, &softmax, powers, amounts, &sums);
                     }
                 }
@@ -164,7 +197,7 @@ impl CrossEntropy {
                 // Relative to the tangent at the top, whose probability may be 1 to all digits.
                 let rows = || position.rows().map(|row| block.read(tangent, row));
                 let at_top = softmax.at_top(rows());
-                let mut mean = NOTHING;
+                let mut mean = ZEROS;
                 for (power, t) in powers.iter().zip(rows()) {
                     mean = from_fn(|i| mean[i] + scale[i] * power[i] * (t[i] - at_top[i]));
                 }

@@ -1,12 +1,12 @@
-//! Losses that are sums over elements: every output has a target of its own.
+//! Losses that are sums over elements, where every output has its own target.
 
 use crate::error::{Error, require};
 use crate::isa::Isa;
-use crate::network::loss::panel::{Block, Lanes, NOTHING, Outputs, Scratch};
+use crate::network::loss::panel::{Block, Lanes, Outputs, Scratch, ZEROS};
 use crate::network::loss::{Curvature, Hits, Loss, Targets, empirical_fisher};
 use crate::network::shape::Shape;
 
-/// What a gradient does when targets are drawn from the model's own likelihood.
+/// The moments of a gradient when targets are drawn from the model's own likelihood.
 pub(super) struct Noise {
     pub mean: Lanes,
     pub variance: Lanes,
@@ -14,11 +14,11 @@ pub(super) struct Noise {
 
 /// The loss of one element, output z and target t, on a block of lanes.
 pub(super) trait Rule: Send + Sync {
-    /// What the loss is called.
+    /// The name of the loss.
     const NAME: &'static str;
-    /// Whether [`noise`](Self::noise) is there.
+    /// Whether [`noise`](Self::noise) is defined.
     const HAS_LIKELIHOOD: bool = false;
-    /// Whether [`is_hit`](Self::is_hit) is there.
+    /// Whether [`is_hit`](Self::is_hit) is defined.
     const HAS_HITS: bool = false;
 
     /// ℓ.
@@ -35,7 +35,7 @@ pub(super) trait Rule: Send + Sync {
         unreachable!("{} has no likelihood", Self::NAME)
     }
 
-    /// Whether an output guesses its target.
+    /// Whether an output predicts its target.
     fn is_hit(_z: f64, _t: f64) -> bool {
         unreachable!("{} has no hits", Self::NAME)
     }
@@ -60,14 +60,14 @@ impl<R: Rule> Elements<R> {
     /// The targets of an element. Lanes that hold no sample get 0.
     #[inline(always)]
     fn targets(&self, block: &Block<'_>, element: usize) -> Lanes {
-        let mut targets = NOTHING;
+        let mut targets = ZEROS;
         for (target, sample) in targets.iter_mut().zip(block.samples) {
             *target = self.targets[sample * self.width + element];
         }
         targets
     }
 
-    /// Writes what `of` makes of each element and its outputs.
+    /// Writes the result of `of` for each element and its outputs.
     #[inline(always)]
     fn map(
         &self,
@@ -90,7 +90,7 @@ impl<R: Rule> Elements<R> {
         );
     }
 
-    /// Writes the sum of what `of` makes of each element and its outputs.
+    /// Writes the sum of the results of `of` over all elements and their outputs.
     #[inline(always)]
     fn sum(
         &self,
@@ -103,7 +103,7 @@ impl<R: Rule> Elements<R> {
             #[inline(always)]
             || {
                 for block in outputs.blocks() {
-                    let mut sum = NOTHING;
+                    let mut sum = ZEROS;
                     for element in 0..self.width {
                         let z = block.read(outputs.values, element * outputs.lanes);
                         let made = of(&block, element, &z);
@@ -126,7 +126,7 @@ impl<R: Rule> Elements<R> {
             || {
                 for block in outputs.blocks() {
                     let rows = || (0..self.width).map(|element| (element, element * outputs.lanes));
-                    let mut inner = NOTHING;
+                    let mut inner = ZEROS;
                     for (element, row) in rows() {
                         let Noise { mean, .. } = noise(&block, element, row);
                         let t = block.read(tangent, row);

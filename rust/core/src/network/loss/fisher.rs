@@ -10,19 +10,19 @@
 
 use std::array::from_fn;
 
-use crate::network::loss::amounts::Truth;
 use crate::network::loss::classes::IGNORED;
 use crate::network::loss::cross_entropy::CrossEntropy;
-use crate::network::loss::panel::{Block, Lanes, NOTHING, Outputs, Scratch, WIDTH};
+use crate::network::loss::panel::{Block, Lanes, Outputs, Scratch, WIDTH, ZEROS};
+use crate::network::loss::soft_targets::Truth;
 use crate::network::loss::softmax::{Position, Softmax};
 
 /// Sums over the labels of one position.
 struct Expected {
     /// 1 / Σ e^(z−m).
     scale: Lanes,
-    /// The tangent at the top, to which all are relative.
+    /// The tangent at the greatest output, which is subtracted from all others.
     at_top: Lanes,
-    /// pᵀ t, so relative.
+    /// pᵀ t, relative to it.
     mean: Lanes,
     /// Σ p_y ω_y.
     omega: Lanes,
@@ -49,7 +49,7 @@ impl CrossEntropy {
             #[inline(always)]
             || {
                 for block in outputs.blocks() {
-                    let mut total = NOTHING;
+                    let mut total = ZEROS;
                     for index in 0..self.shape.positions() {
                         let position = self.position(outputs, index);
                         let sums = self.expected(outputs, &block, position, tangent, powers);
@@ -78,7 +78,7 @@ impl CrossEntropy {
         );
     }
 
-    /// Where the target at a position is not ignored.
+    /// Whether the target at a position is not ignored.
     #[inline(always)]
     fn counted(&self, block: &Block<'_>, position: usize) -> [bool; WIDTH] {
         match &self.truth {
@@ -112,12 +112,12 @@ impl CrossEntropy {
         let softmax = Softmax::new(outputs, block, position, powers);
         let rows = || position.rows().map(|row| block.read(tangent, row));
         let (scale, at_top) = (softmax.scale(), softmax.at_top(rows()));
-        let mut mean = NOTHING;
+        let mut mean = ZEROS;
         for (power, t) in powers.iter().zip(rows()) {
             mean = from_fn(|i| mean[i] + scale[i] * power[i] * (t[i] - at_top[i]));
         }
         let weight = self.weights.iter().sum();
-        let [mut omega, mut gamma, mut inner, mut spread] = [NOTHING; 4];
+        let [mut omega, mut gamma, mut inner, mut spread] = [ZEROS; 4];
         for (channel, (power, t)) in powers.iter().zip(rows()).enumerate() {
             for i in 0..WIDTH {
                 let (p, w) = (scale[i] * power[i], self.omega(channel));

@@ -35,7 +35,7 @@ impl Rule for Huber {
         })
     }
 
-    /// d between −δ and δ. NaN is NaN, as PyTorch has it.
+    /// d clamped to [−δ, δ]. NaN stays NaN, as in PyTorch.
     #[inline(always)]
     fn gradients(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         let delta = self.delta;
@@ -46,7 +46,7 @@ impl Rule for Huber {
         })
     }
 
-    /// 1 inside, 0 at the bends and beyond.
+    /// 1 where |d| < δ, 0 elsewhere.
     #[inline(always)]
     fn hessians(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         from_fn(|i| if (z[i] - t[i]).abs() < self.delta { 1.0 } else { 0.0 })

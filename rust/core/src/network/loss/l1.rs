@@ -4,7 +4,7 @@ use std::array::from_fn;
 
 use crate::isa::Isa;
 use crate::network::loss::elements::Rule;
-use crate::network::loss::panel::{Lanes, NOTHING};
+use crate::network::loss::panel::{Lanes, ZEROS};
 
 pub(super) struct L1;
 
@@ -16,7 +16,7 @@ impl Rule for L1 {
         from_fn(|i| (z[i] - t[i]).abs())
     }
 
-    /// The sign, which is 0 at 0 and, as PyTorch has it, at NaN.
+    /// The sign, which is 0 at 0 and, as in PyTorch, at NaN.
     #[inline(always)]
     fn gradients(&self, _isa: Isa, _element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         let one_if = |is: bool| if is { 1.0 } else { 0.0 };
@@ -25,7 +25,7 @@ impl Rule for L1 {
 
     #[inline(always)]
     fn hessians(&self, _isa: Isa, _element: usize, _z: &Lanes, _t: &Lanes) -> Lanes {
-        NOTHING
+        ZEROS
     }
 }
 

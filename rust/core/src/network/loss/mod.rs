@@ -1,28 +1,30 @@
-//! Losses of network outputs, in f64 from the outputs onward.
+//! Loss functions of network outputs, in f64 from the outputs onward.
 //!
-//! A loss of a sample is the sum over its elements or positions, as PyTorch's `reduction="sum"`
-//! has it; what L is divided by is the caller's business. Outputs come by panels, samples side by
-//! side as `[channel][position][lane]`, and every rule works on several lanes at once.
+//! The loss of a sample is the sum over its elements or positions, as with PyTorch's
+//! `reduction="sum"`; the caller divides. Outputs come in panels, `[channel][position][lane]` with the
+//! samples as lanes, and every rule works on several lanes at once.
 //!
 //! A module may use those above it in this table, never those below:
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `panel` | panels of outputs, and blocks of their lanes |
-//! | `targets` | what outputs are compared with |
-//! | `elements` | losses that are sums over elements, by a rule for one |
-//! | `mse`, `l1`, `huber`, `bce` | such rules |
-//! | `classes` | class labels, weights of classes, right guesses |
-//! | `softmax` | what cross-entropy needs of exponentials |
-//! | `cross_entropy` with `amounts` and `fisher`, `nll` | losses of classes |
-//! | `read` | any of them from JSON |
+//! | `targets` | targets of all samples |
+//! | `elements` | losses that are sums over elements, from a rule for one element |
+//! | `mse`, `l1`, `huber`, `bce` | rules for one element |
+//! | `classes` | class labels, class weights, correct predictions |
+//! | `softmax` | softmax and log-softmax without cancellation |
+//! | `soft_targets` | coefficients of cross-entropy: labels, smoothing, class weights |
+//! | `cross_entropy` | cross-entropy with logits |
+//! | `fisher` | the Fisher matrix of cross-entropy |
+//! | `nll` | negative log-likelihood |
+//! | `read` | any loss from JSON |
 
 #![expect(
     clippy::inline_always,
-    reason = "a loop is compiled for an instruction set only if nothing in it stays a call"
+    reason = "a loop is compiled for an instruction set only if its body is inlined"
 )]
 
-mod amounts;
 mod bce;
 #[cfg(test)]
 mod checks;
@@ -36,6 +38,7 @@ mod mse;
 mod nll;
 mod panel;
 mod read;
+mod soft_targets;
 mod softmax;
 mod targets;
 
@@ -45,27 +48,27 @@ pub use targets::Targets;
 
 use crate::error::Error;
 
-/// A symmetric matrix of a sample's outputs z that stands for the second derivative of its loss ℓ.
+/// A curvature of a sample's loss ℓ as a function of its outputs z: a symmetric matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Curvature {
     /// ∂²ℓ/∂z².
     Hessian,
-    /// The same without what is negative, so that the matrix is positive semidefinite: for convex
-    /// losses, which all are with weights and targets of the usual signs, exactly the Hessian.
+    /// The positive semidefinite part of the Hessian: all of it where the loss is convex, as all
+    /// losses are with weights and targets of the usual signs.
     GaussNewton,
-    /// E[s sᵀ], where s = ∂ℓ/∂z at targets drawn from the likelihood that the model claims: labels
+    /// E[s sᵀ], where s = ∂ℓ/∂z at targets drawn from the model's own likelihood: labels
     /// from the softmax (cross-entropy) or the sigmoid (BCE), numbers of variance ½ around the
     /// outputs (MSE, since exp(−(z − t)²) is that density). Targets enter by which are ignored.
     Fisher,
-    /// s sᵀ at the targets at hand.
+    /// s sᵀ at the actual targets.
     EmpiricalFisher,
 }
 
-/// A loss of a network's outputs, with the targets of all samples.
+/// A loss function of a network's outputs, with the targets of all samples.
 ///
-/// Every method takes a panel of outputs; `out` has a number for each lane, or for each output.
-/// Lanes that hold no sample get 0, whatever their outputs are. Methods panic when the lengths of
-/// what they are given do not fit together, which is the network's own fault, never a user's.
+/// Every method takes a panel of outputs; `out` has one number for each lane, or for each output.
+/// Lanes that hold no sample get 0, whatever their outputs are. Methods panic when lengths do not
+/// fit together, which is a bug of the network, never a user's error.
 pub trait Loss: Send + Sync {
     /// The number of samples that have targets.
     fn samples(&self) -> usize;
@@ -76,16 +79,16 @@ pub trait Loss: Send + Sync {
     /// s = ∂ℓ/∂z of each lane, in the order of the outputs.
     fn gradients(&self, outputs: &Outputs<'_>, scratch: &mut Scratch, out: &mut [f64]);
 
-    /// Asks whether the loss has this curvature.
+    /// Checks that the loss defines this curvature.
     ///
     /// # Errors
     /// [`Error::Invalid`] for [`Curvature::Fisher`] where the loss has no likelihood.
     fn check_curvature(&self, kind: Curvature) -> Result<(), Error>;
 
-    /// H t of each lane, in the order of the outputs, as the tangent t is.
+    /// H t of each lane for a tangent t, both in the order of the outputs.
     ///
     /// # Panics
-    /// For a kind that [`check_curvature`](Self::check_curvature) refuses.
+    /// For a kind that [`check_curvature`](Self::check_curvature) rejects.
     fn multiply_curvature(
         &self,
         kind: Curvature,
@@ -95,13 +98,13 @@ pub trait Loss: Send + Sync {
         out: &mut [f64],
     );
 
-    /// How right guesses are counted; None where a guess is a number and cannot be right.
+    /// Counts correct predictions; None for regression losses.
     fn hits(&self) -> Option<&dyn Hits>;
 }
 
-/// A loss whose outputs are guesses.
+/// A loss whose outputs predict classes.
 pub trait Hits {
-    /// How many positions or elements of each lane are guessed right.
+    /// The number of positions or elements of each lane that are predicted correctly.
     fn hits(&self, outputs: &Outputs<'_>, out: &mut [f64]);
 }
 
@@ -119,7 +122,7 @@ fn empirical_fisher(
         #[inline(always)]
         || {
             for block in outputs.blocks() {
-                let mut inner = panel::NOTHING;
+                let mut inner = panel::ZEROS;
                 for row in (0..out.len()).step_by(outputs.lanes) {
                     let (s, t) = (block.read(out, row), block.read(tangent, row));
                     inner = std::array::from_fn(|i| inner[i] + s[i] * t[i]);

@@ -4,7 +4,7 @@ use std::array::from_fn;
 
 use crate::isa::Isa;
 use crate::network::loss::elements::{Noise, Rule};
-use crate::network::loss::panel::{Lanes, NOTHING, WIDTH};
+use crate::network::loss::panel::{Lanes, WIDTH, ZEROS};
 
 pub(super) struct Mse;
 
@@ -30,7 +30,7 @@ impl Rule for Mse {
     /// The gradient 2 (z − t), where t has mean z and variance ½.
     #[inline(always)]
     fn noise(&self, _isa: Isa, _element: usize, _z: &Lanes) -> Noise {
-        Noise { mean: NOTHING, variance: [2.0; WIDTH] }
+        Noise { mean: ZEROS, variance: [2.0; WIDTH] }
     }
 }
 

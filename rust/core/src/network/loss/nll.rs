@@ -28,7 +28,7 @@ impl Nll {
         Ok(Self { shape, labels: Labels::new(NAME, targets, shape, ignored)?, weights })
     }
 
-    /// Calls `work` with the block, own lane, place among the outputs, and weight of every label.
+    /// Calls `work` with the block, its lane, the index among the outputs, and the weight of every label.
     fn each(&self, outputs: &Outputs<'_>, mut work: impl FnMut(&Block<'_>, usize, usize, f64)) {
         for block in outputs.blocks() {
             for index in 0..self.shape.positions() {

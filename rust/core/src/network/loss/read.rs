@@ -1,4 +1,4 @@
-//! Losses from JSON.
+//! Loss functions read from JSON.
 
 use serde::Deserialize;
 
@@ -61,8 +61,8 @@ fn one() -> f64 {
 /// | `huber` | `delta` |
 /// | `bce_with_logits` | `weight` and `pos_weight` of each output |
 ///
-/// Classes are what `nll` takes, classes or probabilities what `cross_entropy` does, and a number
-/// for each output what all others do.
+/// Targets are classes for `nll`, classes or probabilities for `cross_entropy`, and a number
+/// for each output for all others.
 ///
 /// # Errors
 /// [`Error::Invalid`] for other JSON, options out of range, or targets that do not fit the outputs.

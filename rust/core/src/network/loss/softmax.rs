@@ -1,4 +1,4 @@
-//! What cross-entropy needs of exponentials, without the cancellation of log Σ eᶻ − z near 0.
+//! Softmax and log-softmax without the cancellation of log Σ eᶻ − z near 0.
 //!
 //! With m the greatest output, at the channel `top`, and r the sum of e^(z−m) over all others,
 //!
@@ -10,9 +10,9 @@ use std::array::from_fn;
 
 use crate::network::kernel::{exp, ln};
 use crate::network::loss::classes::top;
-use crate::network::loss::panel::{Block, Lanes, NOTHING, Outputs, WIDTH};
+use crate::network::loss::panel::{Block, Lanes, Outputs, WIDTH, ZEROS};
 
-/// The rows of one position: its channels' places in a panel, in order.
+/// The rows of one position: the offsets of its channels in a panel.
 #[derive(Clone, Copy)]
 pub(super) struct Position {
     first: usize,
@@ -49,7 +49,7 @@ impl Position {
     }
 }
 
-/// What losses alone need of a position, for every block of a panel.
+/// The log-sum of a position, which is all that losses need, for every block of a panel.
 pub(super) struct LogSums<'a> {
     /// m.
     pub max: &'a [Lanes],
@@ -58,13 +58,13 @@ pub(super) struct LogSums<'a> {
 }
 
 impl<'a> LogSums<'a> {
-    /// How many rows it takes to find them.
+    /// The number of scratch rows of [`new`](Self::new).
     pub fn rows(outputs: &Outputs<'_>, channels: usize) -> usize {
         (channels + 3) * (outputs.lanes / WIDTH)
     }
 
-    /// Finds them. A function's last steps wait for its first ones, so that all blocks of a panel
-    /// are given to it at once.
+    /// Computes them. The element-wise functions have long dependency chains, so all blocks of a panel
+    /// are passed to them at once.
     #[inline(always)]
     pub fn new(outputs: &Outputs<'_>, position: Position, rows: &'a mut [Lanes]) -> Self {
         let blocks = outputs.lanes / WIDTH;
@@ -75,7 +75,7 @@ impl<'a> LogSums<'a> {
         for ((block, max), powers) in
             outputs.blocks().zip(&mut *max).zip(powers.chunks_exact_mut(channels))
         {
-            // NaN is no maximum, but makes NaN of the sum; as an infinite maximum does.
+            // NaN is not taken as the maximum, but makes the sum NaN, as an infinite maximum does.
             *max = [f64::NEG_INFINITY; WIDTH];
             for row in position.rows() {
                 let z = block.read(outputs.values, row);
@@ -85,8 +85,8 @@ impl<'a> LogSums<'a> {
         }
         exp(outputs.isa, powers.as_flattened_mut());
         for (rest, powers) in rest.iter_mut().zip(powers.chunks_exact(channels)) {
-            // Powers of 1 are counted, and one of them is the maximum's own.
-            let (mut small, mut ones) = (NOTHING, [-1.0; WIDTH]);
+            // The sum includes the maximum's own power, which is 1.
+            let (mut small, mut ones) = (ZEROS, [-1.0; WIDTH]);
             for power in powers {
                 small = from_fn(|i| small[i] + if power[i] >= 1.0 { 0.0 } else { power[i] });
                 ones = from_fn(|i| ones[i] + if power[i] >= 1.0 { 1.0 } else { 0.0 });
@@ -98,7 +98,7 @@ impl<'a> LogSums<'a> {
         }
         ln(outputs.isa, log.as_flattened_mut());
         for (log, rest) in log.iter_mut().zip(&*rest) {
-            // What rounding took from the sum, to first order.
+            // A first-order correction of the rounding error of the sum.
             *log = from_fn(|i| {
                 let sum = 1.0 + rest[i];
                 log[i] + (rest[i] - (sum - 1.0)) / sum
@@ -117,7 +117,7 @@ pub(super) struct Softmax {
 }
 
 impl Softmax {
-    /// Finds it, and leaves e^(z−m) in `powers`, a row for each channel.
+    /// Computes it, and leaves e^(z−m) in `powers`, a row for each channel.
     #[inline(always)]
     pub fn new(
         outputs: &Outputs<'_>,
@@ -133,7 +133,7 @@ impl Softmax {
         let mut rest: Lanes = from_fn(|i| 0.0 * max[i]);
         let mut channel = 0.0;
         for power in powers.iter() {
-            // The top's own power is 1, or NaN where r is NaN already.
+            // The power at `top` is 1, or NaN where r is NaN.
             let others: Lanes = from_fn(|i| if found.index[i] == channel { 0.0 } else { 1.0 });
             rest = from_fn(|i| rest[i] + others[i] * power[i]);
             channel += 1.0;
@@ -150,7 +150,7 @@ impl Softmax {
     /// The top's own number of rows, one for each channel.
     #[inline(always)]
     pub fn at_top(&self, rows: impl Iterator<Item = Lanes>) -> Lanes {
-        let (mut found, mut channel) = (NOTHING, 0.0);
+        let (mut found, mut channel) = (ZEROS, 0.0);
         for row in rows {
             found = from_fn(|i| if self.top[i] == channel { row[i] } else { found[i] });
             channel += 1.0;

@@ -1,4 +1,4 @@
-//! What outputs are compared with.
+//! Targets of all samples.
 
 use crate::error::{Error, require};
 use crate::network::shape::Shape;
@@ -23,7 +23,7 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Insists on numbers, one for each output.
+    /// The numbers, if there is one for each output.
     pub(super) fn dense(self, loss: &str, shape: Shape) -> Result<Vec<f64>, Error> {
         let Self::Dense { values, width } = self else {
             return Err(Error::Invalid(format!(

@@ -1,21 +1,21 @@
-//! Sums in registers.
+//! Micro-kernels of direct summation: tiles of sums in registers.
 
 use crate::network::kernel::micro_tile::{TILE_POSITIONS, TapRead};
 use crate::network::kernel::number::Number;
 use crate::network::kernel::simd::{Simd, Vector, add_multiple, load_column};
 
-/// What sums are made of.
+/// The input of a product, by position and channel.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a, T, const L: usize> {
+pub(super) struct InputChannels<'a, T, const L: usize> {
     /// `[position][channel]`, from the first channel that is read.
     pub x: &'a [[T; L]],
-    /// How far it is from a position to the next.
+    /// The stride between positions, in channels.
     pub stride: usize,
-    /// How many channels are read.
+    /// The number of channels that are read.
     pub inner: usize,
 }
 
-impl<'a, T, const L: usize> Source<'a, T, L> {
+impl<'a, T, const L: usize> InputChannels<'a, T, L> {
     /// The channels at a position.
     #[inline(always)]
     fn channels(&self, position: usize) -> &'a [[T; L]] {
@@ -23,11 +23,11 @@ impl<'a, T, const L: usize> Source<'a, T, L> {
     }
 }
 
-/// Two groups of R rows at a position.
+/// Sums of two groups of R rows at one position.
 #[inline(always)]
-pub(super) fn of_groups<V: Vector, const R: usize, const C: usize, const L: usize>(
+pub(super) fn sum_two_groups<V: Vector, const R: usize, const C: usize, const L: usize>(
     simd: Simd<V>,
-    source: Source<'_, V::Number, L>,
+    source: InputChannels<'_, V::Number, L>,
     taps: &[Option<usize>],
     weights: [&[V::Number]; 2],
 ) -> [[[V; C]; R]; 2] {
@@ -39,16 +39,17 @@ pub(super) fn of_groups<V: Vector, const R: usize, const C: usize, const L: usiz
         for (k, x) in source.channels(position).iter().enumerate() {
             let x = load_column::<V, C, L>(simd, x);
             for (sums, weights) in sums.iter_mut().zip(weights) {
-                step(simd, sums, &x, &weights[k]);
+                add_column(simd, sums, &x, &weights[k]);
             }
         }
     }
     sums
 }
 
-/// R rows at a position, each sum in so many parts that none waits for the last.
+/// Sums of R rows at one position, each split into D partial sums so that additions do not wait for
+/// each other.
 #[inline(always)]
-pub(super) fn of_parts<
+pub(super) fn sum_split<
     V: Vector,
     const D: usize,
     const R: usize,
@@ -56,7 +57,7 @@ pub(super) fn of_parts<
     const L: usize,
 >(
     simd: Simd<V>,
-    source: Source<'_, V::Number, L>,
+    source: InputChannels<'_, V::Number, L>,
     taps: &[Option<usize>],
     weights: &[V::Number],
 ) -> [[V; C]; R] {
@@ -69,11 +70,11 @@ pub(super) fn of_parts<
         let (weights, weights_rest) = weights.as_chunks::<D>();
         for (x, weights) in x.iter().zip(weights) {
             for (part, (x, weights)) in parts.iter_mut().zip(x.iter().zip(weights)) {
-                step(simd, part, &load_column::<V, C, L>(simd, x), weights);
+                add_column(simd, part, &load_column::<V, C, L>(simd, x), weights);
             }
         }
         for (part, (x, weights)) in parts.iter_mut().zip(x_rest.iter().zip(weights_rest)) {
-            step(simd, part, &load_column::<V, C, L>(simd, x), weights);
+            add_column(simd, part, &load_column::<V, C, L>(simd, x), weights);
         }
     }
     let mut sums = parts[0];
@@ -87,11 +88,11 @@ pub(super) fn of_parts<
     sums
 }
 
-/// R rows at several positions, by what these read.
+/// Sums of R rows at the positions of a tile.
 #[inline(always)]
-pub(super) fn of_positions<V: Vector, const R: usize, const C: usize, const L: usize>(
+pub(super) fn sum_tile<V: Vector, const R: usize, const C: usize, const L: usize>(
     simd: Simd<V>,
-    source: Source<'_, V::Number, L>,
+    source: InputChannels<'_, V::Number, L>,
     reads: &[TapRead],
     weights: &[V::Number],
 ) -> [[[V; C]; TILE_POSITIONS]; R] {
@@ -99,27 +100,27 @@ pub(super) fn of_positions<V: Vector, const R: usize, const C: usize, const L: u
     let weights = weights.as_chunks::<R>().0;
     for read in reads {
         let weights = &weights[read.tap * source.inner..][..source.inner];
-        // Of readers that are known, the sums stay in registers.
+        // With the set of readers as a constant, the sums stay in registers.
         match read.readers {
-            0b1111 => add::<V, 0b1111, R, C, L>(simd, source, read, weights, &mut sums),
-            0b0011 => add::<V, 0b0011, R, C, L>(simd, source, read, weights, &mut sums),
-            0b1100 => add::<V, 0b1100, R, C, L>(simd, source, read, weights, &mut sums),
-            0b0101 => add::<V, 0b0101, R, C, L>(simd, source, read, weights, &mut sums),
-            0b1010 => add::<V, 0b1010, R, C, L>(simd, source, read, weights, &mut sums),
-            0b0001 => add::<V, 0b0001, R, C, L>(simd, source, read, weights, &mut sums),
-            0b0010 => add::<V, 0b0010, R, C, L>(simd, source, read, weights, &mut sums),
-            0b0100 => add::<V, 0b0100, R, C, L>(simd, source, read, weights, &mut sums),
-            _ => add::<V, 0b1000, R, C, L>(simd, source, read, weights, &mut sums),
+            0b1111 => add_reads::<V, 0b1111, R, C, L>(simd, source, read, weights, &mut sums),
+            0b0011 => add_reads::<V, 0b0011, R, C, L>(simd, source, read, weights, &mut sums),
+            0b1100 => add_reads::<V, 0b1100, R, C, L>(simd, source, read, weights, &mut sums),
+            0b0101 => add_reads::<V, 0b0101, R, C, L>(simd, source, read, weights, &mut sums),
+            0b1010 => add_reads::<V, 0b1010, R, C, L>(simd, source, read, weights, &mut sums),
+            0b0001 => add_reads::<V, 0b0001, R, C, L>(simd, source, read, weights, &mut sums),
+            0b0010 => add_reads::<V, 0b0010, R, C, L>(simd, source, read, weights, &mut sums),
+            0b0100 => add_reads::<V, 0b0100, R, C, L>(simd, source, read, weights, &mut sums),
+            _ => add_reads::<V, 0b1000, R, C, L>(simd, source, read, weights, &mut sums),
         }
     }
     sums
 }
 
-/// Adds what these readers read.
+/// Adds the terms of one tap for a constant set of readers.
 #[inline(always)]
-fn add<V: Vector, const READERS: usize, const R: usize, const C: usize, const L: usize>(
+fn add_reads<V: Vector, const READERS: usize, const R: usize, const C: usize, const L: usize>(
     simd: Simd<V>,
-    source: Source<'_, V::Number, L>,
+    source: InputChannels<'_, V::Number, L>,
     read: &TapRead,
     weights: &[[V::Number; R]],
     sums: &mut [[[V; C]; TILE_POSITIONS]; R],
@@ -130,9 +131,9 @@ fn add<V: Vector, const READERS: usize, const R: usize, const C: usize, const L:
     }
     for (k, weights) in weights.iter().enumerate() {
         let mut columns = [[simd.splat(V::Number::ZERO); C]; TILE_POSITIONS];
-        for (p, column_of) in columns.iter_mut().enumerate() {
+        for (p, column) in columns.iter_mut().enumerate() {
             if READERS >> p & 1 == 1 {
-                *column_of = load_column::<V, C, L>(simd, &x[p][k]);
+                *column = load_column::<V, C, L>(simd, &x[p][k]);
             }
         }
         for (sums, &weight) in sums.iter_mut().zip(weights) {
@@ -146,9 +147,9 @@ fn add<V: Vector, const READERS: usize, const R: usize, const C: usize, const L:
     }
 }
 
-/// Adds a column of x, times a weight of each row, to their sums.
+/// sums[row] += weights[row] · x.
 #[inline(always)]
-fn step<V: Vector, const R: usize, const C: usize>(
+fn add_column<V: Vector, const R: usize, const C: usize>(
     simd: Simd<V>,
     sums: &mut [[V; C]; R],
     x: &[V; C],

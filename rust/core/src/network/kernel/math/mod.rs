@@ -1,9 +1,9 @@
 //! Element-wise functions, in place.
 //!
-//! Limits are those of the C library: NaN stays NaN, what is too large is ∞, and what is too small
-//! for a normal number is rounded once. Relative errors are below 3·10⁻⁷ in f32 (a fifth more where
+//! Special values are those of the C library: NaN stays NaN, overflow gives ∞, and a denormal result
+//! is rounded once. Relative errors are below 3·10⁻⁷ in f32 (a fifth more where
 //! the machine cannot multiply and add in one rounding) and below 10⁻¹⁴ in f64. A value's result
-//! does not depend on where in the slice it lies.
+//! does not depend on its index in the slice.
 
 mod elementary;
 mod erf;
@@ -16,12 +16,12 @@ use super::real::Real;
 use super::simd::{Kernel, Simd, Vector};
 use crate::isa::Isa;
 
-/// A function of a register's numbers.
+/// A function of one register.
 trait Rule<T: Real> {
     fn apply<V: Vector<Number = T>>(simd: Simd<V>, x: V) -> V;
 }
 
-/// A rule for all values of a slice.
+/// A rule applied to every value of a slice.
 struct Each<'a, T, R> {
     values: &'a mut [T],
     rule: std::marker::PhantomData<R>,

@@ -1,4 +1,4 @@
-//! The hyperbolic tangent: as costly as the product in a small network, unless it is fast.
+//! The hyperbolic tangent. In a small network it would cost as much as the matrix product.
 
 use super::elementary::expm1;
 use super::primitives::{abs, clamp, polynomial, with_sign};
@@ -15,8 +15,8 @@ pub fn tanh<V: Vector>(simd: Simd<V>, x: V) -> V {
     }
 }
 
-/// x P(x²)/Q(x²): both begin with 1, so that tiny numbers stay as they are. Rounding may bring the
-/// quotient beyond 1, where no tanh is.
+/// x P(x²)/Q(x²). Both polynomials begin with 1, so that tiny numbers stay unchanged; the result is
+/// clamped, since rounding can bring the quotient beyond ±1.
 #[inline(always)]
 fn quotient<V: Vector>(simd: Simd<V>, rational: &Rational<V::Number>, x: V) -> V {
     let x = clamp(simd, x, [-rational.end, rational.end]);

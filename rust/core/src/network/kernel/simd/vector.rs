@@ -1,4 +1,4 @@
-//! What kernels ask of a vector register.
+//! The interface of a SIMD register, and of a kernel that is generic over registers.
 
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -7,61 +7,61 @@ use crate::isa::Isa;
 use crate::network::kernel::constants::Constants;
 use crate::network::kernel::number::Number;
 
-/// A register of numbers. Whoever holds one runs on a machine that has it, for only [`Simd`] makes
-/// the first.
+/// A register of numbers. A value proves that the machine has the register, since the first one is
+/// made from a [`Simd`] token.
 pub trait Vector:
     Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
-    /// The numbers in it.
+    /// The type of its numbers.
     type Number: Number;
 
-    /// How many they are.
+    /// The number of its numbers.
     const LEN: usize;
 
-    /// The same number everywhere.
+    /// All numbers equal.
     fn splat(simd: Simd<Self>, number: Self::Number) -> Self;
 
     /// The first numbers of a slice.
     fn load(simd: Simd<Self>, from: &[Self::Number]) -> Self;
 
-    /// Writes the numbers to the beginning of `to`.
+    /// Stores the numbers to the beginning of `to`.
     fn store(self, to: &mut [Self::Number]);
 
-    /// a b + c, rounded once where the machine can.
+    /// a b + c, rounded once where the machine has a fused multiply-add.
     fn mul_add(a: Self, b: Self, c: Self) -> Self;
 
-    /// The smaller of two, a where it is NaN. b is none.
+    /// min(a, b), and a where a is NaN; b is not NaN.
     fn smaller(a: Self, b: Self) -> Self;
 
-    /// The larger of two, a where it is NaN. b is none.
+    /// max(a, b), and a where a is NaN; b is not NaN.
     fn larger(a: Self, b: Self) -> Self;
 
-    /// The larger of two, NaN where either is NaN.
+    /// max(a, b), and NaN where either is NaN.
     fn maximum(a: Self, b: Self) -> Self;
 
-    /// then where a > b, otherwise where not.
+    /// `then` where a > b, else `otherwise`.
     fn select(a: Self, b: Self, then: Self, otherwise: Self) -> Self;
 
-    /// The first halves of both, their numbers in turns.
+    /// The first halves of both, interleaved.
     fn interleave_low(a: Self, b: Self) -> Self;
 
-    /// The second halves of both, their numbers in turns.
+    /// The second halves of both, interleaved.
     fn interleave_high(a: Self, b: Self) -> Self;
 
-    /// The bits that both have.
+    /// Bitwise and.
     fn and(a: Self, b: Self) -> Self;
 
-    /// The bits that either has.
+    /// Bitwise or.
     fn or(a: Self, b: Self) -> Self;
 
-    /// The bits, moved from the lowest bits to where an exponent has them.
+    /// The bits shifted left from the lowest position to the exponent's.
     fn bits_to_exponent(a: Self) -> Self;
 
-    /// The bits, moved from where an exponent has them to the lowest bits.
+    /// The bits shifted right from the exponent's position to the lowest.
     fn exponent_to_bits(a: Self) -> Self;
 
-    /// a 2ⁿ for a whole n, which may be larger or smaller than exponents are: unless one instruction
-    /// does it, by two factors.
+    /// a 2ⁿ for an integer n, which may exceed the range of exponents: by two factors, unless the
+    /// machine has an instruction for it.
     #[inline(always)]
     fn times_power_of_two(simd: Simd<Self>, a: Self, n: Self) -> Self {
         let rounder = simd.splat(Self::Number::ROUNDER);
@@ -71,12 +71,12 @@ pub trait Vector:
         a * low * high
     }
 
-    /// The sum of the numbers.
+    /// The horizontal sum.
     fn sum_lanes(self) -> Self::Number;
 }
 
 impl<V: Vector> Simd<V> {
-    /// The same number everywhere.
+    /// All numbers equal.
     #[inline(always)]
     pub fn splat(self, number: V::Number) -> V {
         V::splat(self, number)
@@ -89,21 +89,22 @@ impl<V: Vector> Simd<V> {
     }
 }
 
-/// Work that an instruction set is chosen for. Its rule must be inlined.
+/// A computation that is generic over registers, compiled once for each instruction set. Everything
+/// that it calls must be inlined.
 pub trait Kernel<T: Number> {
-    /// Does it with C registers for the L lanes of a panel.
+    /// Runs with C registers V for the L lanes of a panel.
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(self, simd: Simd<V>);
 }
 
-/// The part of [`Real`] that chooses registers.
+/// A number type whose kernels are dispatched to an instruction set.
 pub trait Dispatch: Sized {
-    /// Does the work with the registers of this instruction set.
+    /// Runs a kernel with the registers of an instruction set.
     fn dispatch(isa: Isa, kernel: impl Kernel<Self>)
     where
         Self: Number;
 }
 
-/// A panel's column in its registers.
+/// Loads the lanes of a panel's column.
 #[inline(always)]
 pub fn load_column<V: Vector, const C: usize, const L: usize>(
     simd: Simd<V>,
@@ -116,7 +117,7 @@ pub fn load_column<V: Vector, const C: usize, const L: usize>(
     registers
 }
 
-/// Adds a multiple of x to sums.
+/// sums += factor · x.
 #[inline(always)]
 pub fn add_multiple<V: Vector>(sums: &mut [V], factor: V, x: &[V]) {
     for (sum, &x) in sums.iter_mut().zip(x) {
@@ -124,14 +125,14 @@ pub fn add_multiple<V: Vector>(sums: &mut [V], factor: V, x: &[V]) {
     }
 }
 
-/// The most numbers that a register has.
+/// The largest number of numbers in a register.
 pub const MAX_LEN: usize = 16;
 
-/// Turns a square of numbers: as many registers as each has numbers, the others left as they are.
+/// Transposes a square of numbers: the first `V::LEN` registers; the others are left unchanged.
 #[inline(always)]
 pub fn transpose<V: Vector>(square: &mut [V; MAX_LEN]) {
-    // To interleave the first half of the rows with the second moves the highest bit of a number's
-    // place to its lowest end; after as many times as rows have bits, they are columns.
+    // Interleaving the first half of the rows with the second rotates the bits of a number's index
+    // by one; after log₂ LEN rotations, rows and columns are exchanged.
     let half = V::LEN / 2;
     for _ in 0..V::LEN.ilog2() {
         let rows = *square;

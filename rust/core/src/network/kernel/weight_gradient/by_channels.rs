@@ -1,4 +1,4 @@
-//! Registers hold channels: every sample adds a multiple of its x to a row.
+//! Weight gradient with channels in a register: every sample adds a multiple of its x to a row.
 
 mod tiles;
 
@@ -13,8 +13,8 @@ use crate::network::kernel::gather_table::GatherTable;
 use crate::network::kernel::real::Real;
 use crate::network::kernel::simd::{Kernel, MAX_LEN, Simd, Vector, transpose};
 
-/// Units of channels that are transposed at a time: as many as have their sums in registers together,
-/// so that they stay in the first cache while all rows pass over them.
+/// Units of channels that are transposed at once: as many as have their sums in registers at once, so
+/// that they stay in the L1 cache while all rows read them.
 const UNITS: usize = 4;
 
 /// out[row][c][tap] += Σ dy[row][p] x[c][source(p, tap)] over panels, positions and lanes.
@@ -27,22 +27,22 @@ pub(super) fn add_weight_gradient<T: Real>(
     out: &mut [T],
 ) {
     let (positions, sources) = (table.positions(), table.source_positions());
-    let together = (COLUMNS / positions).clamp(1, panels);
+    let per_group = (COLUMNS / positions).clamp(1, panels);
     let width = x.channels.next_multiple_of(T::LANES);
     let slab = (UNITS * T::LANES).min(width);
-    let (transposed, moved) =
-        (together * sources * T::LANES * slab, dy.channels * panels * T::LANES);
-    // Sums that lie as they do in `out` need no place of their own.
+    let (transposed, rows_scratch) =
+        (per_group * sources * T::LANES * slab, dy.channels * panels * T::LANES);
+    // Sums that lie as they do in `out` need no offset of their sums.
     let direct = table.taps() == 1 && width == x.channels;
     let count = if direct { 0 } else { table.taps() * dy.channels * width };
-    let mut scratch = AlignedScratch::with_len(transposed + moved + count);
+    let mut scratch = AlignedScratch::with_len(transposed + rows_scratch + count);
     let (transposed, scratch) = scratch.split_at_mut(transposed);
-    let (moved, scratch) = scratch.split_at_mut(moved);
-    let own = &mut scratch[..count];
-    own.fill(T::ZERO);
+    let (rows_scratch, scratch) = scratch.split_at_mut(rows_scratch);
+    let sums = &mut scratch[..count];
+    sums.fill(T::ZERO);
     let rows = dy.channels;
-    let dy = Rows::new(dy, positions, panels, moved);
-    // The sums of a slab stay in a near cache while all panels add to them.
+    let dy = Rows::new(dy, positions, panels, rows_scratch);
+    // The sums of a slab of channels stay in the L2 cache while all panels add to them.
     for channel in (0..x.channels).step_by(slab) {
         let x = Panels {
             values: &x.values[channel * sources * T::LANES..],
@@ -50,8 +50,8 @@ pub(super) fn add_weight_gradient<T: Real>(
             stride: x.stride,
         };
         let channels = channel..channel + x.channels.next_multiple_of(T::LANES);
-        for first in (0..panels).step_by(together) {
-            let group = first..panels.min(first + together);
+        for first in (0..panels).step_by(per_group) {
+            let group = first..panels.min(first + per_group);
             T::dispatch(
                 isa,
                 TransposeLanes { x: &x, positions: sources, panels: group.clone(), transposed },
@@ -63,7 +63,7 @@ pub(super) fn add_weight_gradient<T: Real>(
                 transposed,
                 channels: channels.clone(),
                 width,
-                sums: if direct { &mut *out } else { &mut *own },
+                sums: if direct { &mut *out } else { &mut *sums },
             };
             T::dispatch(isa, reduction);
         }
@@ -71,7 +71,7 @@ pub(super) fn add_weight_gradient<T: Real>(
     if !direct {
         isa.run(
             #[inline(always)]
-            || add(own, (table.taps(), rows, x.channels), out),
+            || add(sums, (table.taps(), rows, x.channels), out),
         );
     }
 }
@@ -95,7 +95,7 @@ fn add<T: Real>(sums: &[T], (taps, rows, channels): (usize, usize, usize), out: 
     }
 }
 
-/// Some panels of x as `[unit of channels][panel][position][lane][channel of the unit]`.
+/// Transposes some panels of x to `[unit of channels][panel][position][lane][channel of the unit]`.
 struct TransposeLanes<'a, T> {
     x: &'a Panels<'a, T>,
     positions: usize,
@@ -116,21 +116,21 @@ impl<T: Real> Kernel<T> for TransposeLanes<'_, T> {
             {
                 for lane in (0..L).step_by(V::LEN) {
                     let mut square = [simd.splat(T::ZERO); MAX_LEN];
-                    let held = x.channels - channel;
+                    let valid = x.channels - channel;
                     let from = &columns[channel * positions + position..];
-                    // Of a number that is known, all stay in registers.
-                    if held >= V::LEN {
+                    // With a constant number of rows, all stay in registers.
+                    if valid >= V::LEN {
                         for (row, register) in square.iter_mut().enumerate().take(V::LEN) {
                             *register = simd.load(&from[row * positions][lane..]);
                         }
                     } else {
-                        for (row, register) in square.iter_mut().enumerate().take(held) {
+                        for (row, register) in square.iter_mut().enumerate().take(valid) {
                             *register = simd.load(&from[row * positions][lane..]);
                         }
                     }
                     transpose(&mut square);
-                    let place = channel / L * unit + index * panel + position * L + lane;
-                    for (row, register) in transposed[place..][..V::LEN].iter_mut().zip(square) {
+                    let offset = channel / L * unit + index * panel + position * L + lane;
+                    for (row, register) in transposed[offset..][..V::LEN].iter_mut().zip(square) {
                         register.store(&mut row[channel % L..]);
                     }
                 }

@@ -1,4 +1,4 @@
-//! Registers hold samples: what is left to do is to add up their lanes.
+//! Weight gradient with samples in a register, whose lanes are summed at the end.
 
 use super::rows::{Panels, Rows};
 use crate::isa::Isa;
@@ -7,7 +7,8 @@ use crate::network::kernel::gather_table::GatherTable;
 use crate::network::kernel::real::Real;
 use crate::network::kernel::simd::{Kernel, Simd, Vector};
 
-/// A tile of sums: its registers, and one for each channel's x and one for dy, are all there are.
+/// Rows and channels of a tile of sums: with a register for each channel of x and one for dy, it takes
+/// all registers.
 const ROWS: usize = 4;
 const CHANNELS: usize = 3;
 
@@ -30,15 +31,14 @@ pub(super) fn add_weight_gradient<T: Real>(
     T::dispatch(isa, WeightGradient { runs: &runs, dy: &dy, x: &x, out });
 }
 
-/// Positions that follow each other in dy as in x: which columns of row 0 the first ones are, and
-/// how many there are.
+/// A run of positions that are contiguous in dy and in x: the first columns in row 0, and the length.
 struct Run {
     dy: usize,
     x: usize,
     length: usize,
 }
 
-/// The positions that meet in a tap.
+/// The runs of positions that are paired through a tap.
 fn runs(table: &GatherTable, tap: usize, panels: usize, strides: (usize, usize)) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for panel in 0..panels {
@@ -58,7 +58,7 @@ fn runs(table: &GatherTable, tap: usize, panels: usize, strides: (usize, usize))
 }
 
 struct WeightGradient<'a, T: Real> {
-    /// By taps.
+    /// By tap.
     runs: &'a [Vec<Run>],
     dy: &'a Rows<'a, T>,
     x: &'a Rows<'a, T>,
@@ -85,7 +85,7 @@ impl<T: Real> WeightGradient<'_, T> {
         simd: Simd<V>,
     ) {
         let (rows, channels, taps) = (self.dy.count, self.x.count, self.runs.len());
-        // A tile's rows stay in the first cache for all taps.
+        // The rows of a tile stay in the L1 cache for all taps.
         for row in (0..rows).step_by(R) {
             for (tap, runs) in self.runs.iter().enumerate() {
                 for channel in (0..channels).step_by(K) {
@@ -100,8 +100,8 @@ impl<T: Real> WeightGradient<'_, T> {
         }
     }
 
-    /// The sums of R rows with K channels, lane by lane. Past the last row or channel it is the
-    /// last one's again.
+    /// The sums of R rows with K channels, lane by lane. Past the last row or channel, the last one is
+    /// read again.
     #[inline(always)]
     fn sums<V: Vector<Number = T>, const R: usize, const K: usize, const L: usize>(
         &self,
@@ -134,7 +134,7 @@ impl<T: Real> WeightGradient<'_, T> {
 }
 
 impl<T: Real> Rows<'_, T> {
-    /// The columns of a row and of those after it, each with what follows.
+    /// The columns from each of N rows on.
     #[inline(always)]
     fn several<const N: usize, const L: usize>(&self, first: usize) -> [&[[T; L]]; N] {
         let columns = self.values.as_chunks::<L>().0;
@@ -146,7 +146,7 @@ impl<T: Real> Rows<'_, T> {
     }
 }
 
-/// The same part of several rows.
+/// The same range of several rows.
 #[inline(always)]
 fn cut<'a, S, const N: usize>(rows: &[&'a [S]; N], start: usize, length: usize) -> [&'a [S]; N] {
     let mut part = *rows;

@@ -2,39 +2,39 @@
 
 use crate::network::kernel::real::Real;
 
-/// A value, or a range of its channels, in several panels.
+/// A range of a value's channels in several panels.
 #[derive(Clone, Copy, Debug)]
 pub struct Panels<'a, T> {
-    /// From the first channel of the range in the first panel on: `[channel][position][lane]`.
+    /// `[channel][position][lane]`, from the first channel of the range in the first panel on.
     pub values: &'a [T],
-    /// How many channels the range has.
+    /// Channels of the range.
     pub channels: usize,
-    /// How far it is from a panel to the next.
+    /// The stride between panels.
     pub stride: usize,
 }
 
 impl<T: Real> Panels<'_, T> {
-    /// Insists that the values of so many panels are there.
+    /// Checks that the values of all panels are present.
     pub(super) fn check(&self, panels: usize, positions: usize) {
         let size = (panels - 1) * self.stride + self.channels * positions * T::LANES;
         assert!(self.values.len() >= size, "values of {panels} panels");
     }
 }
 
-/// A value's channels in some panels, as rows of a panel's columns.
+/// The channels of a value in several panels as rows, in strides of columns.
 pub(super) struct Rows<'a, T> {
     pub values: &'a [T],
-    /// How many rows there are.
+    /// The number of rows.
     pub count: usize,
-    /// How far it is from a row to the next.
+    /// The stride between rows.
     pub row: usize,
-    /// How far it is from a panel to the next.
+    /// The stride between panels.
     pub panel: usize,
 }
 
 impl<'a, T: Real> Rows<'a, T> {
-    /// The rows as they lie, or, where a row is a single column, next to those of the other panels:
-    /// as they lie, a power of two apart, they would evict each other from the cache.
+    /// The rows in place; where a row is a single column, a copy with the panels of a row next to each
+    /// other, since at strides of a power of two they would evict each other from the cache.
     pub fn new(
         value: &Panels<'a, T>,
         positions: usize,
@@ -45,15 +45,15 @@ impl<'a, T: Real> Rows<'a, T> {
         if positions > 1 || panels == 1 {
             return Self { values, count, row: positions, panel: value.stride / T::LANES };
         }
-        let places = (0..count).flat_map(|row| (0..panels).map(move |panel| (row, panel)));
-        for ((row, panel), column) in places.zip(scratch.chunks_exact_mut(T::LANES)) {
-            let place = panel * value.stride + row * T::LANES;
-            column.copy_from_slice(&values[place..place + T::LANES]);
+        let offsets = (0..count).flat_map(|row| (0..panels).map(move |panel| (row, panel)));
+        for ((row, panel), column) in offsets.zip(scratch.chunks_exact_mut(T::LANES)) {
+            let offset = panel * value.stride + row * T::LANES;
+            column.copy_from_slice(&values[offset..offset + T::LANES]);
         }
         Self { values: scratch, count, row: panels, panel: 1 }
     }
 
-    /// Those of this panel and the ones after it.
+    /// The rows from a panel on.
     pub fn from(&self, panel: usize) -> Self {
         Self { values: &self.values[panel * self.panel * T::LANES..], ..*self }
     }

@@ -1,4 +1,4 @@
-//! Graphs as tests write them, with numbers for their parameters.
+//! A builder of test graphs with random parameters.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ impl Sketch {
         }
     }
 
-    /// A graph whose last value has this shape and moves with θ: a linear layer of three inputs.
+    /// A graph whose last value has this shape and depends on θ: a linear layer of three inputs.
     pub fn moving(shape: &[usize]) -> Self {
         let mut sketch = Self::new(&[3]);
         let features = shape.iter().product();
@@ -72,7 +72,7 @@ impl Sketch {
         self.parameters.len() - 1
     }
 
-    /// A parameter that is held: positive numbers, which may be variances.
+    /// A frozen parameter: positive numbers, which may be variances.
     pub fn held(&mut self, shape: &[usize]) -> usize {
         let offset = self.held.len();
         let numbers = self.numbers(200 + offset as u64, shape.iter().product());
@@ -114,7 +114,7 @@ impl Sketch {
         Network::from_json(&graph.to_string(), self.theta.len(), held)
     }
 
-    /// Why this is no network.
+    /// The error with which the graph is rejected.
     pub fn refusal(&self) -> String {
         self.network::<f32>().err().expect("a graph that is none").to_string()
     }
@@ -141,7 +141,7 @@ impl Sketch {
     }
 }
 
-/// The nearest number that f32 has.
+/// The nearest f32.
 fn single(x: f64) -> f64 {
     f32::narrow(x).widen()
 }
