@@ -157,7 +157,7 @@ fn cache_products<T: Real>(
         let size = product.output_size();
         let bytes = loss.whole.panels() * vectors * size * size_of::<T>();
         // A combination reads a number for each vector: computing a short product is as fast,
-        // unless those numbers come from a near cache.
+        // unless those numbers are in the L2 cache or nearer.
         let min_depth = if bytes <= LAST_LEVEL_CACHE { 8 } else { 24 };
         let worthwhile = product.depth() >= min_depth * vectors && total + bytes <= MAX_CACHED;
         total += if worthwhile { bytes } else { 0 };

@@ -1,6 +1,6 @@
 //! The forward pass under running statistics, with fused layers and shared buffers.
 //!
-//! A product absorbs the layers that alone follow it: batch normalisation becomes a scale and a shift
+//! A product absorbs the layers that are the only readers of its result: batch normalisation becomes a scale and a shift
 //! of its rows, then a residual sum, then a ReLU, then 2 × 2 max-pooling, all in the epilogue while
 //! the sums are in registers. Element-wise layers run in place, except for a tanh that can follow a
 //! combination of cached products. Values share buffers as soon as no later step reads them, so that

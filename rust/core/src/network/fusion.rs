@@ -6,7 +6,7 @@ use crate::isa::Isa;
 use crate::network::kernel::{Epilogue, Pool2x2};
 use crate::network::pass::Pass;
 
-/// The role of a layer in a fused forward pass. It is asked for when steps are planned.
+/// The role of a layer in a fused forward pass. Steps are planned by it.
 pub enum Fusion<'a, T> {
     /// The layer is evaluated by its forward rule.
     None,

@@ -105,8 +105,8 @@ impl Contraction {
             let columns = epilogue.output_columns(self.table.positions());
             for columns_skipped in skipped.chunk_by(|a, b| a / columns == b / columns) {
                 let panel = columns_skipped[0] / columns;
-                let some = columns_skipped.iter().map(|column| column % columns).collect();
-                let columns = MicroTiles::subset(&self.table, epilogue.pool(), some);
+                let in_panel = columns_skipped.iter().map(|column| column % columns).collect();
+                let columns = MicroTiles::subset(&self.table, epilogue.pool(), in_panel);
                 self.multiply_direct(isa, weights.packed, panel, x, epilogue, y, &columns);
             }
         } else if self.table.is_identity() {
@@ -145,13 +145,13 @@ impl Contraction {
         epilogue: &Epilogue<'_, T>,
         y: &mut [T],
     ) {
-        let (read, made) = (self.input_size::<T>(), self.output_size::<T>());
+        let (x_size, y_size) = (self.input_size::<T>(), self.output_size::<T>());
         let (rows, inner) = (self.packing.rows(), self.packing.inner());
         let deep = inner.div_ceil(inner.div_ceil(BLOCK_DEPTH).max(1)).max(1);
         for first in (0..panels).step_by(MAX_POINTWISE) {
-            let some = MAX_POINTWISE.min(panels - first);
-            let sums = first * made..(first + some) * made;
-            let (table, columns) = pointwise(some);
+            let count = MAX_POINTWISE.min(panels - first);
+            let sums = first * y_size..(first + count) * y_size;
+            let (table, columns) = pointwise(count);
             let epilogue = epilogue.restrict(0..rows, sums.clone());
             // The epilogue runs even if there are no channels.
             for start in (0..inner.max(1)).step_by(deep) {
@@ -169,7 +169,7 @@ impl Contraction {
                         weights,
                         table,
                         depth,
-                        x: &x[first * read..][..some * read],
+                        x: &x[first * x_size..][..count * x_size],
                         epilogue: &epilogue,
                         y: &mut y[sums.clone()],
                         order: OutputOrder::ByColumn,
@@ -191,9 +191,10 @@ impl Contraction {
         y: &mut [T],
         columns: &MicroTiles,
     ) {
-        let (read, summed) = (self.input_size::<T>(), self.output_size::<T>());
-        let made = self.packing.rows() * epilogue.output_columns(self.table.positions()) * T::LANES;
-        let x = &x[panel * read..][..read];
+        let (x_size, sums_size) = (self.input_size::<T>(), self.output_size::<T>());
+        let y_size =
+            self.packing.rows() * epilogue.output_columns(self.table.positions()) * T::LANES;
+        let x = &x[panel * x_size..][..x_size];
         let packed_x = pack_by_position(x, self.packing.inner(), self.table.source_positions());
         T::dispatch(
             isa,
@@ -204,8 +205,8 @@ impl Contraction {
                 depth: 0..self.packing.inner(),
                 x: packed_x.as_deref().unwrap_or(x),
                 epilogue: &epilogue
-                    .restrict(0..self.packing.rows(), panel * summed..(panel + 1) * summed),
-                y: &mut y[panel * made..][..made],
+                    .restrict(0..self.packing.rows(), panel * sums_size..(panel + 1) * sums_size),
+                y: &mut y[panel * y_size..][..y_size],
                 order: OutputOrder::ByRow,
                 columns,
             },

@@ -53,8 +53,8 @@ impl Image {
             sources.iter().enumerate().all(|(entry, &source)| {
                 let (position, tap) = (entry / 9, entry % 9);
                 let tap = if image.mirrored { 8 - tap } else { tap };
-                let place = [position / image.width, position % image.width];
-                source == image.source(place, [tap / 3, tap % 3])
+                let output = [position / image.width, position % image.width];
+                source == image.source(output, [tap / 3, tap % 3])
             })
         })
     }

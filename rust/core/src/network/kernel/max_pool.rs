@@ -35,8 +35,8 @@ impl<T: Real> Kernel<T> for MaxPool<'_, T> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(self, simd: Simd<V>) {
         let images = self.x.as_chunks::<L>().0.chunks_exact(self.positions);
-        let made = self.y.as_chunks_mut::<L>().0.chunks_exact_mut(self.windows.len() - 1);
-        for (x, y) in images.zip(made) {
+        let outputs = self.y.as_chunks_mut::<L>().0.chunks_exact_mut(self.windows.len() - 1);
+        for (x, y) in images.zip(outputs) {
             for (ends, y) in self.windows.array_windows::<2>().zip(y) {
                 let mut best = [simd.splat(T::LOWEST); C];
                 for &source in &self.sources[ends[0]..ends[1]] {

@@ -148,12 +148,12 @@ mod tests {
             let mut taken = vec![false; packing.len()];
             for row in 0..rows {
                 for (tap, inner) in (0..3).flat_map(|tap| (0..5).map(move |inner| (tap, inner))) {
-                    let place = &mut taken[packing.index(row, tap, inner)];
-                    assert!(!*place);
-                    *place = true;
+                    let slot = &mut taken[packing.index(row, tap, inner)];
+                    assert!(!*slot);
+                    *slot = true;
                 }
             }
-            assert!(taken.into_iter().all(|place| place));
+            assert!(taken.into_iter().all(|slot| slot));
         }
     }
 

@@ -87,7 +87,7 @@ fn products_agree<T: Real>() {
                 let weights = numbers::<T>(contraction.packing().len(), 1);
                 let x = numbers::<T>(panels * contraction.input_size::<T>(), 2);
                 let sums = naive_panels(&contraction, &weights, &x);
-                every_finish(isa, &contraction, &weights, (panels, &x), &sums);
+                check_epilogues(isa, &contraction, &weights, (panels, &x), &sums);
             }
         }
     }
@@ -101,12 +101,12 @@ fn deep_products_agree<T: Real>() {
             let weights = numbers::<T>(contraction.packing().len(), 1);
             let x = numbers::<T>(panels * contraction.input_size::<T>(), 2);
             let sums = naive_panels(&contraction, &weights, &x);
-            every_finish(isa, &contraction, &weights, (panels, &x), &sums);
+            check_epilogues(isa, &contraction, &weights, (panels, &x), &sums);
         }
     }
 }
 
-fn every_finish<T: Real>(
+fn check_epilogues<T: Real>(
     isa: Isa,
     contraction: &Contraction,
     weights: &[T],
@@ -131,20 +131,20 @@ fn every_finish<T: Real>(
         let shift = (choice & 2 > 0).then_some(&shift[..]);
         let residual = (choice & 4 > 0).then_some(&residual[..]);
         let relu = if choice & 8 > 0 { Rectify::Relu } else { Rectify::None };
-        let finished = |(place, &sum): (usize, &T)| {
+        let with_epilogue = |(place, &sum): (usize, &T)| {
             let row = place / (contraction.gather_table().positions() * T::LANES) % rows;
             let mut y = sum * scale.map_or(T::ONE, |scale| scale[row]);
             y += shift.map_or(T::ZERO, |shift| shift[row]);
             y += residual.map_or(T::ZERO, |residual| residual[place]);
             if relu == Rectify::Relu && y < T::ZERO { T::ZERO } else { y }
         };
-        let expected: Vec<T> = sums.iter().enumerate().map(finished).collect();
+        let expected: Vec<T> = sums.iter().enumerate().map(with_epilogue).collect();
         let store = EpilogueSteps { scale, shift, residual, relu, pool: None };
         assert_eq!(run(Epilogue::Overwrite(store)), expected, "{isa:?} {contraction:?} {store:?}");
     }
 }
 
-/// The largest of every square, with residuals and shifts in their places.
+/// The maxima of pooling windows, with residuals and shifts.
 pub(super) fn pooled<T: Real>(values: &[T], height: usize, width: usize) -> Vec<T> {
     let mut kept = Vec::new();
     for image in values.chunks(height * width * T::LANES) {

@@ -64,7 +64,7 @@ impl<T: Real> Winograd<'_, T> {
     }
 
     /// Transforms inputs, multiplies and transforms outputs, block by block of tiles. Each of the
-    /// three is compiled as a function of its own: together they would compete for registers.
+    /// three is compiled as a function of its own_filters: together they would compete for registers.
     fn by_tiles<S: Tile<N, M>, const N: usize, const M: usize>(
         &self,
         isa: Isa,
@@ -80,13 +80,14 @@ impl<T: Real> Winograd<'_, T> {
         let block = block.min(tiles).max(1);
         // One column of padding: entries a power of two apart would evict each other from the cache.
         let strides = [block * inner + 1, block * rows + 1];
-        let [read, made] = strides.map(|columns| columns * T::LANES);
-        let own = if weights.prepared.is_empty() { choice.prepared_len(packing) } else { 0 };
-        let own = own.next_multiple_of(T::LANES);
-        let mut scratch = AlignedScratch::with_len(own + N * N * (read + made));
-        let (u, scratch) = scratch.split_at_mut(own);
-        let (v, m) = scratch.split_at_mut(N * N * read);
-        let prepared = if own == 0 {
+        let [x_size, y_size] = strides.map(|columns| columns * T::LANES);
+        let own_filters =
+            if weights.prepared.is_empty() { choice.prepared_len(packing) } else { 0 };
+        let own_filters = own_filters.next_multiple_of(T::LANES);
+        let mut scratch = AlignedScratch::with_len(own_filters + N * N * (x_size + y_size));
+        let (u, scratch) = scratch.split_at_mut(own_filters);
+        let (v, m) = scratch.split_at_mut(N * N * x_size);
+        let prepared = if own_filters == 0 {
             weights.prepared
         } else {
             let u = &mut u[..choice.prepared_len(packing)];
@@ -118,7 +119,7 @@ impl<T: Real> Winograd<'_, T> {
                 continue;
             }
             let (table, columns) = pointwise(origins.len());
-            let entries = v.chunks_exact(read).zip(m.chunks_exact_mut(made));
+            let entries = v.chunks_exact(x_size).zip(m.chunks_exact_mut(y_size));
             for (u, (v, m)) in filters.chunks_exact(rows * inner).zip(entries) {
                 let product = DirectProduct {
                     packing,

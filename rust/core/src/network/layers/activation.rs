@@ -185,8 +185,8 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
         x_bar_dot: &mut [T],
     ) {
         let Some(x_dot) = tangent.x[0] else {
-            let along = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
-            return self.adjoint(pass, which, &along, x_bar_dot);
+            let tangent_primal = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
+            return self.adjoint(pass, which, &tangent_primal, x_bar_dot);
         };
         self.each(
             pass.isa,

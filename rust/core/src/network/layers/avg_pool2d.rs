@@ -53,11 +53,11 @@ impl<T: Real> AvgPool<T> {
     }
 
     fn means(&self, pass: &Pass<'_, T>, x: &[T], y: &mut [T]) {
-        let (image, made) = self.rows();
+        let (image, outputs) = self.rows();
         pass.isa.run(
             #[inline(always)]
             || {
-                for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(made)) {
+                for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(outputs)) {
                     let windows = self.views.iter().zip(&self.factors);
                     for ((sources, &factor), y) in windows.zip(y.chunks_exact_mut(T::LANES)) {
                         let mut sum = [T::ZERO; 16];
@@ -97,11 +97,11 @@ impl<T: Real> Layer<T> for AvgPool<T> {
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
-        let (image, made) = self.rows();
+        let (image, outputs) = self.rows();
         pass.isa.run(
             #[inline(always)]
             || {
-                let images = x_bar.chunks_exact_mut(image).zip(primal.y_bar.chunks_exact(made));
+                let images = x_bar.chunks_exact_mut(image).zip(primal.y_bar.chunks_exact(outputs));
                 for (x_bar, y_bar) in images {
                     let windows = self.views.iter().zip(&self.factors);
                     for ((sources, &factor), bar) in windows.zip(y_bar.chunks_exact(T::LANES)) {
@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn its_rules_are_those_of_differences() {
         let pooled = |input: &[usize], options: Value, shape: &[usize]| {
-            let made = Sketch::moving(input).then("avg_pool2d", options, shape);
-            check(&made.then("tanh", json!({}), shape));
+            let outputs = Sketch::moving(input).then("avg_pool2d", options, shape);
+            check(&outputs.then("tanh", json!({}), shape));
         };
         pooled(&[2, 4, 5], options(2, 2, 0, true), &[2, 2, 2]);
         pooled(&[3, 4, 4], options(3, 2, 1, true), &[3, 2, 2]);
@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn malformed_windows_are_refused() {
-        let made = Sketch::new(&[1, 3, 3]).then("avg_pool2d", options(3, 1, 2, true), &[1, 5, 5]);
-        assert!(made.refusal().contains("pass at most half"));
+        let outputs =
+            Sketch::new(&[1, 3, 3]).then("avg_pool2d", options(3, 1, 2, true), &[1, 5, 5]);
+        assert!(outputs.refusal().contains("pass at most half"));
     }
 }

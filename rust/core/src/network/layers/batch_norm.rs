@@ -103,11 +103,11 @@ impl BatchNorm {
     }
 
     /// The derivative of the stored map along a direction.
-    fn stored_along<T: Real>(&self, pass: &Pass<'_, T>, channel: usize) -> Affine {
+    fn stored_tangent<T: Real>(&self, pass: &Pass<'_, T>, channel: usize) -> Affine {
         let (mean, r) = self.running(&pass.point.forward, channel);
-        let along = &pass.tangent_direction().forward;
-        let scale = self.gamma(along, channel, 0.0) * r;
-        Affine { scale, shift: self.beta(along, channel) - mean * scale }
+        let direction = &pass.tangent_direction().forward;
+        let scale = self.gamma(direction, channel, 0.0) * r;
+        Affine { scale, shift: self.beta(direction, channel) - mean * scale }
     }
 
     fn channel<T: Real>(&self, pass: &Pass<'_, T>, index: usize) -> Channel {

@@ -46,10 +46,10 @@ pub(super) fn check_block(sketch: &Sketch, moments: Moments, samples: usize) {
     let network = sketch.network::<f64>().expect("a graph");
     let dim = network.dim();
     let inputs = sketch.numbers(11, samples * network.input().features());
-    let (theta, held) = (&sketch.theta, &sketch.held);
+    let (theta, frozen) = (&sketch.theta, &sketch.frozen);
     let (u, v) = (sketch.numbers(12, dim), sketch.numbers(13, dim));
     let at = |theta: &[f64], direction: &[f64]| {
-        outcome(&network, moments, theta, held, direction, &inputs, samples)
+        outcome(&network, moments, theta, frozen, direction, &inputs, samples)
     };
     let (along_u, along_v) = (at(theta, &u), at(theta, &v));
     let ends = |step: f64| {
@@ -75,7 +75,7 @@ pub(super) fn check_block(sketch: &Sketch, moments: Moments, samples: usize) {
     assert!((uhv - vhu).abs() <= 1e-10 * size, "{context}: ⟨u, Hv⟩ = {uhv}, ⟨v, Hu⟩ = {vhu}");
     check_single(sketch, moments, samples, &inputs, &v, &along_v);
     if moments == Moments::Stored {
-        let outputs = fused(&network, theta, held, &inputs, samples);
+        let outputs = fused(&network, theta, frozen, &inputs, samples);
         close(&context, "fused forward", &outputs, &along_v.outputs, 1e-12);
     }
 }
@@ -90,8 +90,8 @@ fn check_single(
     expected: &Outcome,
 ) {
     let network = sketch.network::<f32>().expect("a graph");
-    let (theta, held) = (&sketch.theta, &sketch.held);
-    let single = outcome(&network, moments, theta, held, v, inputs, samples);
+    let (theta, frozen) = (&sketch.theta, &sketch.frozen);
+    let single = outcome(&network, moments, theta, frozen, v, inputs, samples);
     let context = format!("{moments:?}, {samples} samples, f32");
     close(&context, "outputs", &single.outputs, &expected.outputs, 1e-4);
     close(&context, "gradient", &single.gradient, &expected.gradient, 1e-4);
@@ -104,12 +104,12 @@ pub(super) fn outcome<T: Real>(
     network: &Network<T>,
     moments: Moments,
     theta: &[f64],
-    held: &[f64],
+    frozen: &[f64],
     direction: &[f64],
     inputs: &[f64],
     samples: usize,
 ) -> Outcome {
-    let point = packed(network, theta, held);
+    let point = packed(network, theta, frozen);
     let direction = packed(network, direction, &[]);
     let panels = samples.div_ceil(T::LANES);
     let along = Some(&direction);
@@ -124,13 +124,17 @@ pub(super) fn outcome<T: Real>(
     let moved = sampled(&along.dots[network.output], features, samples);
     let plain = Sketch::normals(14, outputs.len());
     let slopes: Vec<f64> = outputs.iter().zip(&plain).map(|(y, c)| c + SQUARE * y).collect();
-    let turns: Vec<f64> = moved.iter().map(|y_dot| SQUARE * y_dot).collect();
+    let output_gradient_tangent: Vec<f64> = moved.iter().map(|y_dot| SQUARE * y_dot).collect();
     let loss = dot(&outputs, &plain) + 0.5 * SQUARE * dot(&outputs, &outputs);
     let mut gradient = vec![T::ZERO; network.dim()];
     let mut curved = gradient.clone();
     network.seed_adjoints(&pass, &panelled::<T>(&slopes, features, samples), &mut tape.bars);
     network.backpropagate(&pass, &input, &tape.values, &mut tape.bars, &mut gradient);
-    network.seed_adjoints(&pass, &panelled::<T>(&turns, features, samples), &mut along.bar_dots);
+    network.seed_adjoints(
+        &pass,
+        &panelled::<T>(&output_gradient_tangent, features, samples),
+        &mut along.bar_dots,
+    );
     network.backpropagate_tangents(&pass, &input, &tape, &mut along, &mut curved);
     let wide = |values: Vec<T>| values.into_iter().map(T::widen).collect();
     Outcome { outputs, loss, gradient: wide(gradient), moved, curved: wide(curved) }
@@ -140,16 +144,16 @@ pub(super) fn outcome<T: Real>(
 fn fused<T: Real>(
     network: &Network<T>,
     theta: &[f64],
-    held: &[f64],
+    frozen: &[f64],
     inputs: &[f64],
     samples: usize,
 ) -> Vec<f64> {
-    let point = packed(network, theta, held);
+    let point = packed(network, theta, frozen);
     let program = FusedForward::new(network);
     let mut derived = Vec::new();
     program.derive(Isa::detect(), network, &point.forward, &mut derived);
     let input = panelled::<T>(inputs, network.input().features(), samples);
-    let mut bench = FusedBuffers::default();
+    let mut buffers = FusedBuffers::default();
     let mut outputs = Vec::new();
     for (panel, input) in input.chunks(network.input().features() * T::LANES).enumerate() {
         let samples = (samples - panel * T::LANES).min(T::LANES);
@@ -162,18 +166,18 @@ fn fused<T: Real>(
             &derived,
             input,
             &NoInputProducts,
-            &mut bench,
+            &mut buffers,
         ));
     }
     sampled(&outputs, network.output().features(), samples)
 }
 
-fn packed<T: Real>(network: &Network<T>, theta: &[f64], held: &[f64]) -> Packed<T> {
+fn packed<T: Real>(network: &Network<T>, theta: &[f64], frozen: &[f64]) -> Packed<T> {
     let narrow = |values: &[f64]| values.iter().map(|&x| T::narrow(x)).collect::<Vec<T>>();
-    let (theta, held) = (narrow(theta), narrow(held));
+    let (theta, frozen) = (narrow(theta), narrow(frozen));
     let mut point = Packed::default();
-    network.forward.pack(&theta, &held, &mut point.forward);
-    network.backward.pack(&theta, &held, &mut point.backward);
+    network.forward.pack(&theta, &frozen, &mut point.forward);
+    network.backward.pack(&theta, &frozen, &mut point.backward);
     point
 }
 

@@ -61,7 +61,7 @@ fn winners<T: Real>(x: &[T], sources: &[usize]) -> [T; LANES] {
 /// The lanes of a column. All are loaded, whichever wins: a select between loaded values needs no
 /// branch.
 #[inline(always)]
-fn column<T: Real>(lanes: &[T]) -> [T; LANES] {
+fn load_lanes<T: Real>(lanes: &[T]) -> [T; LANES] {
     let mut column = [T::ZERO; LANES];
     column[..T::LANES].copy_from_slice(lanes);
     column
@@ -91,17 +91,17 @@ impl<T: Real> Layer<T> for MaxPool {
         y_dot: &mut [T],
     ) {
         let Some(x_dot) = x_dot[0] else { return y_dot.fill(T::ZERO) };
-        let (image, made) = self.rows::<T>();
+        let (image, outputs) = self.rows::<T>();
         pass.isa.run(
             #[inline(always)]
             || {
                 let images = x[0].chunks_exact(image).zip(x_dot.chunks_exact(image));
-                for ((x, x_dot), y_dot) in images.zip(y_dot.chunks_exact_mut(made)) {
+                for ((x, x_dot), y_dot) in images.zip(y_dot.chunks_exact_mut(outputs)) {
                     for (sources, out) in self.views.iter().zip(y_dot.chunks_exact_mut(T::LANES)) {
                         let winner = winners(x, sources);
                         let mut index = T::ZERO;
                         for &source in sources {
-                            let x_dot = column(&x_dot[source * T::LANES..][..T::LANES]);
+                            let x_dot = load_lanes(&x_dot[source * T::LANES..][..T::LANES]);
                             for ((out, &dx), &winner) in out.iter_mut().zip(&x_dot).zip(&winner) {
                                 *out = if winner == index { dx } else { *out };
                             }
@@ -114,14 +114,14 @@ impl<T: Real> Layer<T> for MaxPool {
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
-        let (image, made) = self.rows::<T>();
+        let (image, outputs) = self.rows::<T>();
         pass.isa.run(
             #[inline(always)]
             || {
                 let images = primal.x[0].chunks_exact(image).zip(x_bar.chunks_exact_mut(image));
-                for ((x, x_bar), y_bar) in images.zip(primal.y_bar.chunks_exact(made)) {
+                for ((x, x_bar), y_bar) in images.zip(primal.y_bar.chunks_exact(outputs)) {
                     for (sources, bar) in self.views.iter().zip(y_bar.chunks_exact(T::LANES)) {
-                        let (winner, bar) = (winners(x, sources), column(bar));
+                        let (winner, bar) = (winners(x, sources), load_lanes(bar));
                         let mut index = T::ZERO;
                         for &source in sources {
                             let x_bar = &mut x_bar[source * T::LANES..][..T::LANES];

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn it_multiplies_each_feature() {
         let on = |mut sketch: Sketch| {
-            let constant = sketch.held(&[2, 3]);
+            let constant = sketch.frozen(&[2, 3]);
             let last = sketch.last();
             sketch.node("multiply", &[last], &[Some(constant)], json!({}), &[2, 3]);
             sketch
@@ -99,7 +99,7 @@ mod tests {
         let sketch = on(Sketch::new(&[2, 3]));
         let inputs = sketch.numbers(1, 18);
         let expected: Vec<f64> =
-            inputs.iter().zip(sketch.held.iter().cycle()).map(|(x, c)| x * c).collect();
+            inputs.iter().zip(sketch.frozen.iter().cycle()).map(|(x, c)| x * c).collect();
         assert_eq!(sketch.outputs(&inputs), expected);
         check(&on(Sketch::moving(&[2, 3])).then("tanh", json!({}), &[2, 3]));
     }
@@ -108,7 +108,7 @@ mod tests {
     fn constants_are_held_and_have_a_number_for_each_feature() {
         let said = |held: bool, shape: &[usize]| {
             let mut sketch = Sketch::new(&[4]);
-            let constant = if held { sketch.held(shape) } else { sketch.varied(shape) };
+            let constant = if held { sketch.frozen(shape) } else { sketch.varied(shape) };
             sketch.node("multiply", &[0], &[Some(constant)], json!({}), &[4]);
             sketch.refusal()
         };

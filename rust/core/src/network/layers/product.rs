@@ -114,17 +114,18 @@ impl<T: Real> Product<T> {
         }
         let rows = contraction.packing().rows();
         let (len, prepared_len) = (contraction.packing().len(), prepared.len() / self.groups);
-        let (read, made) = (contraction.input_size::<T>(), contraction.output_size::<T>());
-        let kept = y.len() / (pass.panels * self.groups).max(1);
+        let (x_size, y_size) = (contraction.input_size::<T>(), contraction.output_size::<T>());
+        let panel_size = y.len() / (pass.panels * self.groups).max(1);
         for index in 0..pass.panels * self.groups {
             let group = index % self.groups;
             let weights = Weights {
                 packed: &packed[group * len..][..len],
                 prepared: &prepared[group * prepared_len..][..prepared_len],
             };
-            let places = index * made..(index + 1) * made;
-            let epilogue = epilogue.restrict(group * rows..(group + 1) * rows, places);
-            let (x, y) = (&x[index * read..][..read], &mut y[index * kept..][..kept]);
+            let sums = index * y_size..(index + 1) * y_size;
+            let epilogue = epilogue.restrict(group * rows..(group + 1) * rows, sums);
+            let (x, y) =
+                (&x[index * x_size..][..x_size], &mut y[index * panel_size..][..panel_size]);
             contraction.run(pass.isa, weights, 1, x, &epilogue, y);
         }
     }

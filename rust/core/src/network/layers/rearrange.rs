@@ -54,7 +54,7 @@ impl<T: Real> Rearranged<T> {
     /// Calls `move_row` with the offsets in a panel of every feature and of its source.
     #[inline(always)]
     fn each(&self, mut move_row: impl FnMut(usize, Option<usize>)) {
-        let mut place = 0;
+        let mut offset = 0;
         for channel in self.channels.sources() {
             for row in self.height.sources() {
                 let line = channel
@@ -62,24 +62,24 @@ impl<T: Real> Rearranged<T> {
                     .map(|(channel, row)| (channel * self.input.height + row) * self.input.width);
                 for column in self.width.sources() {
                     let source = line.zip(column).map(|(line, column)| line + column);
-                    move_row(place * T::LANES, source.map(|source| source * T::LANES));
-                    place += 1;
+                    move_row(offset * T::LANES, source.map(|source| source * T::LANES));
+                    offset += 1;
                 }
             }
         }
     }
 
     fn panels(&self) -> (usize, usize) {
-        let made = self.channels.len() * self.height.len() * self.width.len();
-        (self.input.features() * T::LANES, made * T::LANES)
+        let size = self.channels.len() * self.height.len() * self.width.len();
+        (self.input.features() * T::LANES, size * T::LANES)
     }
 
     #[inline(always)]
     fn copy(&self, x: &[T], y: &mut [T], padding: T) {
         let (from, to) = self.panels();
         for (x, y) in x.chunks_exact(from).zip(y.chunks_exact_mut(to)) {
-            self.each(|place, source| {
-                let y = &mut y[place..][..T::LANES];
+            self.each(|offset, source| {
+                let y = &mut y[offset..][..T::LANES];
                 match source {
                     Some(source) => y.copy_from_slice(&x[source..][..T::LANES]),
                     None => y.fill(padding),
@@ -120,9 +120,9 @@ impl<T: Real> Layer<T> for Rearranged<T> {
             #[inline(always)]
             || {
                 for (x, y) in x_bar.chunks_exact_mut(from).zip(primal.y_bar.chunks_exact(to)) {
-                    self.each(|place, source| {
+                    self.each(|offset, source| {
                         let Some(source) = source else { return };
-                        let row = x[source..][..T::LANES].iter_mut().zip(&y[place..][..T::LANES]);
+                        let row = x[source..][..T::LANES].iter_mut().zip(&y[offset..][..T::LANES]);
                         for (x, &y) in row {
                             *x += y;
                         }

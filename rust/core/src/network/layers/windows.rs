@@ -25,7 +25,7 @@ struct Axis {
     padding: usize,
     dilation: usize,
     /// The number of window positions.
-    places: usize,
+    window_positions: usize,
 }
 
 impl Axis {
@@ -49,13 +49,13 @@ impl Axis {
             span <= padded,
             "got a kernel that covers {span} of {padded} padded positions; pass a smaller one"
         );
-        let places = (padded - span) / stride + 1;
-        Ok(Self { size, kernel, stride, padding, dilation, places })
+        let window_positions = (padded - span) / stride + 1;
+        Ok(Self { size, kernel, stride, padding, dilation, window_positions })
     }
 
     /// The source of a window position through a tap. No sum overflows: all lie within the padded axis.
-    fn source(&self, place: usize, tap: usize) -> Option<usize> {
-        let padded = place * self.stride + tap * self.dilation;
+    fn source(&self, position: usize, tap: usize) -> Option<usize> {
+        let padded = position * self.stride + tap * self.dilation;
         padded.checked_sub(self.padding).filter(|&source| source < self.size)
     }
 }
@@ -69,26 +69,33 @@ impl Window {
         let height = Axis::new(self, 0, image.height)?;
         let width = Axis::new(self, 1, image.width)?;
         let count = height.kernel.checked_mul(width.kernel);
-        let positions = height.places.checked_mul(width.places);
+        let positions = height.window_positions.checked_mul(width.window_positions);
         let entries = |positions: usize| count.and_then(|count| count.checked_mul(positions));
         require!(
             [positions.and_then(entries), entries(image.positions())]
                 .iter()
                 .all(|entries| entries.is_some_and(|entries| entries <= MAX_ENTRIES)),
-            "got a window of {:?} at {:?} places; pass fewer than {MAX_ENTRIES} entries in all",
+            "got a window of {:?} at {:?} window_positions; pass fewer than {MAX_ENTRIES} entries in all",
             self.kernel,
-            [height.places, width.places]
+            [height.window_positions, width.window_positions]
         );
         let mut sources = Vec::new();
-        for (y, x) in pairs(height.places, width.places) {
+        for (y, x) in pairs(height.window_positions, width.window_positions) {
             for (tap_y, tap_x) in pairs(height.kernel, width.kernel) {
                 let row = height.source(y, tap_y);
                 let source = row.zip(width.source(x, tap_x));
                 sources.push(source.map(|(row, column)| row * image.width + column));
             }
         }
-        let places = [height.places, width.places];
-        Ok((GatherTable::new(places[0] * places[1], sources, image.positions())?, places))
+        let window_positions = [height.window_positions, width.window_positions];
+        Ok((
+            GatherTable::new(
+                window_positions[0] * window_positions[1],
+                sources,
+                image.positions(),
+            )?,
+            window_positions,
+        ))
     }
 }
 

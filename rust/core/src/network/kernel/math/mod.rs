@@ -1,4 +1,4 @@
-//! Element-wise functions, in place.
+//! Vectorised element-wise functions, in place.
 //!
 //! Special values are those of the C library: NaN stays NaN, overflow gives ∞, and a denormal result
 //! is rounded once. Relative errors are below 3·10⁻⁷ in f32 (a fifth more where

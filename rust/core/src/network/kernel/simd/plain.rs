@@ -1,4 +1,4 @@
-//! Arrays, of which the compiler makes what vectors the architecture has.
+//! Arrays, which the compiler vectorises as the architecture allows.
 
 use std::array::from_fn;
 use std::ops::{Add, Div, Mul, Sub};

@@ -32,7 +32,7 @@ pub(super) fn add_weight_gradient<T: Real>(
     let slab = (UNITS * T::LANES).min(width);
     let (transposed, rows_scratch) =
         (per_group * sources * T::LANES * slab, dy.channels * panels * T::LANES);
-    // Sums that lie as they do in `out` need no offset of their sums.
+    // Sums with the layout of `out` are added there directly.
     let direct = table.taps() == 1 && width == x.channels;
     let count = if direct { 0 } else { table.taps() * dy.channels * width };
     let mut scratch = AlignedScratch::with_len(transposed + rows_scratch + count);

@@ -14,21 +14,21 @@ fn reductions_agree<T: Real>() {
                 .flat_map(|rows| inners.map(|inner| (rows, inner)));
             for (rows, inner) in shapes {
                 for (panels, gap) in [(0, 0), (1, 0), (3, 0), (35, 2)] {
-                    reduction_agrees::<T>(isa, &table, (rows, inner), panels, gap * T::LANES);
+                    assert_gradient_agrees::<T>(isa, &table, (rows, inner), panels, gap * T::LANES);
                 }
             }
         }
         // More channels than are transposed at a time: whole units, and a last one that is not full.
         for table in [GatherTable::identity(), convolution(4, 3, 1, 1)] {
             for (rows, inner) in [(7, 8 * T::LANES), (13, 5 * T::LANES + 3), (3, 64)] {
-                reduction_agrees::<T>(isa, &table, (rows, inner), 11, 0);
+                assert_gradient_agrees::<T>(isa, &table, (rows, inner), 11, 0);
             }
         }
     }
 }
 
-/// Panels that lie `gap` numbers apart.
-fn reduction_agrees<T: Real>(
+/// Panels with `gap` numbers between them.
+fn assert_gradient_agrees<T: Real>(
     isa: Isa,
     table: &GatherTable,
     (rows, inner): (usize, usize),

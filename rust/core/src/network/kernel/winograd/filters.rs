@@ -49,8 +49,8 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Filte
                     let row = S::filter(simd, across(&columns, a));
                     for (b, &entry) in row.iter().enumerate() {
                         squares[b] = V::mul_add(entry, entry, squares[b]);
-                        let place = (a * N + b) * count + start + first;
-                        write(entry, &mut self.out[place..][..valid]);
+                        let offset = (a * N + b) * count + start + first;
+                        write(entry, &mut self.out[offset..][..valid]);
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! Against the sums as they stand, and where numbers are too large for it.
+//! Winograd against direct summation, and inputs that are too large for it.
 
 use super::Winograd;
 use super::choice::{Choice, Size};
@@ -58,10 +58,10 @@ fn agrees<T: Real>(isa: Isa, table: &GatherTable, (rows, inner): (usize, usize),
     let added: Vec<T> = residual.iter().zip(&expected).map(|(&y, &sum)| y + sum).collect();
     near(&run(Epilogue::Accumulate, &[], residual.clone()), &added);
     let row = table.positions() * T::LANES;
-    let finished = |(place, &sum): (usize, &T)| {
+    let with_epilogue = |(place, &sum): (usize, &T)| {
         (sum + shift[place / row % rows] + residual[place]).maximum(T::ZERO)
     };
-    let expected: Vec<T> = expected.iter().enumerate().map(finished).collect();
+    let expected: Vec<T> = expected.iter().enumerate().map(with_epilogue).collect();
     let store = EpilogueSteps {
         shift: Some(&shift),
         residual: Some(&residual),

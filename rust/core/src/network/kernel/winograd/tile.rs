@@ -109,11 +109,11 @@ pub(super) fn across<V: Copy, const N: usize, const M: usize>(
     columns: &[[V; N]; M],
     line: usize,
 ) -> [V; M] {
-    let mut found = [columns[0][line]; M];
-    for (found, column) in found.iter_mut().zip(columns) {
-        *found = column[line];
+    let mut row = [columns[0][line]; M];
+    for (row, column) in row.iter_mut().zip(columns) {
+        *row = column[line];
     }
-    found
+    row
 }
 
 #[inline(always)]

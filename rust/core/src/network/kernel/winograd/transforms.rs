@@ -51,12 +51,12 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Input
                         }
                         *column = S::input(simd, d);
                     }
-                    let place = index * inner + channel;
+                    let column_index = index * inner + channel;
                     for a in 0..N {
                         let row = S::input(simd, across(&columns, a));
                         for (b, &entry) in row.iter().enumerate() {
                             squares[b] = V::mul_add(entry, entry, squares[b]);
-                            entry.store(&mut v[(a * N + b) * stride + place][lane..]);
+                            entry.store(&mut v[(a * N + b) * stride + column_index][lane..]);
                         }
                     }
                 }
@@ -130,12 +130,12 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Outputs<'_, T, S, N
         let Image { height, width, .. } = self.image;
         let epilogue = self.epilogue;
         let row_of_all = panel * self.rows + row;
-        let place = |y: usize, x: usize| ((row_of_all * height + y) * width + x) * L;
+        let offset = |y: usize, x: usize| ((row_of_all * height + y) * width + x) * L;
         match epilogue.pool() {
             None => {
                 for (y, line) in (top..height).zip(parts) {
                     for (x, &sum) in (left..width).zip(line) {
-                        let origins = TileLayout { first: [place(y, x)], step: 0 };
+                        let origins = TileLayout { first: [offset(y, x)], step: 0 };
                         epilogue.apply_and_store(simd, row, origins, [[sum]], self.y);
                     }
                 }
@@ -146,7 +146,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Outputs<'_, T, S, N
                 for (y, lines) in (top / 2..height / 2).zip(parts.as_chunks::<2>().0) {
                     let pairs = lines[0].as_chunks::<2>().0.iter().zip(lines[1].as_chunks::<2>().0);
                     for (x, (&[a, b], &[c, d])) in (left / 2..across).zip(pairs) {
-                        let corner = place(2 * y, 2 * x);
+                        let corner = offset(2 * y, 2 * x);
                         let below = corner + width * L;
                         let origins = [corner, corner + L, below, below + L];
                         let origins = TileLayout { first: origins, step: 0 };

@@ -17,7 +17,7 @@ pub(in crate::network::layers) struct Sketch {
     nodes: Vec<Value>,
     shapes: Vec<Vec<usize>>,
     pub theta: Vec<f64>,
-    pub held: Vec<f64>,
+    pub frozen: Vec<f64>,
     seed: u64,
 }
 
@@ -29,7 +29,7 @@ impl Sketch {
             nodes: Vec::new(),
             shapes: vec![input.to_vec()],
             theta: Vec::new(),
-            held: Vec::new(),
+            frozen: Vec::new(),
             seed: 1,
         }
     }
@@ -73,10 +73,10 @@ impl Sketch {
     }
 
     /// A frozen parameter: positive numbers, which may be variances.
-    pub fn held(&mut self, shape: &[usize]) -> usize {
-        let offset = self.held.len();
+    pub fn frozen(&mut self, shape: &[usize]) -> usize {
+        let offset = self.frozen.len();
         let numbers = self.numbers(200 + offset as u64, shape.iter().product());
-        self.held.extend(numbers.iter().map(|x| single(0.5 + x.abs())));
+        self.frozen.extend(numbers.iter().map(|x| single(0.5 + x.abs())));
         self.parameters.push(json!({"shape": shape, "offset": offset, "held": true}));
         self.parameters.len() - 1
     }
@@ -110,8 +110,8 @@ impl Sketch {
             "version": 1, "input": self.shapes[0], "parameters": self.parameters,
             "nodes": self.nodes, "output": self.last(),
         });
-        let held = self.held.iter().map(|&x| T::narrow(x)).collect();
-        Network::from_json(&graph.to_string(), self.theta.len(), held)
+        let frozen = self.frozen.iter().map(|&x| T::narrow(x)).collect();
+        Network::from_json(&graph.to_string(), self.theta.len(), frozen)
     }
 
     /// The error with which the graph is rejected.
@@ -124,8 +124,8 @@ impl Sketch {
         let network = self.network::<f64>().expect("a graph");
         let samples = inputs.len() / network.input().features();
         let still = vec![0.0; self.theta.len()];
-        let (theta, held) = (&self.theta, &self.held);
-        outcome(&network, Moments::Stored, theta, held, &still, inputs, samples).outputs
+        let (theta, frozen) = (&self.theta, &self.frozen);
+        outcome(&network, Moments::Stored, theta, frozen, &still, inputs, samples).outputs
     }
 
     /// Standard normals of this graph.

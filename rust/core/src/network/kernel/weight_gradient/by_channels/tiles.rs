@@ -95,14 +95,14 @@ impl<'a, T: Real> WeightGradient<'a, T> {
         let mut row = 0;
         for rows in group_sizes(self.dy.count) {
             for_rows!(rows, R => {
-                let found = tile::<V, R, K, C, L>(simd, &pairs, self.dy, row);
-                for (r, found) in found.iter().enumerate() {
-                    for (Column { tap, unit }, found) in columns.iter().zip(found) {
+                let tile_sums = tile::<V, R, K, C, L>(simd, &pairs, self.dy, row);
+                for (r, tile_sums) in tile_sums.iter().enumerate() {
+                    for (Column { tap, unit }, tile_sums) in columns.iter().zip(tile_sums) {
                         let sums_of_row = (tap * self.dy.count + row + r) * self.width;
                         let offset = sums_of_row + self.channels.start + unit * L;
                         let sums = self.sums[offset..][..L].chunks_exact_mut(V::LEN);
-                        for (sum, &found) in sums.zip(found) {
-                            (simd.load(sum) + found).store(sum);
+                        for (sum, &tile_sums) in sums.zip(tile_sums) {
+                            (simd.load(sum) + tile_sums).store(sum);
                         }
                     }
                 }
@@ -181,7 +181,7 @@ fn tile<V: Vector, const R: usize, const K: usize, const C: usize, const L: usiz
         }
     }
     // A copy in memory: it is indexed by k, and registers cannot be indexed at run time.
-    let mut found = sums;
+    let mut tile_sums = sums;
     for (k, some) in pairs.some.iter().enumerate().filter(|(_, some)| !some.is_empty()) {
         let mut sums = [[zero; C]; R];
         for (offset, [square]) in some {
@@ -193,13 +193,13 @@ fn tile<V: Vector, const R: usize, const K: usize, const C: usize, const L: usiz
                 }
             }
         }
-        for (found, sums) in found.iter_mut().zip(&sums) {
-            for (found, &sum) in found[k].iter_mut().zip(sums) {
-                *found = *found + sum;
+        for (tile_sums, sums) in tile_sums.iter_mut().zip(&sums) {
+            for (tile_sums, &sum) in tile_sums[k].iter_mut().zip(sums) {
+                *tile_sums = *tile_sums + sum;
             }
         }
     }
-    found
+    tile_sums
 }
 
 /// A column of R rows of dy.
@@ -220,9 +220,9 @@ fn factors<'a, V: Vector, const R: usize, const L: usize>(
 /// All squares, if none is missing.
 #[inline(always)]
 fn all<S, const K: usize>(squares: [Option<&S>; K]) -> Option<[&S; K]> {
-    let mut found = [squares[0]?; K];
-    for (found, square) in found.iter_mut().zip(squares) {
-        *found = square?;
+    let mut present = [squares[0]?; K];
+    for (present, square) in present.iter_mut().zip(squares) {
+        *present = square?;
     }
-    Some(found)
+    Some(present)
 }
