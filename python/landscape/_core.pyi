@@ -20,7 +20,7 @@ __all__ = [
     "Lanczos",
     "Network",
     "NetworkCurvature",
-    "NetworkPlane",
+    "NetworkSubspace",
     "PowerIteration",
     "Search",
     "Simplices",
@@ -290,19 +290,19 @@ class Network:
     """A network with its data and its loss, evaluated by the core; the dtype is the inputs'.
 
     Statistics of batch norm are "stored" (part of the network), "recalibrated" (re-estimated at
-    every point on the split of `source`, or of the network itself), or of the "batch". Columns are
-    letters: l (sum of losses), h (right guesses), q (sum of squared losses), x (sum of losses times
-    weights).
+    every point on the split of `source`, or of the network itself), or of the "batch". Columns of
+    sums are "loss" (the sum of losses), "hits" (the number of correct predictions), "squared_loss"
+    and "weighted_loss" (sums of squared losses and of losses times weights).
 
     Args:
         graph: JSON, as the export writes it.
         dim: The number d of varied parameters.
-        held: The numbers that do not vary, shape (h,).
+        frozen: The numbers that do not vary, shape (h,).
         inputs: Shape (n, features).
-        head: The loss as JSON.
+        loss: The loss as JSON.
         targets: int64 classes, shape (n, positions), or float64 numbers, shape (n, outputs).
-        weights: What each sample adds to the denominator of L, shape (n,).
-        split: The batches, as indices of samples, int64; one of all samples where there are none.
+        weights: The weight of each sample in the denominator of L, shape (n,).
+        split: The batches, as indices of samples, int64; empty for one batch of all samples.
 
     Raises:
         ValueError: The graph, the loss or the arrays do not fit together.
@@ -313,9 +313,9 @@ class Network:
         graph: str,
         *,
         dim: int,
-        held: NDArray[Any],
+        frozen: NDArray[Any],
         inputs: NDArray[Any],
-        head: str,
+        loss: str,
         targets: NDArray[Any],
         weights: _Double,
         split: Sequence[NDArray[np.int64]],
@@ -334,13 +334,13 @@ class Network:
 
     @property
     def tape_size(self) -> int:
-        """Numbers that one sample's values and derivatives take."""
+        """Numbers in the tape of one sample: its values and derivatives."""
 
     def sums(
         self,
         points: NDArray[Any],
         *,
-        columns: str,
+        columns: Sequence[str],
         statistics: _Statistics,
         source: Network | None = None,
     ) -> _Double:
@@ -364,7 +364,7 @@ class Network:
         Each point on all samples, or on its batch of the split.
         """
 
-    def plane(self, origin: NDArray[Any], basis: Sequence[NDArray[Any]]) -> NetworkPlane:
+    def subspace(self, origin: NDArray[Any], basis: Sequence[NDArray[Any]]) -> NetworkSubspace:
         """The affine subspace through `origin` along `basis`, vectors of shape (d,)."""
 
     def curvature(
@@ -372,11 +372,11 @@ class Network:
     ) -> NetworkCurvature:
         """The scaled "hessian", "gauss_newton", "fisher" or "empirical_fisher" at a point.
 
-        Values are kept between products where they take at most `memory` bytes.
+        Tapes are retained between products if they take at most `memory` bytes.
         """
 
 @final
-class NetworkPlane:
+class NetworkSubspace:
     """A network's loss on an affine subspace, by coordinates of shape (k, m)."""
 
     @property
@@ -387,7 +387,7 @@ class NetworkPlane:
         self,
         coords: _Double,
         *,
-        columns: str,
+        columns: Sequence[str],
         statistics: _Statistics,
         source: Network | None = None,
     ) -> _Double:
@@ -408,7 +408,7 @@ class NetworkCurvature:
 
     @property
     def retained(self) -> bool:
-        """Whether values and derivatives are kept between products."""
+        """Whether tapes are retained between products."""
 
     def apply(self, vectors: NDArray[Any]) -> NDArray[Any]:
         """Products with vectors of shape (k, d)."""

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use landscape_core::Isa;
 use landscape_core::network::kernel::{
-    Contraction, Finish, Panels, Real, Store, Taps, Weights, erf, exp, expm1, ln, reduce, sigmoid,
-    softplus, tanh,
+    Contraction, Epilogue, EpilogueSteps, GatherTable, Number, Panels, Real, Weights,
+    add_weight_gradient, erf, exp, expm1, ln, sigmoid, softplus, tanh,
 };
 
 const RUNS: usize = 9;
@@ -27,7 +27,7 @@ fn main() {
 fn table<T: Real>(name: &str, isa: Isa, peak: f64) {
     println!("{name}, peak {peak:.1}     product      reduce");
     for (rows, inner) in [(64, 64), (10, 64), (128, 256), (256, 784), (32, 32)] {
-        line::<T>(&format!("{rows}x{inner}"), isa, peak, (rows, inner), &Taps::identity());
+        line::<T>(&format!("{rows}x{inner}"), isa, peak, (rows, inner), &GatherTable::identity());
     }
     for (rows, inner) in [(16, 16), (64, 64)] {
         line::<T>(&format!("{rows}x({inner}*9)@8x8"), isa, peak, (rows, inner), &convolution());
@@ -37,13 +37,19 @@ fn table<T: Real>(name: &str, isa: Isa, peak: f64) {
     println!();
 }
 
-fn line<T: Real>(name: &str, isa: Isa, peak: f64, (rows, inner): (usize, usize), taps: &Taps) {
-    let panels = if taps.positions() == 1 { 16 } else { 1 };
-    let fed = (0..taps.positions() * taps.taps())
-        .filter(|entry| taps.source(entry / taps.taps(), entry % taps.taps()).is_some())
+fn line<T: Real>(
+    name: &str,
+    isa: Isa,
+    peak: f64,
+    (rows, inner): (usize, usize),
+    table: &GatherTable,
+) {
+    let panels = if table.positions() == 1 { 16 } else { 1 };
+    let fed = (0..table.positions() * table.taps())
+        .filter(|entry| table.source(entry / table.taps(), entry % table.taps()).is_some())
         .count();
     let operations = 2e-9 * (panels * fed * rows * inner * T::LANES) as f64;
-    let (forward, backward) = ours::<T>(isa, (rows, inner), taps, panels);
+    let (forward, backward) = ours::<T>(isa, (rows, inner), table, panels);
     let share = |time: f64| {
         let speed = operations / time;
         format!("{speed:6.1} {:3.0}%", 100.0 * speed / peak)
@@ -93,7 +99,7 @@ fn peak(isa: Isa) -> f64 {
 }
 
 /// The taps of a 3 × 3 kernel on 8 × 8 positions with padding.
-fn convolution() -> Taps {
+fn convolution() -> GatherTable {
     let mut sources = Vec::new();
     for (i, j) in (0..8_usize).flat_map(|i| (0..8_usize).map(move |j| (i, j))) {
         for (a, b) in (0..3).flat_map(|a| (0..3).map(move |b| (a, b))) {
@@ -101,30 +107,33 @@ fn convolution() -> Taps {
             sources.push(inside.then(|| (i + a - 1) * 8 + j + b - 1));
         }
     }
-    Taps::new(64, sources, 64).expect("these are taps")
+    GatherTable::new(64, sources, 64).expect("these are taps")
 }
 
 /// Seconds of a product and of its gradient.
 fn ours<T: Real>(
     isa: Isa,
     (rows, inner): (usize, usize),
-    taps: &Taps,
+    table: &GatherTable,
     panels: usize,
 ) -> (f64, f64) {
-    let contraction = Contraction::new(rows, inner, taps.clone());
+    let contraction = Contraction::new(rows, inner, table.clone());
     let weights = numbers::<T>(contraction.packing().len());
     let mut prepared = vec![T::ZERO; contraction.prepared_len()];
     contraction.prepare(isa, &weights, &mut prepared);
     let (x_size, y_size) = (contraction.input_size::<T>(), contraction.output_size::<T>());
     let (x, mut y) = (numbers::<T>(panels * x_size), numbers::<T>(panels * y_size));
     let shift = numbers::<T>(rows);
-    let finish = Finish::Store(Store { shift: Some(&shift), ..Store::default() });
+    let epilogue =
+        Epilogue::Overwrite(EpilogueSteps { shift: Some(&shift), ..EpilogueSteps::default() });
     let weights = Weights { packed: &weights, prepared: &prepared };
-    let forward = seconds(|| contraction.run(isa, black_box(weights), panels, &x, &finish, &mut y));
+    let forward =
+        seconds(|| contraction.run(isa, black_box(weights), panels, &x, &epilogue, &mut y));
     let mut out = numbers::<T>(contraction.packing().len());
     let dy = Panels { values: &y[..], channels: rows, stride: y_size };
     let x = Panels { values: &x[..], channels: inner, stride: x_size };
-    let backward = seconds(|| reduce(isa, taps, panels, black_box(&dy), &x, &mut out));
+    let backward =
+        seconds(|| add_weight_gradient(isa, table, panels, black_box(&dy), &x, &mut out));
     (forward, backward)
 }
 

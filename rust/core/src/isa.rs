@@ -1,23 +1,15 @@
-//! The instruction set, found at run time.
+//! The instruction set, detected at run time.
 
 mod compiled;
+mod kind;
 
 use std::sync::LazyLock;
 
-/// An instruction set that this machine has: whoever holds one may use it.
+pub(crate) use kind::Kind;
+
+/// An instruction set that this machine has. A value is proof of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Kind);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "aarch64")]
-    Neon,
-    Plain,
-}
 
 static AVAILABLE: LazyLock<Vec<Isa>> = LazyLock::new(|| {
     let mut kinds = Vec::new();
@@ -35,29 +27,29 @@ static AVAILABLE: LazyLock<Vec<Isa>> = LazyLock::new(|| {
 });
 
 impl Isa {
-    /// No more than what every machine of this architecture has.
+    /// The baseline that every machine of this architecture has.
     pub const PLAIN: Self = Self(Kind::Plain);
 
-    /// The best one that this machine has.
+    /// The best instruction set of this machine.
     #[must_use]
     pub fn detect() -> Self {
         AVAILABLE[0]
     }
 
-    /// All that this machine has, the best one first.
+    /// All instruction sets of this machine, best first.
     #[must_use]
     pub fn available() -> Vec<Self> {
         AVAILABLE.clone()
     }
 
-    /// Runs a loop compiled for this instruction set: the compiler makes vector instructions of it.
-    /// A `mul_add` in it would be a call to a function on machines that have no such instruction.
+    /// Runs a closure compiled for this instruction set, so that its loops are vectorised. A `mul_add`
+    /// in it is a function call on machines without a fused multiply-add.
     #[inline]
     pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
         compiled::run(self.0, work)
     }
 
-    /// Whether a `mul_add` in such a loop is one instruction.
+    /// Whether a `mul_add` in such a closure is one instruction.
     #[must_use]
     pub fn fuses(self) -> bool {
         self.0 != Kind::Plain

@@ -5,7 +5,7 @@
 //! tensor without NumPy or the borrow checker knowing.
 
 use landscape_core::Scalar;
-use landscape_core::network::head::Targets;
+use landscape_core::network::loss::Targets;
 use landscape_core::spectrum::Which;
 use landscape_core::surface::{Normalisation, TensorLayout};
 use numpy::ndarray::{Dimension, Ix1, Ix2};

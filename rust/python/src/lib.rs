@@ -26,7 +26,7 @@ mod _core {
     #[pymodule_export]
     use crate::grid::grid;
     #[pymodule_export]
-    use crate::network::{Network, NetworkCurvature, NetworkPlane, set_threads, threads};
+    use crate::network::{Network, NetworkCurvature, NetworkSubspace, set_threads, threads};
     #[pymodule_export]
     use crate::path::{
         AutoNeb, Bending, Simplices, assignment, simplex_log_volume, simplex_weights, spanning_tree,

@@ -121,9 +121,9 @@ def _create_network(
         return _core.Network(
             exported.graph,
             dim=exported.dim,
-            held=exported.constants.astype(dtype),
+            frozen=exported.constants.astype(dtype),
             inputs=np.ascontiguousarray(inputs.detach().reshape(len(inputs), -1).numpy()),
-            head=encode_loss(loss, targets.shape[1:]),
+            loss=encode_loss(loss, targets.shape[1:]),
             targets=encode_targets(targets),
             weights=loss.sample_weights(targets).double().cpu().numpy(),
             split=_split_indices(batches),

@@ -41,9 +41,10 @@ class NativeReductions:
     """Whether to sum the squares that a standard error needs."""
 
     @property
-    def columns(self) -> str:
-        """The core's letters: l (loss), h (correct ones), q (squares), x (cross products)."""
-        return "l" + "h" * len(self.metrics) + "qx" * self.squares
+    def columns(self) -> list[str]:
+        """The core's names of the sums, in the order of the columns."""
+        squares = ["squared_loss", "weighted_loss"] if self.squares else []
+        return ["loss", *["hits"] * len(self.metrics), *squares]
 
     def to_columns(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """The evaluator's columns, in place: an error counts the predictions that are wrong."""
@@ -66,7 +67,7 @@ class NativeNetwork:
     """Whether it has batch norm at all."""
     unsupported_policies: Mapping[str, str] = field(default_factory=dict)
     """The batch-norm policies that it cannot follow, and why."""
-    planes: dict[Any, Any] = field(default_factory=dict)
+    subspaces: dict[Any, Any] = field(default_factory=dict)
     """The last affine subspace that was evaluated, with the vectors that span it."""
 
     def check(self, policy: BatchNormPolicy) -> None:
@@ -149,17 +150,17 @@ class NativeNetwork:
     def _statistics(self, policy: BatchNormPolicy) -> Literal["stored", "recalibrated", "batch"]:
         return _STATISTICS[policy] if self.normalises else "stored"
 
-    def _affine_subspace(self, points: AffinePoints) -> _core.NetworkPlane:
+    def _affine_subspace(self, points: AffinePoints) -> _core.NetworkSubspace:
         """The affine subspace of these vectors, built once: a run evaluates it many times."""
         key = tuple(map(_fingerprint, (points.origin, *points.basis)))
-        if key not in self.planes:
-            self.planes.clear()
-            plane = self.network.plane(
+        if key not in self.subspaces:
+            self.subspaces.clear()
+            subspace = self.network.subspace(
                 points.origin.numpy(), [vector.numpy() for vector in points.basis]
             )
             # the vectors are kept too, so that their ids are not used again
-            self.planes[key] = (plane, points.origin, points.basis)
-        cached: _core.NetworkPlane = self.planes[key][0]
+            self.subspaces[key] = (subspace, points.origin, points.basis)
+        cached: _core.NetworkSubspace = self.subspaces[key][0]
         return cached
 
 

@@ -1,9 +1,9 @@
-//! Functions compiled for an instruction set, which only a holder of its [`Isa`](super::Isa) calls.
-#![allow(unsafe_code, reason = "vector instructions have no other door")]
+//! Closures compiled for an instruction set. Only an [`Isa`](super::Isa) value can call them.
+#![allow(unsafe_code, reason = "a function with target features is unsafe to call")]
 
-use super::Kind;
+use super::kind::Kind;
 
-/// Runs work that was compiled for the instruction set.
+/// Runs a closure compiled for the instruction set.
 #[inline]
 pub(super) fn run<R>(kind: Kind, work: impl FnOnce() -> R) -> R {
     match kind {

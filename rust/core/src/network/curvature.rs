@@ -1,4 +1,4 @@
-//! Second derivatives at a point, as products with vectors.
+//! Hessian and Gauss-Newton products at a point.
 //!
 //! The R-operator differentiates the gradient's own computation along v (Pearlmutter 1994). With
 //! J = ∂outputs/∂θ and the loss's second derivative H_out by the outputs, the Gauss-Newton product
@@ -9,44 +9,44 @@ use std::sync::Arc;
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
 use crate::network::data::Block;
-use crate::network::derivatives::total;
-use crate::network::head::Curvature;
+use crate::network::dataset_loss::{DatasetLoss, Statistics};
+use crate::network::derivatives::sum_over_groups;
 use crate::network::kernel::Real;
-use crate::network::layer::{Moments, Packed, Pass};
-use crate::network::loss::{NetworkLoss, Statistics};
-use crate::network::points::Rules;
-use crate::network::room::Room;
+use crate::network::loss::Curvature;
+use crate::network::packed_points::WeightLayouts;
+use crate::network::pass::{Moments, Packed, Pass};
 use crate::network::tape::Tape;
 use crate::network::threads::install;
+use crate::network::workspace::Workspace;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
 
-/// Vectors that share a block's values.
-const VECTORS: usize = 8;
-/// Bytes that their products may take where the values are kept anyway: from a far cache they would
+/// Vectors that are multiplied at once and share a block's tape.
+const MAX_VECTORS: usize = 8;
+/// Bytes of their products where tapes are retained: beyond the near caches they would
 /// cost more than the sharing saves.
 const PRODUCTS_BYTES: usize = 1 << 20;
 
 /// A curvature of a network's loss at a point.
 pub struct NetworkCurvature<T> {
-    loss: Arc<NetworkLoss<T>>,
+    loss: Arc<DatasetLoss<T>>,
     kind: Curvature,
     moments: Moments,
     scale: f64,
     point: Packed<T>,
-    /// Values and derivatives of every block, where there is memory for them.
+    /// The tapes of all blocks, if the memory allows.
     tapes: Option<Vec<Tape<T>>>,
 }
 
-/// Which curvature, in which scale.
-pub struct Request<'a, T> {
-    /// The matrix.
+/// The kind, the statistics and the scale of a curvature.
+pub struct CurvatureOptions<'a, T> {
+    /// The kind of curvature.
     pub kind: Curvature,
-    /// Where batch normalisation takes its statistics from.
+    /// The source of the statistics of batch normalisation.
     pub statistics: Statistics<'a, T>,
-    /// What the sum over the samples is multiplied by.
+    /// The factor of the sum over the samples.
     pub scale: f64,
-    /// Bytes that may be kept between products.
+    /// Bytes of tapes that may be retained between products.
     pub memory: usize,
 }
 
@@ -57,50 +57,50 @@ impl<T: Real> NetworkCurvature<T> {
     /// [`Error::Invalid`] for another length, statistics without derivatives, or a loss that has no
     /// such curvature.
     pub fn new(
-        loss: Arc<NetworkLoss<T>>,
+        loss: Arc<DatasetLoss<T>>,
         point: &[T],
-        request: &Request<'_, T>,
+        options: &CurvatureOptions<'_, T>,
         cancel: &Cancel,
     ) -> Result<Self, Error> {
-        let Request { kind, statistics, scale, memory } = *request;
+        let CurvatureOptions { kind, statistics, scale, memory } = *options;
         require!(
             point.len() == loss.dim(),
             "got a point of {} entries for a network of {} parameters; pass {1}",
             point.len(),
             loss.dim()
         );
-        loss.head.admit(kind)?;
+        loss.loss_function.check_curvature(kind)?;
         let mut packed = Packed::default();
-        loss.network.pack(point, Rules::Both, &mut packed);
+        loss.network.pack(point, WeightLayouts::ForwardAndBackward, &mut packed);
         let moments = loss.blocks(statistics, None)?.moments;
-        let mut found = Self { loss, kind, moments, scale, point: packed, tapes: None };
-        let lanes: usize = found.blocks()?.iter().map(|block| block.panels() * T::LANES).sum();
-        if found.loss.network.tape_size() * lanes * size_of::<T>() <= memory {
-            found.tapes = Some(install(|| found.recorded(cancel))?);
+        let mut curvature = Self { loss, kind, moments, scale, point: packed, tapes: None };
+        let lanes: usize = curvature.blocks()?.iter().map(|block| block.panels() * T::LANES).sum();
+        if curvature.loss.network.tape_size() * lanes * size_of::<T>() <= memory {
+            curvature.tapes = Some(install(|| curvature.record_tapes(cancel))?);
         }
-        Ok(found)
+        Ok(curvature)
     }
 
-    /// The loss that is curved.
+    /// The loss.
     #[must_use]
-    pub fn loss(&self) -> &NetworkLoss<T> {
+    pub fn loss(&self) -> &DatasetLoss<T> {
         &self.loss
     }
 
-    /// Whether values and derivatives are kept between products.
+    /// Whether tapes are retained between products.
     #[must_use]
     pub fn retained(&self) -> bool {
         self.tapes.is_some()
     }
 
-    fn recorded(&self, cancel: &Cancel) -> Result<Vec<Tape<T>>, Error> {
+    fn record_tapes(&self, cancel: &Cancel) -> Result<Vec<Tape<T>>, Error> {
         use rayon::prelude::*;
         let blocks = self.blocks()?;
         let record = |block: &Block<'_, T>| {
             cancel.check()?;
-            let mut room = Room::default();
-            self.tape(block, &mut room);
-            Ok(room.tape)
+            let mut workspace = Workspace::default();
+            self.record_tape(block, &mut workspace);
+            Ok(workspace.tape)
         };
         blocks.par_iter().map(record).collect()
     }
@@ -113,36 +113,43 @@ impl<T: Real> NetworkCurvature<T> {
         Ok(self.loss.blocks(statistics, None)?.blocks)
     }
 
-    /// The values of a block, and for the full Hessian its derivatives.
-    fn tape(&self, block: &Block<'_, T>, room: &mut Room<T>) {
-        self.loss.record(&self.point, block, self.moments, self.scale, room);
+    /// Records the values of a block, and for the full Hessian its adjoints.
+    fn record_tape(&self, block: &Block<'_, T>, workspace: &mut Workspace<T>) {
+        self.loss.record_tape(&self.point, block, self.moments, self.scale, workspace);
         if self.kind == Curvature::Hessian {
             let pass = self.loss.pass(&self.point, block, self.moments);
-            let Room { tape: Tape { values, bars }, unwanted, .. } = room;
-            unwanted.resize(self.loss.dim(), T::ZERO);
-            self.loss.network.pull(&pass, block.inputs, values, bars, unwanted);
+            let Workspace { tape: Tape { values, bars }, discarded_gradient, .. } = workspace;
+            discarded_gradient.resize(self.loss.dim(), T::ZERO);
+            self.loss.network.backpropagate(&pass, block.inputs, values, bars, discarded_gradient);
         } else {
-            room.tape.bars.clear();
+            workspace.tape.bars.clear();
         }
     }
 
     fn products(&self, vectors: &[T], out: &mut [T], cancel: &Cancel) -> Result<(), Error> {
         let dim = self.loss.dim();
-        let directions: Vec<_> = vectors.chunks(dim).map(|vector| self.packed(vector)).collect();
+        let directions: Vec<_> =
+            vectors.chunks(dim).map(|vector| self.pack_direction(vector)).collect();
         let blocks: Vec<_> = self.blocks()?.into_iter().enumerate().collect();
-        let (_, sums) = total(&blocks, vectors.len(), |group, shares| {
-            self.loss.rooms.lend(|room| {
+        let (_, sums) = sum_over_groups(&blocks, vectors.len(), |group, shares| {
+            self.loss.workspaces.with(|workspace| {
                 for (index, block) in group {
-                    let kept = self.tapes.as_ref().map(|tapes| &tapes[*index]);
-                    if kept.is_none() {
-                        self.tape(block, room);
+                    let retained = self.tapes.as_ref().map(|tapes| &tapes[*index]);
+                    if retained.is_none() {
+                        self.record_tape(block, workspace);
                     }
-                    let mut tape = std::mem::take(&mut room.tape);
+                    let mut tape = std::mem::take(&mut workspace.tape);
                     for (direction, share) in directions.iter().zip(shares.chunks_mut(dim)) {
                         cancel.check()?;
-                        self.add(block, kept.unwrap_or(&tape), direction, room, share);
+                        self.add_product(
+                            block,
+                            retained.unwrap_or(&tape),
+                            direction,
+                            workspace,
+                            share,
+                        );
                     }
-                    std::mem::swap(&mut room.tape, &mut tape);
+                    std::mem::swap(&mut workspace.tape, &mut tape);
                 }
                 Ok(0.0)
             })
@@ -153,37 +160,45 @@ impl<T: Real> NetworkCurvature<T> {
         Ok(())
     }
 
-    fn packed(&self, vector: &[T]) -> Packed<T> {
+    fn pack_direction(&self, vector: &[T]) -> Packed<T> {
         let mut direction = Packed::default();
-        self.loss.network.pack_direction(vector, Rules::Both, &mut direction);
+        self.loss.network.pack_direction(vector, WeightLayouts::ForwardAndBackward, &mut direction);
         direction
     }
 
     /// Adds a block's share of a product.
-    fn add(
+    fn add_product(
         &self,
         block: &Block<'_, T>,
         tape: &Tape<T>,
         direction: &Packed<T>,
-        room: &mut Room<T>,
+        workspace: &mut Workspace<T>,
         out: &mut [T],
     ) {
         let (network, loss) = (&self.loss.network, &self.loss);
         let pass =
             Pass { direction: Some(direction), ..loss.pass(&self.point, block, self.moments) };
-        let Room { along, head, slopes, .. } = room;
-        network.push(&pass, block.inputs, &tape.values, &mut along.dots);
+        let Workspace { tangents, loss: buffers, output_gradient, .. } = workspace;
+        network.propagate_tangents(&pass, block.inputs, &tape.values, &mut tangents.dots);
         if network.output == 0 {
             return;
         }
         let outputs = &tape.values[network.output];
-        let tangent = &along.dots[network.output];
-        loss.bend(self.kind, outputs, tangent, block.samples, self.scale, head, slopes);
-        network.seed(&pass, slopes, &mut along.bar_dots);
+        let tangent = &tangents.dots[network.output];
+        loss.multiply_output_curvature(
+            self.kind,
+            outputs,
+            tangent,
+            block.samples,
+            self.scale,
+            buffers,
+            output_gradient,
+        );
+        network.seed_adjoints(&pass, output_gradient, &mut tangents.bar_dots);
         if self.kind == Curvature::Hessian {
-            network.pull_along(&pass, block.inputs, tape, along, out);
+            network.backpropagate_tangents(&pass, block.inputs, tape, tangents, out);
         } else {
-            network.pull(&pass, block.inputs, &tape.values, &mut along.bar_dots, out);
+            network.backpropagate(&pass, block.inputs, &tape.values, &mut tangents.bar_dots, out);
         }
     }
 }
@@ -200,9 +215,9 @@ impl<T: Real + Scalar> LinearOperator<T> for NetworkCurvature<T> {
             "got {} numbers for vectors of {dim} entries; pass a multiple",
             block.len()
         );
-        let near = PRODUCTS_BYTES / (dim * size_of::<T>()).max(1);
-        let together = if self.retained() { near.clamp(1, VECTORS) } else { VECTORS };
-        let chunk = together * dim;
+        let fitting = PRODUCTS_BYTES / (dim * size_of::<T>()).max(1);
+        let at_once = if self.retained() { fitting.clamp(1, MAX_VECTORS) } else { MAX_VECTORS };
+        let chunk = at_once * dim;
         let chunks = block.chunks(chunk).zip(out.chunks_mut(chunk));
         for (vectors, out) in chunks {
             install(|| self.products(vectors, out, cancel))?;

@@ -1,26 +1,26 @@
-//! Samples as kernels want them: side by side in panels.
+//! Samples arranged in panels: the lanes are samples.
 
 use crate::error::{Error, require};
-use crate::network::kernel::{Lines, Real};
+use crate::network::kernel::{AlignedVec, Real};
 use crate::network::shape::Shape;
 
 /// The inputs of some samples, in panels.
 pub(crate) struct Data<T> {
-    /// Which samples, in the order of their lanes.
+    /// The samples of the lanes, in order.
     pub order: Vec<usize>,
-    /// (panels, features, lanes); lanes past the last sample repeat it, so that whatever they hold
-    /// is as finite as a sample is.
-    pub values: Lines<T>,
+    /// (panels, features, lanes); lanes past the last sample repeat it, so that their numbers are as
+    /// finite as those of a sample.
+    pub values: AlignedVec<T>,
     /// Numbers of a panel.
     pub panel: usize,
 }
 
 impl<T: Real> Data<T> {
-    /// Puts the samples of these rows of `inputs`, shape (n, features), side by side.
-    pub fn arranged(inputs: &[T], shape: Shape, order: Vec<usize>) -> Self {
+    /// Arranges these rows of `inputs`, shape (n, features), in panels.
+    pub fn arrange(inputs: &[T], shape: Shape, order: Vec<usize>) -> Self {
         let features = shape.features();
         let panel = features * T::LANES;
-        let mut values = Lines::zeros(order.len().div_ceil(T::LANES) * panel);
+        let mut values = AlignedVec::zeros(order.len().div_ceil(T::LANES) * panel);
         for (values, samples) in values.chunks_exact_mut(panel).zip(order.chunks(T::LANES)) {
             for lane in 0..T::LANES {
                 let sample = samples[lane.min(samples.len() - 1)];
@@ -54,7 +54,7 @@ impl<T: Real> Data<T> {
 /// Some panels of samples.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a, T> {
-    /// Which samples, in the order of their lanes.
+    /// The samples of the lanes, in order.
     pub samples: &'a [usize],
     /// Their inputs.
     pub inputs: &'a [T],
@@ -68,7 +68,7 @@ impl<T: Real> Block<'_, T> {
 }
 
 /// # Errors
-/// [`Error::Invalid`] unless the batches hold every sample once, and each holds some.
+/// [`Error::Invalid`] unless every sample is in exactly one batch, and no batch is empty.
 pub(crate) fn check_split(split: &[Vec<usize>], samples: usize) -> Result<(), Error> {
     let mut seen = vec![false; samples];
     for batch in split {

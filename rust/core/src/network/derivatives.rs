@@ -1,32 +1,32 @@
-//! What gradients and products with second derivatives share: blocks of samples, and sums of
-//! vectors over them that have the same bits on any number of threads.
+//! Sums of parameter vectors over blocks of samples, for gradients and curvature products, with
+//! the same bits on any number of threads.
 //!
-//! Blocks are put together in groups whose number depends on the network and the data alone. A
-//! group adds up its blocks in their order in the network's precision; groups are added in f64.
+//! Blocks form groups whose number depends on the network and the data alone. A
+//! group sums its blocks in order, in the network's precision; groups are summed in f64.
 
 use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::network::data::Block;
+use crate::network::dataset_loss::{DatasetLoss, Statistics};
 use crate::network::kernel::Real;
-use crate::network::layer::Moments;
-use crate::network::loss::{NetworkLoss, Statistics};
+use crate::network::pass::Moments;
 use crate::network::threads::threads;
 
-/// Bytes that a block's values and derivatives may take: they should stay in a processor's cache.
+/// Bytes of a block's values and derivatives, which should stay in the cache.
 const BLOCK_BYTES: usize = 2 << 20;
-/// The most panels of a block: by then sums over lanes cost little.
-const BLOCK_PANELS: usize = 16;
-/// The most groups: as many threads can share a point.
-const GROUPS: usize = 32;
-/// Blocks that a group has at least, where there are enough: adding its vector costs as much as a part
-/// of a block.
-const LEAST: usize = 2;
-/// Groups that each thread has before their vectors are added.
-const WAVE: usize = 4;
-/// Entries that a thread adds at a time.
-const PIECE: usize = 1 << 12;
-/// Bytes that the groups' vectors may take together.
+/// The largest number of panels in a block: at that size, sums over lanes cost little.
+const MAX_BLOCK_PANELS: usize = 16;
+/// The largest number of groups, and so of threads that can share a point.
+const MAX_GROUPS: usize = 32;
+/// The smallest number of blocks in a group, if there are enough: adding a group's vector costs as much
+/// as a part of a block.
+const MIN_BLOCKS_PER_GROUP: usize = 2;
+/// Groups per thread between additions of their vectors.
+const GROUPS_PER_THREAD: usize = 4;
+/// Entries per task of an addition.
+const ENTRIES_PER_TASK: usize = 1 << 12;
+/// Bytes that the vectors of all groups may take.
 const GROUP_BYTES: usize = 256 << 20;
 
 /// The blocks of a pass over samples.
@@ -35,9 +35,9 @@ pub(crate) struct Blocks<'a, T> {
     pub moments: Moments,
 }
 
-impl<T: Real> NetworkLoss<T> {
-    /// All samples, or one batch of the split, in blocks that fit a cache; a batch that is
-    /// normalised by itself is one block.
+impl<T: Real> DatasetLoss<T> {
+    /// All samples, or one batch of the split, in blocks that fit the cache. A batch that is
+    /// normalised by its own statistics is one block.
     pub(crate) fn blocks(
         &self,
         statistics: Statistics<'_, T>,
@@ -63,7 +63,7 @@ impl<T: Real> NetworkLoss<T> {
             (None, Moments::Batch) => self.batches(),
         };
         let bytes = self.network.tape_size() * T::LANES * size_of::<T>();
-        let panels = (BLOCK_BYTES / bytes.max(1)).clamp(1, BLOCK_PANELS);
+        let panels = (BLOCK_BYTES / bytes.max(1)).clamp(1, MAX_BLOCK_PANELS);
         let blocks = data.iter().flat_map(|data| match moments {
             Moments::Stored => data.blocks(panels),
             Moments::Batch => data.blocks(data.panels()),
@@ -72,27 +72,27 @@ impl<T: Real> NetworkLoss<T> {
     }
 }
 
-/// How many blocks make a group, for sums of vectors of this many numbers in all.
-pub(crate) fn group_size<T: Real>(blocks: usize, numbers: usize) -> usize {
+/// Blocks per group, for sums of vectors with `numbers` entries in all.
+pub(crate) fn blocks_per_group<T: Real>(blocks: usize, numbers: usize) -> usize {
     let affordable = GROUP_BYTES / (numbers * size_of::<T>()).max(1);
-    let least = (blocks / (GROUPS / 4)).min(LEAST);
-    blocks.div_ceil(GROUPS.min(affordable.max(1))).max(least).max(1)
+    let least = (blocks / (MAX_GROUPS / 4)).min(MIN_BLOCKS_PER_GROUP);
+    blocks.div_ceil(MAX_GROUPS.min(affordable.max(1))).max(least).max(1)
 }
 
-/// Σ over groups of what `share` adds to a zeroed vector and returns, the vector in f64.
-pub(crate) fn total<T: Real, B: Sync>(
+/// Sums over groups: of the numbers that `share` returns, and, in f64, of the vectors that it fills.
+pub(crate) fn sum_over_groups<T: Real, B: Sync>(
     blocks: &[B],
     numbers: usize,
     share: impl Fn(&[B], &mut [T]) -> Result<f64, Error> + Sync,
 ) -> Result<(f64, Vec<f64>), Error> {
-    let groups: Vec<_> = blocks.chunks(group_size::<T>(blocks.len(), numbers)).collect();
-    // Vectors of a few groups at a time: those of all would leave the caches.
-    let wave = if threads() == 1 { 1 } else { WAVE * threads() }.min(groups.len());
+    let groups: Vec<_> = blocks.chunks(blocks_per_group::<T>(blocks.len(), numbers)).collect();
+    // A few groups at a time: the vectors of all of them would not fit the cache.
+    let wave = if threads() == 1 { 1 } else { GROUPS_PER_THREAD * threads() }.min(groups.len());
     let mut vectors = vec![T::ZERO; wave * numbers.max(1)];
     let mut sums = (0.0, vec![0.0; numbers]);
     for groups in groups.chunks(wave.max(1)) {
         let vectors = vectors.par_chunks_mut(numbers.max(1)).take(groups.len());
-        let found: Result<Vec<_>, Error> = vectors
+        let groups_done: Result<Vec<_>, Error> = vectors
             .zip(groups)
             .map(|(vector, group)| {
                 vector.fill(T::ZERO);
@@ -100,14 +100,14 @@ pub(crate) fn total<T: Real, B: Sync>(
                 Ok((sum, &vector[..numbers]))
             })
             .collect();
-        let found = found?;
-        for (sum, _) in &found {
+        let sums_of_groups = groups_done?;
+        for (sum, _) in &sums_of_groups {
             sums.0 += sum;
         }
-        let pieces = sums.1.par_chunks_mut(PIECE).enumerate();
+        let pieces = sums.1.par_chunks_mut(ENTRIES_PER_TASK).enumerate();
         pieces.for_each(|(index, totals)| {
-            for (_, vector) in &found {
-                for (total, entry) in totals.iter_mut().zip(&vector[index * PIECE..]) {
+            for (_, vector) in &sums_of_groups {
+                for (total, entry) in totals.iter_mut().zip(&vector[index * ENTRIES_PER_TASK..]) {
                     *total += entry.widen();
                 }
             }

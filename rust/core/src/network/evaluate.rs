@@ -1,7 +1,7 @@
-//! Every panel of samples at every point: who computes what, and in which order it is put together.
+//! The forward pass of all panels at all points, in parallel.
 //!
-//! A panel fills its own numbers of a table (points, panels, numbers), so that sums over the table
-//! have the same bits on any number of threads.
+//! A panel writes its own numbers of an array (points, panels, numbers), so that sums over panels have
+//! the same bits on any number of threads.
 
 use std::ops::Range;
 
@@ -10,78 +10,78 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::monitor::Cancel;
 use crate::network::data::Data;
+use crate::network::dataset_loss::{DatasetLoss, Statistics};
+use crate::network::fused_forward::{InputProducts, NoInputProducts};
 use crate::network::kernel::Real;
-use crate::network::layer::Moments;
-use crate::network::loss::{NetworkLoss, Statistics};
-use crate::network::points::Points;
-use crate::network::program::{Feed, Unfed};
-use crate::network::room::{HeadRoom, Ready, Room};
-use crate::network::table::Table;
+use crate::network::packed_points::PackedPoints;
+use crate::network::partial_sums::PartialSums;
+use crate::network::pass::Moments;
 use crate::network::threads::{install, threads};
+use crate::network::workspace::{LossBuffers, PreparedPoint, Workspace};
 
-/// Panels that a task evaluates before it turns to something else.
-const STRETCH: usize = 4;
-/// The most points that take turns.
-const TURNS: usize = 8;
-/// Bytes that their packed numbers may take.
-const TURNS_BYTES: usize = 4 << 20;
-/// Bytes of buffers that stay in a near cache.
-const NEAR: usize = 128 << 10;
+/// Panels of a run: as many as a task evaluates at a point before it goes to its next point.
+const RUN: usize = 4;
+/// The most points of a task, which are evaluated round-robin.
+const MAX_POINTS_PER_TASK: usize = 8;
+/// Bytes that the packed points of a task may take.
+const TASK_POINT_BYTES: usize = 4 << 20;
+/// Bytes of buffers that stay in the L1 or L2 cache.
+const NEAR_CACHE: usize = 128 << 10;
 
-/// Turns a panel's outputs into its numbers.
-pub(crate) trait Measure<T>: Sync {
-    /// How many numbers a panel has.
+/// Reduces a panel's outputs to a few numbers.
+pub(crate) trait Reduction<T>: Sync {
+    /// How many numbers a panel is reduced to.
     fn numbers(&self) -> usize;
 
-    /// Fills them from the outputs of these samples.
-    fn fill(&self, outputs: &[T], samples: &[usize], room: &mut HeadRoom, out: &mut [f64]);
+    /// Reduces the outputs of these samples.
+    fn fill(&self, outputs: &[T], samples: &[usize], buffers: &mut LossBuffers, out: &mut [f64]);
 }
 
-/// What is known of products before a point is evaluated.
-pub(crate) trait Known<T>: Sync {
-    /// What feeds panels at a point.
-    type Feed<'a>: Feed<T>
+/// Products of the data that are cached before points are evaluated.
+pub(crate) trait ProductCache<T>: Sync {
+    /// The cached products at a point.
+    type Products<'a>: InputProducts<T>
     where
         Self: 'a;
 
-    /// That of this point and the panels from this one on.
-    fn at(&self, point: usize, panel: usize) -> Self::Feed<'_>;
+    /// Those of a point, for the panels from `panel` on.
+    fn at(&self, point: usize, panel: usize) -> Self::Products<'_>;
 }
 
-/// Nothing is known.
-pub(crate) struct Nothing;
+/// No products are cached.
+pub(crate) struct NoCache;
 
-impl<T> Known<T> for Nothing {
-    type Feed<'a> = Unfed;
+impl<T> ProductCache<T> for NoCache {
+    type Products<'a> = NoInputProducts;
 
-    fn at(&self, _: usize, _: usize) -> Unfed {
-        Unfed
+    fn at(&self, _: usize, _: usize) -> NoInputProducts {
+        NoInputProducts
     }
 }
 
-impl<T: Real> NetworkLoss<T> {
-    /// How many panels run through the program side by side: they share the weights that are read.
+impl<T: Real> DatasetLoss<T> {
+    /// How many panels are evaluated side by side: they share the weights that are read.
     fn panels_at_once(&self) -> usize {
-        let bytes = self.program.bench_size::<T>() * size_of::<T>();
-        [STRETCH, STRETCH / 2].into_iter().find(|panels| panels * bytes <= NEAR).unwrap_or(1)
+        let bytes = self.forward.buffer_size::<T>() * size_of::<T>();
+        [RUN, RUN / 2].into_iter().find(|panels| panels * bytes <= NEAR_CACHE).unwrap_or(1)
     }
 }
 
-/// The numbers of all panels at all points.
-pub(crate) struct Evaluation<'a, T, M, K> {
-    pub loss: &'a NetworkLoss<T>,
-    pub measure: &'a M,
-    pub known: &'a K,
+/// An evaluation of all panels at points.
+pub(crate) struct Evaluation<'a, T, R, C> {
+    pub loss: &'a DatasetLoss<T>,
+    pub reduction: &'a R,
+    pub cache: &'a C,
     pub cancel: &'a Cancel,
 }
 
-impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
-    /// Fills the table (points, panels, numbers), and says in which order samples lie in its panels.
-    pub fn table(
+impl<T: Real, R: Reduction<T>, C: ProductCache<T>> Evaluation<'_, T, R, C> {
+    /// The numbers of all panels at all points.
+    pub fn run(
         &self,
-        points: &dyn Points<T>,
+        points: &dyn PackedPoints<T>,
         statistics: Statistics<'_, T>,
-    ) -> Result<Table<'_>, Error> {
+    ) -> Result<PartialSums<'_>, Error> {
         let data = match statistics {
             Statistics::Batch => {
                 self.loss.check_batches()?;
@@ -92,7 +92,7 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
             }
         };
         let panels: usize = data.iter().map(Data::panels).sum();
-        let width = panels * self.measure.numbers();
+        let width = panels * self.reduction.numbers();
         let mut numbers = vec![0.0; points.count() * width];
         let order = data.iter().map(|data| data.order.as_slice()).collect();
         if !numbers.is_empty() {
@@ -104,77 +104,87 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
                 _ => self.by_panel(points, statistics, &mut numbers),
             })?;
         }
-        Ok(Table { numbers, order, lanes: T::LANES, numbers_of_panel: self.measure.numbers() })
+        Ok(PartialSums {
+            numbers,
+            order,
+            lanes: T::LANES,
+            numbers_of_panel: self.reduction.numbers(),
+        })
     }
 
-    /// Points side by side. Those of a task take turns at each stretch of panels, so that what is
-    /// known of its products is read from a near cache by all but the first.
+    /// Parallel over points. Each task loops over its points inside a run of panels, so that the
+    /// cached products of these panels stay in the L2 cache.
     fn by_point(
         &self,
-        points: &dyn Points<T>,
+        points: &dyn PackedPoints<T>,
         statistics: Statistics<'_, T>,
         numbers: &mut [f64],
     ) -> Result<(), Error> {
         let (width, panels) = (numbers.len() / points.count(), self.loss.whole.panels());
-        let count = self.measure.numbers();
-        let together = self.together(points.count());
-        let tasks = numbers.par_chunks_mut(width * together).enumerate();
+        let count = self.reduction.numbers();
+        let per_task = self.points_per_task(points.count());
+        let tasks = numbers.par_chunks_mut(width * per_task).enumerate();
         tasks.try_for_each(|(task, numbers)| {
-            self.loss.rooms.lend(|room| {
-                let mut ready = std::mem::take(&mut room.ready);
-                ready.resize_with(together, Ready::default);
-                for (offset, ready) in ready.iter_mut().enumerate().take(numbers.len() / width) {
-                    self.prepare(points, task * together + offset, statistics, ready, room)?;
+            self.loss.workspaces.with(|workspace| {
+                let mut prepared = std::mem::take(&mut workspace.prepared);
+                prepared.resize_with(per_task, PreparedPoint::default);
+                let used = prepared.iter_mut().take(numbers.len() / width);
+                for (offset, prepared) in used.enumerate() {
+                    let index = task * per_task + offset;
+                    self.prepare(points, index, statistics, prepared, workspace)?;
                 }
-                for first in (0..panels).step_by(STRETCH) {
-                    let stretch = first..panels.min(first + STRETCH);
+                for first in (0..panels).step_by(RUN) {
+                    let run = first..panels.min(first + RUN);
                     for (offset, numbers) in numbers.chunks_mut(width).enumerate() {
-                        let here = (task * together + offset, &ready[offset]);
-                        let numbers = &mut numbers[stretch.start * count..stretch.end * count];
-                        self.stretch(here, stretch.clone(), room, numbers)?;
+                        let point = (task * per_task + offset, &prepared[offset]);
+                        let numbers = &mut numbers[run.start * count..run.end * count];
+                        self.evaluate_run(point, run.clone(), workspace, numbers)?;
                     }
                 }
-                room.ready = ready;
+                workspace.prepared = prepared;
                 Ok(())
             })
         })
     }
 
-    /// How many points take turns: few enough for every thread to have some, and for their packed
-    /// numbers to stay in a cache.
-    fn together(&self, count: usize) -> usize {
-        let numbers = self.loss.network.forward.len() + self.loss.program.derived();
+    /// The points of a task: few enough for every thread to get some, and for their packed numbers
+    /// to stay in a cache.
+    fn points_per_task(&self, count: usize) -> usize {
+        let numbers = self.loss.network.forward.len() + self.loss.forward.derived();
         let bytes = numbers * size_of::<T>();
-        (TURNS_BYTES / bytes.max(1)).clamp(1, TURNS).min(count / (2 * threads())).max(1)
+        let fitting = (TASK_POINT_BYTES / bytes.max(1)).clamp(1, MAX_POINTS_PER_TASK);
+        fitting.min(count / (2 * threads())).max(1)
     }
 
-    /// One point after the other, panels side by side.
+    /// Parallel over panels, one point after the other.
     fn by_panel(
         &self,
-        points: &dyn Points<T>,
+        points: &dyn PackedPoints<T>,
         statistics: Statistics<'_, T>,
         numbers: &mut [f64],
     ) -> Result<(), Error> {
-        let (count, width) = (self.measure.numbers(), numbers.len() / points.count().max(1));
-        let mut ready = Ready::default();
+        let (count, width) = (self.reduction.numbers(), numbers.len() / points.count().max(1));
+        let mut prepared = PreparedPoint::default();
         for (index, numbers) in numbers.chunks_mut(width).enumerate() {
-            self.loss
-                .rooms
-                .lend(|room| self.prepare(points, index, statistics, &mut ready, room))?;
-            let tasks = numbers.par_chunks_mut(STRETCH * count).enumerate();
+            self.loss.workspaces.with(|workspace| {
+                self.prepare(points, index, statistics, &mut prepared, workspace)
+            })?;
+            let tasks = numbers.par_chunks_mut(RUN * count).enumerate();
             tasks.try_for_each(|(task, numbers)| {
-                let first = task * STRETCH;
+                let first = task * RUN;
                 let panels = first..first + numbers.len() / count;
-                self.loss.rooms.lend(|room| self.stretch((index, &ready), panels, room, numbers))
+                self.loss.workspaces.with(|workspace| {
+                    self.evaluate_run((index, &prepared), panels, workspace, numbers)
+                })
             })?;
         }
         Ok(())
     }
 
-    /// Points and batches side by side; a batch is one pass.
+    /// Parallel over points and batches; a batch is one pass.
     fn by_batch(
         &self,
-        points: &dyn Points<T>,
+        points: &dyn PackedPoints<T>,
         batches: &[Data<T>],
         numbers: &mut [f64],
     ) -> Result<(), Error> {
@@ -182,76 +192,77 @@ impl<T: Real, M: Measure<T>, K: Known<T>> Evaluation<'_, T, M, K> {
         let mut tasks = Vec::new();
         for index in 0..points.count() {
             for batch in batches {
-                let (own, others) = rest.split_at_mut(batch.panels() * self.measure.numbers());
+                let (own, others) = rest.split_at_mut(batch.panels() * self.reduction.numbers());
                 tasks.push((index, batch, own));
                 rest = others;
             }
         }
         tasks.into_par_iter().try_for_each(|(index, batch, numbers)| {
             self.cancel.check()?;
-            self.loss.rooms.lend(|room| {
-                let Room { point, values, head, .. } = room;
+            self.loss.workspaces.with(|workspace| {
+                let Workspace { point, values, loss: buffers, .. } = workspace;
                 points.pack(index, point);
                 let block = batch.block(0, batch.panels());
                 let pass = self.loss.pass(point, &block, Moments::Batch);
                 let network = &self.loss.network;
-                network.run_through(&pass, block.inputs, values, self.cancel, |_, _| ())?;
+                network.forward_releasing(&pass, block.inputs, values, self.cancel, |_, _| ())?;
                 let outputs = network.output_of(block.inputs, values);
                 let size = outputs.len() / block.panels();
                 let panels = outputs.chunks_exact(size).zip(block.samples.chunks(T::LANES));
                 for ((outputs, samples), numbers) in
-                    panels.zip(numbers.chunks_mut(self.measure.numbers()))
+                    panels.zip(numbers.chunks_mut(self.reduction.numbers()))
                 {
-                    self.measure.fill(outputs, samples, head, numbers);
+                    self.reduction.fill(outputs, samples, buffers, numbers);
                 }
                 Ok(())
             })
         })
     }
 
-    /// Packs a point, with the statistics that are to hold there.
+    /// Packs a point, with re-estimated statistics if they are requested, and derives its numbers.
     fn prepare(
         &self,
-        points: &dyn Points<T>,
+        points: &dyn PackedPoints<T>,
         index: usize,
         statistics: Statistics<'_, T>,
-        ready: &mut Ready<T>,
-        room: &mut Room<T>,
+        prepared: &mut PreparedPoint<T>,
+        workspace: &mut Workspace<T>,
     ) -> Result<(), Error> {
-        let Ready { point, derived } = ready;
+        let PreparedPoint { point, derived } = prepared;
         points.pack(index, point);
         if let Statistics::Recalibrated(source) = statistics {
-            source.recalibrate(point, &mut room.values, self.cancel)?;
+            source.recalibrate(point, &mut workspace.values, self.cancel)?;
         }
-        let NetworkLoss { isa, network, program, .. } = self.loss;
-        program.derive(*isa, network, &point.forward, derived);
+        let DatasetLoss { isa, network, forward, .. } = self.loss;
+        forward.derive(*isa, network, &point.forward, derived);
         Ok(())
     }
 
-    /// The numbers of some panels at a point.
-    fn stretch(
+    /// Evaluates a run of panels at a point.
+    fn evaluate_run(
         &self,
-        (index, ready): (usize, &Ready<T>),
+        (index, prepared): (usize, &PreparedPoint<T>),
         panels: Range<usize>,
-        room: &mut Room<T>,
+        workspace: &mut Workspace<T>,
         numbers: &mut [f64],
     ) -> Result<(), Error> {
-        let Room { bench, head, .. } = room;
-        let NetworkLoss { network, program, whole, .. } = self.loss;
-        let together = self.loss.panels_at_once();
-        let count = self.measure.numbers();
-        let chunks = panels.step_by(together).zip(numbers.chunks_mut(together * count));
+        let Workspace { fused, loss: buffers, .. } = workspace;
+        let DatasetLoss { network, forward, whole, .. } = self.loss;
+        let at_once = self.loss.panels_at_once();
+        let count = self.reduction.numbers();
+        let chunks = panels.step_by(at_once).zip(numbers.chunks_mut(at_once * count));
         for (first, numbers) in chunks {
             self.cancel.check()?;
             let block = whole.block(first, numbers.len() / count);
-            let pass = self.loss.pass(&ready.point, &block, Moments::Stored);
-            let feed = self.known.at(index, first);
-            let outputs = program.run(network, &pass, &ready.derived, block.inputs, &feed, bench);
+            let pass = self.loss.pass(&prepared.point, &block, Moments::Stored);
+            let products = self.cache.at(index, first);
+            let derived = &prepared.derived;
+            let outputs = forward.run(network, &pass, derived, block.inputs, &products, fused);
             let outputs = outputs.chunks_exact(outputs.len() / block.panels());
             let samples = block.samples.chunks(T::LANES);
             for ((outputs, samples), numbers) in outputs.zip(samples).zip(numbers.chunks_mut(count))
             {
-                self.measure.fill(outputs, samples, head, numbers);
+                self.reduction.fill(outputs, samples, buffers, numbers);
             }
         }
         Ok(())

@@ -5,25 +5,25 @@ use rayon::prelude::*;
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
 use crate::network::data::{Block, Data};
-use crate::network::derivatives::total;
+use crate::network::dataset_loss::{DatasetLoss, Statistics};
+use crate::network::derivatives::sum_over_groups;
 use crate::network::kernel::Real;
-use crate::network::layer::{Moments, Packed};
-use crate::network::loss::{NetworkLoss, Statistics};
-use crate::network::points::{Points, Rows, Rules};
-use crate::network::room::Room;
+use crate::network::packed_points::{PackedPoints, PointRows, WeightLayouts};
+use crate::network::pass::{Moments, Packed};
 use crate::network::threads::install;
+use crate::network::workspace::Workspace;
 
-/// Over which samples, and in which scale, gradients are taken.
-pub struct Scope<'a, T> {
-    /// Where batch normalisation takes its statistics from.
+/// The samples, the scale and the statistics of gradients.
+pub struct GradientOptions<'a, T> {
+    /// The source of the statistics of batch normalisation.
     pub statistics: Statistics<'a, T>,
-    /// What each point's sums are multiplied by.
+    /// The factor of each point's sums.
     pub scale: &'a [f64],
     /// The batch of the split that each point is evaluated on; None for all samples.
     pub batches: Option<&'a [usize]>,
 }
 
-impl<T: Real> NetworkLoss<T> {
+impl<T: Real> DatasetLoss<T> {
     /// Scaled sums of losses at points of shape (k, dim), and their gradients, of shape (k, dim).
     ///
     /// # Errors
@@ -32,28 +32,29 @@ impl<T: Real> NetworkLoss<T> {
     pub fn gradients(
         &self,
         points: &[T],
-        scope: &Scope<'_, T>,
+        options: &GradientOptions<'_, T>,
         cancel: &Cancel,
         losses: &mut [f64],
         gradients: &mut [T],
     ) -> Result<(), Error> {
-        let points = Rows::new(&self.network, points)?;
+        let points = PointRows::new(&self.network, points)?;
         let count = points.count();
-        let batches = scope.batches.map_or(count, <[usize]>::len);
+        let batches = options.batches.map_or(count, <[usize]>::len);
         require!(
-            scope.scale.len() == count && batches == count,
+            options.scale.len() == count && batches == count,
             "got {} scales and {batches} batches for {count} points; pass one for each",
-            scope.scale.len()
+            options.scale.len()
         );
         install(|| {
             let rows = gradients.par_chunks_mut(self.dim()).zip(losses).enumerate();
             rows.try_for_each(|(index, (gradient, loss))| {
                 let mut point = Packed::default();
-                self.network.pack(points.row(index), Rules::Both, &mut point);
-                let batch = scope.batches.map(|batches| batches[index]);
-                let found = self.gradient(&point, scope, batch, scope.scale[index], cancel)?;
-                *loss = found.0;
-                for (entry, total) in gradient.iter_mut().zip(found.1) {
+                self.network.pack(points.row(index), WeightLayouts::ForwardAndBackward, &mut point);
+                let batch = options.batches.map(|batches| batches[index]);
+                let (sum, totals) =
+                    self.gradient(&point, options, batch, options.scale[index], cancel)?;
+                *loss = sum;
+                for (entry, total) in gradient.iter_mut().zip(totals) {
                     *entry = T::narrow(total);
                 }
                 Ok(())
@@ -64,43 +65,49 @@ impl<T: Real> NetworkLoss<T> {
     fn gradient(
         &self,
         point: &Packed<T>,
-        scope: &Scope<'_, T>,
+        options: &GradientOptions<'_, T>,
         batch: Option<usize>,
         scale: f64,
         cancel: &Cancel,
     ) -> Result<(f64, Vec<f64>), Error> {
-        let blocks = self.blocks(scope.statistics, batch)?;
-        total(&blocks.blocks, self.dim(), |group, w_bar| {
-            self.rooms.lend(|room| {
+        let blocks = self.blocks(options.statistics, batch)?;
+        sum_over_groups(&blocks.blocks, self.dim(), |group, w_bar| {
+            self.workspaces.with(|workspace| {
                 let mut loss = 0.0;
                 for block in group {
                     cancel.check()?;
-                    loss += self.record(point, block, blocks.moments, scale, room);
-                    let Room { tape, .. } = room;
+                    loss += self.record_tape(point, block, blocks.moments, scale, workspace);
+                    let Workspace { tape, .. } = workspace;
                     let pass = self.pass(point, block, blocks.moments);
-                    self.network.pull(&pass, block.inputs, &tape.values, &mut tape.bars, w_bar);
+                    self.network.backpropagate(
+                        &pass,
+                        block.inputs,
+                        &tape.values,
+                        &mut tape.bars,
+                        w_bar,
+                    );
                 }
                 Ok(loss)
             })
         })
     }
 
-    /// Runs a block and seeds its derivatives: what all passes backward start from. Returns the
+    /// The forward pass of a block, with the adjoint of its outputs. Returns the
     /// scaled sum of losses.
-    pub(crate) fn record(
+    pub(crate) fn record_tape(
         &self,
         point: &Packed<T>,
         block: &Block<'_, T>,
         moments: Moments,
         scale: f64,
-        room: &mut Room<T>,
+        workspace: &mut Workspace<T>,
     ) -> f64 {
-        let Room { tape, slopes, head, .. } = room;
+        let Workspace { tape, output_gradient, loss: buffers, .. } = workspace;
         let pass = self.pass(point, block, moments);
-        self.network.run(&pass, block.inputs, &mut tape.values);
+        self.network.evaluate(&pass, block.inputs, &mut tape.values);
         let outputs = self.network.output_of(block.inputs, &tape.values);
-        let loss = self.slopes(outputs, block.samples, scale, head, slopes);
-        self.network.seed(&pass, slopes, &mut tape.bars);
+        let loss = self.output_gradient(outputs, block.samples, scale, buffers, output_gradient);
+        self.network.seed_adjoints(&pass, output_gradient, &mut tape.bars);
         loss
     }
 

@@ -1,16 +1,17 @@
-//! A network as it is read: layers in order of evaluation, every shape checked.
+//! A network read from JSON: layers in order of evaluation, with all shapes checked.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, require};
+use crate::network::fusion::{Fusion, MatrixProduct};
 use crate::network::kernel::Real;
 use crate::network::layer::Layer;
-use crate::network::layers::{Built, Plan, builder};
+use crate::network::layers::{BuiltLayer, LayerSpec, builder};
 use crate::network::parameters::{Gather, Tensor};
 use crate::network::shape::Shape;
 
-/// The one version of the format.
+/// The version of the format.
 const VERSION: u32 = 1;
 
 #[derive(Deserialize)]
@@ -28,7 +29,8 @@ struct GraphText {
 struct TensorText {
     shape: Vec<usize>,
     offset: usize,
-    held: bool,
+    #[serde(rename = "held")]
+    frozen: bool,
 }
 
 #[derive(Deserialize)]
@@ -43,53 +45,53 @@ struct NodeText {
     shape: Vec<usize>,
 }
 
-/// A layer in its place.
+/// A layer with its inputs.
 pub(crate) struct Node<T> {
-    /// Where its inputs are kept.
+    /// The values that it reads.
     pub inputs: Vec<usize>,
-    /// What it computes.
+    /// The layer.
     pub layer: Box<dyn Layer<T>>,
 }
 
-/// A network: room 0 keeps the input, room i + 1 what node i makes.
+/// A network. Value 0 is the input, value i + 1 the output of node i.
 pub struct Network<T> {
     pub(crate) nodes: Vec<Node<T>>,
-    /// The shape of each room's value.
+    /// The shape of each value.
     pub(crate) shapes: Vec<Shape>,
-    /// Whether a room's value moves with θ, or with the batch that it is normalised in.
+    /// Whether a value depends on θ, or on the batch that it is normalised by.
     pub(crate) active: Vec<bool>,
     pub(crate) output: usize,
     pub(crate) forward: Gather,
     pub(crate) backward: Gather,
-    pub(crate) held: Vec<T>,
+    pub(crate) frozen: Vec<T>,
     dim: usize,
     output_shape: Shape,
 }
 
-/// A value of the graph: a room, seen in a shape.
+/// A value of the graph, viewed in a shape.
 #[derive(Clone, Copy)]
-struct Seen {
-    room: usize,
+struct ValueView {
+    value: usize,
     shape: Shape,
 }
 
 impl<T: Real> Network<T> {
-    /// Reads a graph of JSON text whose parameters are θ, of length `dim`, and what is held.
+    /// Reads a graph from JSON whose parameters are θ, of length `dim`, and the frozen numbers.
     ///
     /// The text is `{"version": 1, "input": [axes], "parameters": [{"shape", "offset", "held"}],
     /// "nodes": [{"kind", "inputs", "parameters", "options", "shape"}], "output": value}`. Value 0 is
-    /// the input and node i makes value i + 1; shapes leave out the batch.
+    /// the input and node i outputs value i + 1; shapes exclude the batch.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for text that is no such graph, and for layers whose shapes do not fit.
-    pub fn from_json(text: &str, dim: usize, held: Vec<T>) -> Result<Self, Error> {
+    /// [`Error::Invalid`] for text that is not a graph, and for layers whose shapes do not fit.
+    pub fn from_json(text: &str, dim: usize, frozen: Vec<T>) -> Result<Self, Error> {
         let graph: GraphText = serde_json::from_str(text)
             .map_err(|cause| Error::Invalid(format!("got a graph that cannot be read: {cause}")))?;
         require!(graph.version == VERSION, "got graph version {}; pass {VERSION}", graph.version);
-        let tensors = graph.parameters.iter().map(|text| tensor(text, dim, held.len()));
+        let tensors = graph.parameters.iter().map(|text| read_tensor(text, dim, frozen.len()));
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
         let input = Shape::from_axes(&graph.input)?;
-        let mut values = vec![Seen { room: 0, shape: input }];
+        let mut values = vec![ValueView { value: 0, shape: input }];
         let mut network = Self {
             nodes: Vec::new(),
             shapes: vec![input],
@@ -97,24 +99,24 @@ impl<T: Real> Network<T> {
             output: 0,
             forward: Gather::default(),
             backward: Gather::default(),
-            held,
+            frozen,
             dim,
             output_shape: input,
         };
         for (index, node) in graph.nodes.iter().enumerate() {
-            let seen = network.append(node, &values, &tensors).map_err(|error| match error {
+            let view = network.append(node, &values, &tensors).map_err(|error| match error {
                 Error::Invalid(advice) => {
                     Error::Invalid(format!("node {index} ({}): {advice}", node.kind))
                 }
                 other => other,
             })?;
-            values.push(seen);
+            values.push(view);
         }
         let Some(output) = values.get(graph.output) else {
             let (given, count) = (graph.output, values.len());
             return Err(Error::Invalid(format!("got the output {given} of {count} values")));
         };
-        (network.output, network.output_shape) = (output.room, output.shape);
+        (network.output, network.output_shape) = (output.value, output.shape);
         Ok(network)
     }
 
@@ -136,7 +138,7 @@ impl<T: Real> Network<T> {
         self.output_shape
     }
 
-    /// The most numbers that a value of one sample has.
+    /// The largest number of features of any value.
     #[must_use]
     pub fn widest(&self) -> usize {
         self.shapes.iter().map(|shape| shape.features()).max().unwrap_or(0)
@@ -145,21 +147,21 @@ impl<T: Real> Network<T> {
     /// Multiply-adds of matrix products for one sample.
     #[must_use]
     pub fn operations(&self) -> usize {
-        let products = self.nodes.iter().filter_map(|node| node.layer.as_product());
-        products.map(super::layers::product::Product::operations).sum()
+        let products = self.nodes.iter().filter_map(|node| node.layer.fusion().product());
+        products.map(MatrixProduct::operations).sum()
     }
 
     fn append(
         &mut self,
         node: &NodeText,
-        values: &[Seen],
+        values: &[ValueView],
         tensors: &[Tensor],
-    ) -> Result<Seen, Error> {
+    ) -> Result<ValueView, Error> {
         let inputs: Vec<_> = lookup(&node.inputs, values, "value")?;
         require!(!inputs.is_empty(), "got no inputs; pass at least one");
         let declared = Shape::from_axes(&node.shape)?;
         if node.kind == "reshape" {
-            return reshaped(node, &inputs, declared);
+            return view_reshaped(node, &inputs, declared);
         }
         let parameters = node.parameters.iter().map(|index| match index {
             Some(index) => Ok(lookup(&[*index], tensors, "parameter")?.pop()),
@@ -169,8 +171,8 @@ impl<T: Real> Network<T> {
         let Some(build) = builder::<T>(&node.kind) else {
             return Err(Error::Invalid("this kind of layer is unknown".into()));
         };
-        let shapes: Vec<_> = inputs.iter().map(|seen| seen.shape).collect();
-        let Built { layer, shape } = build(&mut Plan {
+        let shapes: Vec<_> = inputs.iter().map(|view| view.shape).collect();
+        let BuiltLayer { layer, shape } = build(&mut LayerSpec {
             shapes: &shapes,
             parameters: &parameters,
             options: &node.options,
@@ -179,36 +181,40 @@ impl<T: Real> Network<T> {
         })?;
         require!(shape == declared, "makes {shape:?}, but the graph says {declared:?}");
         let varied = parameters.iter().flatten().any(|tensor| tensor.varied);
-        let rooms: Vec<_> = inputs.iter().map(|seen| seen.room).collect();
-        let fed = rooms.iter().any(|&room| self.active[room]);
-        self.active.push(varied || fed || layer.as_normalisation().is_some());
+        let values: Vec<_> = inputs.iter().map(|view| view.value).collect();
+        let fed = values.iter().any(|&value| self.active[value]);
+        self.active.push(varied || fed || matches!(layer.fusion(), Fusion::Normalisation(_)));
         self.shapes.push(shape);
-        self.nodes.push(Node { inputs: rooms, layer });
-        Ok(Seen { room: self.nodes.len(), shape })
+        self.nodes.push(Node { inputs: values, layer });
+        Ok(ValueView { value: self.nodes.len(), shape })
     }
 }
 
 fn lookup<V: Clone>(indices: &[usize], among: &[V], what: &str) -> Result<Vec<V>, Error> {
-    let found = indices.iter().map(|&index| {
+    let values = indices.iter().map(|&index| {
         among.get(index).cloned().ok_or_else(|| {
             Error::Invalid(format!("got {what} {index}; there are {} before it", among.len()))
         })
     });
-    found.collect()
+    values.collect()
 }
 
-fn reshaped(node: &NodeText, inputs: &[Seen], declared: Shape) -> Result<Seen, Error> {
+fn view_reshaped(
+    node: &NodeText,
+    inputs: &[ValueView],
+    declared: Shape,
+) -> Result<ValueView, Error> {
     let same = inputs.len() == 1 && inputs[0].shape.features() == declared.features();
     require!(
         same && node.parameters.is_empty(),
         "got {} inputs for the shape {declared:?}; pass one of as many numbers",
         inputs.len()
     );
-    Ok(Seen { room: inputs[0].room, shape: declared })
+    Ok(ValueView { value: inputs[0].value, shape: declared })
 }
 
-fn tensor(text: &TensorText, dim: usize, held: usize) -> Result<Tensor, Error> {
-    let bound = if text.held { held } else { dim };
+fn read_tensor(text: &TensorText, dim: usize, frozen: usize) -> Result<Tensor, Error> {
+    let bound = if text.frozen { frozen } else { dim };
     let size = text.shape.iter().try_fold(1_usize, |size, &axis| size.checked_mul(axis));
     let end = size.and_then(|size| size.checked_add(text.offset));
     let fits = end.is_some_and(|end| end <= bound) && size > Some(0);
@@ -218,6 +224,6 @@ fn tensor(text: &TensorText, dim: usize, held: usize) -> Result<Tensor, Error> {
         text.shape,
         text.offset
     );
-    let start = text.offset + if text.held { dim } else { 0 };
-    Ok(Tensor { shape: text.shape.clone(), start, varied: !text.held })
+    let start = text.offset + if text.frozen { dim } else { 0 };
+    Ok(Tensor { shape: text.shape.clone(), start, varied: !text.frozen })
 }

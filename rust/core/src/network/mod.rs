@@ -1,65 +1,70 @@
-//! Networks that the core evaluates itself: a graph of layers, its loss, and their derivatives.
+//! The native network: a graph of layers on data with a loss, its values and its derivatives.
 //!
 //! A module may use those above it in this table, never those below:
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `kernel` | matrix products and element-wise functions for the instruction set at hand |
+//! | `kernel` | matrix products and element-wise functions, by instruction set |
 //! | `shape` | the shape of one sample's values |
-//! | `head` | losses of network outputs |
-//! | `parameters` | where layers read their numbers |
-//! | `layer`, `layers` | what a layer must know, and the kinds of layers |
-//! | `graph` | a network as it is read |
-//! | `data` | samples in panels |
-//! | `tape` | values and derivatives of a block, node by node |
-//! | `program` | the forward pass in as few steps as can be |
-//! | `threads` | who works |
-//! | `room` | what one thread needs |
-//! | `loss` | a network with its data and its loss |
-//! | `points` | parameter vectors, packed |
-//! | `recalibrate` | running statistics re-estimated at a point |
-//! | `table` | numbers of panels at points |
-//! | `evaluate` | every panel at every point |
-//! | `measure` | what is made of a panel's outputs |
-//! | `sums` | losses at points |
-//! | `plane` | losses on a subspace |
-//! | `derivatives` | sums of vectors over blocks of samples |
+//! | `loss` | loss functions of network outputs |
+//! | `parameters` | the layout of parameters, and how a point is packed for the kernels |
+//! | `pass` | the arguments of a layer's rules |
+//! | `fusion` | what a fused forward pass may do with a layer |
+//! | `layer` | the interface of a layer: its four rules |
+//! | `layers` | the kinds of layers |
+//! | `graph` | a network read from JSON |
+//! | `data` | samples arranged in panels |
+//! | `tape` | forward, tangent, reverse and second-order passes |
+//! | `fused_forward` | the forward pass with fused layers and shared buffers |
+//! | `threads` | the thread pool, and a pool of workspaces |
+//! | `workspace` | the buffers of one thread |
+//! | `dataset_loss` | the loss of a network on a data set |
+//! | `packed_points` | parameter vectors, packed for the kernels |
+//! | `recalibrate` | batch-norm statistics re-estimated at a point |
+//! | `partial_sums` | results by point and panel, summed in a fixed order |
+//! | `evaluate` | the forward pass of all panels at all points, in parallel |
+//! | `reductions` | what a panel's outputs are reduced to |
+//! | `sums` | sums over samples, at points |
+//! | `affine_subspace` | the loss on an affine subspace, with cached products |
+//! | `derivatives` | blocks of samples, and reproducible sums of vectors over them |
 //! | `gradients` | gradients at points |
-//! | `curvature` | products with second derivatives |
-//! | `objective` | L behind the interface of drivers |
+//! | `curvature` | Hessian and Gauss-Newton products |
+//! | `objective` | the network as an `Objective` |
 
+mod affine_subspace;
 mod curvature;
 mod data;
+mod dataset_loss;
 mod derivatives;
 mod evaluate;
+mod fused_forward;
+mod fusion;
 mod gradients;
 mod graph;
-pub mod head;
 pub mod kernel;
 mod layer;
 mod layers;
-mod loss;
-mod measure;
+pub mod loss;
 mod objective;
+mod packed_points;
 mod parameters;
-mod plane;
-mod points;
-mod program;
+mod partial_sums;
+mod pass;
 mod recalibrate;
-mod room;
+mod reductions;
 mod shape;
 mod sums;
-mod table;
 mod tape;
 mod threads;
+mod workspace;
 
-pub use curvature::{NetworkCurvature, Request};
-pub use gradients::Scope;
+pub use affine_subspace::NetworkSubspace;
+pub use curvature::{CurvatureOptions, NetworkCurvature};
+pub use dataset_loss::{DatasetLoss, Samples, Statistics};
+pub use gradients::GradientOptions;
 pub use graph::Network;
-pub use head::Curvature;
-pub use loss::{NetworkLoss, Samples, Statistics};
-pub use measure::Column;
+pub use loss::Curvature;
 pub use objective::NetworkObjective;
-pub use plane::NetworkPlane;
+pub use reductions::SampleSum;
 pub use shape::Shape;
 pub use threads::{set_threads, threads};

@@ -1,23 +1,23 @@
-//! A network's loss behind the interface at which suppliers and drivers meet.
+//! The mean loss of a network as an [`Objective`].
 
 use std::sync::Arc;
 
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
-use crate::network::curvature::{NetworkCurvature, Request};
-use crate::network::gradients::Scope;
-use crate::network::head::Curvature;
+use crate::network::affine_subspace::NetworkSubspace;
+use crate::network::curvature::{CurvatureOptions, NetworkCurvature};
+use crate::network::dataset_loss::{DatasetLoss, Statistics};
+use crate::network::gradients::GradientOptions;
 use crate::network::kernel::Real;
-use crate::network::loss::{NetworkLoss, Statistics};
-use crate::network::measure::Column;
-use crate::network::plane::NetworkPlane;
+use crate::network::loss::Curvature;
+use crate::network::reductions::SampleSum;
 use crate::objective::{Objective, Subspace};
 use crate::operator::LinearOperator;
 use crate::subspace::HostSubspace;
 
 /// L(θ) = Σᵢ ℓᵢ / W under stored statistics, for a network of either precision.
 pub struct NetworkObjective<T> {
-    loss: Arc<NetworkLoss<T>>,
+    loss: Arc<DatasetLoss<T>>,
     scale: f64,
     memory: usize,
 }
@@ -28,7 +28,7 @@ impl<T: Real> NetworkObjective<T> {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the weights do not add up to a positive number.
-    pub fn new(loss: Arc<NetworkLoss<T>>, memory: usize) -> Result<Self, Error> {
+    pub fn new(loss: Arc<DatasetLoss<T>>, memory: usize) -> Result<Self, Error> {
         let weight: f64 = loss.weights.iter().sum();
         let positive = weight > 0.0;
         require!(positive, "got samples of total weight {weight}; pass one above 0");
@@ -42,7 +42,7 @@ impl<T: Real> Objective<T> for NetworkObjective<T> {
     }
 
     fn losses(&self, points: &[T], out: &mut [f64], cancel: &Cancel) -> Result<(), Error> {
-        self.loss.sums(points, &[Column::Loss], Statistics::Stored, cancel, out)?;
+        self.loss.sums(points, &[SampleSum::Loss], Statistics::Stored, cancel, out)?;
         for loss in out {
             *loss *= self.scale;
         }
@@ -57,19 +57,20 @@ impl<T: Real> Objective<T> for NetworkObjective<T> {
         cancel: &Cancel,
     ) -> Result<(), Error> {
         let scale = vec![self.scale; losses.len()];
-        let scope = Scope { statistics: Statistics::Stored, scale: &scale, batches: None };
+        let scope =
+            GradientOptions { statistics: Statistics::Stored, scale: &scale, batches: None };
         self.loss.gradients(points, &scope, cancel, losses, gradients)
     }
 
     fn curvature_at<'a>(&'a self, point: &[T]) -> Result<Box<dyn LinearOperator<T> + 'a>, Error> {
-        let request = Request {
+        let options = CurvatureOptions {
             kind: Curvature::Hessian,
             statistics: Statistics::Stored,
             scale: self.scale,
             memory: self.memory,
         };
         let loss = Arc::clone(&self.loss);
-        Ok(Box::new(NetworkCurvature::new(loss, point, &request, &Cancel::new())?))
+        Ok(Box::new(NetworkCurvature::new(loss, point, &options, &Cancel::new())?))
     }
 
     fn subspace<'a>(
@@ -77,16 +78,16 @@ impl<T: Real> Objective<T> for NetworkObjective<T> {
         origin: &[T],
         basis: &[&[T]],
     ) -> Result<Box<dyn Subspace + 'a>, Error> {
-        let plane = NetworkPlane::new(Arc::clone(&self.loss), origin, basis, &Cancel::new())?;
+        let plane = NetworkSubspace::new(Arc::clone(&self.loss), origin, basis, &Cancel::new())?;
         let host = HostSubspace::new(self, origin, basis)?;
         Ok(Box::new(Restricted { scale: self.scale, plane, host }))
     }
 }
 
-/// The mean on a plane.
+/// The mean loss on a subspace.
 struct Restricted<'a, T: Real> {
     scale: f64,
-    plane: NetworkPlane<T>,
+    plane: NetworkSubspace<T>,
     /// Forms points in full, for gradients.
     host: HostSubspace<'a, T>,
 }
@@ -97,7 +98,7 @@ impl<T: Real> Subspace for Restricted<'_, T> {
     }
 
     fn evaluate(&self, coords: &[f64], out: &mut [f64], cancel: &Cancel) -> Result<(), Error> {
-        self.plane.sums(coords, &[Column::Loss], Statistics::Stored, cancel, out)?;
+        self.plane.sums(coords, &[SampleSum::Loss], Statistics::Stored, cancel, out)?;
         for loss in out {
             *loss *= self.scale;
         }
@@ -118,7 +119,7 @@ impl<T: Real> Subspace for Restricted<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Network, Samples, head};
+    use crate::network::{Network, Samples, loss};
 
     /// The mean of (a x + b − t)² over (x, t) = (0, 1), (1, 3), (2, 5): zero at a = 2, b = 1.
     fn regression() -> NetworkObjective<f64> {
@@ -126,11 +127,11 @@ mod tests {
             {"shape": [1, 1], "offset": 0, "held": false}, {"shape": [1], "offset": 1, "held": false}],
             "nodes": [{"kind": "linear", "inputs": [0], "parameters": [0, 1], "shape": [1]}]}"#;
         let network = Network::from_json(graph, 2, Vec::new()).expect("well formed");
-        let targets = head::Targets::Dense { values: vec![1.0, 3.0, 5.0], width: 1 };
-        let head = head::from_json(r#"{"kind": "mse"}"#, targets, network.output()).expect("fits");
+        let targets = loss::Targets::Dense { values: vec![1.0, 3.0, 5.0], width: 1 };
+        let loss = loss::from_json(r#"{"kind": "mse"}"#, targets, network.output()).expect("fits");
         let samples =
             Samples { inputs: vec![0.0, 1.0, 2.0], weights: vec![1.0; 3], split: Vec::new() };
-        let loss = NetworkLoss::new(network, samples, head).expect("fits");
+        let loss = DatasetLoss::new(network, samples, loss).expect("fits");
         NetworkObjective::new(Arc::new(loss), 1 << 20).expect("positive weight")
     }
 

@@ -1,34 +1,34 @@
-//! The numbers that layers read: where they come from, and how they are packed at a point.
+//! The layout of parameters, and how a point is packed for the kernels.
 //!
-//! A point is the concatenation of θ (varied) and of the numbers that are held: frozen parameters,
-//! running statistics, constants. Kernels want weights in an order of their own, so each layer
-//! registers, once, which number goes where; packing a point is then one gather, and, because a
-//! gather is linear, a packed point of a plane is the same combination of packed vectors.
+//! A point is the concatenation of θ (varied) and of the frozen numbers: frozen parameters,
+//! running statistics, constants. Kernels read weights in layouts of their own, so each layer
+//! registers its entries in a gather list once. Packing a point is then one gather, and, since a
+//! gather is linear, a packed point of a subspace is the same combination of packed vectors.
 
 use std::ops::Range;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
 
-/// A tensor of the point, as a layer was given it.
+/// A parameter tensor of a layer, as a part of the point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// Its axes.
     pub shape: Vec<usize>,
-    /// Where it starts in the point.
+    /// Its offset in the point.
     pub start: usize,
     /// Whether it is part of θ.
     pub varied: bool,
 }
 
 impl Tensor {
-    /// How many numbers it holds.
+    /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Where its gradient goes in θ's; nowhere for a held tensor.
+    /// The range of its gradient in that of θ; None for a frozen tensor.
     #[must_use]
     pub fn gradient(&self) -> Option<Range<usize>> {
         self.varied.then(|| self.start..self.start + self.len())
@@ -46,10 +46,10 @@ impl Tensor {
     }
 }
 
-/// An entry that is always zero: padding of a kernel's layout.
-const NOTHING: u32 = u32::MAX;
+/// The source of a padding entry of a layout, which is zero.
+const PADDING: u32 = u32::MAX;
 
-/// Which entry of a point goes where in its packed form.
+/// A gather list: the source of every packed entry in the point.
 #[derive(Clone, Debug, Default)]
 pub struct Gather {
     sources: Vec<u32>,
@@ -66,7 +66,7 @@ impl Gather {
     ) -> Result<Range<usize>, Error> {
         let start = self.sources.len();
         for entry in entries {
-            let source = entry.map_or(Ok(NOTHING), u32::try_from);
+            let source = entry.map_or(Ok(PADDING), u32::try_from);
             let Ok(source) = source else {
                 return Err(Error::Invalid("got more than 2^32 parameters".into()));
             };
@@ -79,7 +79,7 @@ impl Gather {
     ///
     /// # Errors
     /// As for [`reserve`](Self::reserve).
-    pub fn whole(&mut self, tensor: &Tensor) -> Result<Range<usize>, Error> {
+    pub fn reserve_tensor(&mut self, tensor: &Tensor) -> Result<Range<usize>, Error> {
         self.reserve((tensor.start..tensor.start + tensor.len()).map(Some))
     }
 
@@ -89,11 +89,13 @@ impl Gather {
         self.sources.len()
     }
 
-    /// Packs the point (θ, held). A direction has nothing held: pass an empty slice for zeros.
-    pub fn pack<T: Real>(&self, theta: &[T], held: &[T], out: &mut Vec<T>) {
+    /// Packs the point (θ, frozen). For a direction, pass an empty slice: its frozen part is zero.
+    pub fn pack<T: Real>(&self, theta: &[T], frozen: &[T], out: &mut Vec<T>) {
         let entry = |source: u32| match source as usize {
             index if index < theta.len() => theta[index],
-            index if source != NOTHING => held.get(index - theta.len()).copied().unwrap_or(T::ZERO),
+            index if source != PADDING => {
+                frozen.get(index - theta.len()).copied().unwrap_or(T::ZERO)
+            }
             _ => T::ZERO,
         };
         out.clear();
@@ -114,6 +116,6 @@ mod tests {
         gather.pack(&[1.0_f32, 2.0], &[3.0], &mut packed);
         assert_eq!(packed, [3.0, 0.0, 1.0]);
         gather.pack(&[1.0_f32, 2.0], &[], &mut packed);
-        assert_eq!(packed, [0.0, 0.0, 1.0], "a direction does not move what is held");
+        assert_eq!(packed, [0.0, 0.0, 1.0], "a direction does not move what is frozen");
     }
 }

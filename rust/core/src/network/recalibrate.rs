@@ -1,20 +1,20 @@
-//! Running statistics re-estimated at a point.
+//! Batch-norm statistics re-estimated at a point.
 
 use crate::error::Error;
 use crate::monitor::Cancel;
+use crate::network::dataset_loss::DatasetLoss;
 use crate::network::kernel::Real;
-use crate::network::layer::{Moments, Packed};
-use crate::network::loss::NetworkLoss;
-use crate::network::tape::Rooms;
+use crate::network::pass::{Moments, Packed};
+use crate::network::tape::ValueBuffers;
 
-impl<T: Real> NetworkLoss<T> {
+impl<T: Real> DatasetLoss<T> {
     /// Replaces the running statistics of a packed point by those of these data: means and
     /// unbiased variances of the batches, averaged with their sizes as weights, where every layer
     /// before normalises by the batch as well.
     pub(crate) fn recalibrate(
         &self,
         point: &mut Packed<T>,
-        values: &mut Rooms<T>,
+        values: &mut ValueBuffers<T>,
         cancel: &Cancel,
     ) -> Result<(), Error> {
         self.check_batches()?;
@@ -25,8 +25,8 @@ impl<T: Real> NetworkLoss<T> {
             let pass = self.pass(point, &block, Moments::Batch);
             let weight = block.samples.len() as f64;
             let mut layer = 0;
-            self.network.run_through(&pass, block.inputs, values, cancel, |node, x| {
-                let Some(norm) = node.layer.as_normalisation() else { return };
+            self.network.forward_releasing(&pass, block.inputs, values, cancel, |node, x| {
+                let Some(norm) = node.layer.fusion().normalisation() else { return };
                 let count = norm.count(block.samples.len());
                 let unbiased = count as f64 / (count as f64 - 1.0);
                 if sums.len() == layer {
@@ -42,7 +42,8 @@ impl<T: Real> NetworkLoss<T> {
             })?;
             total += weight;
         }
-        let norms = self.network.nodes.iter().filter_map(|node| node.layer.as_normalisation());
+        let norms =
+            self.network.nodes.iter().filter_map(|node| node.layer.fusion().normalisation());
         for (norm, mut statistics) in norms.zip(sums) {
             for (mean, variance) in &mut statistics {
                 (*mean, *variance) = (*mean / total, *variance / total);

@@ -2,10 +2,10 @@
 
 use crate::error::{Error, require};
 
-/// More numbers than any one sample's values have; keeps malformed graphs from asking for memory.
-const LARGEST: usize = 1 << 28;
+/// The largest number of features of a value: malformed graphs must not allocate without bound.
+const MAX_FEATURES: usize = 1 << 28;
 
-/// Channels of images. Flat features are channels of one position, sequences images of height 1.
+/// An image of several channels. Flat features are channels of one position, sequences images of height 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// The number of channels.
@@ -43,8 +43,8 @@ impl Shape {
         let axes = [channels, height, width];
         let size = axes.iter().try_fold(1_usize, |size, &axis| size.checked_mul(axis));
         require!(
-            size.is_some_and(|size| size > 0 && size <= LARGEST),
-            "got a value of shape {axes:?}; pass positive axes of at most {LARGEST} numbers in all"
+            size.is_some_and(|size| size > 0 && size <= MAX_FEATURES),
+            "got a value of shape {axes:?}; pass positive axes of at most {MAX_FEATURES} numbers in all"
         );
         Ok(Self { channels, height, width })
     }
@@ -55,7 +55,7 @@ impl Shape {
         self.height * self.width
     }
 
-    /// Numbers of a sample.
+    /// Features of a sample.
     #[must_use]
     pub fn features(self) -> usize {
         self.channels * self.positions()

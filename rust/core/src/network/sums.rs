@@ -2,13 +2,13 @@
 
 use crate::error::Error;
 use crate::monitor::Cancel;
-use crate::network::evaluate::{Evaluation, Known, Nothing};
+use crate::network::dataset_loss::{DatasetLoss, Statistics};
+use crate::network::evaluate::{Evaluation, NoCache, ProductCache};
 use crate::network::kernel::Real;
-use crate::network::loss::{NetworkLoss, Statistics};
-use crate::network::measure::{Column, Columns, PerSample};
-use crate::network::points::{Points, Rows};
+use crate::network::packed_points::{PackedPoints, PointRows};
+use crate::network::reductions::{SampleLosses, SampleSum, SampleSums};
 
-impl<T: Real> NetworkLoss<T> {
+impl<T: Real> DatasetLoss<T> {
     /// Sums over the samples at points of shape (k, dim), into (k, columns). NaN and infinite
     /// losses are data.
     ///
@@ -18,13 +18,13 @@ impl<T: Real> NetworkLoss<T> {
     pub fn sums(
         &self,
         points: &[T],
-        columns: &[Column],
+        columns: &[SampleSum],
         statistics: Statistics<'_, T>,
         cancel: &Cancel,
         out: &mut [f64],
     ) -> Result<(), Error> {
-        let points = Rows::new(&self.network, points)?;
-        self.sums_at(&points, &Nothing, columns, statistics, cancel, out)
+        let points = PointRows::new(&self.network, points)?;
+        self.sums_at(&points, &NoCache, columns, statistics, cancel, out)
     }
 
     /// Every sample's loss at points of shape (k, dim), into (k, samples).
@@ -38,38 +38,38 @@ impl<T: Real> NetworkLoss<T> {
         cancel: &Cancel,
         out: &mut [f64],
     ) -> Result<(), Error> {
-        let points = Rows::new(&self.network, points)?;
-        self.sample_losses_at(&points, &Nothing, statistics, cancel, out)
+        let points = PointRows::new(&self.network, points)?;
+        self.sample_losses_at(&points, &NoCache, statistics, cancel, out)
     }
 
-    /// Sums at points of any kind, of whose products something may be known.
+    /// Sums at points in any representation, with the cached products of these points.
     pub(crate) fn sums_at(
         &self,
-        points: &dyn Points<T>,
-        known: &impl Known<T>,
-        columns: &[Column],
+        points: &dyn PackedPoints<T>,
+        cache: &impl ProductCache<T>,
+        columns: &[SampleSum],
         statistics: Statistics<'_, T>,
         cancel: &Cancel,
         out: &mut [f64],
     ) -> Result<(), Error> {
-        let measure = Columns::new(self, columns);
-        let evaluation = Evaluation { loss: self, measure: &measure, known, cancel };
-        evaluation.table(points, statistics)?.sums(out);
+        let reduction = SampleSums::new(self, columns);
+        let evaluation = Evaluation { loss: self, reduction: &reduction, cache, cancel };
+        evaluation.run(points, statistics)?.sum_panels(out);
         Ok(())
     }
 
-    /// Losses of the samples at points of any kind.
+    /// Losses of the samples at points in any representation.
     pub(crate) fn sample_losses_at(
         &self,
-        points: &dyn Points<T>,
-        known: &impl Known<T>,
+        points: &dyn PackedPoints<T>,
+        cache: &impl ProductCache<T>,
         statistics: Statistics<'_, T>,
         cancel: &Cancel,
         out: &mut [f64],
     ) -> Result<(), Error> {
-        let measure = PerSample::new(self);
-        let evaluation = Evaluation { loss: self, measure: &measure, known, cancel };
-        evaluation.table(points, statistics)?.scatter(self.samples(), out);
+        let reduction = SampleLosses::new(self);
+        let evaluation = Evaluation { loss: self, reduction: &reduction, cache, cancel };
+        evaluation.run(points, statistics)?.scatter(self.samples(), out);
         Ok(())
     }
 }

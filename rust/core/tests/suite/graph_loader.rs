@@ -5,7 +5,7 @@
 //! must also evaluate.
 
 use landscape_core::network::{
-    Column, Network, NetworkLoss, NetworkObjective, Samples, Statistics, head,
+    DatasetLoss, Network, NetworkObjective, SampleSum, Samples, Statistics, loss,
 };
 use landscape_core::{Cancel, Error, Objective};
 use proptest::prelude::*;
@@ -135,14 +135,14 @@ fn survive(text: &str) -> Result<bool, Error> {
         return Ok(false);
     }
     let targets =
-        head::Targets::Dense { values: vec![0.5; 3 * output.features()], width: output.features() };
-    let head = head::from_json(r#"{"kind": "mse"}"#, targets, output)?;
+        loss::Targets::Dense { values: vec![0.5; 3 * output.features()], width: output.features() };
+    let loss = loss::from_json(r#"{"kind": "mse"}"#, targets, output)?;
     let inputs = (0..3 * input).map(|index| (index as f64).sin()).collect();
     let samples = Samples { inputs, weights: vec![1.0; 3], split: Vec::new() };
-    let loss = Arc::new(NetworkLoss::new(network, samples, head)?);
+    let loss = Arc::new(DatasetLoss::new(network, samples, loss)?);
     let point: Vec<f64> = (0..DIM).map(|index| (index as f64).cos() * 0.3).collect();
     let mut sums = [0.0];
-    loss.sums(&point, &[Column::Loss], Statistics::Batch, &Cancel::new(), &mut sums)?;
+    loss.sums(&point, &[SampleSum::Loss], Statistics::Batch, &Cancel::new(), &mut sums)?;
     let objective = NetworkObjective::new(loss, 1 << 20)?;
     let (mut losses, mut gradient) = ([0.0], vec![0.0; DIM]);
     objective.gradients(&point, &mut losses, &mut gradient, &Cancel::new())?;

@@ -1,22 +1,22 @@
-//! What Python may ask of a network, whatever its precision.
+//! Networks, subspaces and curvatures behind traits that hide the precision.
 
 use std::any::Any;
 use std::sync::Arc;
 
-use landscape_core::network::{Column, Curvature};
+use landscape_core::network::{Curvature, SampleSum};
 use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
 
 use crate::boundary::Indices;
 
-/// Where statistics come from.
-pub enum Asked {
+/// The source of batch-norm statistics.
+pub enum StatisticsSource {
     Stored,
     Batch,
     Recalibrated(Arc<dyn TypedNetwork>),
 }
 
-/// A network, whatever its precision.
+/// A network of either precision.
 pub trait TypedNetwork: Send + Sync {
     fn dim(&self) -> usize;
     fn samples(&self) -> usize;
@@ -28,15 +28,15 @@ pub trait TypedNetwork: Send + Sync {
         &self,
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
-        columns: &[Column],
-        asked: &Asked,
+        columns: &[SampleSum],
+        statistics: &StatisticsSource,
     ) -> PyResult<Bound<'py, PyArray2<f64>>>;
 
     fn sample_losses<'py>(
         &self,
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
-        asked: &Asked,
+        statistics: &StatisticsSource,
     ) -> PyResult<Bound<'py, PyArray2<f64>>>;
 
     fn gradients<'py>(
@@ -44,16 +44,16 @@ pub trait TypedNetwork: Send + Sync {
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
         scale: &[f64],
-        asked: &Asked,
+        statistics: &StatisticsSource,
         batches: Option<Indices>,
     ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>)>;
 
-    fn plane(
+    fn subspace(
         &self,
         py: Python<'_>,
         origin: &Bound<'_, PyAny>,
         basis: &[Bound<'_, PyAny>],
-    ) -> PyResult<Box<dyn TypedPlane>>;
+    ) -> PyResult<Box<dyn TypedSubspace>>;
 
     fn curvature(
         &self,
@@ -61,32 +61,32 @@ pub trait TypedNetwork: Send + Sync {
         point: &Bound<'_, PyAny>,
         kind: Curvature,
         scale: f64,
-        asked: &Asked,
+        statistics: &StatisticsSource,
         memory: usize,
     ) -> PyResult<Box<dyn TypedCurvature>>;
 }
 
-/// A plane, whatever its precision.
-pub trait TypedPlane: Send + Sync {
+/// A subspace of either precision.
+pub trait TypedSubspace: Send + Sync {
     fn dim(&self) -> usize;
 
     fn sums<'py>(
         &self,
         py: Python<'py>,
         coords: &Bound<'py, PyAny>,
-        columns: &[Column],
-        asked: &Asked,
+        columns: &[SampleSum],
+        statistics: &StatisticsSource,
     ) -> PyResult<Bound<'py, PyArray2<f64>>>;
 
     fn sample_losses<'py>(
         &self,
         py: Python<'py>,
         coords: &Bound<'py, PyAny>,
-        asked: &Asked,
+        statistics: &StatisticsSource,
     ) -> PyResult<Bound<'py, PyArray2<f64>>>;
 }
 
-/// A curvature, whatever its precision.
+/// A curvature of either precision.
 pub trait TypedCurvature: Send + Sync {
     fn dim(&self) -> usize;
     fn retained(&self) -> bool;

@@ -1,17 +1,17 @@
-//! Networks that the core evaluates itself: classes of either precision.
+//! The native network for Python: classes that hide the precision.
 
 mod interface;
 mod typed;
 
 use std::sync::Arc;
 
-use landscape_core::network::{self as core, Column, Curvature};
+use landscape_core::network::{self as core, Curvature, SampleSum};
 use numpy::{PyArray1, PyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::boundary::{Doubles, Dtype, Indices, dtype};
-use interface::{Asked, TypedCurvature, TypedNetwork, TypedPlane};
+use interface::{StatisticsSource, TypedCurvature, TypedNetwork, TypedSubspace};
 
 /// Described in `_core.pyi`.
 #[pyclass(frozen, module = "landscape._core")]
@@ -19,7 +19,7 @@ pub struct Network(Arc<dyn TypedNetwork>);
 
 /// Described in `_core.pyi`.
 #[pyclass(frozen, module = "landscape._core")]
-pub struct NetworkPlane(Box<dyn TypedPlane>);
+pub struct NetworkSubspace(Box<dyn TypedSubspace>);
 
 /// Described in `_core.pyi`.
 #[pyclass(frozen, module = "landscape._core")]
@@ -28,20 +28,20 @@ pub struct NetworkCurvature(Box<dyn TypedCurvature>);
 #[pymethods]
 impl Network {
     #[new]
-    #[pyo3(signature = (graph, *, dim, held, inputs, head, targets, weights, split))]
+    #[pyo3(signature = (graph, *, dim, frozen, inputs, loss, targets, weights, split))]
     #[expect(clippy::too_many_arguments, reason = "what Python passes by name")]
     fn new(
         py: Python<'_>,
         graph: &str,
         dim: usize,
-        held: &Bound<'_, PyAny>,
+        frozen: &Bound<'_, PyAny>,
         inputs: &Bound<'_, PyAny>,
-        head: &str,
+        loss: &str,
         targets: &Bound<'_, PyAny>,
         weights: Doubles,
         split: Vec<Indices>,
     ) -> PyResult<Self> {
-        let parts = typed::Parts { graph, dim, held, inputs, head, targets, weights, split };
+        let parts = typed::Parts { graph, dim, frozen, inputs, loss, targets, weights, split };
         match dtype(inputs)? {
             Dtype::F32 => typed::build::<f32>(py, parts).map(Self),
             Dtype::F64 => typed::build::<f64>(py, parts).map(Self),
@@ -64,7 +64,7 @@ impl Network {
         self.0.operations()
     }
 
-    /// Numbers that a sample's values and derivatives take.
+    /// Numbers in the tape of one sample: its values and derivatives.
     #[getter]
     fn tape_size(&self) -> usize {
         self.0.tape_size()
@@ -75,12 +75,12 @@ impl Network {
         &self,
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
-        columns: &str,
+        columns: Vec<String>,
         statistics: &str,
         source: Option<PyRef<'_, Self>>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let asked = asked(statistics, source.as_deref(), self)?;
-        self.0.sums(py, points, &parsed(columns)?, &asked)
+        let statistics = own_statistics_source(statistics, source.as_deref(), self)?;
+        self.0.sums(py, points, &parse_columns(&columns)?, &statistics)
     }
 
     #[pyo3(signature = (points, *, statistics, source=None))]
@@ -91,7 +91,11 @@ impl Network {
         statistics: &str,
         source: Option<PyRef<'_, Self>>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        self.0.sample_losses(py, points, &asked(statistics, source.as_deref(), self)?)
+        self.0.sample_losses(
+            py,
+            points,
+            &own_statistics_source(statistics, source.as_deref(), self)?,
+        )
     }
 
     #[pyo3(signature = (points, *, scale, statistics, batches=None))]
@@ -103,17 +107,23 @@ impl Network {
         statistics: &str,
         batches: Option<Indices>,
     ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>)> {
-        self.0.gradients(py, points, &scale.0, &asked(statistics, None, self)?, batches)
+        self.0.gradients(
+            py,
+            points,
+            &scale.0,
+            &own_statistics_source(statistics, None, self)?,
+            batches,
+        )
     }
 
     #[pyo3(signature = (origin, basis))]
-    fn plane(
+    fn subspace(
         &self,
         py: Python<'_>,
         origin: &Bound<'_, PyAny>,
         basis: Vec<Bound<'_, PyAny>>,
-    ) -> PyResult<NetworkPlane> {
-        self.0.plane(py, origin, &basis).map(NetworkPlane)
+    ) -> PyResult<NetworkSubspace> {
+        self.0.subspace(py, origin, &basis).map(NetworkSubspace)
     }
 
     #[pyo3(signature = (point, *, kind, scale, statistics, memory))]
@@ -126,13 +136,15 @@ impl Network {
         statistics: &str,
         memory: usize,
     ) -> PyResult<NetworkCurvature> {
-        let asked = asked(statistics, None, self)?;
-        self.0.curvature(py, point, curvature(kind)?, scale, &asked, memory).map(NetworkCurvature)
+        let statistics = own_statistics_source(statistics, None, self)?;
+        self.0
+            .curvature(py, point, parse_curvature(kind)?, scale, &statistics, memory)
+            .map(NetworkCurvature)
     }
 }
 
 #[pymethods]
-impl NetworkPlane {
+impl NetworkSubspace {
     #[getter]
     fn dim(&self) -> usize {
         self.0.dim()
@@ -143,12 +155,12 @@ impl NetworkPlane {
         &self,
         py: Python<'py>,
         coords: &Bound<'py, PyAny>,
-        columns: &str,
+        columns: Vec<String>,
         statistics: &str,
         source: Option<PyRef<'_, Network>>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let asked = plane_asked(statistics, source.as_deref())?;
-        self.0.sums(py, coords, &parsed(columns)?, &asked)
+        let statistics = statistics_source(statistics, source.as_deref())?;
+        self.0.sums(py, coords, &parse_columns(&columns)?, &statistics)
     }
 
     #[pyo3(signature = (coords, *, statistics, source=None))]
@@ -159,7 +171,7 @@ impl NetworkPlane {
         statistics: &str,
         source: Option<PyRef<'_, Network>>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        self.0.sample_losses(py, coords, &plane_asked(statistics, source.as_deref())?)
+        self.0.sample_losses(py, coords, &statistics_source(statistics, source.as_deref())?)
     }
 }
 
@@ -170,7 +182,7 @@ impl NetworkCurvature {
         self.0.dim()
     }
 
-    /// Whether values and derivatives are kept between products.
+    /// Whether tapes are retained between products.
     #[getter]
     fn retained(&self) -> bool {
         self.0.retained()
@@ -186,52 +198,57 @@ impl NetworkCurvature {
     }
 }
 
-/// Evaluates networks on so many threads from now on.
+/// Sets the number of threads that networks are evaluated on.
 #[pyfunction]
 #[pyo3(signature = (count))]
 pub fn set_threads(py: Python<'_>, count: usize) -> PyResult<()> {
     crate::gate::enter(py, || core::set_threads(count))
 }
 
-/// How many threads networks are evaluated on.
+/// The number of threads that networks are evaluated on.
 #[pyfunction]
 pub fn threads() -> usize {
     core::threads()
 }
 
-/// Statistics by their name; without a source, they are re-estimated on the network's own data.
-fn asked(name: &str, source: Option<&Network>, own: &Network) -> PyResult<Asked> {
-    plane_asked(name, Some(source.unwrap_or(own)))
+/// The statistics with this name; without a source, they are re-estimated on the network's own data.
+fn own_statistics_source(
+    name: &str,
+    source: Option<&Network>,
+    own: &Network,
+) -> PyResult<StatisticsSource> {
+    statistics_source(name, Some(source.unwrap_or(own)))
 }
 
-fn plane_asked(name: &str, source: Option<&Network>) -> PyResult<Asked> {
+fn statistics_source(name: &str, source: Option<&Network>) -> PyResult<StatisticsSource> {
     match (name, source) {
-        ("stored", _) => Ok(Asked::Stored),
-        ("batch", _) => Ok(Asked::Batch),
-        ("recalibrated", Some(source)) => Ok(Asked::Recalibrated(Arc::clone(&source.0))),
+        ("stored", _) => Ok(StatisticsSource::Stored),
+        ("batch", _) => Ok(StatisticsSource::Batch),
+        ("recalibrated", Some(source)) => Ok(StatisticsSource::Recalibrated(Arc::clone(&source.0))),
         _ => Err(PyValueError::new_err(format!(
             "got the statistics {name:?}; pass 'stored', 'batch', or 'recalibrated' with a source"
         ))),
     }
 }
 
-fn parsed(columns: &str) -> PyResult<Vec<Column>> {
-    let column = |letter| match letter {
-        'l' => Ok(Column::Loss),
-        'h' => Ok(Column::Hits),
-        'q' => Ok(Column::Squares),
-        'x' => Ok(Column::Cross),
-        _ => Err(PyValueError::new_err(format!(
-            "got the column {letter:?}; pass some of l (loss), h (hits), q (squares), x (cross)"
-        ))),
-    };
-    if columns.is_empty() {
+/// The sums over samples with these names.
+fn parse_columns(names: &[String]) -> PyResult<Vec<SampleSum>> {
+    if names.is_empty() {
         return Err(PyValueError::new_err("got no columns; pass at least one"));
     }
-    columns.chars().map(column).collect()
+    let column = |name: &String| match name.as_str() {
+        "loss" => Ok(SampleSum::Loss),
+        "hits" => Ok(SampleSum::Hits),
+        "squared_loss" => Ok(SampleSum::SquaredLoss),
+        "weighted_loss" => Ok(SampleSum::WeightedLoss),
+        _ => Err(PyValueError::new_err(format!(
+            "got the column {name:?}; pass 'loss', 'hits', 'squared_loss' or 'weighted_loss'"
+        ))),
+    };
+    names.iter().map(column).collect()
 }
 
-fn curvature(kind: &str) -> PyResult<Curvature> {
+fn parse_curvature(kind: &str) -> PyResult<Curvature> {
     match kind {
         "hessian" => Ok(Curvature::Hessian),
         "gauss_newton" => Ok(Curvature::GaussNewton),

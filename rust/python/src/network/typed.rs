@@ -1,12 +1,12 @@
-//! Networks of one precision, behind the interface that names none.
+//! Networks of one precision, behind the traits of `interface`.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use landscape_core::network::kernel::Real;
 use landscape_core::network::{
-    Column, Curvature, Network, NetworkCurvature, NetworkLoss, NetworkPlane, Request, Samples,
-    Scope, Statistics, head,
+    Curvature, CurvatureOptions, DatasetLoss, GradientOptions, Network, NetworkCurvature,
+    NetworkSubspace, SampleSum, Samples, Statistics, loss,
 };
 use landscape_core::{Cancel, Error, LinearOperator};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
@@ -15,14 +15,15 @@ use pyo3::prelude::*;
 
 use crate::boundary::{Doubles, Indices, matrix, table, targets, vector};
 use crate::gate;
-use crate::network::interface::{Asked, TypedCurvature, TypedNetwork, TypedPlane};
+use crate::network::interface::{StatisticsSource, TypedCurvature, TypedNetwork, TypedSubspace};
 
-/// Multiply-adds that take a few milliseconds: shorter work is not worth a thread that watches.
+/// Multiply-adds of a few milliseconds: shorter work runs without a thread that watches for Ctrl-C.
 const SHORT: usize = 1 << 27;
-/// Multiply-adds that any value may take to compute, and its derivatives: a function is no product.
-const VALUE: usize = 32;
+/// Multiply-adds assumed for each number of the tape: element-wise functions are not counted as
+/// products.
+const OPERATIONS_PER_NUMBER: usize = 32;
 
-/// Runs short work at once, and long work where Ctrl-C can stop it.
+/// Runs short work directly, and long work where Ctrl-C can stop it.
 fn run<T: Send>(
     py: Python<'_>,
     operations: usize,
@@ -34,8 +35,8 @@ fn run<T: Send>(
     gate::watch(py, work)
 }
 
-impl Asked {
-    fn typed<T: Real>(&self) -> PyResult<Statistics<'_, T>> {
+impl StatisticsSource {
+    fn to_statistics<T: Real>(&self) -> PyResult<Statistics<'_, T>> {
         match self {
             Self::Stored => Ok(Statistics::Stored),
             Self::Batch => Ok(Statistics::Batch),
@@ -51,34 +52,34 @@ impl Asked {
     }
 }
 
-/// What Python builds a network from.
+/// The arguments of Python's constructor.
 pub struct Parts<'a, 'py> {
     pub graph: &'a str,
     pub dim: usize,
-    pub held: &'a Bound<'py, PyAny>,
+    pub frozen: &'a Bound<'py, PyAny>,
     pub inputs: &'a Bound<'py, PyAny>,
-    pub head: &'a str,
+    pub loss: &'a str,
     pub targets: &'a Bound<'py, PyAny>,
     pub weights: Doubles,
     pub split: Vec<Indices>,
 }
 
-struct Typed<T>(Arc<NetworkLoss<T>>);
+struct Typed<T>(Arc<DatasetLoss<T>>);
 
 /// A network of this precision.
 pub fn build<T: Real + Element>(
     py: Python<'_>,
     parts: Parts<'_, '_>,
 ) -> PyResult<Arc<dyn TypedNetwork>> {
-    let held = vector::<T>(parts.held)?.as_slice()?.to_vec();
+    let frozen = vector::<T>(parts.frozen)?.as_slice()?.to_vec();
     let inputs = matrix::<T>(parts.inputs)?.as_slice()?.to_vec();
     let targets = targets(parts.targets)?;
     let split = parts.split.into_iter().map(|batch| batch.0).collect();
-    let (graph, head, weights) = (parts.graph, parts.head, parts.weights.0);
+    let (graph, loss_json, weights) = (parts.graph, parts.loss, parts.weights.0);
     let loss = gate::enter(py, move || {
-        let network = Network::from_json(graph, parts.dim, held)?;
-        let head = head::from_json(head, targets, network.output())?;
-        NetworkLoss::new(network, Samples { inputs, weights, split }, head)
+        let network = Network::from_json(graph, parts.dim, frozen)?;
+        let loss = loss::from_json(loss_json, targets, network.output())?;
+        DatasetLoss::new(network, Samples { inputs, weights, split }, loss)
     })?;
     Ok(Arc::new(Typed(Arc::new(loss))))
 }
@@ -93,24 +94,24 @@ where
     }
 }
 
-fn cost<T: Real>(loss: &NetworkLoss<T>, points: usize) -> usize {
-    let sample = loss.operations() + VALUE * loss.tape_size();
+fn cost<T: Real>(loss: &DatasetLoss<T>, points: usize) -> usize {
+    let sample = loss.operations() + OPERATIONS_PER_NUMBER * loss.tape_size();
     sample.saturating_mul(loss.samples()).saturating_mul(points)
 }
 
-/// What `work` fills a new array of this shape with, a row a point. What statistics that come from
-/// other data cost is not known, so that work is watched.
-fn tabulated<'py, T: Real>(
+/// Fills a new array, one row for each point. The cost of re-estimated statistics depends on other
+/// data, so that such work is always interruptible.
+fn fill_rows<'py, T: Real>(
     py: Python<'py>,
-    loss: &NetworkLoss<T>,
+    loss: &DatasetLoss<T>,
     [rows, columns]: [usize; 2],
-    asked: &Asked,
+    source: &StatisticsSource,
     work: impl FnOnce(Statistics<'_, T>, &Cancel, &mut [f64]) -> Result<(), Error> + Send,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let statistics = asked.typed()?;
-    let operations = match asked {
-        Asked::Recalibrated(_) => usize::MAX,
-        Asked::Stored | Asked::Batch => cost(loss, rows),
+    let statistics = source.to_statistics()?;
+    let operations = match source {
+        StatisticsSource::Recalibrated(_) => usize::MAX,
+        StatisticsSource::Stored | StatisticsSource::Batch => cost(loss, rows),
     };
     let mut out = vec![0.0; rows * columns];
     let out = run(py, operations, |cancel| {
@@ -145,12 +146,12 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         &self,
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
-        columns: &[Column],
-        asked: &Asked,
+        columns: &[SampleSum],
+        statistics: &StatisticsSource,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let points = matrix::<T>(points)?;
         let (shape, points) = ([points.dims()[0], columns.len()], points.as_slice()?);
-        tabulated(py, &self.0, shape, asked, |statistics, cancel, out| {
+        fill_rows(py, &self.0, shape, statistics, |statistics, cancel, out| {
             self.0.sums(points, columns, statistics, cancel, out)
         })
     }
@@ -159,11 +160,11 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         &self,
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
-        asked: &Asked,
+        statistics: &StatisticsSource,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let points = matrix::<T>(points)?;
         let (shape, points) = ([points.dims()[0], self.0.samples()], points.as_slice()?);
-        tabulated(py, &self.0, shape, asked, |statistics, cancel, out| {
+        fill_rows(py, &self.0, shape, statistics, |statistics, cancel, out| {
             self.0.sample_losses(points, statistics, cancel, out)
         })
     }
@@ -173,39 +174,39 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
         scale: &[f64],
-        asked: &Asked,
+        statistics: &StatisticsSource,
         batches: Option<Indices>,
     ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>)> {
         let points = matrix::<T>(points)?;
         let (rows, points) = (points.dims()[0], points.as_slice()?);
-        let statistics = asked.typed()?;
+        let statistics = statistics.to_statistics()?;
         let batches = batches.map(|batches| batches.0);
         let mut losses = vec![0.0; rows];
         let mut gradients = vec![T::ZERO; points.len()];
         let (losses, gradients) = run(py, self.cost(3 * rows), |cancel| {
-            let scope = Scope { statistics, scale, batches: batches.as_deref() };
-            self.0.gradients(points, &scope, cancel, &mut losses, &mut gradients)?;
+            let options = GradientOptions { statistics, scale, batches: batches.as_deref() };
+            self.0.gradients(points, &options, cancel, &mut losses, &mut gradients)?;
             Ok((losses, gradients))
         })?;
         let gradients = PyArray1::from_vec(py, gradients).reshape([rows, self.dim()])?;
         Ok((PyArray1::from_vec(py, losses), gradients.into_any()))
     }
 
-    fn plane(
+    fn subspace(
         &self,
         py: Python<'_>,
         origin: &Bound<'_, PyAny>,
         basis: &[Bound<'_, PyAny>],
-    ) -> PyResult<Box<dyn TypedPlane>> {
+    ) -> PyResult<Box<dyn TypedSubspace>> {
         let origin = vector::<T>(origin)?;
         let basis = basis.iter().map(vector::<T>).collect::<PyResult<Vec<_>>>()?;
         let origin = origin.as_slice()?;
         let basis = basis.iter().map(|v| Ok(v.as_slice()?)).collect::<PyResult<Vec<_>>>()?;
         let loss = Arc::clone(&self.0);
-        let plane = run(py, self.cost(basis.len() + 1), |cancel| {
-            NetworkPlane::new(loss, origin, &basis, cancel)
+        let subspace = run(py, self.cost(basis.len() + 1), |cancel| {
+            NetworkSubspace::new(loss, origin, &basis, cancel)
         })?;
-        Ok(Box::new(plane))
+        Ok(Box::new(subspace))
     }
 
     fn curvature(
@@ -214,35 +215,36 @@ impl<T: Real + Element> TypedNetwork for Typed<T> {
         point: &Bound<'_, PyAny>,
         kind: Curvature,
         scale: f64,
-        asked: &Asked,
+        statistics: &StatisticsSource,
         memory: usize,
     ) -> PyResult<Box<dyn TypedCurvature>> {
         let point = vector::<T>(point)?;
         let point = point.as_slice()?;
-        let request = Request { kind, statistics: asked.typed()?, scale, memory };
+        let options =
+            CurvatureOptions { kind, statistics: statistics.to_statistics()?, scale, memory };
         let loss = Arc::clone(&self.0);
         let curvature =
-            run(py, self.cost(3), |cancel| NetworkCurvature::new(loss, point, &request, cancel))?;
+            run(py, self.cost(3), |cancel| NetworkCurvature::new(loss, point, &options, cancel))?;
         Ok(Box::new(curvature))
     }
 }
 
-impl<T: Real + Element> TypedPlane for NetworkPlane<T> {
+impl<T: Real + Element> TypedSubspace for NetworkSubspace<T> {
     fn dim(&self) -> usize {
-        NetworkPlane::dim(self)
+        NetworkSubspace::dim(self)
     }
 
     fn sums<'py>(
         &self,
         py: Python<'py>,
         coords: &Bound<'py, PyAny>,
-        columns: &[Column],
-        asked: &Asked,
+        columns: &[SampleSum],
+        statistics: &StatisticsSource,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let coords = coordinates(coords, NetworkPlane::dim(self))?;
-        let shape = [coords.len() / NetworkPlane::dim(self), columns.len()];
-        tabulated(py, self.loss(), shape, asked, |statistics, cancel, out| {
-            NetworkPlane::sums(self, &coords, columns, statistics, cancel, out)
+        let coords = coordinates(coords, NetworkSubspace::dim(self))?;
+        let shape = [coords.len() / NetworkSubspace::dim(self), columns.len()];
+        fill_rows(py, self.loss(), shape, statistics, |statistics, cancel, out| {
+            NetworkSubspace::sums(self, &coords, columns, statistics, cancel, out)
         })
     }
 
@@ -250,12 +252,12 @@ impl<T: Real + Element> TypedPlane for NetworkPlane<T> {
         &self,
         py: Python<'py>,
         coords: &Bound<'py, PyAny>,
-        asked: &Asked,
+        statistics: &StatisticsSource,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let coords = coordinates(coords, NetworkPlane::dim(self))?;
-        let shape = [coords.len() / NetworkPlane::dim(self), self.loss().samples()];
-        tabulated(py, self.loss(), shape, asked, |statistics, cancel, out| {
-            NetworkPlane::sample_losses(self, &coords, statistics, cancel, out)
+        let coords = coordinates(coords, NetworkSubspace::dim(self))?;
+        let shape = [coords.len() / NetworkSubspace::dim(self), self.loss().samples()];
+        fill_rows(py, self.loss(), shape, statistics, |statistics, cancel, out| {
+            NetworkSubspace::sample_losses(self, &coords, statistics, cancel, out)
         })
     }
 }

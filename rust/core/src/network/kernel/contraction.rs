@@ -1,77 +1,77 @@
-//! Weights times panels.
+//! A product of weights and panels, by direct summation or Winograd's algorithm.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::columns::{Columns, POINTWISE, pointwise};
-use super::finish::Finish;
+use super::direct::{DirectProduct, OutputOrder, pack_by_position};
+use super::epilogue::Epilogue;
+use super::gather_table::GatherTable;
+use super::micro_tile::{MAX_POINTWISE, MicroTiles, pointwise};
 use super::packing::{Packing, Weights};
-use super::pool::Pool;
+use super::pool2x2::Pool2x2;
 use super::real::Real;
-use super::taps::Taps;
-use super::terms::{Order, Terms, by_position};
 use super::winograd::{Choice, Winograd};
 use crate::isa::Isa;
 
-/// Channels of several positions that stay in the first cache.
-const DEPTH: usize = 128;
+/// Channels of several positions that stay in the L1 cache.
+const BLOCK_DEPTH: usize = 128;
 
 /// y[row][p] = Σ_{tap, c} w[row][tap][c] x[c][source(p, tap)].
 ///
-/// A tap that reads padding adds nothing. Images under a window of 3 × 3 are transformed where that
-/// is less to do; other sums take their terms by taps and then by channels.
+/// Taps that read padding add nothing. 3 × 3 convolutions use Winograd's algorithm where it is cheaper;
+/// all other products sum over taps and then over channels.
 #[derive(Clone, Debug)]
 pub struct Contraction {
     packing: Packing,
-    taps: Taps,
+    table: GatherTable,
     choice: Option<Choice>,
-    /// All positions, where somebody asks for them.
-    positions: OnceLock<Columns>,
-    /// The squares that were pooled first, and most likely always are.
-    squares: OnceLock<(Pool, Columns)>,
+    /// The tiles of all positions, built at first use.
+    positions: OnceLock<MicroTiles>,
+    /// The tiles of the pooling windows of the first pooled call; later calls rarely differ.
+    squares: OnceLock<(Pool2x2, MicroTiles)>,
 }
 
 impl Contraction {
-    /// Of so many channels to so many rows.
+    /// A product of `inner` channels with `rows` rows of weights.
     #[must_use]
-    pub fn new(rows: usize, inner: usize, taps: Taps) -> Self {
-        let packing = Packing::new(rows, taps.taps(), inner);
-        let choice = taps.image().and_then(|image| Choice::new(&packing, &taps, image));
+    pub fn new(rows: usize, inner: usize, table: GatherTable) -> Self {
+        let packing = Packing::new(rows, table.taps(), inner);
+        let choice = table.image().and_then(|image| Choice::new(&packing, &table, image));
         let (positions, squares) = (OnceLock::new(), OnceLock::new());
-        Self { packing, taps, choice, positions, squares }
+        Self { packing, table, choice, positions, squares }
     }
 
-    /// The order of the weights.
+    /// The layout of the weights.
     #[must_use]
     pub fn packing(&self) -> &Packing {
         &self.packing
     }
 
-    /// What reads what.
+    /// The gather table.
     #[must_use]
-    pub fn taps(&self) -> &Taps {
-        &self.taps
+    pub fn gather_table(&self) -> &GatherTable {
+        &self.table
     }
 
-    /// How many numbers a panel's x has.
+    /// Numbers of x in a panel.
     #[must_use]
     pub fn input_size<T: Real>(&self) -> usize {
-        self.packing.inner() * self.taps.source_positions() * T::LANES
+        self.packing.inner() * self.table.source_positions() * T::LANES
     }
 
-    /// How many numbers a panel's y has before it is pooled.
+    /// Numbers of y in a panel before pooling.
     #[must_use]
     pub fn output_size<T: Real>(&self) -> usize {
-        self.packing.rows() * self.taps.positions() * T::LANES
+        self.packing.rows() * self.table.positions() * T::LANES
     }
 
-    /// How many numbers weights become where they are prepared; 0 where they are used as they are.
+    /// The length of prepared weights; 0 where the packed ones are used directly.
     #[must_use]
     pub fn prepared_len(&self) -> usize {
         self.choice.map_or(0, |choice| choice.prepared_len(&self.packing))
     }
 
-    /// Prepares weights that are to be used more than once.
+    /// Prepares weights for repeated use.
     ///
     /// # Panics
     /// When a slice has another length.
@@ -83,8 +83,8 @@ impl Contraction {
         }
     }
 
-    /// y = finish(w x) for some panels. x is `[panel][inner][source position][lane]`, y is
-    /// `[panel][row][position][lane]`, and so are the places of sums.
+    /// y = epilogue(w x) for some panels. x is `[panel][inner][source position][lane]`, y is
+    /// `[panel][row][position][lane]`, and so are the sums of sums.
     ///
     /// # Panics
     /// When a slice has another length.
@@ -94,83 +94,85 @@ impl Contraction {
         weights: Weights<'_, T>,
         panels: usize,
         x: &[T],
-        finish: &Finish<'_, T>,
+        epilogue: &Epilogue<'_, T>,
         y: &mut [T],
     ) {
-        self.check(weights, panels, x, finish, y);
+        self.check(weights, panels, x, epilogue, y);
         if let Some(choice) = self.choice {
-            let mut left = Vec::new();
-            let images = Winograd { packing: &self.packing, weights, choice, panels, x, finish };
-            images.run(isa, y, &mut left);
-            let columns = finish.columns(self.taps.positions());
-            for columns_left in left.chunk_by(|a, b| a / columns == b / columns) {
-                let panel = columns_left[0] / columns;
-                let some = columns_left.iter().map(|column| column % columns).collect();
-                let columns = Columns::some(&self.taps, finish.pool(), some);
-                self.by_terms(isa, weights.packed, panel, x, finish, y, &columns);
+            let mut skipped = Vec::new();
+            let images = Winograd { packing: &self.packing, weights, choice, panels, x, epilogue };
+            images.run(isa, y, &mut skipped);
+            let columns = epilogue.output_columns(self.table.positions());
+            for columns_skipped in skipped.chunk_by(|a, b| a / columns == b / columns) {
+                let panel = columns_skipped[0] / columns;
+                let in_panel = columns_skipped.iter().map(|column| column % columns).collect();
+                let columns = MicroTiles::subset(&self.table, epilogue.pool(), in_panel);
+                self.multiply_direct(isa, weights.packed, panel, x, epilogue, y, &columns);
             }
-        } else if self.taps.is_identity() {
-            self.by_panels(isa, weights.packed, panels, x, finish, y);
+        } else if self.table.is_identity() {
+            self.multiply_across_panels(isa, weights.packed, panels, x, epilogue, y);
         } else {
-            let columns = self.columns(finish.pool());
+            let columns = self.columns(epilogue.pool());
             for panel in 0..panels {
-                self.by_terms(isa, weights.packed, panel, x, finish, y, &columns);
+                self.multiply_direct(isa, weights.packed, panel, x, epilogue, y, &columns);
             }
         }
     }
 
-    /// All columns.
-    fn columns(&self, pool: Option<Pool>) -> Cow<'_, Columns> {
+    /// The tiles of all columns.
+    fn columns(&self, pool: Option<Pool2x2>) -> Cow<'_, MicroTiles> {
         let Some(pool) = pool else {
-            return Cow::Borrowed(self.positions.get_or_init(|| Columns::positions(&self.taps)));
+            return Cow::Borrowed(
+                self.positions.get_or_init(|| MicroTiles::positions(&self.table)),
+            );
         };
         let (first, squares) =
-            self.squares.get_or_init(|| (pool, Columns::squares(&self.taps, pool)));
+            self.squares.get_or_init(|| (pool, MicroTiles::windows(&self.table, pool)));
         if *first == pool {
             return Cow::Borrowed(squares);
         }
-        Cow::Owned(Columns::squares(&self.taps, pool))
+        Cow::Owned(MicroTiles::windows(&self.table, pool))
     }
 
-    /// Where there is one position, panels are worked on as positions are, by so few channels at a
-    /// time that their numbers stay in the first cache while all rows pass over them.
-    fn by_panels<T: Real>(
+    /// A product with one position: panels take the role of positions, in blocks of so few channels
+    /// that their numbers stay in the L1 cache while all rows read them.
+    fn multiply_across_panels<T: Real>(
         &self,
         isa: Isa,
         weights: &[T],
         panels: usize,
         x: &[T],
-        finish: &Finish<'_, T>,
+        epilogue: &Epilogue<'_, T>,
         y: &mut [T],
     ) {
-        let (read, made) = (self.input_size::<T>(), self.output_size::<T>());
+        let (x_size, y_size) = (self.input_size::<T>(), self.output_size::<T>());
         let (rows, inner) = (self.packing.rows(), self.packing.inner());
-        let deep = inner.div_ceil(inner.div_ceil(DEPTH).max(1)).max(1);
-        for first in (0..panels).step_by(POINTWISE) {
-            let some = POINTWISE.min(panels - first);
-            let places = first * made..(first + some) * made;
-            let (taps, columns) = pointwise(some);
-            let finish = finish.part(0..rows, places.clone());
-            // Without any channel, sums are still to be finished.
+        let deep = inner.div_ceil(inner.div_ceil(BLOCK_DEPTH).max(1)).max(1);
+        for first in (0..panels).step_by(MAX_POINTWISE) {
+            let count = MAX_POINTWISE.min(panels - first);
+            let sums = first * y_size..(first + count) * y_size;
+            let (table, columns) = pointwise(count);
+            let epilogue = epilogue.restrict(0..rows, sums.clone());
+            // The epilogue runs even if there are no channels.
             for start in (0..inner.max(1)).step_by(deep) {
                 let depth = start..inner.min(start + deep);
-                let finish = match (finish, depth.end == inner) {
-                    (Finish::Store(_), false) if start == 0 => Finish::plain(),
-                    (_, false) => Finish::Add,
-                    (Finish::Store(store), true) if start > 0 => Finish::Complete(store),
-                    (finish, true) => finish,
+                let epilogue = match (epilogue, depth.end == inner) {
+                    (Epilogue::Overwrite(_), false) if start == 0 => Epilogue::plain(),
+                    (_, false) => Epilogue::Accumulate,
+                    (Epilogue::Overwrite(store), true) if start > 0 => Epilogue::CompleteSum(store),
+                    (epilogue, true) => epilogue,
                 };
                 T::dispatch(
                     isa,
-                    Terms {
+                    DirectProduct {
                         packing: &self.packing,
                         weights,
-                        taps,
+                        table,
                         depth,
-                        x: &x[first * read..][..some * read],
-                        finish: &finish,
-                        y: &mut y[places.clone()],
-                        order: Order::ByColumn,
+                        x: &x[first * x_size..][..count * x_size],
+                        epilogue: &epilogue,
+                        y: &mut y[sums.clone()],
+                        order: OutputOrder::ByColumn,
                         columns,
                     },
                 );
@@ -178,32 +180,34 @@ impl Contraction {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a panel, and which of its columns")]
-    fn by_terms<T: Real>(
+    #[expect(clippy::too_many_arguments, reason = "a panel, and a subset of its columns")]
+    fn multiply_direct<T: Real>(
         &self,
         isa: Isa,
         weights: &[T],
         panel: usize,
         x: &[T],
-        finish: &Finish<'_, T>,
+        epilogue: &Epilogue<'_, T>,
         y: &mut [T],
-        columns: &Columns,
+        columns: &MicroTiles,
     ) {
-        let (read, summed) = (self.input_size::<T>(), self.output_size::<T>());
-        let made = self.packing.rows() * finish.columns(self.taps.positions()) * T::LANES;
-        let x = &x[panel * read..][..read];
-        let gathered = by_position(x, self.packing.inner(), self.taps.source_positions());
+        let (x_size, sums_size) = (self.input_size::<T>(), self.output_size::<T>());
+        let y_size =
+            self.packing.rows() * epilogue.output_columns(self.table.positions()) * T::LANES;
+        let x = &x[panel * x_size..][..x_size];
+        let packed_x = pack_by_position(x, self.packing.inner(), self.table.source_positions());
         T::dispatch(
             isa,
-            Terms {
+            DirectProduct {
                 packing: &self.packing,
                 weights,
-                taps: &self.taps,
+                table: &self.table,
                 depth: 0..self.packing.inner(),
-                x: gathered.as_deref().unwrap_or(x),
-                finish: &finish.part(0..self.packing.rows(), panel * summed..(panel + 1) * summed),
-                y: &mut y[panel * made..][..made],
-                order: Order::ByRow,
+                x: packed_x.as_deref().unwrap_or(x),
+                epilogue: &epilogue
+                    .restrict(0..self.packing.rows(), panel * sums_size..(panel + 1) * sums_size),
+                y: &mut y[panel * y_size..][..y_size],
+                order: OutputOrder::ByRow,
                 columns,
             },
         );
@@ -214,7 +218,7 @@ impl Contraction {
         weights: Weights<'_, T>,
         panels: usize,
         x: &[T],
-        finish: &Finish<'_, T>,
+        epilogue: &Epilogue<'_, T>,
         y: &[T],
     ) {
         let rows = self.packing.rows();
@@ -222,13 +226,17 @@ impl Contraction {
         let prepared = weights.prepared.len();
         assert!(prepared == 0 || prepared == self.prepared_len(), "prepared weights");
         assert_eq!(x.len(), panels * self.input_size::<T>(), "x");
-        assert_eq!(y.len(), panels * rows * finish.columns(self.taps.positions()) * T::LANES, "y");
-        if let Finish::Store(store) | Finish::Complete(store) = finish {
+        assert_eq!(
+            y.len(),
+            panels * rows * epilogue.output_columns(self.table.positions()) * T::LANES,
+            "y"
+        );
+        if let Epilogue::Overwrite(store) | Epilogue::CompleteSum(store) = epilogue {
             assert!(store.scale.is_none_or(|scale| scale.len() == rows), "scale");
             assert!(store.shift.is_none_or(|shift| shift.len() == rows), "shift");
             let sums = panels * self.output_size::<T>();
             assert!(store.residual.is_none_or(|residual| residual.len() == sums), "residual");
-            let positions = self.taps.positions();
+            let positions = self.table.positions();
             assert!(store.pool.is_none_or(|pool| pool.positions() == positions), "positions");
         }
     }

@@ -1,64 +1,70 @@
-//! What the hot loops are made of: matrix products and element-wise functions on panels of samples.
+//! Compute kernels of the native network: matrix products, gradients of weights, pooling and
+//! element-wise functions on panels of samples.
 //!
-//! A panel is [`Real::LANES`] samples side by side. A value of C channels and P positions lies in it
-//! as `[channel][position][lane]`, contiguous, so that a vector register holds the same number of
-//! several samples, and no kernel ever mixes samples.
+//! A panel is [`Number::LANES`] samples side by side. A value of C channels and P positions is stored
+//! as `[channel][position][lane]`, contiguous: a vector register holds the same entry of several
+//! samples, and no kernel mixes samples.
 //!
 //! A module may use those above it in this table, never those below:
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `real` | f32 and f64 as networks compute with them |
-//! | `vector` | what kernels ask of a vector register |
-//! | `simd` | the registers, which the compiler does not check |
+//! | `constants` | mathematical constants and polynomial coefficients of f32 and f64 |
+//! | `scratch` | one reusable vector per thread |
+//! | `number` | arithmetic of f32 and f64, and the lanes of a panel |
+//! | `simd` | SIMD registers, and the dispatch to an instruction set |
+//! | `real` | the scalar type of a network: a number with dispatch |
 //! | `math` | element-wise functions |
-//! | `aligned` | numbers from the beginning of a cache line on |
-//! | `packing` | the order of weights in memory |
-//! | `taps` | which position of the input feeds which of the output |
-//! | `pool` | squares of an image, of which the largest number is kept |
-//! | `columns` | which columns of a product are made together, and what they read |
-//! | `places` | where sums that are in registers together lie in memory |
-//! | `finish` | what becomes of sums before they reach memory |
-//! | `terms` | weights times a panel, term by term |
-//! | `winograd` | the same of images, by fewer multiplications |
-//! | `contraction` | weights times panels, in the better of both ways |
-//! | `combine` | vectors that are known, combined |
-//! | `largest` | the largest of windows |
-//! | `reduce` | the gradient of that product by its weights |
-//! | `totals` | the sums of rows |
+//! | `aligned` | vectors that start at a cache line |
+//! | `packing` | the layout of weights in memory |
+//! | `gather_table` | the input position that each kernel tap reads |
+//! | `pool2x2` | the windows of 2 × 2 max-pooling |
+//! | `micro_tile` | micro-kernel tiles: output positions computed together |
+//! | `tile_layout` | where the entries of a tile in registers are stored |
+//! | `epilogue` | scale, shift, residual, ReLU and pooling, fused to a product |
+//! | `direct` | products by direct summation |
+//! | `winograd` | 3 × 3 convolutions by minimal filtering |
+//! | `contraction` | a product by whichever of the two is cheaper |
+//! | `linear_combination` | a linear combination of cached products |
+//! | `max_pool` | max-pooling over any windows |
+//! | `weight_gradient` | the gradient of a product by its weights |
+//! | `row_sums` | sums of rows: the gradient of a bias |
 
 #![allow(clippy::inline_always, reason = "registers must not pass through calls")]
 
 mod aligned;
-mod columns;
-mod combine;
+mod constants;
 mod contraction;
-mod finish;
-mod largest;
+mod direct;
+mod epilogue;
+mod gather_table;
+mod linear_combination;
 mod math;
+mod max_pool;
+mod micro_tile;
+mod number;
 mod packing;
-mod places;
-mod pool;
+mod pool2x2;
 mod real;
-mod reduce;
+mod row_sums;
+mod scratch;
 mod simd;
-mod taps;
-mod terms;
 #[cfg(test)]
 mod tests;
-mod totals;
-mod vector;
+mod tile_layout;
+mod weight_gradient;
 mod winograd;
 
-pub use aligned::Lines;
-pub use combine::{Last, combine};
+pub use aligned::AlignedVec;
 pub use contraction::Contraction;
-pub use finish::{Finish, Rectify, Store};
-pub use largest::largest;
+pub use epilogue::{Epilogue, EpilogueSteps, Rectify};
+pub use gather_table::GatherTable;
+pub use linear_combination::{FinalActivation, linear_combination};
 pub use math::{erf, exp, expm1, ln, sigmoid, softplus, tanh};
+pub use max_pool::max_pool;
+pub use number::Number;
 pub use packing::{Packing, Weights};
-pub use pool::Pool;
+pub use pool2x2::Pool2x2;
 pub use real::Real;
-pub use reduce::{Panels, reduce};
-pub use taps::Taps;
-pub use totals::totals;
+pub use row_sums::add_row_sums;
+pub use weight_gradient::{Panels, add_weight_gradient};

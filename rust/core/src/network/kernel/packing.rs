@@ -1,11 +1,11 @@
-//! The order of weights in memory.
+//! The packed layout of weights.
 
 use std::ops::Range;
 
-/// Rows that are computed together: as many as registers can hold beside two vectors of inputs.
+/// Rows of a micro-kernel tile: as many as the registers hold beside two vectors of inputs.
 pub(super) const GROUP: usize = 6;
 
-/// Does something for R rows of a group, a number that is known only now.
+/// Instantiates a block for R rows of a group, a runtime number, as a constant.
 macro_rules! for_rows {
     ($rows:expr, $R:ident => $body:block) => {
         match $rows {
@@ -25,11 +25,11 @@ macro_rules! for_rows {
 
 pub(super) use for_rows;
 
-/// Where the weights of a product lie: `rows` × (`taps` · `inner`) of them, by groups of rows, and
-/// within a group as `[tap][inner][row of the group]`.
+/// The layout of the weights of a product, `rows` × (`taps` · `inner`): by groups of rows, and within a
+/// group as `[tap][inner][row of the group]`.
 ///
-/// Groups hold six rows, and the last two share what remains: a group of one or two would leave
-/// the arithmetic units idle.
+/// A group has six rows, and the last two groups share the remainder: a group of one or two rows
+/// would leave the arithmetic units idle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packing {
     rows: usize,
@@ -39,7 +39,7 @@ pub struct Packing {
 }
 
 impl Packing {
-    /// The order of `rows` × (`taps` · `inner`) weights.
+    /// The layout of `rows` × (`taps` · `inner`) weights.
     #[must_use]
     pub fn new(rows: usize, taps: usize, inner: usize) -> Self {
         let mut start = 0;
@@ -47,39 +47,39 @@ impl Packing {
             start += size;
             start - size..start
         };
-        Self { rows, taps, inner, groups: sizes(rows).map(group).collect() }
+        Self { rows, taps, inner, groups: group_sizes(rows).map(group).collect() }
     }
 
-    /// How many weights there are.
+    /// The number of weights.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "it is a number of weights, not a collection")]
     pub fn len(&self) -> usize {
         self.rows * self.taps * self.inner
     }
 
-    /// How many numbers a product makes at a position.
+    /// Output channels of the product.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many positions a product reads.
+    /// Kernel taps of the product.
     #[must_use]
     pub fn taps(&self) -> usize {
         self.taps
     }
 
-    /// How many channels it reads at each.
+    /// Input channels of the product.
     #[must_use]
     pub fn inner(&self) -> usize {
         self.inner
     }
 
-    /// Where a weight lies.
+    /// The index of a weight.
     #[must_use]
     pub fn index(&self, row: usize, tap: usize, inner: usize) -> usize {
         let group = &self.groups[(row / GROUP).min(self.groups.len() - 1)];
-        // The last but one may be short, and its rows then begin the last.
+        // The last group but one may be short; rows after it are in the last.
         let group = if row < group.end { group } else { &self.groups[self.groups.len() - 1] };
         let depth = tap * self.inner + inner;
         group.start * self.taps * self.inner + depth * group.len() + row - group.start
@@ -91,17 +91,17 @@ impl Packing {
     }
 }
 
-/// What sums are weighted with.
+/// The weights of a product.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a, T> {
-    /// In the order of the packing.
+    /// The packed weights.
     pub packed: &'a [T],
-    /// What [`Contraction::prepare`](super::Contraction::prepare) made of them; nothing where it was not asked.
+    /// The weights prepared by [`Contraction::prepare`](super::Contraction::prepare), or empty.
     pub prepared: &'a [T],
 }
 
-/// The sizes of the groups of so many rows.
-pub(super) fn sizes(rows: usize) -> impl Iterator<Item = usize> {
+/// The sizes of the groups of `rows` rows.
+pub(super) fn group_sizes(rows: usize) -> impl Iterator<Item = usize> {
     let (full, last) = match rows % GROUP {
         0 => (rows / GROUP, [0, 0]),
         rest @ 1..=3 if rows > GROUP => {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_last_groups_share_what_remains() {
-        let sizes = |rows| super::sizes(rows).collect();
+        let sizes = |rows| super::group_sizes(rows).collect();
         let cases: [(usize, &[usize]); 13] = [
             (0, &[]),
             (1, &[1]),
@@ -142,18 +142,18 @@ mod tests {
     }
 
     #[test]
-    fn every_weight_has_a_place_of_its_own() {
+    fn weights_have_distinct_indices() {
         for rows in 0..=25 {
             let packing = Packing::new(rows, 3, 5);
             let mut taken = vec![false; packing.len()];
             for row in 0..rows {
                 for (tap, inner) in (0..3).flat_map(|tap| (0..5).map(move |inner| (tap, inner))) {
-                    let place = &mut taken[packing.index(row, tap, inner)];
-                    assert!(!*place);
-                    *place = true;
+                    let slot = &mut taken[packing.index(row, tap, inner)];
+                    assert!(!*slot);
+                    *slot = true;
                 }
             }
-            assert!(taken.into_iter().all(|place| place));
+            assert!(taken.into_iter().all(|slot| slot));
         }
     }
 

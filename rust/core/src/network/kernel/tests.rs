@@ -1,8 +1,8 @@
 //! Products against loops that say what they are.
 
 use super::{
-    Contraction, Finish, Last, Packing, Pool, Real, Rectify, Store, Taps, Weights, combine, tanh,
-    totals,
+    Contraction, Epilogue, EpilogueSteps, FinalActivation, GatherTable, Packing, Pool2x2, Real,
+    Rectify, Weights, add_row_sums, linear_combination, tanh,
 };
 use crate::isa::Isa;
 
@@ -12,7 +12,12 @@ pub(super) fn numbers<T: Real>(count: usize, seed: usize) -> Vec<T> {
 }
 
 /// The taps of a convolution of height × width positions with a 3 × 3 kernel.
-pub(super) fn convolution(height: usize, width: usize, stride: usize, padding: usize) -> Taps {
+pub(super) fn convolution(
+    height: usize,
+    width: usize,
+    stride: usize,
+    padding: usize,
+) -> GatherTable {
     let out = |size: usize| (size + 2 * padding - 3) / stride + 1;
     let mut sources = Vec::new();
     for (i, j) in (0..out(height)).flat_map(|i| (0..out(width)).map(move |j| (i, j))) {
@@ -22,29 +27,35 @@ pub(super) fn convolution(height: usize, width: usize, stride: usize, padding: u
             sources.push(row.zip(column).map(|(row, column)| row * width + column));
         }
     }
-    Taps::new(out(height) * out(width), sources, height * width).unwrap()
+    GatherTable::new(out(height) * out(width), sources, height * width).unwrap()
 }
 
-pub(super) fn tables() -> Vec<Taps> {
-    let mut tables = vec![Taps::identity()];
-    tables.push(Taps::new(3, vec![Some(2), Some(0), None], 4).unwrap());
-    tables.push(Taps::new(2, vec![None, None, None, None], 1).unwrap());
+pub(super) fn tables() -> Vec<GatherTable> {
+    let mut tables = vec![GatherTable::identity()];
+    tables.push(GatherTable::new(3, vec![Some(2), Some(0), None], 4).unwrap());
+    tables.push(GatherTable::new(2, vec![None, None, None, None], 1).unwrap());
     tables.push(convolution(4, 3, 1, 1));
     tables.push(convolution(5, 5, 2, 1));
-    tables.push(convolution(5, 5, 2, 1).reversed());
+    tables.push(convolution(5, 5, 2, 1).transpose());
     tables
 }
 
 /// Σ_{tap, c} w[row][tap][c] x[c][source(p, tap)] as `[row][p][lane]`.
-pub(super) fn naive<T: Real>(packing: &Packing, weights: &[T], taps: &Taps, x: &[T]) -> Vec<T> {
+pub(super) fn naive<T: Real>(
+    packing: &Packing,
+    weights: &[T],
+    table: &GatherTable,
+    x: &[T],
+) -> Vec<T> {
     let mut y = Vec::new();
     for row in 0..packing.rows() {
-        for (p, lane) in (0..taps.positions()).flat_map(|p| (0..T::LANES).map(move |l| (p, l))) {
+        for (p, lane) in (0..table.positions()).flat_map(|p| (0..T::LANES).map(move |l| (p, l))) {
             let mut sum = T::ZERO;
-            for (tap, c) in (0..taps.taps()).flat_map(|t| (0..packing.inner()).map(move |c| (t, c)))
+            for (tap, c) in
+                (0..table.taps()).flat_map(|t| (0..packing.inner()).map(move |c| (t, c)))
             {
-                if let Some(source) = taps.source(p, tap) {
-                    let x = x[(c * taps.source_positions() + source) * T::LANES + lane];
+                if let Some(source) = table.source(p, tap) {
+                    let x = x[(c * table.source_positions() + source) * T::LANES + lane];
                     sum += weights[packing.index(row, tap, c)] * x;
                 }
             }
@@ -58,7 +69,9 @@ pub(super) fn naive<T: Real>(packing: &Packing, weights: &[T], taps: &Taps, x: &
 fn naive_panels<T: Real>(contraction: &Contraction, weights: &[T], x: &[T]) -> Vec<T> {
     let size = contraction.input_size::<T>().max(1);
     let panels = x.chunks(size);
-    panels.flat_map(|x| naive(contraction.packing(), weights, contraction.taps(), x)).collect()
+    panels
+        .flat_map(|x| naive(contraction.packing(), weights, contraction.gather_table(), x))
+        .collect()
 }
 
 fn unprepared<T>(packed: &[T]) -> Weights<'_, T> {
@@ -67,14 +80,14 @@ fn unprepared<T>(packed: &[T]) -> Weights<'_, T> {
 
 fn products_agree<T: Real>() {
     for isa in Isa::available() {
-        for taps in tables() {
+        for table in tables() {
             for (rows, inner) in (0..=25).flat_map(|rows| [0, 1, 2, 7].map(|inner| (rows, inner))) {
-                let contraction = Contraction::new(rows, inner, taps.clone());
+                let contraction = Contraction::new(rows, inner, table.clone());
                 let panels = if inner == 0 { 0 } else { 1 + rows % 6 };
                 let weights = numbers::<T>(contraction.packing().len(), 1);
                 let x = numbers::<T>(panels * contraction.input_size::<T>(), 2);
                 let sums = naive_panels(&contraction, &weights, &x);
-                every_finish(isa, &contraction, &weights, (panels, &x), &sums);
+                check_epilogues(isa, &contraction, &weights, (panels, &x), &sums);
             }
         }
     }
@@ -84,30 +97,30 @@ fn deep_products_agree<T: Real>() {
     for isa in Isa::available() {
         // More channels than are taken at a time, in even shares and in others.
         for (rows, inner, panels) in [(7, 129, 6), (13, 256, 3), (3, 300, 17)] {
-            let contraction = Contraction::new(rows, inner, Taps::identity());
+            let contraction = Contraction::new(rows, inner, GatherTable::identity());
             let weights = numbers::<T>(contraction.packing().len(), 1);
             let x = numbers::<T>(panels * contraction.input_size::<T>(), 2);
             let sums = naive_panels(&contraction, &weights, &x);
-            every_finish(isa, &contraction, &weights, (panels, &x), &sums);
+            check_epilogues(isa, &contraction, &weights, (panels, &x), &sums);
         }
     }
 }
 
-fn every_finish<T: Real>(
+fn check_epilogues<T: Real>(
     isa: Isa,
     contraction: &Contraction,
     weights: &[T],
     (panels, x): (usize, &[T]),
     sums: &[T],
 ) {
-    let run = |finish: Finish<'_, T>| {
+    let run = |epilogue: Epilogue<'_, T>| {
         let mut y = numbers::<T>(sums.len(), 5);
-        contraction.run(isa, unprepared(weights), panels, x, &finish, &mut y);
+        contraction.run(isa, unprepared(weights), panels, x, &epilogue, &mut y);
         y
     };
     let before = numbers::<T>(sums.len(), 5);
     let added: Vec<T> = before.iter().zip(sums).map(|(&y, &sum)| y + sum).collect();
-    assert_eq!(run(Finish::Add), added, "{isa:?} {contraction:?}");
+    assert_eq!(run(Epilogue::Accumulate), added, "{isa:?} {contraction:?}");
 
     let rows = contraction.packing().rows();
     let scale = numbers::<T>(rows, 3);
@@ -118,20 +131,20 @@ fn every_finish<T: Real>(
         let shift = (choice & 2 > 0).then_some(&shift[..]);
         let residual = (choice & 4 > 0).then_some(&residual[..]);
         let relu = if choice & 8 > 0 { Rectify::Relu } else { Rectify::None };
-        let finished = |(place, &sum): (usize, &T)| {
-            let row = place / (contraction.taps().positions() * T::LANES) % rows;
+        let with_epilogue = |(place, &sum): (usize, &T)| {
+            let row = place / (contraction.gather_table().positions() * T::LANES) % rows;
             let mut y = sum * scale.map_or(T::ONE, |scale| scale[row]);
             y += shift.map_or(T::ZERO, |shift| shift[row]);
             y += residual.map_or(T::ZERO, |residual| residual[place]);
             if relu == Rectify::Relu && y < T::ZERO { T::ZERO } else { y }
         };
-        let expected: Vec<T> = sums.iter().enumerate().map(finished).collect();
-        let store = Store { scale, shift, residual, relu, pool: None };
-        assert_eq!(run(Finish::Store(store)), expected, "{isa:?} {contraction:?} {store:?}");
+        let expected: Vec<T> = sums.iter().enumerate().map(with_epilogue).collect();
+        let store = EpilogueSteps { scale, shift, residual, relu, pool: None };
+        assert_eq!(run(Epilogue::Overwrite(store)), expected, "{isa:?} {contraction:?} {store:?}");
     }
 }
 
-/// The largest of every square, with residuals and shifts in their places.
+/// The maxima of pooling windows, with residuals and shifts.
 pub(super) fn pooled<T: Real>(values: &[T], height: usize, width: usize) -> Vec<T> {
     let mut kept = Vec::new();
     for image in values.chunks(height * width * T::LANES) {
@@ -159,21 +172,21 @@ fn pooling_agrees<T: Real>() {
                 let (scale, shift) = (numbers::<T>(rows, 3), numbers::<T>(rows, 4));
                 let sums = naive_panels(&contraction, &weights, &x);
                 let residual = numbers::<T>(sums.len(), 6);
-                let store = Store {
+                let store = EpilogueSteps {
                     scale: Some(&scale),
                     shift: Some(&shift),
                     residual: Some(&residual),
                     relu: Rectify::Relu,
                     pool: None,
                 };
-                let run = |pool: Option<Pool>, count: usize| {
+                let run = |pool: Option<Pool2x2>, count: usize| {
                     let mut y = vec![T::ZERO; count];
-                    let finish = Finish::Store(Store { pool, ..store });
-                    contraction.run(isa, unprepared(&weights), 3, &x, &finish, &mut y);
+                    let epilogue = Epilogue::Overwrite(EpilogueSteps { pool, ..store });
+                    contraction.run(isa, unprepared(&weights), 3, &x, &epilogue, &mut y);
                     y
                 };
                 let expected = pooled(&run(None, sums.len()), height, width);
-                let found = run(Some(Pool::new(height, width)), expected.len());
+                let found = run(Some(Pool2x2::new(height, width)), expected.len());
                 for (&found, &expected) in found.iter().zip(&expected) {
                     let same = found == expected || (found.is_nan() && expected.is_nan());
                     assert!(
@@ -209,12 +222,13 @@ fn rectifies<T: Real>() {
     let nan = T::narrow(f64::NAN);
     let infinity = T::narrow(f64::INFINITY);
     for (isa, rows) in Isa::available().into_iter().flat_map(|isa| [(isa, 4), (isa, 13)]) {
-        let contraction = Contraction::new(rows, 1, Taps::identity());
+        let contraction = Contraction::new(rows, 1, GatherTable::identity());
         let weights = vec![T::ONE; rows];
         let mut x = vec![T::ONE; T::LANES];
         (x[0], x[3], x[T::LANES - 1]) = (nan, infinity, -infinity);
         let mut y = vec![T::ZERO; rows * T::LANES];
-        let store = Finish::Store(Store { relu: Rectify::Relu, ..Store::default() });
+        let store =
+            Epilogue::Overwrite(EpilogueSteps { relu: Rectify::Relu, ..EpilogueSteps::default() });
         contraction.run(isa, unprepared(&weights), 1, &x, &store, &mut y);
         for row in y.chunks(T::LANES) {
             assert!(row[0].is_nan() && row[3] == infinity && row[T::LANES - 1] == T::ZERO);
@@ -239,15 +253,19 @@ fn combinations_agree<T: Real>() {
             let vectors = numbers::<T>((count + 1) * size, 4);
             let shift = numbers::<T>(rows, 7);
             let mut y = vec![T::ZERO; size];
-            let store = Store { shift: Some(&shift), relu: Rectify::Relu, ..Store::default() };
-            let finish = Finish::Store(store);
+            let store = EpilogueSteps {
+                shift: Some(&shift),
+                relu: Rectify::Relu,
+                ..EpilogueSteps::default()
+            };
+            let epilogue = Epilogue::Overwrite(store);
             let mut run = |last| {
                 let row = columns * T::LANES;
-                combine(isa, &vectors, &coords[..count], &finish, last, row, &mut y);
+                linear_combination(isa, &vectors, &coords[..count], &epilogue, last, row, &mut y);
                 y.clone()
             };
-            let bent = run(Last::Tanh);
-            let mut y = run(Last::Identity);
+            let bent = run(FinalActivation::Tanh);
+            let mut y = run(FinalActivation::Identity);
             for (place, &found) in y.iter().enumerate() {
                 let mut sum = vectors[place] + shift[place / (columns * T::LANES)];
                 for (which, &coord) in coords[..count].iter().enumerate() {
@@ -259,14 +277,22 @@ fn combinations_agree<T: Real>() {
             assert_eq!(bent, y, "{isa:?} {rows}x{columns} {count}");
         }
         let vectors = numbers::<T>(3 * 2 * 15 * T::LANES, 4);
-        let run = |pool: Option<Pool>, count: usize| {
+        let run = |pool: Option<Pool2x2>, count: usize| {
             let mut y = vec![T::ZERO; count];
-            let finish = Finish::Store(Store { pool, ..Store::default() });
-            combine(isa, &vectors, &coords[..2], &finish, Last::Identity, 15 * T::LANES, &mut y);
+            let epilogue = Epilogue::Overwrite(EpilogueSteps { pool, ..EpilogueSteps::default() });
+            linear_combination(
+                isa,
+                &vectors,
+                &coords[..2],
+                &epilogue,
+                FinalActivation::Identity,
+                15 * T::LANES,
+                &mut y,
+            );
             y
         };
         let expected = pooled(&run(None, 2 * 15 * T::LANES), 3, 5);
-        assert_eq!(run(Some(Pool::new(3, 5)), expected.len()), expected, "{isa:?}");
+        assert_eq!(run(Some(Pool2x2::new(3, 5)), expected.len()), expected, "{isa:?}");
     }
 }
 
@@ -288,7 +314,7 @@ fn totals_agree<T: Real>() {
             for (place, &value) in values.iter().enumerate() {
                 expected[place / row % rows] += value;
             }
-            totals(isa, &values, positions, &mut out);
+            add_row_sums(isa, &values, positions, &mut out);
             assert_eq!(out, expected, "{isa:?} {rows} {positions} {panels}");
         }
     }

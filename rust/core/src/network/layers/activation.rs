@@ -1,15 +1,17 @@
-//! Functions of single numbers: y = f(x), with f′ and f″.
+//! Element-wise layers: y = f(x), with f′ and f″.
 
 use crate::error::Error;
 use crate::isa::Isa;
+use crate::network::fusion::Fusion;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal, Tangent};
-use crate::network::layers::{Built, Plan};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
+use crate::network::pass::{Pass, Primal, Tangent};
 
-/// Numbers worked on at once: enough for the vector units, few enough for the stack.
+/// Numbers per chunk: enough for the vector units, few enough for the stack.
 const CHUNK: usize = 256;
 
-/// What derivatives may need besides x and f(x).
+/// How many intermediate results derivatives may use besides x and f(x).
 pub(super) const PARTS: usize = 2;
 
 /// A function f: R → R.
@@ -17,32 +19,32 @@ pub(super) trait Function<T: Real>: Send + Sync + 'static {
     /// f, in place of x.
     fn value(&self, isa: Isa, x: &mut [T]);
 
-    /// Functions of x that its derivatives have in common.
+    /// Computes intermediate results that f′ and f″ share.
     fn prepare(&self, _: Isa, _x: &[T], _parts: [&mut [T]; PARTS]) {}
 
     /// f′. Must be inlined.
-    fn slope(&self, at: At<T>) -> T;
+    fn derivative(&self, at: At<T>) -> T;
 
     /// f″. Must be inlined.
-    fn curvature(&self, at: At<T>) -> T;
+    fn second_derivative(&self, at: At<T>) -> T;
 
-    /// Whether f is tanh.
-    fn is_tanh(&self) -> bool {
-        false
+    /// The layer's role in a fused forward pass.
+    fn fusion(&self) -> Fusion<'_, T> {
+        Fusion::None
     }
 }
 
-/// Where a derivative is taken.
+/// The point at which a derivative is taken.
 #[derive(Clone, Copy)]
 pub(super) struct At<T> {
     pub x: T,
     /// f(x).
     pub y: T,
-    /// What was prepared for x.
+    /// The intermediate results of [`Function::prepare`].
     pub parts: [T; PARTS],
 }
 
-/// Replaces every x by f(x), for functions that a compiler can make vectors of.
+/// Replaces every x by f(x), for functions that the compiler can vectorise.
 pub(super) fn map<T: Real>(isa: Isa, x: &mut [T], f: impl Fn(T) -> T) {
     isa.run(
         #[inline(always)]
@@ -61,9 +63,9 @@ pub(super) fn map_with<T: Real>(
     transform: impl Fn(&mut [T]),
     f: impl Fn(T, T) -> T,
 ) {
-    let mut room = [T::ZERO; CHUNK];
+    let mut scratch = [T::ZERO; CHUNK];
     for x in x.chunks_mut(CHUNK) {
-        let transformed = &mut room[..x.len()];
+        let transformed = &mut scratch[..x.len()];
         transformed.copy_from_slice(x);
         transform(transformed);
         isa.run(
@@ -80,19 +82,19 @@ pub(super) fn map_with<T: Real>(
 /// A layer that applies a function to every number.
 pub(super) struct Activation<F>(F);
 
-/// The layer of a function.
-pub(super) fn built<T: Real>(
-    plan: &Plan<'_>,
+/// Builds the layer of a function.
+pub(super) fn build_activation<T: Real>(
+    spec: &LayerSpec<'_>,
     function: impl Function<T>,
-) -> Result<Built<T>, Error> {
-    let [shape] = plan.inputs()?;
-    let [] = plan.tensors()?;
-    Ok(Built { layer: Box::new(Activation(function)), shape })
+) -> Result<BuiltLayer<T>, Error> {
+    let [shape] = spec.inputs()?;
+    let [] = spec.tensors()?;
+    Ok(BuiltLayer { layer: Box::new(Activation(function)), shape })
 }
 
 impl<F> Activation<F> {
-    /// Calls `rule` on every number of `out`, with where its derivatives are taken and the numbers
-    /// of others there.
+    /// Calls `rule` on every number of `out`, with the point of its derivatives and the entries of
+    /// `others` there.
     fn each<T: Real, const N: usize>(
         &self,
         isa: Isa,
@@ -103,18 +105,18 @@ impl<F> Activation<F> {
     ) where
         F: Function<T>,
     {
-        let mut room = [[T::ZERO; CHUNK]; PARTS];
+        let mut scratch = [[T::ZERO; CHUNK]; PARTS];
         for (index, out) in out.chunks_mut(CHUNK).enumerate() {
             let (start, count) = (index * CHUNK, out.len());
-            let here = &x[start..][..count];
-            self.0.prepare(isa, here, room.each_mut().map(|part| &mut part[..count]));
+            let chunk = &x[start..][..count];
+            self.0.prepare(isa, chunk, scratch.each_mut().map(|part| &mut part[..count]));
             isa.run(
                 #[inline(always)]
                 || {
-                    // Of one length for the compiler too, or it would check every index.
+                    // One common length, which lets the compiler drop the bounds checks.
                     let count = out.len();
                     let [x, y] = cut([x, y], start, count);
-                    let [a, b] = cut([&room[0], &room[1]], 0, count);
+                    let [a, b] = cut([&scratch[0], &scratch[1]], 0, count);
                     let others = cut(others, start, count);
                     for i in 0..count {
                         let mut numbers = [T::ZERO; N];
@@ -129,7 +131,7 @@ impl<F> Activation<F> {
     }
 }
 
-/// As many numbers of every slice, from a place on.
+/// The same range of every slice.
 #[inline(always)]
 fn cut<T, const N: usize>(mut slices: [&[T]; N], start: usize, count: usize) -> [&[T]; N] {
     for slice in &mut slices {
@@ -159,7 +161,7 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
             [x_dot],
             y_dot,
             #[inline(always)]
-            |out, at, [dx]| *out = self.0.slope(at) * dx,
+            |out, at, [dx]| *out = self.0.derivative(at) * dx,
         );
     }
 
@@ -170,7 +172,7 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
             [primal.y_bar],
             x_bar,
             #[inline(always)]
-            |out, at, [bar]| *out += self.0.slope(at) * bar,
+            |out, at, [bar]| *out += self.0.derivative(at) * bar,
         );
     }
 
@@ -183,8 +185,8 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
         x_bar_dot: &mut [T],
     ) {
         let Some(x_dot) = tangent.x[0] else {
-            let along = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
-            return self.adjoint(pass, which, &along, x_bar_dot);
+            let tangent_primal = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
+            return self.adjoint(pass, which, &tangent_primal, x_bar_dot);
         };
         self.each(
             pass.isa,
@@ -193,13 +195,13 @@ impl<T: Real, F: Function<T>> Layer<T> for Activation<F> {
             x_bar_dot,
             #[inline(always)]
             |out, at, [dx, bar, bar_dot]| {
-                *out += self.0.slope(at) * bar_dot + self.0.curvature(at) * dx * bar;
+                *out += self.0.derivative(at) * bar_dot + self.0.second_derivative(at) * dx * bar;
             },
         );
     }
 
-    fn is_tanh(&self) -> bool {
-        self.0.is_tanh()
+    fn fusion(&self) -> Fusion<'_, T> {
+        self.0.fusion()
     }
 
     fn runs_in_place(&self) -> bool {

@@ -3,9 +3,11 @@
 use serde::Deserialize;
 
 use crate::error::{Error, require};
+use crate::network::fusion::Fusion;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
-use crate::network::layers::{Built, Plan};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
+use crate::network::pass::{Pass, Primal};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,12 +19,12 @@ struct Sum<T> {
     alpha: T,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { alpha } = plan.options()?;
-    let [first, second] = plan.inputs()?;
-    let [] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { alpha } = spec.options()?;
+    let [first, second] = spec.inputs()?;
+    let [] = spec.tensors()?;
     require!(first == second, "got inputs of shapes {first:?} and {second:?}; pass equal ones");
-    Ok(Built { layer: Box::new(Sum { alpha: T::narrow(alpha) }), shape: first })
+    Ok(BuiltLayer { layer: Box::new(Sum { alpha: T::narrow(alpha) }), shape: first })
 }
 
 impl<T: Real> Sum<T> {
@@ -63,8 +65,8 @@ impl<T: Real> Layer<T> for Sum<T> {
         add(pass, self.factor(which), primal.y_bar, x_bar);
     }
 
-    fn is_sum(&self) -> bool {
-        self.alpha == T::ONE
+    fn fusion(&self) -> Fusion<'_, T> {
+        if self.alpha == T::ONE { Fusion::Sum } else { Fusion::None }
     }
 }
 
@@ -96,8 +98,8 @@ mod tests {
         }
     }
 
-    /// What a product takes over: the sum with a value, with its own input, with the data, and the
-    /// sum of a product with itself, which no finish can make.
+    /// Sums that are fused to a product: with a value, with its own input, with the data; and the
+    /// sum of a product with itself, which cannot be fused.
     #[test]
     fn sums_that_follow_a_product() {
         let mut sketch = Sketch::new(&[3]);

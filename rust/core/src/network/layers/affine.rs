@@ -1,12 +1,12 @@
-//! y = s x + t with two numbers.
+//! y = s x + t with constants s and t.
 
 use serde::Deserialize;
 
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::Real;
-use crate::network::layers::activation::{At, Function, built, map};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, build_activation, map};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,9 +20,9 @@ struct Affine<T> {
     shift: T,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { scale, shift } = plan.options()?;
-    built(plan, Affine { scale: T::narrow(scale), shift: T::narrow(shift) })
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { scale, shift } = spec.options()?;
+    build_activation(spec, Affine { scale: T::narrow(scale), shift: T::narrow(shift) })
 }
 
 impl<T: Real> Function<T> for Affine<T> {
@@ -31,12 +31,12 @@ impl<T: Real> Function<T> for Affine<T> {
     }
 
     #[inline(always)]
-    fn slope(&self, _: At<T>) -> T {
+    fn derivative(&self, _: At<T>) -> T {
         self.scale
     }
 
     #[inline(always)]
-    fn curvature(&self, _: At<T>) -> T {
+    fn second_derivative(&self, _: At<T>) -> T {
         T::ZERO
     }
 }

@@ -1,12 +1,13 @@
-//! The mean of every window.
+//! Average pooling: the mean of every window.
 
 use serde::Deserialize;
 
 use crate::error::Error;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 use crate::network::layers::windows::{Views, Window};
-use crate::network::layers::{Built, Plan};
+use crate::network::pass::{Pass, Primal};
 use crate::network::shape::Shape;
 
 #[derive(Deserialize)]
@@ -18,33 +19,33 @@ struct Options {
     count_include_pad: bool,
 }
 
-/// Means of windows.
+/// Average pooling.
 pub(super) struct AvgPool<T> {
     views: Views,
-    /// What each window's sum is multiplied by.
+    /// The factor of each window's sum.
     factors: Vec<T>,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { kernel, stride, padding, count_include_pad } = plan.options()?;
-    let [image] = plan.inputs()?;
-    let [] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { kernel, stride, padding, count_include_pad } = spec.options()?;
+    let [image] = spec.inputs()?;
+    let [] = spec.tensors()?;
     let window = Window { kernel, stride, padding, dilation: [1, 1] };
     let (views, shape) = Views::new(&window, image)?;
     let whole = kernel[0] * kernel[1];
     let count = |sources: &[usize]| if count_include_pad { whole } else { sources.len() };
     let factors = views.iter().map(|sources| T::narrow(1.0 / count(sources) as f64)).collect();
-    Ok(Built { layer: Box::new(AvgPool { views, factors }), shape })
+    Ok(BuiltLayer { layer: Box::new(AvgPool { views, factors }), shape })
 }
 
 impl<T: Real> AvgPool<T> {
     /// The mean of the whole image.
-    pub fn global(image: Shape) -> Result<Built<T>, Error> {
+    pub fn global(image: Shape) -> Result<BuiltLayer<T>, Error> {
         let kernel = [image.height, image.width];
         let window = Window { kernel, stride: [1, 1], padding: [0, 0], dilation: [1, 1] };
         let (views, shape) = Views::new(&window, image)?;
         let factors = vec![T::narrow(1.0 / image.positions() as f64)];
-        Ok(Built { layer: Box::new(Self { views, factors }), shape })
+        Ok(BuiltLayer { layer: Box::new(Self { views, factors }), shape })
     }
 
     fn rows(&self) -> (usize, usize) {
@@ -52,11 +53,11 @@ impl<T: Real> AvgPool<T> {
     }
 
     fn means(&self, pass: &Pass<'_, T>, x: &[T], y: &mut [T]) {
-        let (image, made) = self.rows();
+        let (image, outputs) = self.rows();
         pass.isa.run(
             #[inline(always)]
             || {
-                for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(made)) {
+                for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(outputs)) {
                     let windows = self.views.iter().zip(&self.factors);
                     for ((sources, &factor), y) in windows.zip(y.chunks_exact_mut(T::LANES)) {
                         let mut sum = [T::ZERO; 16];
@@ -96,11 +97,11 @@ impl<T: Real> Layer<T> for AvgPool<T> {
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
-        let (image, made) = self.rows();
+        let (image, outputs) = self.rows();
         pass.isa.run(
             #[inline(always)]
             || {
-                let images = x_bar.chunks_exact_mut(image).zip(primal.y_bar.chunks_exact(made));
+                let images = x_bar.chunks_exact_mut(image).zip(primal.y_bar.chunks_exact(outputs));
                 for (x_bar, y_bar) in images {
                     let windows = self.views.iter().zip(&self.factors);
                     for ((sources, &factor), bar) in windows.zip(y_bar.chunks_exact(T::LANES)) {
@@ -143,8 +144,8 @@ mod tests {
     #[test]
     fn its_rules_are_those_of_differences() {
         let pooled = |input: &[usize], options: Value, shape: &[usize]| {
-            let made = Sketch::moving(input).then("avg_pool2d", options, shape);
-            check(&made.then("tanh", json!({}), shape));
+            let outputs = Sketch::moving(input).then("avg_pool2d", options, shape);
+            check(&outputs.then("tanh", json!({}), shape));
         };
         pooled(&[2, 4, 5], options(2, 2, 0, true), &[2, 2, 2]);
         pooled(&[3, 4, 4], options(3, 2, 1, true), &[3, 2, 2]);
@@ -153,7 +154,8 @@ mod tests {
 
     #[test]
     fn malformed_windows_are_refused() {
-        let made = Sketch::new(&[1, 3, 3]).then("avg_pool2d", options(3, 1, 2, true), &[1, 5, 5]);
-        assert!(made.refusal().contains("pass at most half"));
+        let outputs =
+            Sketch::new(&[1, 3, 3]).then("avg_pool2d", options(3, 1, 2, true), &[1, 5, 5]);
+        assert!(outputs.refusal().contains("pass at most half"));
     }
 }

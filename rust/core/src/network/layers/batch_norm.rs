@@ -10,11 +10,12 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use crate::error::{Error, require};
+use crate::network::fusion::Normalisation;
 use crate::network::kernel::Real;
-use crate::network::layer::{Moments, Pass};
 use crate::network::layers::moments::{Channel, Sums};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 use crate::network::parameters::Tensor;
+use crate::network::pass::{Moments, Pass};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,18 +36,18 @@ pub struct BatchNorm {
     beta_gradient: Option<Range<usize>>,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { eps } = plan.options()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { eps } = spec.options()?;
     require!(eps >= 0.0 && eps.is_finite(), "got eps = {eps}; pass a finite number from 0 up");
-    let [shape] = plan.inputs()?;
-    let [gamma, beta, mean, variance] = plan.tensors()?;
+    let [shape] = spec.inputs()?;
+    let [gamma, beta, mean, variance] = spec.tensors()?;
     let (Some(mean), Some(variance)) = (mean, variance) else {
         return Err(Error::Invalid("got no running statistics; pass mean and variance".into()));
     };
     for tensor in [gamma.as_ref(), beta.as_ref(), Some(&mean), Some(&variance)] {
         tensor.map_or(Ok(()), |tensor| tensor.expect("batch-norm tensor", &[shape.channels]))?;
     }
-    let mut whole = |tensor: &Tensor| plan.forward.whole(tensor);
+    let mut whole = |tensor: &Tensor| spec.forward.reserve_tensor(tensor);
     let layer = BatchNorm {
         channels: shape.channels,
         positions: shape.positions(),
@@ -58,10 +59,10 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
         gamma_gradient: gamma.as_ref().and_then(Tensor::gradient),
         beta_gradient: beta.as_ref().and_then(Tensor::gradient),
     };
-    Ok(Built { layer: Box::new(layer), shape })
+    Ok(BuiltLayer { layer: Box::new(layer), shape })
 }
 
-/// What a channel's affine map is at a point: y = scale x + shift.
+/// The affine map of a channel at a point: y = scale x + shift.
 #[derive(Clone, Copy)]
 struct Affine {
     scale: f64,
@@ -69,49 +70,6 @@ struct Affine {
 }
 
 impl BatchNorm {
-    /// The number of channels.
-    pub fn channels(&self) -> usize {
-        self.channels
-    }
-
-    /// Scale and shift of every channel under running statistics, after a bias if there is one.
-    pub fn affine<T: Real>(
-        &self,
-        forward: &[T],
-        bias: Option<&[T]>,
-        scale: &mut [T],
-        shift: &mut [T],
-    ) {
-        for channel in 0..self.channels {
-            let map = self.stored(forward, channel);
-            let bias = bias.map_or(0.0, |bias| bias[channel].widen());
-            scale[channel] = T::narrow(map.scale);
-            shift[channel] = T::narrow(map.scale.mul_add(bias, map.shift));
-        }
-    }
-
-    /// Replaces the running statistics of a packed point.
-    pub fn store<T: Real>(&self, forward: &mut [T], statistics: &[(f64, f64)]) {
-        for (channel, &(mean, variance)) in statistics.iter().enumerate() {
-            forward[self.mean.start + channel] = T::narrow(mean);
-            forward[self.variance.start + channel] = T::narrow(variance);
-        }
-    }
-
-    /// Mean and biased variance of every channel of a batch.
-    pub fn statistics<T: Real>(
-        &self,
-        pass: &Pass<'_, T>,
-        x: &[T],
-    ) -> impl Iterator<Item = (f64, f64)> {
-        (0..self.channels).map(move |index| self.channel(pass, index).statistics(x))
-    }
-
-    /// How many numbers of a batch one channel has.
-    pub fn count(&self, samples: usize) -> usize {
-        samples * self.positions
-    }
-
     fn number<T: Real>(
         span: Option<&Range<usize>>,
         packed: &[T],
@@ -145,11 +103,11 @@ impl BatchNorm {
     }
 
     /// The derivative of the stored map along a direction.
-    fn stored_along<T: Real>(&self, pass: &Pass<'_, T>, channel: usize) -> Affine {
+    fn stored_tangent<T: Real>(&self, pass: &Pass<'_, T>, channel: usize) -> Affine {
         let (mean, r) = self.running(&pass.point.forward, channel);
-        let along = &pass.along().forward;
-        let scale = self.gamma(along, channel, 0.0) * r;
-        Affine { scale, shift: self.beta(along, channel) - mean * scale }
+        let direction = &pass.tangent_direction().forward;
+        let scale = self.gamma(direction, channel, 0.0) * r;
+        Affine { scale, shift: self.beta(direction, channel) - mean * scale }
     }
 
     fn channel<T: Real>(&self, pass: &Pass<'_, T>, index: usize) -> Channel {
@@ -178,5 +136,35 @@ impl BatchNorm {
     fn sums<T: Real>(&self, pass: &Pass<'_, T>, x: &[T], channel: &Channel) -> Sums {
         let (mean, r) = self.centre(pass, x, channel);
         Sums { mean, r, gamma: self.gamma(&pass.point.forward, channel.index, 1.0) }
+    }
+}
+
+impl<T: Real> Normalisation<T> for BatchNorm {
+    fn channels(&self) -> usize {
+        self.channels
+    }
+
+    fn count(&self, samples: usize) -> usize {
+        samples * self.positions
+    }
+
+    fn affine(&self, forward: &[T], bias: Option<&[T]>, scale: &mut [T], shift: &mut [T]) {
+        for channel in 0..self.channels {
+            let map = self.stored(forward, channel);
+            let bias = bias.map_or(0.0, |bias| bias[channel].widen());
+            scale[channel] = T::narrow(map.scale);
+            shift[channel] = T::narrow(map.scale.mul_add(bias, map.shift));
+        }
+    }
+
+    fn statistics(&self, pass: &Pass<'_, T>, x: &[T]) -> Vec<(f64, f64)> {
+        (0..self.channels).map(|index| self.channel(pass, index).statistics(x)).collect()
+    }
+
+    fn store(&self, forward: &mut [T], statistics: &[(f64, f64)]) {
+        for (channel, &(mean, variance)) in statistics.iter().enumerate() {
+            forward[self.mean.start + channel] = T::narrow(mean);
+            forward[self.variance.start + channel] = T::narrow(variance);
+        }
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::check::{Sketch, check_block};
-use crate::network::layer::Moments;
+use crate::network::pass::Moments;
 
 /// A layer to come: its kind, and two numbers that it makes its options from.
 type Step = (usize, usize, usize);
@@ -110,7 +110,7 @@ fn normalisation(mut sketch: Sketch, a: usize) -> Sketch {
     let mut parameters = vec![Some(sketch.varied(numbers)), Some(sketch.varied(numbers))];
     let (kind, options) = match a % 3 {
         0 => {
-            parameters.extend([Some(sketch.held(channels)), Some(sketch.held(channels))]);
+            parameters.extend([Some(sketch.frozen(channels)), Some(sketch.frozen(channels))]);
             ("batch_norm", json!({"eps": 0.1}))
         }
         1 => ("group_norm", json!({"eps": 0.1, "groups": 1})),
@@ -170,7 +170,7 @@ fn slice(sketch: Sketch, a: usize, b: usize) -> Sketch {
 
 fn constant(mut sketch: Sketch) -> Sketch {
     let (last, shape) = (sketch.last(), image(&sketch));
-    let constant = sketch.held(&shape);
+    let constant = sketch.frozen(&shape);
     sketch.node("multiply", &[last], &[Some(constant)], Value::Null, &shape);
     sketch
 }

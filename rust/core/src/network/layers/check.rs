@@ -1,4 +1,4 @@
-//! How the rules of layers are checked: small random networks, against differences.
+//! Checks of the layers' rules: small random networks, against central differences.
 
 mod sketch;
 
@@ -6,18 +6,18 @@ pub(super) use sketch::Sketch;
 
 use crate::isa::Isa;
 use crate::network::Network;
+use crate::network::fused_forward::{FusedBuffers, FusedForward, NoInputProducts};
 use crate::network::kernel::Real;
-use crate::network::layer::{Moments, Packed, Pass};
-use crate::network::program::{Bench, Program, Unfed};
-use crate::network::tape::{Along, Tape};
+use crate::network::pass::{Moments, Packed, Pass};
+use crate::network::tape::{Tape, TapeTangents};
 
-/// Steps of central differences: whoever is unlucky with a kink at one has the other.
+/// Steps of central differences; where one crosses a kink, the other may not.
 const STEPS: [f64; 2] = [1e-5, 1e-6];
 
-/// How much of an output's square there is in L: enough for slopes to move.
+/// The weight of the squared outputs in L, so that its gradient varies.
 const SQUARE: f64 = 0.3;
 
-/// What the passes make of L = ⟨c, y⟩ + 0.15 ‖y‖² over the samples.
+/// The results of all passes for L = ⟨c, y⟩ + 0.15 ‖y‖² over the samples.
 pub(super) struct Outcome {
     /// (samples, features).
     pub outputs: Vec<f64>,
@@ -29,8 +29,8 @@ pub(super) struct Outcome {
     pub curved: Vec<f64>,
 }
 
-/// Checks all rules of a network: under running statistics, under those of the batch, for samples
-/// that fill panels, that do not, and that do not fill one.
+/// Checks all rules of a network under running and batch statistics, for numbers of samples that
+/// fill panels, that fill the last one partly, and that do not fill one.
 pub(super) fn check(sketch: &Sketch) {
     for moments in [Moments::Stored, Moments::Batch] {
         for samples in [1, 5, 16, 19] {
@@ -46,10 +46,10 @@ pub(super) fn check_block(sketch: &Sketch, moments: Moments, samples: usize) {
     let network = sketch.network::<f64>().expect("a graph");
     let dim = network.dim();
     let inputs = sketch.numbers(11, samples * network.input().features());
-    let (theta, held) = (&sketch.theta, &sketch.held);
+    let (theta, frozen) = (&sketch.theta, &sketch.frozen);
     let (u, v) = (sketch.numbers(12, dim), sketch.numbers(13, dim));
     let at = |theta: &[f64], direction: &[f64]| {
-        outcome(&network, moments, theta, held, direction, &inputs, samples)
+        outcome(&network, moments, theta, frozen, direction, &inputs, samples)
     };
     let (along_u, along_v) = (at(theta, &u), at(theta, &v));
     let ends = |step: f64| {
@@ -75,12 +75,12 @@ pub(super) fn check_block(sketch: &Sketch, moments: Moments, samples: usize) {
     assert!((uhv - vhu).abs() <= 1e-10 * size, "{context}: ⟨u, Hv⟩ = {uhv}, ⟨v, Hu⟩ = {vhu}");
     check_single(sketch, moments, samples, &inputs, &v, &along_v);
     if moments == Moments::Stored {
-        let outputs = fused(&network, theta, held, &inputs, samples);
+        let outputs = fused(&network, theta, frozen, &inputs, samples);
         close(&context, "fused forward", &outputs, &along_v.outputs, 1e-12);
     }
 }
 
-/// f32 is as close to f64 as its precision allows.
+/// Checks that f32 agrees with f64 to its precision.
 fn check_single(
     sketch: &Sketch,
     moments: Moments,
@@ -90,8 +90,8 @@ fn check_single(
     expected: &Outcome,
 ) {
     let network = sketch.network::<f32>().expect("a graph");
-    let (theta, held) = (&sketch.theta, &sketch.held);
-    let single = outcome(&network, moments, theta, held, v, inputs, samples);
+    let (theta, frozen) = (&sketch.theta, &sketch.frozen);
+    let single = outcome(&network, moments, theta, frozen, v, inputs, samples);
     let context = format!("{moments:?}, {samples} samples, f32");
     close(&context, "outputs", &single.outputs, &expected.outputs, 1e-4);
     close(&context, "gradient", &single.gradient, &expected.gradient, 1e-4);
@@ -104,69 +104,80 @@ pub(super) fn outcome<T: Real>(
     network: &Network<T>,
     moments: Moments,
     theta: &[f64],
-    held: &[f64],
+    frozen: &[f64],
     direction: &[f64],
     inputs: &[f64],
     samples: usize,
 ) -> Outcome {
-    let point = packed(network, theta, held);
+    let point = packed(network, theta, frozen);
     let direction = packed(network, direction, &[]);
     let panels = samples.div_ceil(T::LANES);
     let along = Some(&direction);
     let isa = Isa::detect();
     let pass = Pass { isa, point: &point, direction: along, panels, samples, moments };
     let input = panelled::<T>(inputs, network.input().features(), samples);
-    let (mut tape, mut along) = (Tape::default(), Along::default());
-    network.run(&pass, &input, &mut tape.values);
-    network.push(&pass, &input, &tape.values, &mut along.dots);
+    let (mut tape, mut along) = (Tape::default(), TapeTangents::default());
+    network.evaluate(&pass, &input, &mut tape.values);
+    network.propagate_tangents(&pass, &input, &tape.values, &mut along.dots);
     let features = network.output().features();
     let outputs = sampled(&tape.values[network.output], features, samples);
     let moved = sampled(&along.dots[network.output], features, samples);
     let plain = Sketch::normals(14, outputs.len());
     let slopes: Vec<f64> = outputs.iter().zip(&plain).map(|(y, c)| c + SQUARE * y).collect();
-    let turns: Vec<f64> = moved.iter().map(|y_dot| SQUARE * y_dot).collect();
+    let output_gradient_tangent: Vec<f64> = moved.iter().map(|y_dot| SQUARE * y_dot).collect();
     let loss = dot(&outputs, &plain) + 0.5 * SQUARE * dot(&outputs, &outputs);
     let mut gradient = vec![T::ZERO; network.dim()];
     let mut curved = gradient.clone();
-    network.seed(&pass, &panelled::<T>(&slopes, features, samples), &mut tape.bars);
-    network.pull(&pass, &input, &tape.values, &mut tape.bars, &mut gradient);
-    network.seed(&pass, &panelled::<T>(&turns, features, samples), &mut along.bar_dots);
-    network.pull_along(&pass, &input, &tape, &mut along, &mut curved);
+    network.seed_adjoints(&pass, &panelled::<T>(&slopes, features, samples), &mut tape.bars);
+    network.backpropagate(&pass, &input, &tape.values, &mut tape.bars, &mut gradient);
+    network.seed_adjoints(
+        &pass,
+        &panelled::<T>(&output_gradient_tangent, features, samples),
+        &mut along.bar_dots,
+    );
+    network.backpropagate_tangents(&pass, &input, &tape, &mut along, &mut curved);
     let wide = |values: Vec<T>| values.into_iter().map(T::widen).collect();
     Outcome { outputs, loss, gradient: wide(gradient), moved, curved: wide(curved) }
 }
 
-/// The outputs by way of the fused program.
+/// The outputs of the fused forward pass.
 fn fused<T: Real>(
     network: &Network<T>,
     theta: &[f64],
-    held: &[f64],
+    frozen: &[f64],
     inputs: &[f64],
     samples: usize,
 ) -> Vec<f64> {
-    let point = packed(network, theta, held);
-    let program = Program::new(network);
+    let point = packed(network, theta, frozen);
+    let program = FusedForward::new(network);
     let mut derived = Vec::new();
     program.derive(Isa::detect(), network, &point.forward, &mut derived);
     let input = panelled::<T>(inputs, network.input().features(), samples);
-    let mut bench = Bench::default();
+    let mut buffers = FusedBuffers::default();
     let mut outputs = Vec::new();
     for (panel, input) in input.chunks(network.input().features() * T::LANES).enumerate() {
         let samples = (samples - panel * T::LANES).min(T::LANES);
         let isa = Isa::detect();
         let moments = Moments::Stored;
         let pass = Pass { isa, point: &point, direction: None, panels: 1, samples, moments };
-        outputs.extend_from_slice(program.run(network, &pass, &derived, input, &Unfed, &mut bench));
+        outputs.extend_from_slice(program.run(
+            network,
+            &pass,
+            &derived,
+            input,
+            &NoInputProducts,
+            &mut buffers,
+        ));
     }
     sampled(&outputs, network.output().features(), samples)
 }
 
-fn packed<T: Real>(network: &Network<T>, theta: &[f64], held: &[f64]) -> Packed<T> {
+fn packed<T: Real>(network: &Network<T>, theta: &[f64], frozen: &[f64]) -> Packed<T> {
     let narrow = |values: &[f64]| values.iter().map(|&x| T::narrow(x)).collect::<Vec<T>>();
-    let (theta, held) = (narrow(theta), narrow(held));
+    let (theta, frozen) = (narrow(theta), narrow(frozen));
     let mut point = Packed::default();
-    network.forward.pack(&theta, &held, &mut point.forward);
-    network.backward.pack(&theta, &held, &mut point.backward);
+    network.forward.pack(&theta, &frozen, &mut point.forward);
+    network.backward.pack(&theta, &frozen, &mut point.backward);
     point
 }
 
@@ -188,14 +199,14 @@ fn place<T: Real>(index: usize, features: usize) -> usize {
     (sample / T::LANES * features + feature) * T::LANES + sample % T::LANES
 }
 
-/// Whether a difference of one of the steps is what it should be.
+/// Asserts that the difference with one of the steps is as expected.
 fn agree(context: &str, what: &str, found: &[f64], bound: f64, by: impl Fn(f64) -> Vec<f64>) {
     let differences = STEPS.map(by);
     let near = |expected: &Vec<f64>| distance(found, expected) <= bound * (1.0 + norm(expected));
     assert!(differences.iter().any(near), "{context}: {what} is {found:?}, not {differences:?}");
 }
 
-/// Whether two vectors are close, for the size of the second.
+/// Asserts that two vectors are close relative to the second.
 pub(super) fn close(context: &str, what: &str, found: &[f64], expected: &[f64], bound: f64) {
     let far = distance(found, expected);
     let near = far <= bound * (1.0 + norm(expected));

@@ -1,38 +1,39 @@
-//! Values behind one another, along channels.
+//! Concatenation along channels.
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
-use crate::network::layers::{Built, Plan};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
+use crate::network::pass::{Pass, Primal};
 use crate::network::shape::Shape;
 
 struct Concat {
-    /// Where each input's features start in the output, and where the last one's end.
+    /// The offsets of the inputs' features in the output, and the total.
     starts: Vec<usize>,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    let [] = plan.tensors()?;
-    let Some(&first) = plan.shapes.first() else {
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    let [] = spec.tensors()?;
+    let Some(&first) = spec.shapes.first() else {
         return Err(Error::Invalid("got no inputs; pass at least one".into()));
     };
     let (mut starts, mut channels) = (vec![0], 0_usize);
-    for &shape in plan.shapes {
+    for &shape in spec.shapes {
         require!(
             (shape.height, shape.width) == (first.height, first.width),
             "got inputs of shapes {first:?} and {shape:?}; pass images of one size"
         );
-        // both are at most 2^28, and each sum is held against that
+        // Both are at most 2^28, and each sum is compared with that.
         channels += shape.channels;
         starts.push(Shape::new(channels, first.height, first.width)?.features());
     }
     let shape = Shape::new(channels, first.height, first.width)?;
-    Ok(Built { layer: Box::new(Concat { starts }), shape })
+    Ok(BuiltLayer { layer: Box::new(Concat { starts }), shape })
 }
 
 impl Concat {
-    /// An input's panels, and what belongs to it of the output's.
+    /// The panels of an input, with its part of the output's panels.
     fn parts<T: Real>(&self, which: usize) -> (usize, usize, std::ops::Range<usize>) {
         let (start, end) = (self.starts[which] * T::LANES, self.starts[which + 1] * T::LANES);
         (end - start, self.starts[self.starts.len() - 1] * T::LANES, start..end)
@@ -102,7 +103,7 @@ mod tests {
     #[test]
     fn its_rules_are_those_of_differences() {
         let mut sketch = Sketch::moving(&[3, 1, 1]).then("tanh", json!({}), &[3, 1, 1]);
-        // the input itself does not move
+        // The input itself does not depend on θ.
         sketch.node("concat", &[2, 0, 3, 2], &[], json!({}), &[12]);
         check(&sketch.then("tanh", json!({}), &[12]));
     }

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
 use crate::network::layers::product::Product;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 use crate::network::layers::windows::Window;
-use crate::network::layers::{Built, Plan};
 use crate::network::shape::Shape;
 
 #[derive(Deserialize)]
@@ -18,10 +18,10 @@ struct Options {
     groups: usize,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { stride, padding, dilation, groups } = plan.options()?;
-    let [image] = plan.inputs()?;
-    let [weight, bias] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { stride, padding, dilation, groups } = spec.options()?;
+    let [image] = spec.inputs()?;
+    let [weight, bias] = spec.tensors()?;
     let Some(weight) = weight else {
         return Err(Error::Invalid("got no weight; a convolution needs one".into()));
     };
@@ -47,10 +47,10 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
         bias.expect("bias", &[rows])?;
     }
     let window = Window { kernel: [height, width], stride, padding, dilation };
-    let (taps, [height, width]) = window.taps(image)?;
+    let (taps, [height, width]) = window.gather_table(image)?;
     let shape = Shape::new(rows, height, width)?;
-    let layer = Product::new(plan, &weight, bias.as_ref(), taps, groups)?;
-    Ok(Built { layer: Box::new(layer), shape })
+    let layer = Product::new(spec, &weight, bias.as_ref(), taps, groups)?;
+    Ok(BuiltLayer { layer: Box::new(layer), shape })
 }
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ mod tests {
             groups: 1,
             output: [3, 1, 4],
         },
-        // padding that whole windows lie in
+        // Whole windows within the padding.
         Case {
             input: [1, 1, 1],
             weight: [2, 1, 2, 2],

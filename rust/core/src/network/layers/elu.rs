@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{At, Function, PARTS, built, map_with};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, PARTS, build_activation, map_with};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,9 +18,9 @@ struct Elu<T> {
     alpha: T,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { alpha } = plan.options()?;
-    built(plan, Elu { alpha: T::narrow(alpha) })
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { alpha } = spec.options()?;
+    build_activation(spec, Elu { alpha: T::narrow(alpha) })
 }
 
 impl<T: Real> Function<T> for Elu<T> {
@@ -36,12 +36,12 @@ impl<T: Real> Function<T> for Elu<T> {
     }
 
     #[inline(always)]
-    fn slope(&self, At { x, parts: [e, _], .. }: At<T>) -> T {
+    fn derivative(&self, At { x, parts: [e, _], .. }: At<T>) -> T {
         if x > T::ZERO { T::ONE } else { self.alpha * e }
     }
 
     #[inline(always)]
-    fn curvature(&self, At { x, parts: [e, _], .. }: At<T>) -> T {
+    fn second_derivative(&self, At { x, parts: [e, _], .. }: At<T>) -> T {
         if x > T::ZERO { T::ZERO } else { self.alpha * e }
     }
 }

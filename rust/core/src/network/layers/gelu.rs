@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{At, Function, PARTS, built, map, map_with};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, PARTS, build_activation, map, map_with};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,11 +23,11 @@ struct Options {
     approximate: Approximation,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { approximate } = plan.options()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { approximate } = spec.options()?;
     match approximate {
-        Approximation::None => built(plan, Normal),
-        Approximation::Tanh => built(plan, Tanh),
+        Approximation::None => build_activation(spec, Normal),
+        Approximation::Tanh => build_activation(spec, Tanh),
     }
 }
 
@@ -69,13 +69,13 @@ impl<T: Real> Function<T> for Normal {
 
     /// Φ + x φ.
     #[inline(always)]
-    fn slope(&self, At { x, parts: [cumulated, dense], .. }: At<T>) -> T {
+    fn derivative(&self, At { x, parts: [cumulated, dense], .. }: At<T>) -> T {
         x * dense + cumulated
     }
 
     /// φ (2 − x²).
     #[inline(always)]
-    fn curvature(&self, At { x, parts: [_, dense], .. }: At<T>) -> T {
+    fn second_derivative(&self, At { x, parts: [_, dense], .. }: At<T>) -> T {
         dense * (T::ONE + T::ONE - x * x)
     }
 }
@@ -116,14 +116,14 @@ impl<T: Real> Function<T> for Tanh {
 
     /// (1 + t)/2 + x (1 − t²) u′ / 2.
     #[inline(always)]
-    fn slope(&self, At { x, parts: [t, _], .. }: At<T>) -> T {
+    fn derivative(&self, At { x, parts: [t, _], .. }: At<T>) -> T {
         let half = T::narrow(0.5);
         half * (T::ONE + t) + half * x * (T::ONE - t * t) * inner(x)
     }
 
     /// (1 − t²) (u′ + x (u″/2 − t u′²)).
     #[inline(always)]
-    fn curvature(&self, At { x, parts: [t, _], .. }: At<T>) -> T {
+    fn second_derivative(&self, At { x, parts: [t, _], .. }: At<T>) -> T {
         let (rest, inner) = (T::ONE - t * t, inner(x));
         let bend = inner + x * (T::narrow(3.0 * SCALE * CUBE) * x - t * inner * inner);
         // where tanh is ±1, the powers of x may have overflowed

@@ -1,14 +1,14 @@
-//! The mean of every channel.
+//! Global average pooling: the mean of every channel.
 
 use crate::error::Error;
 use crate::network::kernel::Real;
 use crate::network::layers::avg_pool2d::AvgPool;
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    let [image] = plan.inputs()?;
-    let [] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    let [image] = spec.inputs()?;
+    let [] = spec.tensors()?;
     AvgPool::global(image)
 }
 

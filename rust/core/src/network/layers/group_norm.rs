@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
-use crate::network::layers::{Built, Plan, sample_norm};
+use crate::network::layers::{BuiltLayer, LayerSpec, sample_norm};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,15 +13,15 @@ struct Options {
     eps: f64,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { groups, eps } = plan.options()?;
-    let [shape] = plan.inputs()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { groups, eps } = spec.options()?;
+    let [shape] = spec.inputs()?;
     require!(
         groups > 0 && shape.channels.is_multiple_of(groups),
         "got {groups} groups for {} channels; pass a divisor",
         shape.channels
     );
-    sample_norm::built(plan, groups, shape.positions(), eps)
+    sample_norm::build_activation(spec, groups, shape.positions(), eps)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::network::kernel::Real;
-use crate::network::layers::{Built, Plan, sample_norm};
+use crate::network::layers::{BuiltLayer, LayerSpec, sample_norm};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,9 +12,9 @@ struct Options {
     eps: f64,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { eps } = plan.options()?;
-    sample_norm::built(plan, 1, 1, eps)
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { eps } = spec.options()?;
+    sample_norm::build_activation(spec, 1, 1, eps)
 }
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ mod tests {
         check(&normalised(Sketch::moving(&[2, 3]), &[2, 3], true).then("tanh", json!({}), &[2, 3]));
     }
 
-    /// Their lanes are all zeros, which have no deviation to be divided by.
+    /// Lanes without a sample are all zeros and have no standard deviation.
     #[test]
     fn missing_samples_leave_no_trace_even_without_epsilon() {
         let mut sketch = Sketch::new(&[3]);

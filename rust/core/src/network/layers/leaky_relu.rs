@@ -1,40 +1,40 @@
-//! y = x where x > 0, a multiple of it elsewhere.
+//! y = x where x > 0, α x elsewhere.
 
 use serde::Deserialize;
 
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::Real;
-use crate::network::layers::activation::{At, Function, built, map};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, build_activation, map};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Options {
-    slope: f64,
+    derivative: f64,
 }
 
 struct LeakyRelu<T> {
-    slope: T,
+    derivative: T,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { slope } = plan.options()?;
-    built(plan, LeakyRelu { slope: T::narrow(slope) })
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { derivative } = spec.options()?;
+    build_activation(spec, LeakyRelu { derivative: T::narrow(derivative) })
 }
 
 impl<T: Real> Function<T> for LeakyRelu<T> {
     fn value(&self, isa: Isa, x: &mut [T]) {
-        map(isa, x, |x| if x > T::ZERO { x } else { x * self.slope });
+        map(isa, x, |x| if x > T::ZERO { x } else { x * self.derivative });
     }
 
     #[inline(always)]
-    fn slope(&self, At { x, .. }: At<T>) -> T {
-        if x > T::ZERO { T::ONE } else { self.slope }
+    fn derivative(&self, At { x, .. }: At<T>) -> T {
+        if x > T::ZERO { T::ONE } else { self.derivative }
     }
 
     #[inline(always)]
-    fn curvature(&self, _: At<T>) -> T {
+    fn second_derivative(&self, _: At<T>) -> T {
         T::ZERO
     }
 }
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn it_leaks() {
-        let options = json!({"slope": 0.25});
+        let options = json!({"derivative": 0.25});
         let sketch = Sketch::new(&[4]).then("leaky_relu", options.clone(), &[4]);
         assert_eq!(sketch.outputs(&[2.0, -2.0, 0.0, -8.0]), [2.0, -0.5, 0.0, -2.0]);
         assert!(sketch.outputs(&[f64::NAN; 4])[0].is_nan());

@@ -1,15 +1,15 @@
 //! y = W x + b.
 
 use crate::error::{Error, require};
-use crate::network::kernel::{Real, Taps};
+use crate::network::kernel::{GatherTable, Real};
 use crate::network::layers::product::Product;
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 use crate::network::shape::Shape;
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    let [input] = plan.inputs()?;
-    let [weight, bias] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    let [input] = spec.inputs()?;
+    let [weight, bias] = spec.tensors()?;
     let Some(weight) = weight else {
         return Err(Error::Invalid("got no weight; a linear layer needs one".into()));
     };
@@ -23,6 +23,6 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
     if let Some(bias) = &bias {
         bias.expect("bias", &[rows])?;
     }
-    let layer = Product::new(plan, &weight, bias.as_ref(), Taps::identity(), 1)?;
-    Ok(Built { layer: Box::new(layer), shape: Shape::new(rows, 1, 1)? })
+    let layer = Product::new(spec, &weight, bias.as_ref(), GatherTable::identity(), 1)?;
+    Ok(BuiltLayer { layer: Box::new(layer), shape: Shape::new(rows, 1, 1)? })
 }

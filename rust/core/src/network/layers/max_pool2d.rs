@@ -1,12 +1,14 @@
-//! The largest of every window. Padding is −∞; the first of equals wins, and so does NaN.
+//! Max-pooling. Padding is −∞; the first of equal maxima receives the derivative, and NaN is a maximum.
 
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::network::kernel::{Pool, Real, largest};
-use crate::network::layer::{Layer, Pass, Primal};
+use crate::network::fusion::Fusion;
+use crate::network::kernel::{Pool2x2, Real, max_pool};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 use crate::network::layers::windows::{Views, Window};
-use crate::network::layers::{Built, Plan};
+use crate::network::pass::{Pass, Primal};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,29 +21,29 @@ struct Options {
 
 struct MaxPool {
     views: Views,
-    /// The same as squares side by side, where it is that.
-    pool: Option<Pool>,
+    /// The 2 × 2 windows with stride 2, if it is that.
+    pool: Option<Pool2x2>,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { kernel, stride, padding, dilation } = plan.options()?;
-    let [image] = plan.inputs()?;
-    let [] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { kernel, stride, padding, dilation } = spec.options()?;
+    let [image] = spec.inputs()?;
+    let [] = spec.tensors()?;
     let window = Window { kernel, stride, padding, dilation };
     let (views, shape) = Views::new(&window, image)?;
     let squares = ([kernel, stride], [padding, dilation]) == ([[2; 2]; 2], [[0; 2], [1; 2]]);
-    let pool = squares.then(|| Pool::new(image.height, image.width));
-    Ok(Built { layer: Box::new(MaxPool { views, pool }), shape })
+    let pool = squares.then(|| Pool2x2::new(image.height, image.width));
+    Ok(BuiltLayer { layer: Box::new(MaxPool { views, pool }), shape })
 }
 
-/// At least as many lanes as a panel of any number has.
+/// The largest number of lanes of any number type.
 const LANES: usize = 16;
 
-/// Which of the sources each lane has the largest value at. NaN is larger than all that is not.
+/// The index of the source with the maximum, for each lane. NaN is larger than all numbers.
 #[inline(always)]
 fn winners<T: Real>(x: &[T], sources: &[usize]) -> [T; LANES] {
     let mut best = [T::LOWEST; LANES];
-    // counted in the number's own type, so that lanes of both are equally wide
+    // Counted in the number's own type, so that index and value have lanes of the same width.
     let mut winner = [T::ZERO; LANES];
     let mut index = T::ZERO;
     for &source in sources {
@@ -56,10 +58,10 @@ fn winners<T: Real>(x: &[T], sources: &[usize]) -> [T; LANES] {
     winner
 }
 
-/// The lanes of a column, all of them read whoever wins: a choice between what has been read is no
+/// The lanes of a column. All are loaded, whichever wins: a select between loaded values needs no
 /// branch.
 #[inline(always)]
-fn column<T: Real>(lanes: &[T]) -> [T; LANES] {
+fn load_lanes<T: Real>(lanes: &[T]) -> [T; LANES] {
     let mut column = [T::ZERO; LANES];
     column[..T::LANES].copy_from_slice(lanes);
     column
@@ -73,11 +75,11 @@ impl MaxPool {
 
 impl<T: Real> Layer<T> for MaxPool {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
-        largest(pass.isa, x[0], self.views.image_positions(), self.views.table(), y);
+        max_pool(pass.isa, x[0], self.views.image_positions(), self.views.table(), y);
     }
 
-    fn as_pool(&self) -> Option<Pool> {
-        self.pool
+    fn fusion(&self) -> Fusion<'_, T> {
+        self.pool.map_or(Fusion::None, Fusion::MaxPool)
     }
 
     fn tangent(
@@ -89,17 +91,17 @@ impl<T: Real> Layer<T> for MaxPool {
         y_dot: &mut [T],
     ) {
         let Some(x_dot) = x_dot[0] else { return y_dot.fill(T::ZERO) };
-        let (image, made) = self.rows::<T>();
+        let (image, outputs) = self.rows::<T>();
         pass.isa.run(
             #[inline(always)]
             || {
                 let images = x[0].chunks_exact(image).zip(x_dot.chunks_exact(image));
-                for ((x, x_dot), y_dot) in images.zip(y_dot.chunks_exact_mut(made)) {
+                for ((x, x_dot), y_dot) in images.zip(y_dot.chunks_exact_mut(outputs)) {
                     for (sources, out) in self.views.iter().zip(y_dot.chunks_exact_mut(T::LANES)) {
                         let winner = winners(x, sources);
                         let mut index = T::ZERO;
                         for &source in sources {
-                            let x_dot = column(&x_dot[source * T::LANES..][..T::LANES]);
+                            let x_dot = load_lanes(&x_dot[source * T::LANES..][..T::LANES]);
                             for ((out, &dx), &winner) in out.iter_mut().zip(&x_dot).zip(&winner) {
                                 *out = if winner == index { dx } else { *out };
                             }
@@ -112,14 +114,14 @@ impl<T: Real> Layer<T> for MaxPool {
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, _: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
-        let (image, made) = self.rows::<T>();
+        let (image, outputs) = self.rows::<T>();
         pass.isa.run(
             #[inline(always)]
             || {
                 let images = primal.x[0].chunks_exact(image).zip(x_bar.chunks_exact_mut(image));
-                for ((x, x_bar), y_bar) in images.zip(primal.y_bar.chunks_exact(made)) {
+                for ((x, x_bar), y_bar) in images.zip(primal.y_bar.chunks_exact(outputs)) {
                     for (sources, bar) in self.views.iter().zip(y_bar.chunks_exact(T::LANES)) {
-                        let (winner, bar) = (winners(x, sources), column(bar));
+                        let (winner, bar) = (winners(x, sources), load_lanes(bar));
                         let mut index = T::ZERO;
                         for &source in sources {
                             let x_bar = &mut x_bar[source * T::LANES..][..T::LANES];

@@ -1,4 +1,21 @@
-//! The kinds of layers: one file each, and one line in the table below.
+//! The kinds of layers: one file each, and one line in [`builder`].
+//!
+//! A module may use those above it in this table, never those below:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `spec` | what a layer is built from |
+//! | `windows` | sliding windows of convolutions and pooling |
+//! | `moments` | sums over a batch, for normalisation by the batch |
+//! | `normalise` | normalisation of a slice by its own mean and variance |
+//! | `rearrange` | layers that copy entries to other positions |
+//! | `activation` | element-wise functions |
+//! | `product` | matrix products: linear layers and convolutions |
+//! | `sample_norm` | normalisation of each sample by itself |
+//! | `add` | sums of two inputs |
+//! | `affine`, `avg_pool2d`, `batch_norm`, `concat`, `conv2d`, `elu`, `gelu`, `global_avg_pool` | kinds of layers |
+//! | `group_norm`, `layer_norm`, `leaky_relu`, `linear`, `max_pool2d`, `multiply`, `pad` | kinds of layers |
+//! | `relu`, `sigmoid`, `silu`, `slice`, `softplus`, `tanh` | kinds of layers |
 
 #![allow(clippy::inline_always, reason = "loops are compiled for the caller's instruction set")]
 
@@ -6,7 +23,7 @@ mod activation;
 mod add;
 mod affine;
 mod avg_pool2d;
-pub(crate) mod batch_norm;
+mod batch_norm;
 #[cfg(test)]
 mod chains;
 #[cfg(test)]
@@ -25,7 +42,7 @@ mod moments;
 mod multiply;
 mod normalise;
 mod pad;
-pub(crate) mod product;
+mod product;
 mod rearrange;
 mod relu;
 mod sample_norm;
@@ -33,22 +50,19 @@ mod sigmoid;
 mod silu;
 mod slice;
 mod softplus;
+mod spec;
 mod tanh;
 mod windows;
 
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
-
-use crate::error::{Error, require};
+use crate::error::Error;
 use crate::network::kernel::Real;
-use crate::network::layer::Layer;
-use crate::network::parameters::{Gather, Tensor};
-use crate::network::shape::Shape;
 
-/// How a kind of layer is made from its part of a graph.
-pub(crate) type Builder<T> = fn(&mut Plan<'_>) -> Result<Built<T>, Error>;
+pub(crate) use spec::{BuiltLayer, LayerSpec};
 
-/// The kind of this name.
+/// Builds a layer from its part of a graph.
+pub(crate) type Builder<T> = fn(&mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error>;
+
+/// The builder of the kind with this name.
 pub(crate) fn builder<T: Real>(kind: &str) -> Option<Builder<T>> {
     Some(match kind {
         "add" => add::build,
@@ -75,54 +89,4 @@ pub(crate) fn builder<T: Real>(kind: &str) -> Option<Builder<T>> {
         "tanh" => tanh::build,
         _ => return None,
     })
-}
-
-/// A layer, and the shape of what it makes.
-pub(crate) struct Built<T> {
-    pub layer: Box<dyn Layer<T>>,
-    pub shape: Shape,
-}
-
-/// What a layer is made from.
-pub(crate) struct Plan<'a> {
-    /// The shapes of its inputs.
-    pub shapes: &'a [Shape],
-    /// Its tensors, where it has them.
-    pub parameters: &'a [Option<Tensor>],
-    /// Its options, as the graph has them.
-    pub options: &'a Value,
-    /// Where it registers the numbers that its forward rules read.
-    pub forward: &'a mut Gather,
-    /// Where it registers those of its adjoint rules.
-    pub backward: &'a mut Gather,
-}
-
-impl Plan<'_> {
-    /// The shapes of exactly N inputs.
-    pub fn inputs<const N: usize>(&self) -> Result<[Shape; N], Error> {
-        let shapes = <[Shape; N]>::try_from(self.shapes);
-        require!(shapes.is_ok(), "got {} inputs; pass {N}", self.shapes.len());
-        shapes.map_err(|_| unreachable!())
-    }
-
-    /// Exactly N tensors, those that may be absent included.
-    pub fn tensors<const N: usize>(&self) -> Result<[Option<Tensor>; N], Error> {
-        let tensors = <[Option<Tensor>; N]>::try_from(self.parameters.to_vec());
-        tensors.map_err(|given| {
-            Error::Invalid(format!("got {} parameters; pass {N}, null where absent", given.len()))
-        })
-    }
-
-    /// The options, all of which must be known.
-    pub fn options<O: DeserializeOwned>(&self) -> Result<O, Error> {
-        serde_json::from_value(self.options.clone())
-            .map_err(|cause| Error::Invalid(format!("got the options {}: {cause}", self.options)))
-    }
-
-    /// Refuses options where there are none.
-    pub fn no_options(&self) -> Result<(), Error> {
-        let none = self.options.is_null() || self.options.as_object().is_some_and(Map::is_empty);
-        require!(none, "got the options {}; this layer has none", self.options);
-        Ok(())
-    }
 }

@@ -1,17 +1,17 @@
-//! A channel of a batch: its mean and variance, and the derivatives of normalising by them.
+//! Mean and variance of a channel over a batch, and the derivatives of normalising by them.
 //!
 //! With x̂ = (x − μ) r and ⟨·⟩ for the mean over the batch,
 //! x̂˙ = r (ẋ − ⟨ẋ⟩ − x̂ ⟨x̂ẋ⟩) and ṙ = −r² ⟨x̂ẋ⟩; with g = γȳ the adjoint is
-//! x̄ = r (g − ⟨g⟩ − x̂ ⟨g x̂⟩). Lanes past the last sample take no part and receive nothing.
+//! x̄ = r (g − ⟨g⟩ − x̂ ⟨g x̂⟩). Lanes past the last sample are excluded.
 
 use crate::isa::Isa;
 use crate::network::kernel::Real;
-use crate::network::layer::{Primal, Tangent};
+use crate::network::pass::{Primal, Tangent};
 
-/// Lanes that are added up at once: one or two registers, and a divisor of any panel's.
+/// Lanes that are summed at once: one or two registers, and a divisor of any panel's lanes.
 const WIDTH: usize = 8;
 
-/// Where a channel's numbers lie in (panels, channels, positions, lanes).
+/// The layout of a channel in (panels, channels, positions, lanes).
 pub(super) struct Channel {
     pub isa: Isa,
     pub index: usize,
@@ -38,7 +38,7 @@ impl Channel {
         );
     }
 
-    /// Applies `f` to every number of a sample; other lanes are left alone.
+    /// Applies `f` to every number of a sample; other lanes are left unchanged.
     fn map_samples<T: Real, const N: usize>(
         &self,
         from: [&[T]; N],
@@ -81,7 +81,7 @@ impl Channel {
         sums
     }
 
-    /// The same of some lanes, each by itself.
+    /// Sums over the samples' numbers, separately for each of WIDTH lanes.
     #[inline(always)]
     fn sum_of_lanes<T: Real, const N: usize, const M: usize>(
         &self,
@@ -132,8 +132,8 @@ impl Channel {
     }
 }
 
-/// Calls `work` for every lane that holds a sample; where all do the loop has a length that the
-/// compiler knows.
+/// Calls `work` for every lane that holds a sample. If all lanes do, the loop has a constant length
+/// and can be unrolled.
 #[inline(always)]
 fn each_lane(valid: usize, lanes: usize, mut work: impl FnMut(usize)) {
     if valid == lanes {
@@ -147,7 +147,7 @@ fn each_lane(valid: usize, lanes: usize, mut work: impl FnMut(usize)) {
     }
 }
 
-/// What normalises a channel: μ, r and γ.
+/// The statistics and the scale of a channel: μ, r and γ.
 pub(super) struct Sums {
     pub mean: f64,
     pub r: f64,
@@ -242,7 +242,7 @@ impl Sums {
         [gamma + moved, beta]
     }
 
-    /// x̂˙; under running statistics, which do not follow x, the drift is zero.
+    /// x̂˙; under running statistics, which do not depend on x, the drift is zero.
     fn normal_dot(&self, x: f64, x_dot: f64, (mean, product): (f64, f64)) -> f64 {
         self.r * (x_dot - mean - self.normal(x) * product)
     }

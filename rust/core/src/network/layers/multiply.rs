@@ -1,20 +1,21 @@
-//! y = c ⊙ x with a number for each feature, which is held.
+//! y = c ⊙ x with a constant for each feature.
 
 use std::ops::Range;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
-use crate::network::layers::{Built, Plan};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
+use crate::network::pass::{Pass, Primal};
 
 struct Multiply {
     constant: Range<usize>,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    let [shape] = plan.inputs()?;
-    let [constant] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    let [shape] = spec.inputs()?;
+    let [constant] = spec.tensors()?;
     let Some(constant) = constant else {
         return Err(Error::Invalid("got no constant; pass one number a feature".into()));
     };
@@ -24,11 +25,14 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
         "got a constant of shape {:?} for {shape:?}; pass one number a feature",
         constant.shape
     );
-    Ok(Built { layer: Box::new(Multiply { constant: plan.forward.whole(&constant)? }), shape })
+    Ok(BuiltLayer {
+        layer: Box::new(Multiply { constant: spec.forward.reserve_tensor(&constant)? }),
+        shape,
+    })
 }
 
 impl Multiply {
-    /// Calls `combine` with y, x and what x is multiplied by.
+    /// Calls `combine` with y, x and the factor of x.
     fn each<T: Real>(
         &self,
         pass: &Pass<'_, T>,
@@ -87,7 +91,7 @@ mod tests {
     #[test]
     fn it_multiplies_each_feature() {
         let on = |mut sketch: Sketch| {
-            let constant = sketch.held(&[2, 3]);
+            let constant = sketch.frozen(&[2, 3]);
             let last = sketch.last();
             sketch.node("multiply", &[last], &[Some(constant)], json!({}), &[2, 3]);
             sketch
@@ -95,7 +99,7 @@ mod tests {
         let sketch = on(Sketch::new(&[2, 3]));
         let inputs = sketch.numbers(1, 18);
         let expected: Vec<f64> =
-            inputs.iter().zip(sketch.held.iter().cycle()).map(|(x, c)| x * c).collect();
+            inputs.iter().zip(sketch.frozen.iter().cycle()).map(|(x, c)| x * c).collect();
         assert_eq!(sketch.outputs(&inputs), expected);
         check(&on(Sketch::moving(&[2, 3])).then("tanh", json!({}), &[2, 3]));
     }
@@ -104,7 +108,7 @@ mod tests {
     fn constants_are_held_and_have_a_number_for_each_feature() {
         let said = |held: bool, shape: &[usize]| {
             let mut sketch = Sketch::new(&[4]);
-            let constant = if held { sketch.held(shape) } else { sketch.varied(shape) };
+            let constant = if held { sketch.frozen(shape) } else { sketch.varied(shape) };
             sketch.node("multiply", &[0], &[Some(constant)], json!({}), &[4]);
             sketch.refusal()
         };

@@ -1,9 +1,9 @@
-//! Normalising each sample by itself: rows of one sample's numbers, and derivatives of the result.
+//! Normalisation of each sample by its own mean and variance, and its derivatives.
 //!
 //! With x̂ = (x − μ) r and ⟨·⟩ for the mean over the rows, x̂˙ = r (ẋ − ⟨ẋ⟩ − x̂ ⟨x̂ẋ⟩) and
 //! ṙ = −r² ⟨x̂ẋ⟩; with g = γȳ the adjoint is x̄ = r (g − ⟨g⟩ − x̂ ⟨g x̂⟩). Lanes are independent:
-//! every number below is one for each of them. Those that hold no sample have r = 0, whatever ε is,
-//! so that all that they come to is finite.
+//! every quantity has one number for each lane. Lanes without a sample have r = 0, whatever ε is,
+//! so that all their results are finite.
 
 use crate::network::kernel::Real;
 
@@ -25,7 +25,7 @@ pub(super) struct Centre {
     pub r: Lanes,
 }
 
-/// How x̂ moves: ⟨ẋ⟩ and ⟨x̂ẋ⟩.
+/// The drift of the statistics: ⟨ẋ⟩ and ⟨x̂ẋ⟩.
 pub(super) struct Drift {
     mean: Lanes,
     product: Lanes,
@@ -34,7 +34,7 @@ pub(super) struct Drift {
 /// Two means over the rows.
 type Pair = [Lanes; 2];
 
-/// Has `combine` join each number of `to` with those of the same place.
+/// Calls `combine` on each number of `to` and the numbers of the same index.
 #[inline(always)]
 pub(super) fn each<T: Real, const N: usize>(
     from: [&[T]; N],
@@ -50,7 +50,7 @@ pub(super) fn each<T: Real, const N: usize>(
 }
 
 impl Block {
-    /// Means over the rows of what `terms` makes of each row's numbers in each lane.
+    /// Means over the rows of two terms that `terms` computes for each row and lane.
     #[inline(always)]
     fn means<T: Real, const N: usize, const M: usize>(
         &self,
@@ -71,7 +71,7 @@ impl Block {
         sums.map(|sum| sum.map(|sum| sum * share))
     }
 
-    /// μ and r, the variance in a pass of its own.
+    /// μ and r, in two passes.
     pub fn centre<T: Real>(&self, x: &[T]) -> Centre {
         let [mean] = self.means([x], |_, _, [x]| [x]);
         let [mut r] = self.means([x], |_, lane, [x]| [(x - mean[lane]) * (x - mean[lane])]);
@@ -115,9 +115,9 @@ impl Block {
         });
     }
 
-    /// What x̄˙ owes to the motion of x: (ṙ/r) x̄ − r (x̂˙ ⟨g x̂⟩ + x̂ ⟨g x̂˙⟩).
+    /// The part of x̄˙ from the tangent of x: (ṙ/r) x̄ − r (x̂˙ ⟨g x̂⟩ + x̂ ⟨g x̂˙⟩).
     ///
-    /// The rest of it, r (ġ − ⟨ġ⟩ − x̂ ⟨ġ x̂⟩) with ġ = γ̇ȳ + γȳ˙, is the adjoint of ġ.
+    /// The other part, r (ġ − ⟨ġ⟩ − x̂ ⟨ġ x̂⟩) with ġ = γ̇ȳ + γȳ˙, is the adjoint of ġ.
     pub fn turn<T: Real>(
         &self,
         centre: &Centre,

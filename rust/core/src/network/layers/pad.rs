@@ -1,11 +1,11 @@
-//! A value with a constant around it.
+//! Padding with a constant.
 
 use serde::Deserialize;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
 use crate::network::layers::rearrange::{Axis, Rearranged};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,10 +16,10 @@ struct Options {
     value: f64,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { channels, height, width, value } = plan.options()?;
-    let [input] = plan.inputs()?;
-    let [] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { channels, height, width, value } = spec.options()?;
+    let [input] = spec.inputs()?;
+    let [] = spec.tensors()?;
     let layer = Rearranged {
         input,
         channels: axis(channels, input.channels)?,
@@ -28,7 +28,7 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
         padding: T::narrow(value),
     };
     let shape = layer.shape()?;
-    Ok(Built { layer: Box::new(layer), shape })
+    Ok(BuiltLayer { layer: Box::new(layer), shape })
 }
 
 fn axis([before, after]: [usize; 2], count: usize) -> Result<Axis, Error> {

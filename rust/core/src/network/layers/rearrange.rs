@@ -1,11 +1,12 @@
-//! Values that are parts of another in a new place: padding and slices.
+//! Layers that copy entries to other positions: padding and slices.
 
 use crate::error::Error;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
+use crate::network::layer::Layer;
+use crate::network::pass::{Pass, Primal};
 use crate::network::shape::Shape;
 
-/// Which indices of the input an axis has, and how much padding around them.
+/// The indices of the input along one axis of the output, with the padding around them.
 #[derive(Clone, Copy)]
 pub(super) struct Axis {
     pub before: usize,
@@ -16,12 +17,12 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Its length; whoever makes an axis sees to it that there is one.
+    /// The length, which the constructor has checked to exist.
     fn len(self) -> usize {
         self.before + self.count + self.after
     }
 
-    /// The index of the input at each index; none for padding.
+    /// The input index of each output index; None for padding.
     #[inline(always)]
     fn sources(self) -> impl Iterator<Item = Option<usize>> {
         (0..self.len()).map(move |index| {
@@ -31,18 +32,18 @@ impl Axis {
     }
 }
 
-/// A value whose channels, rows and columns are chosen from those of the input, each by itself.
+/// A layer that selects channels, rows and columns of the input independently.
 pub(super) struct Rearranged<T> {
     pub input: Shape,
     pub channels: Axis,
     pub height: Axis,
     pub width: Axis,
-    /// What there is where nothing was chosen.
+    /// The padding.
     pub padding: T,
 }
 
 impl<T: Real> Rearranged<T> {
-    /// The shape of what it makes.
+    /// The shape of the output.
     ///
     /// # Errors
     /// As for [`Shape::new`].
@@ -50,10 +51,10 @@ impl<T: Real> Rearranged<T> {
         Shape::new(self.channels.len(), self.height.len(), self.width.len())
     }
 
-    /// Calls `move_row` with the places in a panel of every feature and of its source.
+    /// Calls `move_row` with the offsets in a panel of every feature and of its source.
     #[inline(always)]
     fn each(&self, mut move_row: impl FnMut(usize, Option<usize>)) {
-        let mut place = 0;
+        let mut offset = 0;
         for channel in self.channels.sources() {
             for row in self.height.sources() {
                 let line = channel
@@ -61,24 +62,24 @@ impl<T: Real> Rearranged<T> {
                     .map(|(channel, row)| (channel * self.input.height + row) * self.input.width);
                 for column in self.width.sources() {
                     let source = line.zip(column).map(|(line, column)| line + column);
-                    move_row(place * T::LANES, source.map(|source| source * T::LANES));
-                    place += 1;
+                    move_row(offset * T::LANES, source.map(|source| source * T::LANES));
+                    offset += 1;
                 }
             }
         }
     }
 
     fn panels(&self) -> (usize, usize) {
-        let made = self.channels.len() * self.height.len() * self.width.len();
-        (self.input.features() * T::LANES, made * T::LANES)
+        let size = self.channels.len() * self.height.len() * self.width.len();
+        (self.input.features() * T::LANES, size * T::LANES)
     }
 
     #[inline(always)]
     fn copy(&self, x: &[T], y: &mut [T], padding: T) {
         let (from, to) = self.panels();
         for (x, y) in x.chunks_exact(from).zip(y.chunks_exact_mut(to)) {
-            self.each(|place, source| {
-                let y = &mut y[place..][..T::LANES];
+            self.each(|offset, source| {
+                let y = &mut y[offset..][..T::LANES];
                 match source {
                     Some(source) => y.copy_from_slice(&x[source..][..T::LANES]),
                     None => y.fill(padding),
@@ -119,9 +120,9 @@ impl<T: Real> Layer<T> for Rearranged<T> {
             #[inline(always)]
             || {
                 for (x, y) in x_bar.chunks_exact_mut(from).zip(primal.y_bar.chunks_exact(to)) {
-                    self.each(|place, source| {
+                    self.each(|offset, source| {
                         let Some(source) = source else { return };
-                        let row = x[source..][..T::LANES].iter_mut().zip(&y[place..][..T::LANES]);
+                        let row = x[source..][..T::LANES].iter_mut().zip(&y[offset..][..T::LANES]);
                         for (x, &y) in row {
                             *x += y;
                         }

@@ -1,25 +1,27 @@
 //! y = max(0, x).
 //!
-//! A derivative passes where x > 0, and where x is NaN, as PyTorch has it. It is chosen, not
-//! multiplied by a slope: where x ≤ 0 not even an infinite derivative leaves a trace.
+//! A derivative passes where x > 0, and where x is NaN, as in PyTorch. It is selected, not
+//! multiplied by 0 or 1: where x ≤ 0 even an infinite derivative becomes 0.
 
 use crate::error::Error;
+use crate::network::fusion::Fusion;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal};
-use crate::network::layers::{Built, Plan};
+use crate::network::layer::Layer;
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
+use crate::network::pass::{Pass, Primal};
 
 struct Relu;
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    let [shape] = plan.inputs()?;
-    let [] = plan.tensors()?;
-    Ok(Built { layer: Box::new(Relu), shape })
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    let [shape] = spec.inputs()?;
+    let [] = spec.tensors()?;
+    Ok(BuiltLayer { layer: Box::new(Relu), shape })
 }
 
-/// A derivative on its way past a value of the output.
+/// The derivative by x, from the output and the derivative by it.
 #[inline]
-fn passed<T: Real>(y: T, derivative: T) -> T {
+fn select_derivative<T: Real>(y: T, derivative: T) -> T {
     if y <= T::ZERO { T::ZERO } else { derivative }
 }
 
@@ -48,7 +50,7 @@ impl<T: Real> Layer<T> for Relu {
             #[inline(always)]
             || {
                 for ((out, &y), &dx) in y_dot.iter_mut().zip(y).zip(x_dot) {
-                    *out = passed(y, dx);
+                    *out = select_derivative(y, dx);
                 }
             },
         );
@@ -59,14 +61,14 @@ impl<T: Real> Layer<T> for Relu {
             #[inline(always)]
             || {
                 for ((out, &y), &bar) in x_bar.iter_mut().zip(primal.y).zip(primal.y_bar) {
-                    *out += passed(y, bar);
+                    *out += select_derivative(y, bar);
                 }
             },
         );
     }
 
-    fn is_relu(&self) -> bool {
-        true
+    fn fusion(&self) -> Fusion<'_, T> {
+        Fusion::Relu
     }
 
     fn runs_in_place(&self) -> bool {
@@ -91,8 +93,9 @@ mod tests {
 
     use super::Relu;
     use crate::isa::Isa;
-    use crate::network::layer::{Layer, Moments, Packed, Pass, Primal};
+    use crate::network::layer::Layer;
     use crate::network::layers::check::{Sketch, check};
+    use crate::network::pass::{Moments, Packed, Pass, Primal};
 
     #[test]
     fn its_rules_are_those_of_differences() {

@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Pass, Primal, Tangent};
+use crate::network::layer::Layer;
 use crate::network::layers::normalise::{Block, each};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 use crate::network::parameters::Tensor;
+use crate::network::pass::{Pass, Primal, Tangent};
 
-/// Normalisation of samples by themselves.
+/// Layer normalisation and group normalisation.
 pub(super) struct SampleNorm {
     groups: usize,
     /// Numbers of a sample in a group.
@@ -23,16 +24,16 @@ pub(super) struct SampleNorm {
     beta_gradient: Option<Range<usize>>,
 }
 
-/// The layer of so many groups, whose γ and β are for `shared` consecutive numbers each.
-pub(super) fn built<T: Real>(
-    plan: &mut Plan<'_>,
+/// Builds the layer with so many groups, whose γ and β apply to `shared` consecutive numbers each.
+pub(super) fn build_activation<T: Real>(
+    spec: &mut LayerSpec<'_>,
     groups: usize,
     shared: usize,
     eps: f64,
-) -> Result<Built<T>, Error> {
+) -> Result<BuiltLayer<T>, Error> {
     require!(eps >= 0.0 && eps.is_finite(), "got eps = {eps}; pass a finite number from 0 up");
-    let [shape] = plan.inputs()?;
-    let [gamma, beta] = plan.tensors()?;
+    let [shape] = spec.inputs()?;
+    let [gamma, beta] = spec.tensors()?;
     let count = shape.features() / shared;
     for tensor in [&gamma, &beta].into_iter().flatten() {
         require!(
@@ -41,7 +42,7 @@ pub(super) fn built<T: Real>(
             tensor.shape
         );
     }
-    let mut whole = |tensor: &Tensor| plan.forward.whole(tensor);
+    let mut whole = |tensor: &Tensor| spec.forward.reserve_tensor(tensor);
     let layer = SampleNorm {
         groups,
         rows: shape.features() / groups,
@@ -52,11 +53,11 @@ pub(super) fn built<T: Real>(
         gamma_gradient: gamma.as_ref().and_then(Tensor::gradient),
         beta_gradient: beta.as_ref().and_then(Tensor::gradient),
     };
-    Ok(Built { layer: Box::new(layer), shape })
+    Ok(BuiltLayer { layer: Box::new(layer), shape })
 }
 
-/// A group of one panel: where it lies, and which γ and β are its own.
-struct Place {
+/// A group of one panel: its offset, and the indices of its γ and β.
+struct Group {
     block: Block,
     span: Range<usize>,
     parameters: Range<usize>,
@@ -64,13 +65,13 @@ struct Place {
 
 impl SampleNorm {
     /// All groups of all panels.
-    fn places<T: Real>(&self, pass: &Pass<'_, T>) -> impl Iterator<Item = Place> {
+    fn groups_of_pass<T: Real>(&self, pass: &Pass<'_, T>) -> impl Iterator<Item = Group> {
         let (samples, size) = (pass.samples, self.rows * T::LANES);
         let own = self.rows / self.shared;
         (0..pass.panels * self.groups).map(move |index| {
             let (panel, group) = (index / self.groups, index % self.groups);
             let samples = samples.saturating_sub(panel * T::LANES).min(T::LANES);
-            Place {
+            Group {
                 block: Block { rows: self.rows, samples, eps: self.eps },
                 span: index * size..(index + 1) * size,
                 parameters: group * own..(group + 1) * own,
@@ -83,10 +84,10 @@ impl SampleNorm {
         &self,
         span: Option<&Range<usize>>,
         packed: &'a [T],
-        place: &Place,
+        group: &Group,
         none: f64,
     ) -> impl Fn(usize) -> f64 + Copy + use<'a, T> {
-        let own = span.map(|span| &packed[span.clone()][place.parameters.clone()]);
+        let own = span.map(|span| &packed[span.clone()][group.parameters.clone()]);
         let shared = self.shared;
         move |row| own.map_or(none, |own| own[row / shared].widen())
     }
@@ -94,31 +95,31 @@ impl SampleNorm {
     fn gamma<'a, T: Real>(
         &self,
         packed: &'a [T],
-        place: &Place,
+        group: &Group,
         none: f64,
     ) -> impl Fn(usize) -> f64 + Copy + use<'a, T> {
-        self.by_row(self.gamma.as_ref(), packed, place, none)
+        self.by_row(self.gamma.as_ref(), packed, group, none)
     }
 
     fn beta<'a, T: Real>(
         &self,
         packed: &'a [T],
-        place: &Place,
+        group: &Group,
     ) -> impl Fn(usize) -> f64 + Copy + use<'a, T> {
-        self.by_row(self.beta.as_ref(), packed, place, 0.0)
+        self.by_row(self.beta.as_ref(), packed, group, 0.0)
     }
 
-    /// γ̄ += Σ bar · factor and β̄ += Σ bar, where `shares` makes both of a row and a lane.
+    /// γ̄ += Σ bar · factor and β̄ += Σ bar, where `shares` computes both terms of a row.
     fn collect<T: Real>(
         &self,
-        place: &Place,
+        group: &Group,
         w_bar: &mut [T],
         shares: impl Fn(usize, usize) -> [f64; 2],
     ) {
-        for (index, parameter) in place.parameters.clone().enumerate() {
+        for (index, parameter) in group.parameters.clone().enumerate() {
             let mut sums = [0.0; 2];
             for row in index * self.shared..(index + 1) * self.shared {
-                for lane in 0..place.block.samples {
+                for lane in 0..group.block.samples {
                     let [gamma, beta] = shares(row, lane);
                     sums = [sums[0] + gamma, sums[1] + beta];
                 }
@@ -142,11 +143,11 @@ impl<T: Real> Layer<T> for SampleNorm {
         pass.isa.run(
             #[inline(always)]
             || {
-                for place in self.places(pass) {
-                    let x = &x[0][place.span.clone()];
-                    let centre = place.block.centre(x);
-                    let (gamma, beta) = (self.gamma(point, &place, 1.0), self.beta(point, &place));
-                    each([x], &mut y[place.span], |row, lane, [x], y| {
+                for group in self.groups_of_pass(pass) {
+                    let x = &x[0][group.span.clone()];
+                    let centre = group.block.centre(x);
+                    let (gamma, beta) = (self.gamma(point, &group, 1.0), self.beta(point, &group));
+                    each([x], &mut y[group.span], |row, lane, [x], y| {
                         *y = T::narrow(gamma(row) * centre.normal(lane, x) + beta(row));
                     });
                 }
@@ -162,23 +163,23 @@ impl<T: Real> Layer<T> for SampleNorm {
         x_dot: &[Option<&[T]>],
         y_dot: &mut [T],
     ) {
-        let along = &pass.along().forward;
+        let direction = &pass.tangent_direction().forward;
         pass.isa.run(
             #[inline(always)]
             || {
-                for place in self.places(pass) {
-                    let x = &x[0][place.span.clone()];
-                    let y_dot = &mut y_dot[place.span.clone()];
-                    let centre = place.block.centre(x);
+                for group in self.groups_of_pass(pass) {
+                    let x = &x[0][group.span.clone()];
+                    let y_dot = &mut y_dot[group.span.clone()];
+                    let centre = group.block.centre(x);
                     let (gamma_dot, beta_dot) =
-                        (self.gamma(along, &place, 0.0), self.beta(along, &place));
+                        (self.gamma(direction, &group, 0.0), self.beta(direction, &group));
                     each([x], y_dot, |row, lane, [x], out| {
                         *out = T::narrow(gamma_dot(row) * centre.normal(lane, x) + beta_dot(row));
                     });
                     let Some(x_dot) = x_dot[0] else { continue };
-                    let x_dot = &x_dot[place.span.clone()];
-                    let drift = place.block.drift(&centre, x, x_dot);
-                    let gamma = self.gamma(&pass.point.forward, &place, 1.0);
+                    let x_dot = &x_dot[group.span.clone()];
+                    let drift = group.block.drift(&centre, x, x_dot);
+                    let gamma = self.gamma(&pass.point.forward, &group, 1.0);
                     each([x, x_dot], y_dot, |row, lane, [x, dx], out| {
                         *out += T::narrow(gamma(row) * centre.normal_dot(&drift, lane, x, dx));
                     });
@@ -191,12 +192,12 @@ impl<T: Real> Layer<T> for SampleNorm {
         pass.isa.run(
             #[inline(always)]
             || {
-                for place in self.places(pass) {
-                    let span = place.span.clone();
+                for group in self.groups_of_pass(pass) {
+                    let span = group.span.clone();
                     let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
-                    let centre = place.block.centre(x);
-                    let gamma = self.gamma(&pass.point.forward, &place, 1.0);
-                    place.block.adjoint(&centre, gamma, [x, y_bar], &mut x_bar[span]);
+                    let centre = group.block.centre(x);
+                    let gamma = self.gamma(&pass.point.forward, &group, 1.0);
+                    group.block.adjoint(&centre, gamma, [x, y_bar], &mut x_bar[span]);
                 }
             },
         );
@@ -206,11 +207,11 @@ impl<T: Real> Layer<T> for SampleNorm {
         if !self.is_varied() {
             return;
         }
-        for place in self.places(pass) {
-            let span = place.span.clone();
+        for group in self.groups_of_pass(pass) {
+            let span = group.span.clone();
             let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span]);
-            let centre = place.block.centre(x);
-            self.collect(&place, w_bar, |row, lane| {
+            let centre = group.block.centre(x);
+            self.collect(&group, w_bar, |row, lane| {
                 let index = row * T::LANES + lane;
                 let bar = y_bar[index].widen();
                 [bar * centre.normal(lane, x[index].widen()), bar]
@@ -226,23 +227,23 @@ impl<T: Real> Layer<T> for SampleNorm {
         tangent: &Tangent<'_, T>,
         x_bar_dot: &mut [T],
     ) {
-        let (point, along) = (&pass.point.forward, &pass.along().forward);
+        let (point, direction) = (&pass.point.forward, &pass.tangent_direction().forward);
         pass.isa.run(
             #[inline(always)]
             || {
-                for place in self.places(pass) {
-                    let span = place.span.clone();
+                for group in self.groups_of_pass(pass) {
+                    let span = group.span.clone();
                     let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
                     let out = &mut x_bar_dot[span.clone()];
-                    let centre = place.block.centre(x);
-                    let gamma = self.gamma(point, &place, 1.0);
-                    let gamma_dot = self.gamma(along, &place, 0.0);
+                    let centre = group.block.centre(x);
+                    let gamma = self.gamma(point, &group, 1.0);
+                    let gamma_dot = self.gamma(direction, &group, 0.0);
                     // ġ = γȳ˙ + γ̇ȳ
                     let y_bar_dot = &tangent.y_bar[span.clone()];
-                    place.block.adjoint(&centre, gamma, [x, y_bar_dot], out);
-                    place.block.adjoint(&centre, gamma_dot, [x, y_bar], out);
+                    group.block.adjoint(&centre, gamma, [x, y_bar_dot], out);
+                    group.block.adjoint(&centre, gamma_dot, [x, y_bar], out);
                     if let Some(x_dot) = tangent.x[0] {
-                        place.block.turn(&centre, gamma, [x, &x_dot[span], y_bar], out);
+                        group.block.turn(&centre, gamma, [x, &x_dot[span], y_bar], out);
                     }
                 }
             },
@@ -259,16 +260,16 @@ impl<T: Real> Layer<T> for SampleNorm {
         if !self.is_varied() {
             return;
         }
-        for place in self.places(pass) {
-            let span = place.span.clone();
+        for group in self.groups_of_pass(pass) {
+            let span = group.span.clone();
             let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
             let y_bar_dot = &tangent.y_bar[span.clone()];
-            let centre = place.block.centre(x);
+            let centre = group.block.centre(x);
             let moves = tangent.x[0].map(|x_dot| {
                 let x_dot = &x_dot[span];
-                (x_dot, place.block.drift(&centre, x, x_dot))
+                (x_dot, group.block.drift(&centre, x, x_dot))
             });
-            self.collect(&place, w_bar_dot, |row, lane| {
+            self.collect(&group, w_bar_dot, |row, lane| {
                 let index = row * T::LANES + lane;
                 let x = x[index].widen();
                 let bar_dot = y_bar_dot[index].widen();

@@ -3,14 +3,14 @@
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{At, Function, built};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, build_activation};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 struct Sigmoid;
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    built(plan, Sigmoid)
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    build_activation(spec, Sigmoid)
 }
 
 impl<T: Real> Function<T> for Sigmoid {
@@ -20,13 +20,13 @@ impl<T: Real> Function<T> for Sigmoid {
 
     /// σ′ = σ (1 − σ).
     #[inline(always)]
-    fn slope(&self, At { y, .. }: At<T>) -> T {
+    fn derivative(&self, At { y, .. }: At<T>) -> T {
         y * (T::ONE - y)
     }
 
     /// σ″ = σ (1 − σ) (1 − 2σ).
     #[inline(always)]
-    fn curvature(&self, At { y, .. }: At<T>) -> T {
+    fn second_derivative(&self, At { y, .. }: At<T>) -> T {
         y * (T::ONE - y) * (T::ONE - (y + y))
     }
 }

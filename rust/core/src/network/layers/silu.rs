@@ -3,14 +3,14 @@
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{At, Function, PARTS, built, map_with};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, PARTS, build_activation, map_with};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 struct Silu;
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    built(plan, Silu)
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    build_activation(spec, Silu)
 }
 
 impl<T: Real> Function<T> for Silu {
@@ -26,13 +26,13 @@ impl<T: Real> Function<T> for Silu {
 
     /// σ (1 + x (1 − σ)).
     #[inline(always)]
-    fn slope(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+    fn derivative(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
         s * (T::ONE + x * (T::ONE - s))
     }
 
     /// σ (1 − σ) (2 + x (1 − 2σ)).
     #[inline(always)]
-    fn curvature(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+    fn second_derivative(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
         let two = T::ONE + T::ONE;
         s * (T::ONE - s) * (two + x * (T::ONE - two * s))
     }

@@ -1,11 +1,11 @@
-//! Every so many channels, rows and columns of a value.
+//! Slices of channels, rows and columns with a step.
 
 use serde::Deserialize;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
 use crate::network::layers::rearrange::{Axis, Rearranged};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,10 +15,10 @@ struct Options {
     width: [usize; 3],
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { channels, height, width } = plan.options()?;
-    let [input] = plan.inputs()?;
-    let [] = plan.tensors()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { channels, height, width } = spec.options()?;
+    let [input] = spec.inputs()?;
+    let [] = spec.tensors()?;
     let layer = Rearranged {
         input,
         channels: axis(channels, input.channels)?,
@@ -27,7 +27,7 @@ pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
         padding: T::ZERO,
     };
     let shape = layer.shape()?;
-    Ok(Built { layer: Box::new(layer), shape })
+    Ok(BuiltLayer { layer: Box::new(layer), shape })
 }
 
 fn axis([start, stop, step]: [usize; 3], size: usize) -> Result<Axis, Error> {

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::error::{Error, require};
 use crate::isa::Isa;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{At, Function, PARTS, built, map, map_with};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, PARTS, build_activation, map, map_with};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,11 +20,11 @@ struct Softplus<T> {
     threshold: T,
 }
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    let Options { beta, threshold } = plan.options()?;
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    let Options { beta, threshold } = spec.options()?;
     let beta = T::narrow(beta);
     require!(beta != T::ZERO, "got beta = 0; pass another number");
-    built(plan, Softplus { beta, threshold: T::narrow(threshold) })
+    build_activation(spec, Softplus { beta, threshold: T::narrow(threshold) })
 }
 
 impl<T: Real> Softplus<T> {
@@ -56,13 +56,13 @@ impl<T: Real> Function<T> for Softplus<T> {
 
     /// σ(βx).
     #[inline(always)]
-    fn slope(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+    fn derivative(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
         if self.is_linear(x) { T::ONE } else { s }
     }
 
     /// β σ(βx) (1 − σ(βx)).
     #[inline(always)]
-    fn curvature(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
+    fn second_derivative(&self, At { x, parts: [s, _], .. }: At<T>) -> T {
         if self.is_linear(x) { T::ZERO } else { self.beta * s * (T::ONE - s) }
     }
 }

@@ -2,15 +2,16 @@
 
 use crate::error::Error;
 use crate::isa::Isa;
+use crate::network::fusion::Fusion;
 use crate::network::kernel::{self, Real};
-use crate::network::layers::activation::{At, Function, built};
-use crate::network::layers::{Built, Plan};
+use crate::network::layers::activation::{At, Function, build_activation};
+use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 struct Tanh;
 
-pub(super) fn build<T: Real>(plan: &mut Plan<'_>) -> Result<Built<T>, Error> {
-    plan.no_options()?;
-    built(plan, Tanh)
+pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
+    spec.no_options()?;
+    build_activation(spec, Tanh)
 }
 
 impl<T: Real> Function<T> for Tanh {
@@ -20,18 +21,18 @@ impl<T: Real> Function<T> for Tanh {
 
     /// tanh′ = 1 − tanh².
     #[inline(always)]
-    fn slope(&self, At { y, .. }: At<T>) -> T {
+    fn derivative(&self, At { y, .. }: At<T>) -> T {
         T::ONE - y * y
     }
 
     /// tanh″ = −2 tanh (1 − tanh²).
     #[inline(always)]
-    fn curvature(&self, At { y, .. }: At<T>) -> T {
+    fn second_derivative(&self, At { y, .. }: At<T>) -> T {
         -(y + y) * (T::ONE - y * y)
     }
 
-    fn is_tanh(&self) -> bool {
-        true
+    fn fusion(&self) -> Fusion<'_, T> {
+        Fusion::Tanh
     }
 }
 

@@ -1,13 +1,13 @@
-//! Windows that slide over images: those of convolutions and of pooling.
+//! Sliding windows of convolutions and pooling.
 
 use crate::error::{Error, require};
-use crate::network::kernel::Taps;
+use crate::network::kernel::GatherTable;
 use crate::network::shape::Shape;
 
-/// More entries than the windows of any network have; keeps malformed graphs from asking for memory.
-const LARGEST: usize = 1 << 24;
+/// The largest number of window entries: malformed graphs must not allocate without bound.
+const MAX_ENTRIES: usize = 1 << 24;
 
-/// A window, its steps, and the padding around the image; height first.
+/// A window with its stride, padding and dilation; height first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub kernel: [usize; 2],
@@ -16,7 +16,7 @@ pub(super) struct Window {
     pub dilation: [usize; 2],
 }
 
-/// One axis of a window's way over an image.
+/// One axis of a sliding window.
 #[derive(Clone, Copy)]
 struct Axis {
     size: usize,
@@ -24,8 +24,8 @@ struct Axis {
     stride: usize,
     padding: usize,
     dilation: usize,
-    /// How many places the window has.
-    places: usize,
+    /// The number of window positions.
+    window_positions: usize,
 }
 
 impl Axis {
@@ -49,46 +49,53 @@ impl Axis {
             span <= padded,
             "got a kernel that covers {span} of {padded} padded positions; pass a smaller one"
         );
-        let places = (padded - span) / stride + 1;
-        Ok(Self { size, kernel, stride, padding, dilation, places })
+        let window_positions = (padded - span) / stride + 1;
+        Ok(Self { size, kernel, stride, padding, dilation, window_positions })
     }
 
-    /// What the window sees at a place; no sum overflows, for all lie within the padded axis.
-    fn source(&self, place: usize, tap: usize) -> Option<usize> {
-        let padded = place * self.stride + tap * self.dilation;
+    /// The source of a window position through a tap. No sum overflows: all lie within the padded axis.
+    fn source(&self, position: usize, tap: usize) -> Option<usize> {
+        let padded = position * self.stride + tap * self.dilation;
         padded.checked_sub(self.padding).filter(|&source| source < self.size)
     }
 }
 
 impl Window {
-    /// Which positions every place of the window sees, by taps, and how many places each axis has.
+    /// The gather table of the window, and the number of window positions of each axis.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a window that does not fit the image, and for too many entries.
-    pub fn taps(&self, image: Shape) -> Result<(Taps, [usize; 2]), Error> {
+    pub fn gather_table(&self, image: Shape) -> Result<(GatherTable, [usize; 2]), Error> {
         let height = Axis::new(self, 0, image.height)?;
         let width = Axis::new(self, 1, image.width)?;
         let count = height.kernel.checked_mul(width.kernel);
-        let positions = height.places.checked_mul(width.places);
+        let positions = height.window_positions.checked_mul(width.window_positions);
         let entries = |positions: usize| count.and_then(|count| count.checked_mul(positions));
         require!(
             [positions.and_then(entries), entries(image.positions())]
                 .iter()
-                .all(|entries| entries.is_some_and(|entries| entries <= LARGEST)),
-            "got a window of {:?} at {:?} places; pass fewer than {LARGEST} entries in all",
+                .all(|entries| entries.is_some_and(|entries| entries <= MAX_ENTRIES)),
+            "got a window of {:?} at {:?} window_positions; pass fewer than {MAX_ENTRIES} entries in all",
             self.kernel,
-            [height.places, width.places]
+            [height.window_positions, width.window_positions]
         );
         let mut sources = Vec::new();
-        for (y, x) in pairs(height.places, width.places) {
+        for (y, x) in pairs(height.window_positions, width.window_positions) {
             for (tap_y, tap_x) in pairs(height.kernel, width.kernel) {
                 let row = height.source(y, tap_y);
                 let source = row.zip(width.source(x, tap_x));
                 sources.push(source.map(|(row, column)| row * image.width + column));
             }
         }
-        let places = [height.places, width.places];
-        Ok((Taps::new(places[0] * places[1], sources, image.positions())?, places))
+        let window_positions = [height.window_positions, width.window_positions];
+        Ok((
+            GatherTable::new(
+                window_positions[0] * window_positions[1],
+                sources,
+                image.positions(),
+            )?,
+            window_positions,
+        ))
     }
 }
 
@@ -97,33 +104,33 @@ fn pairs(first: usize, second: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..first).flat_map(move |a| (0..second).map(move |b| (a, b)))
 }
 
-/// What windows see of the image, without the padding.
+/// The sources of every window, without the padding.
 pub(super) struct Views {
-    /// Where each window's sources start, and where the last one's end.
+    /// The offset of each window's sources, and the total.
     starts: Vec<usize>,
     sources: Vec<usize>,
     image_positions: usize,
 }
 
 impl Views {
-    /// The windows of pooling over images of this shape, and the shape of what it makes.
+    /// The pooling windows over images of this shape, and the shape of the output.
     ///
     /// # Errors
-    /// As for [`Window::taps`], and for padding that a window could lie in as a whole.
+    /// As for [`Window::gather_table`], and for padding that could contain a whole window.
     pub fn new(window: &Window, image: Shape) -> Result<(Self, Shape), Error> {
-        let most = window.kernel.map(|kernel| kernel / 2);
+        let max = window.kernel.map(|kernel| kernel / 2);
         require!(
-            window.padding[0] <= most[0] && window.padding[1] <= most[1],
+            window.padding[0] <= max[0] && window.padding[1] <= max[1],
             "got a padding of {:?} for a kernel of {:?}; pass at most half of it",
             window.padding,
             window.kernel
         );
-        let (taps, [height, width]) = window.taps(image)?;
+        let (table, [height, width]) = window.gather_table(image)?;
         let mut views =
             Self { starts: vec![0], sources: Vec::new(), image_positions: image.positions() };
-        for position in 0..taps.positions() {
-            let seen = (0..taps.taps()).filter_map(|tap| taps.source(position, tap));
-            views.sources.extend(seen);
+        for position in 0..table.positions() {
+            let sources = (0..table.taps()).filter_map(|tap| table.source(position, tap));
+            views.sources.extend(sources);
             require!(
                 views.sources.len() > views.starts[position],
                 "got a window that sees nothing but padding at position {position}; pass less of it"
@@ -133,22 +140,22 @@ impl Views {
         Ok((views, Shape::new(image.channels, height, width)?))
     }
 
-    /// How many windows there are.
+    /// The number of windows.
     pub fn positions(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// How many positions they look at.
+    /// Positions of the image.
     pub fn image_positions(&self) -> usize {
         self.image_positions
     }
 
-    /// Where each window's sources start, and where the last one's end; and all sources.
+    /// The offsets of the windows' sources with the total, and all sources.
     pub fn table(&self) -> (&[usize], &[usize]) {
         (&self.starts, &self.sources)
     }
 
-    /// What each window sees, in the order of its entries.
+    /// The sources of each window, in the order of its entries.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &[usize]> {
         self.starts.windows(2).map(|ends| &self.sources[ends[0]..ends[1]])

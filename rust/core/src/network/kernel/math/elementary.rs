@@ -1,12 +1,13 @@
 //! Exponentials and logarithms.
 
-use super::super::real::Real;
-use super::super::vector::{Simd, Vector};
-use super::{Tables, abs, clamp, polynomial};
+use super::primitives::{abs, clamp, polynomial};
+use crate::network::kernel::constants::Constants;
+use crate::network::kernel::number::Number;
+use crate::network::kernel::simd::{Simd, Vector};
 
 /// x = n log 2 + r with a whole n and |r| ≤ log(2)/2.
 #[inline(always)]
-fn reduced<V: Vector>(simd: Simd<V>, x: V) -> (V, V) {
+fn reduce_range<V: Vector>(simd: Simd<V>, x: V) -> (V, V) {
     let rounder = simd.splat(V::Number::ROUNDER);
     let n = V::mul_add(x, simd.splat(V::Number::LOG2_E), rounder) - rounder;
     let [high, low] = V::Number::LN_2.map(|part| simd.splat(-part));
@@ -28,7 +29,7 @@ fn power_of_two<V: Vector>(simd: Simd<V>, n: V) -> V {
 /// eˣ.
 #[inline(always)]
 pub fn exp<V: Vector>(simd: Simd<V>, x: V) -> V {
-    let (n, r) = reduced(simd, clamp(simd, x, V::Number::EXP_DOMAIN));
+    let (n, r) = reduce_range(simd, clamp(simd, x, V::Number::EXP_DOMAIN));
     let near_one = expm1_near_zero(simd, r) + simd.splat(V::Number::ONE);
     V::times_power_of_two(simd, near_one, n)
 }
@@ -37,7 +38,7 @@ pub fn exp<V: Vector>(simd: Simd<V>, x: V) -> V {
 #[inline(always)]
 pub fn expm1<V: Vector>(simd: Simd<V>, x: V) -> V {
     let domain = [V::Number::EXPM1_LOW, V::Number::EXP_DOMAIN[1]];
-    let (n, r) = reduced(simd, clamp(simd, x, domain));
+    let (n, r) = reduce_range(simd, clamp(simd, x, domain));
     let power = power_of_two(simd, n - simd.splat(V::Number::ONE));
     let half = V::mul_add(power, expm1_near_zero(simd, r), power - simd.splat(V::Number::HALF));
     // Halving a denormal number would round it, and −0 would become 0.
@@ -52,14 +53,14 @@ fn ln_of_parts<V: Vector>(simd: Simd<V>, f: V, n: V) -> V {
     let rest = z * polynomial(simd, V::Number::LN, z);
     let half_square = f * f * simd.splat(V::Number::HALF);
     let [high, low] = V::Number::LN_2.map(|part| simd.splat(part));
-    // The terms from the smallest to the largest.
+    // Summed from the smallest term to the largest.
     let correction = V::mul_add(s, half_square + rest, n * low);
     V::mul_add(n, high, f - (half_square - correction))
 }
 
 /// (m, n) with x = m 2ⁿ and m from √½ to √2, for a positive normal x.
 #[inline(always)]
-fn parts<V: Vector>(simd: Simd<V>, x: V) -> (V, V) {
+fn split_exponent<V: Vector>(simd: Simd<V>, x: V) -> (V, V) {
     let one = simd.splat(V::Number::ONE);
     let exponent = V::or(V::exponent_to_bits(x), simd.splat(V::Number::UNIT));
     let n = exponent - simd.splat(V::Number::BIASED_UNIT);
@@ -77,15 +78,15 @@ pub fn ln<V: Vector>(simd: Simd<V>, x: V) -> V {
     let zero = splat(V::Number::ZERO);
     let normal = V::select(smallest, x, x * splat(V::Number::NORMALISER), x);
     let shift = V::select(smallest, x, splat(V::Number::NORMALISER_EXPONENT), zero);
-    let (m, n) = parts(simd, normal);
+    let (m, n) = split_exponent(simd, normal);
     let value = ln_of_parts(simd, m - splat(V::Number::ONE), n - shift);
-    // Infinite and NaN as they are, then all that is not positive.
+    // Infinite and NaN inputs are returned unchanged, then the non-positive ones are handled.
     let value = V::select(splat(V::Number::INFINITY), x, value, x);
     let limit = V::select(zero, x, splat(V::Number::NAN), splat(-V::Number::INFINITY));
     V::select(x, zero, value, limit + x)
 }
 
-/// 1/(1 + e⁻ˣ), by e^(−|x|), which is never too large.
+/// 1/(1 + e⁻ˣ), from e^(−|x|), which cannot overflow.
 #[inline(always)]
 pub fn sigmoid<V: Vector>(simd: Simd<V>, x: V) -> V {
     let one = simd.splat(V::Number::ONE);

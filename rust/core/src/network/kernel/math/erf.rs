@@ -1,9 +1,10 @@
 //! The error function.
 
-use super::super::real::Real;
-use super::super::vector::{Simd, Vector};
 use super::elementary::exp;
-use super::{Tables, abs, clamp, polynomial, with_sign};
+use super::primitives::{abs, clamp, polynomial, with_sign};
+use crate::network::kernel::constants::Constants;
+use crate::network::kernel::number::Number;
+use crate::network::kernel::simd::{Simd, Vector};
 
 /// erf x: x P(x²)/Q(x²) near 0, and 1 − e^(−x²) P(|x|)/Q(|x|) further out where one quotient is not
 /// enough.

@@ -1,28 +1,27 @@
-//! Element-wise functions, in place.
+//! Vectorised element-wise functions, in place.
 //!
-//! Limits are those of the C library: NaN stays NaN, what is too large is ∞, and what is too small
-//! for a normal number is rounded once. Relative errors are below 3·10⁻⁷ in f32 (a fifth more where
+//! Special values are those of the C library: NaN stays NaN, overflow gives ∞, and a denormal result
+//! is rounded once. Relative errors are below 3·10⁻⁷ in f32 (a fifth more where
 //! the machine cannot multiply and add in one rounding) and below 10⁻¹⁴ in f64. A value's result
-//! does not depend on where in the slice it lies.
+//! does not depend on its index in the slice.
 
 mod elementary;
 mod erf;
-mod tables;
+mod primitives;
 pub(super) mod tanh;
 #[cfg(test)]
 mod tests;
 
 use super::real::Real;
-use super::vector::{Kernel, Simd, Vector};
+use super::simd::{Kernel, Simd, Vector};
 use crate::isa::Isa;
-pub use tables::{Rational, Tables};
 
-/// A function of a register's numbers.
+/// A function of one register.
 trait Rule<T: Real> {
     fn apply<V: Vector<Number = T>>(simd: Simd<V>, x: V) -> V;
 }
 
-/// A rule for all values of a slice.
+/// A rule applied to every value of a slice.
 struct Each<'a, T, R> {
     values: &'a mut [T],
     rule: std::marker::PhantomData<R>,
@@ -78,34 +77,4 @@ functions! {
     erf = Erf: erf::erf;
     /// log(1 + eˣ).
     softplus = Softplus: elementary::softplus;
-}
-
-/// The polynomial with these coefficients, the constant first.
-#[inline(always)]
-fn polynomial<V: Vector>(simd: Simd<V>, coefficients: &[V::Number], x: V) -> V {
-    let (last, lower) = coefficients.split_last().expect("a polynomial has coefficients");
-    let mut sum = simd.splat(*last);
-    for &coefficient in lower.iter().rev() {
-        sum = V::mul_add(sum, x, simd.splat(coefficient));
-    }
-    sum
-}
-
-/// x, or the end of an interval that it lies beyond.
-#[inline(always)]
-fn clamp<V: Vector>(simd: Simd<V>, x: V, [low, high]: [V::Number; 2]) -> V {
-    V::smaller(V::larger(x, simd.splat(low)), simd.splat(high))
-}
-
-/// |x|.
-#[inline(always)]
-fn abs<V: Vector>(simd: Simd<V>, x: V) -> V {
-    V::and(x, simd.splat(V::Number::MAGNITUDE))
-}
-
-/// |x| with the sign of y.
-#[inline(always)]
-fn with_sign<V: Vector>(simd: Simd<V>, x: V, y: V) -> V {
-    let sign = V::and(y, simd.splat(-V::Number::ZERO));
-    V::or(abs(simd, x), sign)
 }

@@ -1,9 +1,10 @@
-//! The hyperbolic tangent: as costly as the product in a small network, unless it is fast.
+//! The hyperbolic tangent. In a small network it would cost as much as the matrix product.
 
-use super::super::real::Real;
-use super::super::vector::{Simd, Vector};
 use super::elementary::expm1;
-use super::{Rational, Tables, abs, clamp, polynomial, with_sign};
+use super::primitives::{abs, clamp, polynomial, with_sign};
+use crate::network::kernel::constants::{Constants, Rational};
+use crate::network::kernel::number::Number;
+use crate::network::kernel::simd::{Simd, Vector};
 
 /// tanh x.
 #[inline(always)]
@@ -14,8 +15,8 @@ pub fn tanh<V: Vector>(simd: Simd<V>, x: V) -> V {
     }
 }
 
-/// x P(x²)/Q(x²): both begin with 1, so that tiny numbers stay as they are. Rounding may bring the
-/// quotient beyond 1, where no tanh is.
+/// x P(x²)/Q(x²). Both polynomials begin with 1, so that tiny numbers stay unchanged; the result is
+/// clamped, since rounding can bring the quotient beyond ±1.
 #[inline(always)]
 fn quotient<V: Vector>(simd: Simd<V>, rational: &Rational<V::Number>, x: V) -> V {
     let x = clamp(simd, x, [-rational.end, rational.end]);

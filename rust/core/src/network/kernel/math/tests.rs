@@ -1,7 +1,7 @@
-//! Accuracy over all floats, edges, and independence of the place in a slice.
+//! Accuracy over all floats, edges, and independence of the index in a slice.
 
-use super::super::{Real, erf, exp, expm1, ln, sigmoid, softplus, tanh};
 use crate::isa::Isa;
+use crate::network::kernel::{Real, erf, exp, expm1, ln, sigmoid, softplus, tanh};
 
 /// A function, and what it should be.
 struct Case<T: Real> {
@@ -65,12 +65,12 @@ fn error(limits: &Limits, got: f64, want: f64) -> f64 {
 /// are rounded before they are added cost a little.
 fn worst<T: Real>(limits: &Limits, numbers: &[T], tolerance: f64) {
     for case in cases::<T>() {
-        let wanted: Vec<f64> = numbers.iter().map(|x| (case.reference)(x.widen())).collect();
+        let expected: Vec<f64> = numbers.iter().map(|x| (case.reference)(x.widen())).collect();
         for isa in Isa::available() {
             let mut values = numbers.to_vec();
             (case.function)(isa, &mut values);
             let errors =
-                values.iter().zip(&wanted).map(|(y, &want)| error(limits, y.widen(), want));
+                values.iter().zip(&expected).map(|(y, &want)| error(limits, y.widen(), want));
             let at = |(x, e): (&T, f64)| (e, x.widen());
             let larger = |a: (f64, f64), b: (f64, f64)| if b.0 > a.0 { b } else { a };
             let (error, x) = numbers.iter().zip(errors).map(at).fold((0.0, 0.0), larger);
@@ -149,7 +149,7 @@ fn limits_zeros_and_no_numbers_are_as_they_should_be() {
     edges::<f64>(&F64);
 }
 
-fn places<T: Real>() {
+fn check_independence_of_index<T: Real>() {
     let numbers: Vec<T> = (0..67).map(|i| T::narrow(f64::from(i) * 0.37 - 11.0)).collect();
     for (isa, case) in Isa::available().into_iter().flat_map(|isa| cases().map(|case| (isa, case)))
     {
@@ -168,6 +168,6 @@ fn places<T: Real>() {
 
 #[test]
 fn a_result_does_not_depend_on_its_place() {
-    places::<f32>();
-    places::<f64>();
+    check_independence_of_index::<f32>();
+    check_independence_of_index::<f64>();
 }

@@ -3,14 +3,17 @@
 #![allow(clippy::wildcard_imports, reason = "a table of instructions")]
 
 use std::arch::aarch64::*;
+use std::ops::{Add, Div, Mul, Sub};
 
-use super::{Add, Div, Mul, Simd, Sub, Vector};
+use super::define::vector;
+use super::token::Simd;
+use super::vector::Vector;
 
 vector! { F32x4(float32x4_t), f32, 4;
     splat(x) = vdupq_n_f32(x);
     load(from) = vld1q_f32(from);
     store(a, to) = vst1q_f32(to, a);
-    total(a) = vaddvq_f32(a);
+    sum_lanes(a) = vaddvq_f32(a);
     operators {
         Add add = vaddq_f32;
         Sub sub = vsubq_f32;
@@ -38,7 +41,7 @@ vector! { F64x2(float64x2_t), f64, 2;
     splat(x) = vdupq_n_f64(x);
     load(from) = vld1q_f64(from);
     store(a, to) = vst1q_f64(to, a);
-    total(a) = vaddvq_f64(a);
+    sum_lanes(a) = vaddvq_f64(a);
     operators {
         Add add = vaddq_f64;
         Sub sub = vsubq_f64;

@@ -1,8 +1,11 @@
-//! Arrays, of which the compiler makes what vectors the architecture has.
+//! Arrays, which the compiler vectorises as the architecture allows.
 
 use std::array::from_fn;
+use std::ops::{Add, Div, Mul, Sub};
 
-use super::{Add, Div, Mul, Simd, Sub, Vector};
+use super::define::vector;
+use super::token::Simd;
+use super::vector::Vector;
 
 #[inline(always)]
 fn zip<T: Copy, const N: usize>(a: [T; N], b: [T; N], rule: impl Fn(T, T) -> T) -> [T; N] {
@@ -35,7 +38,7 @@ macro_rules! plain {
             splat(x) = [x; $len];
             load(from) = from.cast::<[$number; $len]>().read_unaligned();
             store(a, to) = to.cast::<[$number; $len]>().write_unaligned(a);
-            total(a) = a.into_iter().sum();
+            sum_lanes(a) = a.into_iter().sum();
             operators {
                 Add add = add;
                 Sub sub = sub;

@@ -3,14 +3,17 @@
 #![allow(clippy::wildcard_imports, reason = "a table of instructions")]
 
 use std::arch::x86_64::*;
+use std::ops::{Add, Div, Mul, Sub};
 
-use super::{Add, Div, Mul, Simd, Sub, Vector};
+use super::define::vector;
+use super::token::Simd;
+use super::vector::Vector;
 
 vector! { F32x8(__m256), f32, 8;
     splat(x) = _mm256_set1_ps(x);
     load(from) = _mm256_loadu_ps(from);
     store(a, to) = _mm256_storeu_ps(to, a);
-    total(a) = {
+    sum_lanes(a) = {
         let a = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
         let a = _mm_add_ps(a, _mm_movehl_ps(a, a));
         _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)))
@@ -44,7 +47,7 @@ vector! { F64x4(__m256d), f64, 4;
     splat(x) = _mm256_set1_pd(x);
     load(from) = _mm256_loadu_pd(from);
     store(a, to) = _mm256_storeu_pd(to, a);
-    total(a) = {
+    sum_lanes(a) = {
         let a = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd::<1>(a));
         _mm_cvtsd_f64(_mm_add_sd(a, _mm_unpackhi_pd(a, a)))
     };
@@ -77,7 +80,7 @@ vector! { F32x16(__m512), f32, 16;
     splat(x) = _mm512_set1_ps(x);
     load(from) = _mm512_loadu_ps(from);
     store(a, to) = _mm512_storeu_ps(to, a);
-    total(a) = _mm512_reduce_add_ps(a);
+    sum_lanes(a) = _mm512_reduce_add_ps(a);
     times_power_of_two(a, n) = _mm512_scalef_ps(a, n);
     operators {
         Add add = _mm512_add_ps;
@@ -108,7 +111,7 @@ vector! { F64x8(__m512d), f64, 8;
     splat(x) = _mm512_set1_pd(x);
     load(from) = _mm512_loadu_pd(from);
     store(a, to) = _mm512_storeu_pd(to, a);
-    total(a) = _mm512_reduce_add_pd(a);
+    sum_lanes(a) = _mm512_reduce_add_pd(a);
     times_power_of_two(a, n) = _mm512_scalef_pd(a, n);
     operators {
         Add add = _mm512_add_pd;

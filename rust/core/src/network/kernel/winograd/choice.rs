@@ -1,13 +1,13 @@
-//! How large tiles are.
+//! The tile size of a Winograd convolution: the one with the least work.
 
 use super::filters::Filters;
 use super::tile::{Four, Two};
 use crate::isa::Isa;
+use crate::network::kernel::gather_table::{GatherTable, Image};
 use crate::network::kernel::packing::Packing;
 use crate::network::kernel::real::Real;
-use crate::network::kernel::taps::{Image, Taps};
 
-/// How many outputs a tile has on a side.
+/// Outputs of a tile per side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
     Two,
@@ -22,12 +22,13 @@ impl Size {
         }
     }
 
-    /// Numbers of a tile's inputs.
+    /// Inputs of a tile.
     pub fn entries(self) -> usize {
         (self.outputs() + 2).pow(2)
     }
 
-    /// What a tile costs for every channel and for every row, measured in multiply-adds of a column.
+    /// The measured cost of transforming a tile for each channel and for each row, in multiply-adds
+    /// of a column.
     fn transforms(self) -> [usize; 2] {
         match self {
             Self::Two => [60, 75],
@@ -36,15 +37,15 @@ impl Size {
     }
 }
 
-/// Where a tile's first output is.
+/// The position of a tile's first output.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Place {
+pub(super) struct TileOrigin {
     pub panel: usize,
     pub top: usize,
     pub left: usize,
 }
 
-/// Images in tiles of a size.
+/// Images cut into tiles of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Choice {
     pub(super) image: Image,
@@ -52,41 +53,41 @@ pub(in super::super) struct Choice {
 }
 
 impl Choice {
-    /// The size that leaves least to do; none where the sums as they stand do.
-    pub fn new(packing: &Packing, taps: &Taps, image: Image) -> Option<Self> {
+    /// The tile size with the least work; None where direct summation is cheaper.
+    pub fn new(packing: &Packing, table: &GatherTable, image: Image) -> Option<Self> {
         let (rows, inner) = (packing.rows(), packing.inner());
         let cost = |choice: &Self| {
             let [channel, row] = choice.size.transforms();
-            // Products of a tile are shorter than those of taps, hence a little slower.
+            // The products of tiles are shorter than those of direct summation, and a little slower.
             let products = choice.size.entries() * rows * inner * 9 / 8;
             choice.tiles() * (products + channel * inner + row * rows)
         };
         let choices = [Size::Two, Size::Four].map(|size| Self { image, size });
         let best = choices.into_iter().min_by_key(cost)?;
-        (cost(&best) < taps.fed() * rows * inner).then_some(best)
+        (cost(&best) < table.connections() * rows * inner).then_some(best)
     }
 
-    /// How many tiles an image has.
+    /// The number of tiles of an image.
     pub(super) fn tiles(&self) -> usize {
         let side = self.size.outputs();
         self.image.height.div_ceil(side) * self.image.width.div_ceil(side)
     }
 
-    /// Where a tile is, of those of all panels.
-    pub(super) fn place(&self, tile: usize) -> Place {
+    /// The position of a tile, counted over all panels.
+    pub(super) fn origin(&self, tile: usize) -> TileOrigin {
         let tiles = self.tiles();
         let (panel, tile) = (tile / tiles, tile % tiles);
         let side = self.size.outputs();
         let across = self.image.width.div_ceil(side);
-        Place { panel, top: tile / across * side, left: tile % across * side }
+        TileOrigin { panel, top: tile / across * side, left: tile % across * side }
     }
 
-    /// The columns of a tile's outputs, pooled or not, among those of all panels.
-    pub(super) fn outputs(&self, place: &Place, pooled: bool) -> impl Iterator<Item = usize> {
+    /// The columns of a tile's outputs, pooled or not, counted over all panels.
+    pub(super) fn outputs(&self, origin: &TileOrigin, pooled: bool) -> impl Iterator<Item = usize> {
         let shrink = if pooled { 2 } else { 1 };
         let side = self.size.outputs() / shrink;
         let (down, across) = (self.image.height / shrink, self.image.width / shrink);
-        let Place { panel, top, left } = *place;
+        let TileOrigin { panel, top, left } = *origin;
         let (top, left) = (top / shrink, left / shrink);
         let rows = top..down.min(top + side);
         rows.flat_map(move |row| {
@@ -95,7 +96,7 @@ impl Choice {
         })
     }
 
-    /// Numbers of the transformed filters, and one more.
+    /// The length of the transformed filters with their sum of squares.
     pub fn prepared_len(&self, packing: &Packing) -> usize {
         self.size.entries() * packing.rows() * packing.inner() + 1
     }

@@ -1,18 +1,19 @@
-//! Transformed filters.
+//! Transformed Winograd filters.
 
 use std::marker::PhantomData;
 
 use super::tile::{Tile, across};
+use crate::network::kernel::number::Number;
 use crate::network::kernel::packing::Packing;
 use crate::network::kernel::real::Real;
-use crate::network::kernel::vector::{Kernel, LONGEST, Simd, Vector};
+use crate::network::kernel::simd::{Kernel, MAX_LEN, Simd, Vector};
 
-/// G g Gᵀ of every filter, an entry after the other, each in the order of a product's weights; and
-/// after them the sum of their squares.
+/// G g Gᵀ of every filter, by entry of the tile, each entry packed as the weights of a product; the
+/// sum of squares of all follows.
 pub(super) struct Filters<'a, T, S, const N: usize, const M: usize> {
     packing: &'a Packing,
     weights: &'a [T],
-    /// Whether taps come from the window's last entry to its first.
+    /// Whether the taps run from the window's last entry to its first.
     mirrored: bool,
     out: &'a mut [T],
     tile: PhantomData<S>,
@@ -34,11 +35,11 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Filte
             let size = group.len() * self.packing.inner();
             let weights = &self.weights[9 * start..][..9 * size];
             for first in (0..size).step_by(V::LEN) {
-                let held = (size - first).min(V::LEN);
+                let valid = (size - first).min(V::LEN);
                 let mut g = [simd.splat(T::ZERO); 9];
                 for (tap, g) in g.iter_mut().enumerate() {
                     let tap = if self.mirrored { 8 - tap } else { tap };
-                    *g = read(simd, &weights[tap * size + first..][..held]);
+                    *g = read(simd, &weights[tap * size + first..][..valid]);
                 }
                 let mut columns = [[simd.splat(T::ZERO); N]; 3];
                 for (b, column) in columns.iter_mut().enumerate() {
@@ -48,38 +49,38 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Filte
                     let row = S::filter(simd, across(&columns, a));
                     for (b, &entry) in row.iter().enumerate() {
                         squares[b] = V::mul_add(entry, entry, squares[b]);
-                        let place = (a * N + b) * count + start + first;
-                        write(entry, &mut self.out[place..][..held]);
+                        let offset = (a * N + b) * count + start + first;
+                        write(entry, &mut self.out[offset..][..valid]);
                     }
                 }
             }
         }
         let mut sum = T::ZERO;
         for squares in &squares {
-            sum += squares.total();
+            sum += squares.sum_lanes();
         }
         self.out[N * N * count] = sum;
     }
 }
 
-/// A register of numbers, and zeros where they are too few.
+/// Loads a register, padded with zeros.
 #[inline(always)]
 fn read<V: Vector>(simd: Simd<V>, from: &[V::Number]) -> V {
     if from.len() == V::LEN {
         return simd.load(from);
     }
-    let mut padded = [V::Number::ZERO; LONGEST];
+    let mut padded = [V::Number::ZERO; MAX_LEN];
     padded[..from.len()].copy_from_slice(from);
     simd.load(&padded)
 }
 
-/// The first numbers of a register.
+/// Stores the first numbers of a register.
 #[inline(always)]
 fn write<V: Vector>(register: V, to: &mut [V::Number]) {
     if to.len() == V::LEN {
         return register.store(to);
     }
-    let mut padded = [V::Number::ZERO; LONGEST];
+    let mut padded = [V::Number::ZERO; MAX_LEN];
     register.store(&mut padded);
     to.copy_from_slice(&padded[..to.len()]);
 }

@@ -1,11 +1,12 @@
-//! Against the sums as they stand, and where numbers are too large for it.
+//! Winograd against direct summation, and inputs that are too large for it.
 
 use super::Winograd;
 use super::choice::{Choice, Size};
 use crate::isa::Isa;
 use crate::network::kernel::tests::{convolution, naive, numbers, pooled};
 use crate::network::kernel::{
-    Contraction, Finish, Packing, Pool, Real, Rectify, Store, Taps, Weights,
+    Contraction, Epilogue, EpilogueSteps, GatherTable, Number, Packing, Pool2x2, Real, Rectify,
+    Weights,
 };
 
 /// How far small whole numbers may be from their sums.
@@ -18,25 +19,31 @@ fn tolerance<T: Real>(size: Size) -> f64 {
 }
 
 /// Several panels, with filters prepared and not.
-fn agrees<T: Real>(isa: Isa, taps: &Taps, (rows, inner): (usize, usize), size: Size) {
+fn agrees<T: Real>(isa: Isa, table: &GatherTable, (rows, inner): (usize, usize), size: Size) {
     const PANELS: usize = 3;
     let packing = Packing::new(rows, 9, inner);
     let weights = numbers::<T>(packing.len(), 1);
-    let image = taps.image().expect("an image");
+    let image = table.image().expect("an image");
     let choice = Choice { image, size };
     let mut prepared = vec![T::ZERO; choice.prepared_len(&packing)];
     choice.prepare(isa, &packing, &weights, &mut prepared);
-    let x = numbers::<T>(PANELS * inner * taps.positions() * T::LANES, 2);
+    let x = numbers::<T>(PANELS * inner * table.positions() * T::LANES, 2);
     let shift = numbers::<T>(rows, 3);
-    let panel = inner * taps.positions() * T::LANES;
+    let panel = inner * table.positions() * T::LANES;
     let expected: Vec<T> =
-        x.chunks(panel).flat_map(|x| naive(&packing, &weights, taps, x)).collect();
+        x.chunks(panel).flat_map(|x| naive(&packing, &weights, table, x)).collect();
     let residual = numbers::<T>(expected.len(), 4);
-    let run = |finish: Finish<'_, T>, prepared: &[T], mut y: Vec<T>| {
+    let run = |epilogue: Epilogue<'_, T>, prepared: &[T], mut y: Vec<T>| {
         let weights = Weights { packed: &weights, prepared };
         let mut left = Vec::new();
-        let images =
-            Winograd { packing: &packing, weights, choice, panels: PANELS, x: &x, finish: &finish };
+        let images = Winograd {
+            packing: &packing,
+            weights,
+            choice,
+            panels: PANELS,
+            x: &x,
+            epilogue: &epilogue,
+        };
         images.run(isa, &mut y, &mut left);
         assert!(left.is_empty());
         y
@@ -49,24 +56,24 @@ fn agrees<T: Real>(isa: Isa, taps: &Taps, (rows, inner): (usize, usize), size: S
         }
     };
     let added: Vec<T> = residual.iter().zip(&expected).map(|(&y, &sum)| y + sum).collect();
-    near(&run(Finish::Add, &[], residual.clone()), &added);
-    let row = taps.positions() * T::LANES;
-    let finished = |(place, &sum): (usize, &T)| {
+    near(&run(Epilogue::Accumulate, &[], residual.clone()), &added);
+    let row = table.positions() * T::LANES;
+    let with_epilogue = |(place, &sum): (usize, &T)| {
         (sum + shift[place / row % rows] + residual[place]).maximum(T::ZERO)
     };
-    let expected: Vec<T> = expected.iter().enumerate().map(finished).collect();
-    let store = Store {
+    let expected: Vec<T> = expected.iter().enumerate().map(with_epilogue).collect();
+    let store = EpilogueSteps {
         shift: Some(&shift),
         residual: Some(&residual),
         relu: Rectify::Relu,
-        ..Store::default()
+        ..EpilogueSteps::default()
     };
-    let whole = run(Finish::Store(store), &prepared, vec![T::ZERO; expected.len()]);
+    let whole = run(Epilogue::Overwrite(store), &prepared, vec![T::ZERO; expected.len()]);
     near(&whole, &expected);
     let squares = pooled(&whole, image.height, image.width);
-    let pool = Some(Pool::new(image.height, image.width));
+    let pool = Some(Pool2x2::new(image.height, image.width));
     let y = vec![T::ZERO; squares.len()];
-    assert_eq!(run(Finish::Store(Store { pool, ..store }), &prepared, y), squares);
+    assert_eq!(run(Epilogue::Overwrite(EpilogueSteps { pool, ..store }), &prepared, y), squares);
 }
 
 fn images_agree<T: Real>() {
@@ -77,7 +84,7 @@ fn images_agree<T: Real>() {
             let taps = convolution(height, width, 1, 1);
             for shape in [(1, 1), (2, 3), (7, 2), (13, 9), (16, 5)] {
                 agrees::<T>(isa, &taps, shape, size);
-                agrees::<T>(isa, &taps.reversed(), shape, size);
+                agrees::<T>(isa, &taps.transpose(), shape, size);
             }
         }
     }
@@ -91,8 +98,8 @@ fn a_convolution_is_its_sums() {
 
 #[test]
 fn other_taps_are_no_images() {
-    for taps in [convolution(5, 5, 2, 1), convolution(5, 5, 1, 0), Taps::identity()] {
-        assert_eq!(taps.image(), None);
+    for table in [convolution(5, 5, 2, 1), convolution(5, 5, 1, 0), GatherTable::identity()] {
+        assert_eq!(table.image(), None);
     }
     assert!(convolution(3, 3, 1, 1).image().is_some());
 }
@@ -136,7 +143,7 @@ fn errors_are_a_few_roundings() {
     for isa in Isa::available() {
         let mut y = vec![0.0_f32; contraction.output_size::<f32>()];
         let unprepared = Weights { packed: &weights, prepared: &[] };
-        contraction.run(isa, unprepared, 1, &x, &Finish::plain(), &mut y);
+        contraction.run(isa, unprepared, 1, &x, &Epilogue::plain(), &mut y);
         let error = lanes(&y).iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
         let error = (error / expected.len() as f64).sqrt() / scale;
         assert!(error < 1e-6, "{isa:?} {error}");
@@ -165,20 +172,23 @@ fn what_is_not_finite_stays_where_it_is() {
             x[(32 * 256 + 3 * 256 + 40) * f64::LANES + 1] = strange;
             let naive = |weights: &[f64]| -> Vec<f64> {
                 x.chunks(contraction.input_size::<f64>())
-                    .flat_map(|x| naive(contraction.packing(), weights, contraction.taps(), x))
+                    .flat_map(|x| {
+                        naive(contraction.packing(), weights, contraction.gather_table(), x)
+                    })
                     .collect()
             };
-            let run = |packed: &[f64], pool: Option<Pool>, count: usize| {
+            let run = |packed: &[f64], pool: Option<Pool2x2>, count: usize| {
                 let mut y = vec![0.0; count];
-                let finish = Finish::Store(Store { pool, ..Store::default() });
+                let epilogue =
+                    Epilogue::Overwrite(EpilogueSteps { pool, ..EpilogueSteps::default() });
                 let weights = Weights { packed, prepared: &[] };
-                contraction.run(isa, weights, 2, &x, &finish, &mut y);
+                contraction.run(isa, weights, 2, &x, &epilogue, &mut y);
                 y
             };
             let expected = naive(&weights);
             alike(&run(&weights, None, expected.len()), &expected, "inputs");
             let squares = pooled(&expected, 16, 16);
-            alike(&run(&weights, Some(Pool::new(16, 16)), squares.len()), &squares, "squares");
+            alike(&run(&weights, Some(Pool2x2::new(16, 16)), squares.len()), &squares, "squares");
             let mut huge = weights.clone();
             huge[100] = strange;
             let expected = naive(&huge);

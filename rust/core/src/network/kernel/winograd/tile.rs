@@ -1,22 +1,22 @@
-//! What tiles are made of: the matrices Bᵀ, G and Aᵀ, a line at a time.
+//! The transform matrices Bᵀ, G and Aᵀ of both tile sizes, applied to one row or column at a time.
 
-use crate::network::kernel::vector::{Simd, Vector};
+use crate::network::kernel::simd::{Simd, Vector};
 use crate::scalar::Scalar;
 
-/// M outputs a side from N inputs a side. A matrix is applied to a square first by its columns, then
-/// by its rows.
+/// M outputs per side from N inputs per side. A matrix is applied to a square first along its
+/// columns, then along its rows.
 pub(super) trait Tile<const N: usize, const M: usize> {
-    /// A line of Bᵀ d.
+    /// Bᵀ d for a column d.
     fn input<V: Vector>(simd: Simd<V>, d: [V; N]) -> [V; N];
 
-    /// A line of G g.
+    /// G g for a column g.
     fn filter<V: Vector>(simd: Simd<V>, g: [V; 3]) -> [V; N];
 
-    /// A line of Aᵀ m.
+    /// Aᵀ m for a column m.
     fn output<V: Vector>(simd: Simd<V>, m: [V; N]) -> [V; M];
 }
 
-/// Two outputs, by the values of polynomials at 0, ±1 and ∞.
+/// F(2 × 2, 3 × 3), with the interpolation points 0, ±1 and ∞.
 pub(super) struct Two;
 
 impl Tile<4, 2> for Two {
@@ -38,9 +38,9 @@ impl Tile<4, 2> for Two {
     }
 }
 
-/// Four outputs, by the values of polynomials at 0, ±¾, ±1½ and ∞. Errors depend on the points:
-/// with 0, ±1, ±2 and ∞, the usual ones, they are twice as large (measured; the search for better
-/// ones is that of Barabasz et al. 2020).
+/// F(4 × 4, 3 × 3), with the interpolation points 0, ±¾, ±1½ and ∞. Errors depend on the points: with
+/// the usual 0, ±1, ±2 and ∞ they are measured to be twice as large (Barabasz et al. 2020 search for
+/// better ones).
 pub(super) struct Four;
 
 const NEAR: f64 = 0.75;
@@ -103,17 +103,17 @@ impl Tile<6, 4> for Four {
     }
 }
 
-/// A line across columns.
+/// The row of a square that is stored by columns.
 #[inline(always)]
 pub(super) fn across<V: Copy, const N: usize, const M: usize>(
     columns: &[[V; N]; M],
     line: usize,
 ) -> [V; M] {
-    let mut found = [columns[0][line]; M];
-    for (found, column) in found.iter_mut().zip(columns) {
-        *found = column[line];
+    let mut row = [columns[0][line]; M];
+    for (row, column) in row.iter_mut().zip(columns) {
+        *row = column[line];
     }
-    found
+    row
 }
 
 #[inline(always)]

@@ -1,25 +1,28 @@
-//! Transforms of the inputs and the outputs of tiles.
+//! Winograd transforms of the inputs and the outputs of tiles.
 
 use std::array::from_fn;
 use std::marker::PhantomData;
 
-use super::Winograd;
-use super::choice::Place;
+use super::choice::TileOrigin;
 use super::tile::{Tile, across};
-use crate::network::kernel::places::Places;
+use crate::network::kernel::epilogue::Epilogue;
+use crate::network::kernel::gather_table::Image;
 use crate::network::kernel::real::Real;
-use crate::network::kernel::taps::Image;
-use crate::network::kernel::vector::{Kernel, Simd, Vector};
+use crate::network::kernel::simd::{Kernel, Simd, Vector};
+use crate::network::kernel::tile_layout::TileLayout;
 
 /// Bᵀ d B of every channel of some tiles.
 pub(super) struct Inputs<'a, T, S, const N: usize, const M: usize> {
-    pub images: &'a Winograd<'a, T>,
-    pub places: &'a [Place],
-    /// How far it is from an entry to the next, in columns.
+    pub image: Image,
+    pub channels: usize,
+    /// `[panel][channel][position][lane]`.
+    pub x: &'a [T],
+    pub origins: &'a [TileOrigin],
+    /// The distance between entries, in columns.
     pub stride: usize,
     /// `[entry][tile][channel][lane]`.
     pub v: &'a mut [T],
-    /// The sum of their squares.
+    /// The sum of squares of v.
     pub squares: &'a mut f64,
     pub tile: PhantomData<S>,
 }
@@ -27,12 +30,11 @@ pub(super) struct Inputs<'a, T, S, const N: usize, const M: usize> {
 impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Inputs<'_, T, S, N, M> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(self, simd: Simd<V>) {
-        let Self { images, places, stride, v, .. } = self;
-        let (image, inner) = (images.choice.image, images.packing.inner());
+        let Self { image, channels: inner, origins, stride, v, .. } = self;
         let zero = simd.splat(T::ZERO);
         let mut squares = [zero; N];
-        let (x, v) = (images.x.as_chunks::<L>().0, v.as_chunks_mut::<L>().0);
-        for (index, &Place { panel, top, left }) in places.iter().enumerate() {
+        let (x, v) = (self.x.as_chunks::<L>().0, v.as_chunks_mut::<L>().0);
+        for (index, &TileOrigin { panel, top, left }) in origins.iter().enumerate() {
             let sources: [[Option<usize>; N]; N] =
                 from_fn(|a| from_fn(|b| image.source([top, left], [a, b])));
             let size = inner * image.positions();
@@ -49,12 +51,12 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Input
                         }
                         *column = S::input(simd, d);
                     }
-                    let place = index * inner + channel;
+                    let column_index = index * inner + channel;
                     for a in 0..N {
                         let row = S::input(simd, across(&columns, a));
                         for (b, &entry) in row.iter().enumerate() {
                             squares[b] = V::mul_add(entry, entry, squares[b]);
-                            entry.store(&mut v[(a * N + b) * stride + place][lane..]);
+                            entry.store(&mut v[(a * N + b) * stride + column_index][lane..]);
                         }
                     }
                 }
@@ -62,17 +64,19 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Input
         }
         let mut sum = 0.0;
         for squares in &squares {
-            sum += squares.total().widen();
+            sum += squares.sum_lanes().widen();
         }
         *self.squares = sum;
     }
 }
 
-/// Aᵀ m A of every row of some tiles, finished.
+/// epilogue(Aᵀ m A) of every row of some tiles.
 pub(super) struct Outputs<'a, T, S, const N: usize, const M: usize> {
-    pub images: &'a Winograd<'a, T>,
-    pub places: &'a [Place],
-    /// How far it is from an entry to the next, in columns.
+    pub image: Image,
+    pub rows: usize,
+    pub epilogue: &'a Epilogue<'a, T>,
+    pub origins: &'a [TileOrigin],
+    /// The distance between entries, in columns.
     pub stride: usize,
     /// `[entry][row][tile][lane]`.
     pub m: &'a [T],
@@ -83,12 +87,12 @@ pub(super) struct Outputs<'a, T, S, const N: usize, const M: usize> {
 impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Outputs<'_, T, S, N, M> {
     #[inline(always)]
     fn run<V: Vector<Number = T>, const C: usize, const L: usize>(mut self, simd: Simd<V>) {
-        let Self { places, stride, m, .. } = self;
-        let (rows, m) = (self.images.packing.rows(), m.as_chunks::<L>().0);
-        let ordered = self.images.finish.keeps_order();
+        let Self { origins, stride, m, rows, .. } = self;
+        let m = m.as_chunks::<L>().0;
+        let increasing = self.epilogue.is_increasing();
         for row in 0..rows {
-            for (index, &place) in places.iter().enumerate() {
-                let m = &m[row * places.len() + index..][..=(N * N - 1) * stride];
+            for (index, &place) in origins.iter().enumerate() {
+                let m = &m[row * origins.len() + index..][..=(N * N - 1) * stride];
                 let mut parts = [[[simd.splat(T::ZERO); C]; M]; M];
                 for c in 0..C {
                     let mut columns = [[simd.splat(T::ZERO); M]; N];
@@ -106,49 +110,50 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Outpu
                         }
                     }
                 }
-                self.store::<V, C, L>(simd, row, place, ordered, &parts);
+                self.store::<V, C, L>(simd, row, place, increasing, &parts);
             }
         }
     }
 }
 
 impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Outputs<'_, T, S, N, M> {
-    /// Finishes the outputs of a row in a tile.
+    /// Applies the epilogue to the outputs of a row in a tile, and stores them.
     #[inline(always)]
     fn store<V: Vector<Number = T>, const C: usize, const L: usize>(
         &mut self,
         simd: Simd<V>,
         row: usize,
-        Place { panel, top, left }: Place,
-        ordered: bool,
+        TileOrigin { panel, top, left }: TileOrigin,
+        increasing: bool,
         parts: &[[[V; C]; M]; M],
     ) {
-        let Image { height, width, .. } = self.images.choice.image;
-        let finish = self.images.finish;
-        let row_of_all = panel * self.images.packing.rows() + row;
-        let place = |y: usize, x: usize| ((row_of_all * height + y) * width + x) * L;
-        match finish.pool() {
+        let Image { height, width, .. } = self.image;
+        let epilogue = self.epilogue;
+        let row_of_all = panel * self.rows + row;
+        let offset = |y: usize, x: usize| ((row_of_all * height + y) * width + x) * L;
+        match epilogue.pool() {
             None => {
                 for (y, line) in (top..height).zip(parts) {
                     for (x, &sum) in (left..width).zip(line) {
-                        let places = Places { first: [place(y, x)], step: 0 };
-                        finish.store(simd, row, places, [[sum]], self.y);
+                        let origins = TileLayout { first: [offset(y, x)], step: 0 };
+                        epilogue.apply_and_store(simd, row, origins, [[sum]], self.y);
                     }
                 }
             }
             Some(pool) => {
                 let across = width / 2;
-                let first = row_of_all * pool.squares();
+                let first = row_of_all * pool.windows();
                 for (y, lines) in (top / 2..height / 2).zip(parts.as_chunks::<2>().0) {
                     let pairs = lines[0].as_chunks::<2>().0.iter().zip(lines[1].as_chunks::<2>().0);
                     for (x, (&[a, b], &[c, d])) in (left / 2..across).zip(pairs) {
-                        let corner = place(2 * y, 2 * x);
+                        let corner = offset(2 * y, 2 * x);
                         let below = corner + width * L;
-                        let places = [corner, corner + L, below, below + L];
-                        let places = Places { first: places, step: 0 };
+                        let origins = [corner, corner + L, below, below + L];
+                        let origins = TileLayout { first: origins, step: 0 };
                         let (sums, to) = ([[a, b, c, d]], (first + y * across + x) * L);
-                        let to = Places { first: [to], step: 0 };
-                        finish.store_largest(simd, row, places, sums, ordered, to, self.y);
+                        let to = TileLayout { first: [to], step: 0 };
+                        epilogue
+                            .apply_pool_and_store(simd, row, origins, sums, increasing, to, self.y);
                     }
                 }
             }

@@ -1,9 +1,11 @@
 //! The rules of batch normalisation.
 
 use super::{Affine, BatchNorm};
+use crate::network::fusion::Fusion;
 use crate::network::kernel::Real;
-use crate::network::layer::{Layer, Moments, Pass, Primal, Tangent};
+use crate::network::layer::Layer;
 use crate::network::layers::moments::Sums;
+use crate::network::pass::{Moments, Pass, Primal, Tangent};
 
 impl<T: Real> Layer<T> for BatchNorm {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
@@ -32,11 +34,12 @@ impl<T: Real> Layer<T> for BatchNorm {
     ) {
         for index in 0..self.channels {
             let channel = self.channel(pass, index);
-            let along = self.stored_along(pass, index);
+            let tangent_map = self.stored_tangent(pass, index);
             match (pass.moments, x_dot[0]) {
                 (Moments::Stored, x_dot) => {
                     let scale = T::narrow(self.stored(&pass.point.forward, index).scale);
-                    let (scale_dot, shift_dot) = (T::narrow(along.scale), T::narrow(along.shift));
+                    let (scale_dot, shift_dot) =
+                        (T::narrow(tangent_map.scale), T::narrow(tangent_map.shift));
                     channel.map(x[0], y_dot, |x, y| *y = x * scale_dot + shift_dot);
                     if let Some(x_dot) = x_dot {
                         channel.map(x_dot, y_dot, |dx, y| *y += dx * scale);
@@ -44,7 +47,7 @@ impl<T: Real> Layer<T> for BatchNorm {
                 }
                 (Moments::Batch, x_dot) => {
                     let sums = self.sums(pass, x[0], &channel);
-                    let direction = &pass.along().forward;
+                    let direction = &pass.tangent_direction().forward;
                     let gamma_dot = self.gamma(direction, index, 0.0);
                     let beta_dot = self.beta(direction, index);
                     sums.tangent(&channel, x[0], x_dot, gamma_dot, beta_dot, y_dot);
@@ -91,19 +94,19 @@ impl<T: Real> Layer<T> for BatchNorm {
         x_bar_dot: &mut [T],
     ) {
         if pass.moments == Moments::Stored {
-            let along = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
-            self.adjoint(pass, which, &along, x_bar_dot);
+            let tangent = Primal { x: primal.x, y: primal.y, y_bar: tangent.y_bar };
+            self.adjoint(pass, which, &tangent, x_bar_dot);
         }
         for index in 0..self.channels {
             let channel = self.channel(pass, index);
             match pass.moments {
                 Moments::Stored => {
-                    let scale_dot = T::narrow(self.stored_along(pass, index).scale);
+                    let scale_dot = T::narrow(self.stored_tangent(pass, index).scale);
                     channel.map(primal.y_bar, x_bar_dot, |bar, out| *out += bar * scale_dot);
                 }
                 Moments::Batch => {
                     let sums = self.sums(pass, primal.x[0], &channel);
-                    let gamma_dot = self.gamma(&pass.along().forward, index, 0.0);
+                    let gamma_dot = self.gamma(&pass.tangent_direction().forward, index, 0.0);
                     sums.second_adjoint(&channel, primal, tangent, gamma_dot, x_bar_dot);
                 }
             }
@@ -132,8 +135,8 @@ impl<T: Real> Layer<T> for BatchNorm {
         }
     }
 
-    fn as_normalisation(&self) -> Option<&BatchNorm> {
-        Some(self)
+    fn fusion(&self) -> Fusion<'_, T> {
+        Fusion::Normalisation(self)
     }
 }
 
@@ -157,7 +160,7 @@ mod tests {
         let mut sketch = Sketch::moving(shape);
         let count = &shape[..1];
         let (gamma, beta) = (sketch.varied(count), sketch.varied(count));
-        let (mean, variance) = (sketch.held(count), sketch.held(count));
+        let (mean, variance) = (sketch.frozen(count), sketch.frozen(count));
         let affine = [gamma, beta].map(|index| affine.then_some(index));
         let parameters = [affine[0], affine[1], Some(mean), Some(variance)];
         sketch.node("batch_norm", &[2], &parameters, json!({"eps": 0.01}), shape);
@@ -177,7 +180,7 @@ mod tests {
         let mut sketch = normalised(&[3, 2, 2], true).then("tanh", json!({}), &[3, 2, 2]);
         let last = sketch.last();
         let parameters =
-            [sketch.varied(&[3]), sketch.varied(&[3]), sketch.held(&[3]), sketch.held(&[3])];
+            [sketch.varied(&[3]), sketch.varied(&[3]), sketch.frozen(&[3]), sketch.frozen(&[3])];
         sketch.node("batch_norm", &[last], &parameters.map(Some), json!({"eps": 0.01}), &[3, 2, 2]);
         check(&sketch);
     }

@@ -1,12 +1,12 @@
-//! Graphs as tests write them, with numbers for their parameters.
+//! A builder of test graphs with random parameters.
 
 use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::network::Network;
 use crate::network::kernel::Real;
-use crate::network::layer::Moments;
 use crate::network::layers::check::outcome;
+use crate::network::pass::Moments;
 use crate::random::Gaussian;
 use crate::scalar::Scalar;
 
@@ -17,7 +17,7 @@ pub(in crate::network::layers) struct Sketch {
     nodes: Vec<Value>,
     shapes: Vec<Vec<usize>>,
     pub theta: Vec<f64>,
-    pub held: Vec<f64>,
+    pub frozen: Vec<f64>,
     seed: u64,
 }
 
@@ -29,12 +29,12 @@ impl Sketch {
             nodes: Vec::new(),
             shapes: vec![input.to_vec()],
             theta: Vec::new(),
-            held: Vec::new(),
+            frozen: Vec::new(),
             seed: 1,
         }
     }
 
-    /// A graph whose last value has this shape and moves with θ: a linear layer of three inputs.
+    /// A graph whose last value has this shape and depends on θ: a linear layer of three inputs.
     pub fn moving(shape: &[usize]) -> Self {
         let mut sketch = Self::new(&[3]);
         let features = shape.iter().product();
@@ -72,11 +72,11 @@ impl Sketch {
         self.parameters.len() - 1
     }
 
-    /// A parameter that is held: positive numbers, which may be variances.
-    pub fn held(&mut self, shape: &[usize]) -> usize {
-        let offset = self.held.len();
+    /// A frozen parameter: positive numbers, which may be variances.
+    pub fn frozen(&mut self, shape: &[usize]) -> usize {
+        let offset = self.frozen.len();
         let numbers = self.numbers(200 + offset as u64, shape.iter().product());
-        self.held.extend(numbers.iter().map(|x| single(0.5 + x.abs())));
+        self.frozen.extend(numbers.iter().map(|x| single(0.5 + x.abs())));
         self.parameters.push(json!({"shape": shape, "offset": offset, "held": true}));
         self.parameters.len() - 1
     }
@@ -110,11 +110,11 @@ impl Sketch {
             "version": 1, "input": self.shapes[0], "parameters": self.parameters,
             "nodes": self.nodes, "output": self.last(),
         });
-        let held = self.held.iter().map(|&x| T::narrow(x)).collect();
-        Network::from_json(&graph.to_string(), self.theta.len(), held)
+        let frozen = self.frozen.iter().map(|&x| T::narrow(x)).collect();
+        Network::from_json(&graph.to_string(), self.theta.len(), frozen)
     }
 
-    /// Why this is no network.
+    /// The error with which the graph is rejected.
     pub fn refusal(&self) -> String {
         self.network::<f32>().err().expect("a graph that is none").to_string()
     }
@@ -124,8 +124,8 @@ impl Sketch {
         let network = self.network::<f64>().expect("a graph");
         let samples = inputs.len() / network.input().features();
         let still = vec![0.0; self.theta.len()];
-        let (theta, held) = (&self.theta, &self.held);
-        outcome(&network, Moments::Stored, theta, held, &still, inputs, samples).outputs
+        let (theta, frozen) = (&self.theta, &self.frozen);
+        outcome(&network, Moments::Stored, theta, frozen, &still, inputs, samples).outputs
     }
 
     /// Standard normals of this graph.
@@ -141,7 +141,7 @@ impl Sketch {
     }
 }
 
-/// The nearest number that f32 has.
+/// The nearest f32.
 fn single(x: f64) -> f64 {
     f32::narrow(x).widen()
 }
