@@ -17,13 +17,14 @@ import landscape
 from landscape import _store
 from landscape._runs import checkpoint
 
+TESTS = Path(__file__).parents[1]
 KILLED = """
 import os, signal, sys
 import torch
 from landscape._runs import checkpoint
 import landscape
-sys.path.insert(0, os.path.dirname({tests!r}))
-from test_resume import in_chunks
+sys.path.insert(0, {tests!r})
+from _runs.test_resume import in_chunks
 
 checkpoint._SAVE_INTERVAL = 0.0
 checkpoint._MAX_OVERHEAD = 0
@@ -53,7 +54,7 @@ def in_chunks(chunk: int) -> landscape.Objective:
 
 def test_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
-    script = KILLED.format(path=str(path), tests=str(Path(__file__)))
+    script = KILLED.format(path=str(path), tests=str(TESTS))
     died = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
     assert died.returncode == -9, died.stderr.decode()
     half = _store.read(path, "partial")

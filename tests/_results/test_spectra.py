@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_results import make_run
+from result_examples import make_run
 
 import landscape
 from landscape import Spectrum

@@ -25,12 +25,13 @@ import landscape
 from landscape import Objective, _store
 from landscape._objective.native_backend import build as native_build
 
+TESTS = Path(__file__).parents[2]
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
 from landscape._runs import checkpoint
 import landscape
-from test_native_runs import in_chunks, problem
+from _objective.native_backend.test_native_runs import in_chunks, problem
 
 checkpoint._SAVE_INTERVAL = 0.0
 checkpoint._MAX_OVERHEAD = 0
@@ -73,7 +74,7 @@ def half_done(path: Path, engine: Any) -> None:
 
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
-    script = KILLED.format(path=str(path), tests=str(Path(__file__).parent))
+    script = KILLED.format(path=str(path), tests=str(TESTS))
     died = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
     assert died.returncode == -9, died.stderr.decode()
     half = _store.read(path, "partial")

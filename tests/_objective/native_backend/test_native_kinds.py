@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
+from _export.test_export_kinds import FORWARDS, MODULES, PRODUCTS
 from export_models import Calls, OptionA, shaken
 from models import TiedAutoencoder
 from native_models import compared, data_for, fed, narrow_resnet
-from test_export_kinds import FORWARDS, MODULES, PRODUCTS
 from torch import nn
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")

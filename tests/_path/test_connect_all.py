@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 from path_models import DATA, two
-from test_results import make_run
+from result_examples import make_run
 from torch import nn
 
 import landscape

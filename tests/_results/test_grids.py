@@ -16,33 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from result_examples import make_run
 
 from landscape import _store
-from landscape._results import Line, Recipe, Run, Surface, load
+from landscape._results import Line, Recipe, Surface, load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NAN, INF = math.nan, math.inf
-
-
-def make_run(**changes: Any) -> Run:
-    values: dict[str, Any] = {
-        "engine": "torch",
-        "strategy": {"kind": "loop", "chunk": 8, "threads": 2, "device": "cpu", "dtype": "float32"},
-        "policy": {
-            "loss": "cross-entropy",
-            "batch_norm": "frozen",
-            "weights": [1.0, NAN, (2, [3])],
-        },
-        "evaluations": 12,
-        "seconds": 0.25,
-        "seed": 7,
-        "status": "complete",
-        "versions": {"landscape": "0.1.0", "torch": "2.15"},
-        "notes": ("3 samples dropped by the loader", "augmentation frozen"),
-    }
-    return Run(**(values | changes))
 
 
 def make_recipe(axes: int = 2, **changes: Any) -> Recipe:

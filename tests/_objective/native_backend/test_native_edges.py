@@ -254,11 +254,13 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
 
 def test_the_environments_number_of_threads_gives_the_same_bits() -> None:
     script = "import sys, zlib; sys.path.insert(0, sys.argv[1]); import torch; "
-    script += "torch.set_num_threads(1); from test_native_edges import bits; "
+    script += (
+        "torch.set_num_threads(1); from _objective.native_backend.test_native_edges import bits; "
+    )
     script += "from landscape import _core; print(_core.threads(), zlib.crc32(b''.join(bits())))"
     found = [
         subprocess.run(
-            [sys.executable, "-c", script, str(Path(__file__).parent)],
+            [sys.executable, "-c", script, str(Path(__file__).parents[2])],
             check=True, capture_output=True, text=True,
             env={**os.environ, "RAYON_NUM_THREADS": threads},
         ).stdout.split()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from test_results import make_run
+from result_examples import make_run
 
 import landscape
 from landscape import Path, Profile, _store

@@ -139,7 +139,7 @@ def test_pictures_need_no_pyplot_and_change_no_setting() -> None:
 import sys, io, matplotlib
 before = matplotlib.rcParams.copy()
 sys.path.insert(0, "tests")
-import test_plot as t
+import plot.test_plot as t
 for kind in ("both", "filled", "contour", "3d"):
     t.save(t.plot.draw(t.ODD["holes"], kind))
 t.save(t.plot.compare([t.ODD["bowl"], t.ODD["two"]])[0].figure)
