@@ -15,22 +15,45 @@ MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin deve
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench build clean
+.PHONY: help demo test test-rust test-python quick lint bench wheels build clean
 
 help:
-	@echo 'make demo   train a small network on digits and draw its loss surface'
-	@echo 'make test   everything that must hold: formats, lints, types, tests'
-	@echo 'make lint   the static part of it'
-	@echo 'make bench  compare the speed with hand-written loops and other packages'
-	@echo 'make build  set up .venv with the dependencies and the extension'
-	@echo 'make clean  remove .venv and all build products'
+	@echo 'make demo    train a small network on digits and draw its loss surface'
+	@echo 'make test    everything that must hold: formats, lints, types, tests'
+	@echo 'make quick PACKAGE=_path'
+	@echo '             lint what changed, Rust unit tests, the Python tests of one package'
+	@echo 'make lint    the static part of make test'
+	@echo 'make bench   compare the speed with hand-written loops and other packages'
+	@echo 'make wheels  build the wheel of this platform and the source distribution into dist/'
+	@echo 'make build   set up .venv with the dependencies and the extension'
+	@echo 'make clean   remove .venv and all build products'
 
 demo: build
 	$(BIN)/python examples/demo.py
 
-test: lint
+test: lint test-rust test-python
+
+test-rust: $(VENV)/.environment
 	cargo test
-	$(BIN)/python -m pytest
+
+# One process a processor, each with one thread (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+test-python: build
+	$(PYTEST)
+
+# The files that differ from the last commit, which is what a change in progress is.
+CHANGED = $(shell git diff --name-only --diff-filter=d HEAD -- '*.py' '*.pyi'; \
+	git ls-files --others --exclude-standard -- '*.py' '*.pyi')
+
+quick: build
+	@test -d "tests/$(PACKAGE)" -a -n "$(PACKAGE)" || \
+		{ echo "say which: PACKAGE=$$(cd tests && ls -d _*/ plot/ | tr -d / | xargs | tr ' ' '|')"; exit 2; }
+	cargo fmt --check
+	$(BIN)/ruff check --force-exclude tests/$(PACKAGE) $(CHANGED)
+	$(BIN)/ruff format --check --force-exclude tests/$(PACKAGE) $(CHANGED)
+	cargo test --package landscape-core --lib
+	$(PYTEST) tests/$(PACKAGE)
 
 # The stub is all that stubtest looks at: types of packages that its neighbours import take minutes.
 lint: build
@@ -58,10 +81,13 @@ bench: build $(VENV)/.baselines
 	$(BIN)/python benchmarks/matching.py
 	cargo bench -p landscape-core --bench spectrum
 
+wheels: $(VENV)/.environment
+	env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin build --release --sdist --out dist
+
 build: $(VENV)/.extension
 
 clean:
-	rm -rf $(VENV) target
+	rm -rf $(VENV) target dist
 
 # The stamps lie in the environment that they speak of, so they vanish with it.
 

@@ -1,4 +1,4 @@
-"""The networks and data of the benchmarks: real digits, real photographs, and a tiny network.
+"""Benchmark networks and data: real digits, real photographs, and a tiny network.
 
 Depends on PyTorch and scikit-learn. Speed does not depend on what weights say, so they are as
 initialised; batch statistics come from one pass over the data.

@@ -1,4 +1,4 @@
-"""The baselines: what a careful person writes by hand to get a loss surface out of PyTorch.
+"""Baselines of surfaces: hand-written PyTorch loops.
 
 Depends on PyTorch. Data stay in memory, gradients are off, nothing is allocated for a point, and
 the loss is the same float64 mean over samples that landscape computes.

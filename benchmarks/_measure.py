@@ -1,4 +1,4 @@
-"""How the benchmarks measure: interleaved pairs, a median of ratios, peak memory of a process.
+"""Timing: interleaved pairs, median ratios, peak memory of a process.
 
 Depends on NumPy alone.
 """

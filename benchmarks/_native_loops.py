@@ -1,4 +1,4 @@
-"""Losses on a plane by PyTorch, written by hand: as fast as a careful person gets them.
+"""Baselines of losses on a plane: optimised hand-written PyTorch.
 
 Depends on PyTorch. `_loops.py` has the plain loop and the one through `torch.vmap`. Here are the
 loop that knows that the first layer is linear in the coordinates, compiled variants, and the

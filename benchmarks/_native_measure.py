@@ -1,4 +1,4 @@
-"""How the native network is measured: all programs in turns, time per unit of work.
+"""Timing of the native network: programs interleaved round-robin, time per unit of work.
 
 Depends on PyTorch for a lower bound of the machine's peak.
 """

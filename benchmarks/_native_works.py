@@ -1,4 +1,4 @@
-"""The rows of the table: planes of losses, Hessian products and gradients, ours and by hand.
+"""The rows of the native table: losses on planes, Hessian products and gradients.
 
 Depends on landscape's public interface alone.
 """

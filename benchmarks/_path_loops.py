@@ -1,4 +1,4 @@
-"""The baselines of paths: an elastic band and a Bezier curve as they are written by hand.
+"""Baselines of paths: a hand-written elastic band and Bezier curve.
 
 Depends on PyTorch. Both descend on all data (or on mini-batches, for a network with batch norm,
 whose statistics are then those of the batch), by gradient descent with momentum.

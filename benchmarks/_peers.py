@@ -1,4 +1,4 @@
-"""Other packages, each asked for as many points of a plane as landscape computes.
+"""Other packages, each evaluated at as many points of a plane as landscape.
 
 Depends on the packages, where they are installed, and on PyTorch. Every one of them calls the same
 float64 loss on data in memory. What is not the evaluation of points (drawing directions, copying

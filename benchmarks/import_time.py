@@ -1,4 +1,4 @@
-"""How long `import landscape` takes, in fresh processes: the median of many, and the range.
+"""Time of `import landscape` in fresh processes: median and range.
 
 python benchmarks/import_time.py [--runs N]
 """

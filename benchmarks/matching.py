@@ -1,4 +1,4 @@
-"""Seconds and barriers of matching hidden units.
+"""Time and barriers of matching hidden units.
 
     python benchmarks/matching.py [--cifar FILE --pair A B] [--threads N] [--seeds N]
 

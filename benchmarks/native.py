@@ -1,4 +1,4 @@
-"""How fast the native network is, against PyTorch programs written by hand.
+"""Speed of the native network against hand-written PyTorch.
 
     python benchmarks/native.py [--threads N] [--case NAME] [--cifar FILE] [--markdown]
 

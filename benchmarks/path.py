@@ -1,4 +1,4 @@
-"""Barriers and processor time of paths, beside a band and a curve written by hand.
+"""Barriers and processor time of paths, against a hand-written band and curve.
 
     python benchmarks/path.py [--cifar FILE] [--threads N] [--rounds N] [--case NAME] [--markdown]
 

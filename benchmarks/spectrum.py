@@ -1,4 +1,4 @@
-"""How long the top five eigenvalues take, and how many products: landscape and other packages.
+"""Time and products of the top five eigenvalues: landscape and other packages.
 
     python benchmarks/spectrum.py [--cifar FILE] [--packages FOLDER] [--threads N]
 

@@ -1,4 +1,4 @@
-"""How long a surface takes: landscape against loops written by hand and against other packages.
+"""Time of a surface: landscape against hand-written loops and other packages.
 
     python benchmarks/surface.py [--cifar FILE] [--markdown]
 

@@ -1,4 +1,4 @@
-"""How many products the trace of a Hessian takes to a standard error of 1%, by every method.
+"""Products that the trace of a Hessian takes to a standard error of 1%, by every method.
 
     python benchmarks/trace.py [--cifar FILE] [--threads N] [--seeds N] [--markdown]
 

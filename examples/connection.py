@@ -1,4 +1,4 @@
-"""Two networks that were trained apart: the straight way between them, and a path of low loss.
+"""Two networks trained independently: the straight line between them, and a path of low loss.
 
 python examples/connection.py  # writes connection.png
 """

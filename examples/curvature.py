@@ -1,4 +1,4 @@
-"""The curvature at a trained network: how eigenvalues are distributed, and the ten largest.
+"""The curvature at a trained network: the density of eigenvalues, and the ten largest.
 
 Draws `curvature.png`: the density of all eigenvalues on a logarithmic axis with its outliers, and
 the largest ones with their errors. Prints the trace with its standard error and the share of the

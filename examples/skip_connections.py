@@ -1,4 +1,4 @@
-"""What skip connections do to the loss: the same deep network with and without them.
+"""The effect of skip connections on the loss: the same deep network with and without them.
 
 Draws `skip_connections.png`: the planes of both networks side by side. Filter normalisation makes
 their units comparable, and one colour means one loss in both.

@@ -1,4 +1,4 @@
-"""Loss and accuracy on training and test data, all on one plane and in one pass.
+"""Loss and accuracy on training and test data, on one plane.
 
 Draws `train_and_test.png`: two rows (loss, accuracy) of two planes (training, test), each row on
 one colour scale. Test digits that the network gets wrong with confidence raise its test loss

@@ -1,4 +1,4 @@
-"""The path that training took, on the plane in which it moved most.
+"""The training trajectory on the plane of its principal components.
 
 Draws `trajectory.png`: the two principal components of the weights after each epoch, the loss on
 their plane, and the weights' way through it.

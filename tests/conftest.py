@@ -1,5 +1,10 @@
-"""One thread everywhere: sums in one order, and no tests that wait for each other's cores."""
+"""One thread a process: sums in one order, and parallel workers do not compete for processors."""
 
-import torch
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import torch  # noqa: E402  (reads the variables above)
 
 torch.set_num_threads(1)

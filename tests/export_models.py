@@ -1,4 +1,4 @@
-"""Networks that people draw landscapes of, small, and the ways in which forwards are written."""
+"""Small networks of the common architectures, with the ways in which forwards are written."""
 
 from __future__ import annotations
 

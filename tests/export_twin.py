@@ -1,4 +1,4 @@
-"""The lowered graph read by a few lines of PyTorch that share nothing with the lowering.
+"""An independent PyTorch interpreter of the lowered graph.
 
 Everything is computed as (batch, channels, height, width); a tensor of fewer axes has height or
 both of size 1.

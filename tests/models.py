@@ -1,4 +1,4 @@
-"""Small models of every kind that people bring, and data for them: tiny, seeded, nothing clever.
+"""Small seeded models of common kinds, and data for them.
 
 Depends on PyTorch alone: the tests compare `landscape` with plain PyTorch written by hand.
 """

@@ -1,4 +1,4 @@
-"""The native engine beside PyTorch's on the same model, data and loss, at any point."""
+"""The native engine beside PyTorch on the same model, data and loss, at any point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two trained models between which there is a barrier, made once and handed out as copies."""
+"""Two trained models with a barrier between them, trained once and copied."""
 
 from __future__ import annotations
 

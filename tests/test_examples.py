@@ -1,4 +1,4 @@
-"""The examples run as they stand, small, and leave what they promise."""
+"""The examples run, on small data, and write their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public table: what `import landscape` costs, what it offers, and that its examples run."""
+"""The public names: the cost of `import landscape`, and their executable examples."""
 
 from __future__ import annotations
 

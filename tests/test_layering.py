@@ -1,4 +1,4 @@
-"""Dependencies point one way: the layer table of docs/architecture.md, held against the imports."""
+"""Dependencies: the layer table of docs/architecture.md against the imports; no circles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many vectors of the model's size a surface holds at once, measured in its own process."""
+"""The number of parameter vectors that a surface holds at once, measured in a process."""
 
 from __future__ import annotations
 

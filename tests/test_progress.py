@@ -1,4 +1,4 @@
-"""Progress: the bar appears where it should, says what it should, and nowhere else."""
+"""Progress: when the bar appears, and what it shows."""
 
 from __future__ import annotations
 

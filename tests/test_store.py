@@ -1,4 +1,4 @@
-"""The store: what is written comes back bit for bit, or a clear ValueError says why not."""
+"""The store: written data is read bit for bit, or a ValueError says why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input to surfaces, lines and pictures: each has its error, before anything is computed."""
+"""Invalid input to surfaces, lines and plots: each has its error, before any computation."""
 
 from __future__ import annotations
 

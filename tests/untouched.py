@@ -1,4 +1,4 @@
-"""The contract of the untouched model: everything a call could leave behind, in one fingerprint."""
+"""The contract of the untouched model: everything that a call could change, in one fingerprint."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 
 __all__ = ["mapped"]
 
-_LOCAL_HEADER = 30  # bytes before the name, whose length stands in bytes 26 and 27
+_LOCAL_HEADER = 30  # bytes before the name, whose length is in bytes 26 and 27
 
 
 def mapped(

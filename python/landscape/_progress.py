@@ -18,7 +18,7 @@ _DELAY = 2.0  # seconds: a shorter run shows nothing
 
 
 class Progress(Protocol):
-    """What a driver holds: a context manager that is told how far the run has come."""
+    """A context manager that is updated with the progress of a run."""
 
     def __enter__(self) -> Self: ...
 
@@ -48,7 +48,7 @@ def reporter(
             elsewhere; "bar" always shows one (on that stream, after two seconds); "off" is
             silent; a function is called with (done, total) after each update.
         total: the number of units in the whole run.
-        label: stands before the bar.
+        label: shown before the bar.
         unit: what is counted.
         start: units that a resumed run finds done.
 

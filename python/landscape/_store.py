@@ -149,7 +149,7 @@ def encode(value: Any, where: str = "record") -> Any:
     """A copy of nested values as strict JSON: NaN and the infinities become {"$float": "nan"}.
 
     Raises:
-        TypeError: a value that JSON cannot hold; the text says where it stands.
+        TypeError: a value that JSON cannot hold; the text names its key.
     """
     if value is None or isinstance(value, bool | str):
         return value

@@ -1,4 +1,4 @@
-"""Critical points: their class against known matrices, and the ways there on both engines."""
+"""Critical points: classified against known matrices, searched for by both engines."""
 
 from __future__ import annotations
 

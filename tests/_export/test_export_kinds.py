@@ -1,4 +1,4 @@
-"""Every operation on the list by itself: the lowered graph computes what PyTorch does."""
+"""Every supported operation alone: the lowered graph computes what PyTorch does."""
 
 from __future__ import annotations
 

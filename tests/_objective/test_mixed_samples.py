@@ -1,4 +1,4 @@
-"""Models whose outputs depend on other samples: L is the same however batches are cut."""
+"""Models whose outputs depend on other samples: L is the same for every split into batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AutoNEB through Python: against a naive band, on both engines, stopped and gone on with."""
+"""AutoNEB: against a naive band, on both engines, interrupted and resumed."""
 
 from __future__ import annotations
 

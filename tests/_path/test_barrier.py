@@ -1,4 +1,4 @@
-"""Straight paths against loops written by hand, and what every path knows of its ends."""
+"""Straight paths against hand-written loops, and the evidence at the ends of every path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several minima: their tree against brute force, the graph that is drawn, resumes and refusals."""
+"""Several minima: their tree against brute force, the plotted graph, resumes and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trained curves through Python: on both engines, lower than the line, stopped and gone on with."""
+"""Trained curves: on both engines, lower than the line, interrupted and resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instability analysis: errors counted by hand, the verdict, the parent, and refusals."""
+"""Instability analysis: errors counted naively, the verdict, the parent, invalid input."""
 
 from __future__ import annotations
 

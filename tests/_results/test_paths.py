@@ -1,4 +1,4 @@
-"""Path as a result: its numbers by hand, saved and loaded bit for bit, printed and drawn."""
+"""Path as a result: against hand-computed numbers, saved and loaded bit for bit, plotted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment: the run stops, and the model and the random streams are whole."""
+"""Ctrl-C at any moment: the run stops, and the model and random states are restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that is stopped goes on from its file, and ends with the same bits."""
+"""A killed run resumes from its checkpoint, with the same bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simplices through minima: volumes, twins of the search and of the samples, both engines."""
+"""Simplicial complexes: volumes, naive twins of search and samples, both engines."""
 
 from __future__ import annotations
 

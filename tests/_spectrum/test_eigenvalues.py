@@ -1,4 +1,4 @@
-"""Eigenvalues of losses: against dense matrices, with residuals, copies, files and interrupts."""
+"""Eigenvalues of losses: against dense matrices, with residuals, multiplicity and interrupts."""
 
 from __future__ import annotations
 

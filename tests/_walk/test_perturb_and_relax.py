@@ -1,4 +1,4 @@
-"""One parameter shifted and held: against least squares with one coefficient fixed."""
+"""One parameter shifted and frozen: against least squares with one coefficient fixed."""
 
 from __future__ import annotations
 

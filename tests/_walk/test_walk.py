@@ -1,4 +1,4 @@
-"""Walks through Python: in the null space of linear regression, on both engines, gone on with."""
+"""Walks: in the null space of linear regression, on both engines, resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures: what they show, not their pixels."""
+"""Plots: what they show, not their pixels."""
 
 from __future__ import annotations
 

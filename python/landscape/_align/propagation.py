@@ -60,7 +60,7 @@ class Propagation:
         return labels
 
     def as_value(self, tensor: Operand) -> Labels:
-        """The labels of a tensor that is data by itself, such as a class token."""
+        """The labels of a tensor that is itself data, such as a class token."""
         long = [axis for axis, size in enumerate(tensor.shape) if size > 1]
         if len(long) != 1:
             raise UnsupportedFlow("a tensor with several axes that is data by itself")

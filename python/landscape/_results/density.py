@@ -122,7 +122,7 @@ class Quadratures:
     def cumulative_bounds(self, points: Floats, exact: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         """Lower and upper bounds on `cumulative`, (probes, points) each.
 
-        A node stands for the eigenvalues around it, of which a cut leaves half on either side: by
+        A node represents the eigenvalues around it, half of them on either side of a cut at it: by
         the inequalities of Chebyshev, Markov and Stieltjes the share is wrong by no more than the
         weights next to the cut, and by half of them where eigenvalues lie evenly. Quadratures that
         are exact are not widened.
@@ -296,7 +296,7 @@ class Density(Result):
         """The share of eigenvalues from low to high, both included, and the ends of its interval.
 
         The interval has the spread over probes, and half the weight of the nodes next to each end,
-        which stand for eigenvalues on both sides of it: more steps make that smaller.
+        which represent eigenvalues on both sides of it: more steps make that smaller.
 
         Example:
             >>> density = landscape.hessian(model, data).density(probes=4, steps=10)

@@ -17,7 +17,7 @@ from landscape._results.provenance import Run
 class GradientNoise(Result):
     r"""The covariance Sigma of samples' gradients beside the gradient g and the Hessian H.
 
-    Three numbers stand for an estimate and the ends of its interval.
+    Shape (3,) holds an estimate and the ends of its interval.
 
     Args:
         variance: (3,) tr Sigma: the variance of one sample's gradient, summed over parameters.

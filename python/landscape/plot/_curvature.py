@@ -93,7 +93,7 @@ def _mark_unknown_sign(ax: Axes, surface: Surface) -> None:
 
 
 def _make_row(surface: Surface) -> tuple[Axes, ...]:
-    """Three axes of one height, each with room for its colour bar."""
+    """Three axes of one height, each with space for its colour bar."""
     width = _HEIGHT * min(1 / (plane_aspect(surface) or 1.0), 1.5)
     figure = new_figure(3 * (width + _APART), _HEIGHT + 1.0)
     lefts = [0.7 + place * (width + _APART) for place in range(3)]

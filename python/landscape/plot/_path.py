@@ -38,7 +38,7 @@ def path(
 ) -> Axes:
     """Losses along a path, on training and test data.
 
-    A dashed chord joins the losses of the ends, above which the excess is counted; a mark stands at
+    A dashed chord joins the losses of the ends, above which the excess is counted; a mark is at
     the highest loss, ticks below at the inner points of the path.
 
     Args:

@@ -48,7 +48,7 @@ class Scale:
     threshold: float = 1.0
 
     def height(self, values: Any) -> NDArray[np.float64]:
-        """Values -> [0, 1] for a relief; what lies beyond the levels stands at the edge."""
+        """Values -> [0, 1] for a relief; values beyond the levels are clipped."""
         array = mask_non_finite(np.atleast_1d(np.asarray(values, dtype=np.float64)))
         heights = self.norm(np.ma.clip(array, self.levels[0], self.levels[-1]))
         return np.asarray(np.ma.filled(heights, np.nan)).reshape(np.shape(values))

@@ -1,4 +1,4 @@
-"""Recognised losses: L is that of one batch of all samples, however the data are cut."""
+"""Recognised losses: L is that of one batch of all samples, however the data are split."""
 
 from __future__ import annotations
 
