@@ -1,7 +1,7 @@
-//! How near the kernels come to what the machine can do.
+//! Throughput of the kernels relative to the machine's peak.
 //!
-//! `cargo bench -p landscape-core --bench kernel`. The machine's peak is what multiply-adds reach
-//! that never leave the registers; percentages are of it. One thread.
+//! `cargo bench -p landscape-core --bench kernel`. The peak is the throughput of multiply-adds
+//! within registers; percentages are of it. One thread.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use landscape_core::network::kernel::{
 };
 
 const RUNS: usize = 9;
-/// Numbers that a function is given: few enough to stay in the first cache.
+/// Numbers per call of an element-wise function: few enough to stay in the L1 cache.
 const VALUES: usize = 256;
 
 fn main() {
@@ -25,7 +25,7 @@ fn main() {
 }
 
 fn table<T: Real>(name: &str, isa: Isa, peak: f64) {
-    println!("{name}, peak {peak:.1}     product      reduce");
+    println!("{name}, peak {peak:.1}     product    gradient");
     for (rows, inner) in [(64, 64), (10, 64), (128, 256), (256, 784), (32, 32)] {
         line::<T>(&format!("{rows}x{inner}"), isa, peak, (rows, inner), &GatherTable::identity());
     }
@@ -45,11 +45,11 @@ fn line<T: Real>(
     table: &GatherTable,
 ) {
     let panels = if table.positions() == 1 { 16 } else { 1 };
-    let fed = (0..table.positions() * table.taps())
+    let connections = (0..table.positions() * table.taps())
         .filter(|entry| table.source(entry / table.taps(), entry % table.taps()).is_some())
         .count();
-    let operations = 2e-9 * (panels * fed * rows * inner * T::LANES) as f64;
-    let (forward, backward) = ours::<T>(isa, (rows, inner), table, panels);
+    let operations = 2e-9 * (panels * connections * rows * inner * T::LANES) as f64;
+    let (forward, backward) = time_product::<T>(isa, (rows, inner), table, panels);
     let share = |time: f64| {
         let speed = operations / time;
         format!("{speed:6.1} {:3.0}%", 100.0 * speed / peak)
@@ -98,7 +98,7 @@ fn peak(isa: Isa) -> f64 {
     2e-9 * (STEPS * CHAINS * f64::LANES) as f64 / time
 }
 
-/// The taps of a 3 × 3 kernel on 8 × 8 positions with padding.
+/// The gather table of a 3 × 3 convolution on 8 × 8 positions with padding.
 fn convolution() -> GatherTable {
     let mut sources = Vec::new();
     for (i, j) in (0..8_usize).flat_map(|i| (0..8_usize).map(move |j| (i, j))) {
@@ -111,7 +111,7 @@ fn convolution() -> GatherTable {
 }
 
 /// Seconds of a product and of its gradient.
-fn ours<T: Real>(
+fn time_product<T: Real>(
     isa: Isa,
     (rows, inner): (usize, usize),
     table: &GatherTable,

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 const DIM: usize = 400;
 const HELD: usize = 40;
-/// More numbers of a sample than any of the broken graphs needs to have to be worth evaluating.
-const WORTH: usize = 1 << 14;
+/// The largest number of features that is evaluated, to keep the cases quick.
+const MAX_FEATURES: usize = 1 << 14;
 
 fn tensor(shape: &[usize], offset: usize) -> Value {
     json!({"shape": shape, "offset": offset, "held": false})
@@ -131,7 +131,7 @@ fn broken(graph: Value) -> impl Strategy<Value = String> {
 fn survive(text: &str) -> Result<bool, Error> {
     let network = Network::<f64>::from_json(text, DIM, vec![1.0; HELD])?;
     let (input, output) = (network.input().features(), network.output());
-    if input > WORTH || output.features() > WORTH || network.widest() > WORTH {
+    if input > MAX_FEATURES || output.features() > MAX_FEATURES || network.widest() > MAX_FEATURES {
         return Ok(false);
     }
     let targets =

@@ -1,4 +1,4 @@
-//! Products against loops that say what they are.
+//! Products, their epilogues and linear combinations against naive loops.
 
 use super::{
     Contraction, Epilogue, EpilogueSteps, FinalActivation, GatherTable, Packing, Pool2x2, Real,
@@ -11,7 +11,7 @@ pub(super) fn numbers<T: Real>(count: usize, seed: usize) -> Vec<T> {
     (0..count).map(|i| T::narrow(((i * 7 + seed * 3) % 11) as f64 - 5.0)).collect()
 }
 
-/// The taps of a convolution of height × width positions with a 3 × 3 kernel.
+/// The gather table of a 3 × 3 convolution of height × width positions.
 pub(super) fn convolution(
     height: usize,
     width: usize,

@@ -92,8 +92,8 @@ mod tests {
     fn its_rules_are_those_of_differences() {
         for alpha in [1.0, -0.5] {
             let mut sketch = Sketch::moving(&[2, 3]).then("tanh", json!({}), &[2, 3]);
-            sketch.node("add", &[2, 3], &[], json!({"alpha": alpha}), &[2, 3]);
-            sketch.node("add", &[4, 4], &[], json!({"alpha": alpha}), &[2, 3]);
+            sketch.add_node("add", &[2, 3], &[], json!({"alpha": alpha}), &[2, 3]);
+            sketch.add_node("add", &[4, 4], &[], json!({"alpha": alpha}), &[2, 3]);
             check(&sketch.then("tanh", json!({}), &[2, 3]));
         }
     }
@@ -103,12 +103,12 @@ mod tests {
     #[test]
     fn sums_that_follow_a_product() {
         let mut sketch = Sketch::new(&[3]);
-        let weights = |sketch: &mut Sketch| [Some(sketch.varied(&[3, 3])), None];
+        let weights = |sketch: &mut Sketch| [Some(sketch.add_varied(&[3, 3])), None];
         let sum = json!({"alpha": 1.0});
         for (first, second) in [(0, 1), (3, 2), (5, 5)] {
             let (last, parameters) = (sketch.last(), weights(&mut sketch));
-            sketch.node("linear", &[last], &parameters, json!({}), &[3]);
-            sketch.node("add", &[first, second], &[], sum.clone(), &[3]);
+            sketch.add_node("linear", &[last], &parameters, json!({}), &[3]);
+            sketch.add_node("add", &[first, second], &[], sum.clone(), &[3]);
         }
         check(&sketch.then("relu", json!({}), &[3]));
     }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn shapes_must_be_equal() {
         let mut sketch = Sketch::new(&[4]).then("reshape", json!({}), &[2, 2]);
-        sketch.node("add", &[0, 1], &[], json!({"alpha": 1.0}), &[4]);
+        sketch.add_node("add", &[0, 1], &[], json!({"alpha": 1.0}), &[4]);
         assert!(sketch.refusal().contains("pass equal ones"));
     }
 }

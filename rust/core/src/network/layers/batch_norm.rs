@@ -96,7 +96,7 @@ impl BatchNorm {
         (forward[self.mean.start + channel].widen(), self.inverse_deviation(variance))
     }
 
-    fn stored<T: Real>(&self, forward: &[T], channel: usize) -> Affine {
+    fn stored_map<T: Real>(&self, forward: &[T], channel: usize) -> Affine {
         let (mean, r) = self.running(forward, channel);
         let scale = self.gamma(forward, channel, 1.0) * r;
         Affine { scale, shift: self.beta(forward, channel) - mean * scale }
@@ -150,7 +150,7 @@ impl<T: Real> Normalisation<T> for BatchNorm {
 
     fn affine(&self, forward: &[T], bias: Option<&[T]>, scale: &mut [T], shift: &mut [T]) {
         for channel in 0..self.channels {
-            let map = self.stored(forward, channel);
+            let map = self.stored_map(forward, channel);
             let bias = bias.map_or(0.0, |bias| bias[channel].widen());
             scale[channel] = T::narrow(map.scale);
             shift[channel] = T::narrow(map.scale.mul_add(bias, map.shift));

@@ -1,4 +1,4 @@
-//! Random graphs of many kinds: what a layer leaves behind must be what the next one expects.
+//! Random chains of layers of many kinds: a layer's output must be a valid input of the next one.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::check::{Sketch, check_block};
 use crate::network::pass::Moments;
 
-/// A layer to come: its kind, and two numbers that it makes its options from.
+/// A layer to append: its kind, and two numbers that determine its options.
 type Step = (usize, usize, usize);
 
-/// The most numbers of a sample, to keep the cases quick.
-const LARGEST: usize = 72;
+/// The largest number of features, to keep the cases quick.
+const MAX_FEATURES: usize = 72;
 
 const FUNCTIONS: [(&str, Value); 6] = [
     ("relu", Value::Null),
@@ -52,17 +52,17 @@ fn convolution(mut sketch: Sketch, a: usize, b: usize) -> Sketch {
     let rows = groups * (1 + b % 3);
     let (kernel, padding, stride) = (1 + a % 3, b % 2, 1 + (a / 3) % 2);
     let kernel = kernel.min(height.min(width) + 2 * padding);
-    let place = |size: usize| (size + 2 * padding - kernel) / stride + 1;
-    let shape = [rows, place(height), place(width)];
-    if shape.iter().product::<usize>() > LARGEST {
+    let positions = |size: usize| (size + 2 * padding - kernel) / stride + 1;
+    let shape = [rows, positions(height), positions(width)];
+    if shape.iter().product::<usize>() > MAX_FEATURES {
         return sketch;
     }
-    let weight = sketch.varied(&[rows, channels / groups, kernel, kernel]);
-    let bias = (a.is_multiple_of(2)).then(|| sketch.varied(&[rows]));
+    let weight = sketch.add_varied(&[rows, channels / groups, kernel, kernel]);
+    let bias = (a.is_multiple_of(2)).then(|| sketch.add_varied(&[rows]));
     let options = json!({"stride": [stride, stride], "padding": [padding, padding],
                          "dilation": [1, 1], "groups": groups});
     let last = sketch.last();
-    sketch.node("conv2d", &[last], &[Some(weight), bias], options, &shape);
+    sketch.add_node("conv2d", &[last], &[Some(weight), bias], options, &shape);
     sketch
 }
 
@@ -87,9 +87,9 @@ fn pooling(sketch: Sketch, a: usize, b: usize) -> Sketch {
     if height.min(width) + 2 * padding < 2 {
         return sketch;
     }
-    let place = |size: usize| (size + 2 * padding - 2) / stride + 1;
-    let shape = [channels, place(height), place(width)];
-    if shape.iter().product::<usize>() > LARGEST {
+    let positions = |size: usize| (size + 2 * padding - 2) / stride + 1;
+    let shape = [channels, positions(height), positions(width)];
+    if shape.iter().product::<usize>() > MAX_FEATURES {
         return sketch;
     }
     let (kernel, stride, padding) = ([2, 2], [stride, stride], [padding, padding]);
@@ -107,16 +107,17 @@ fn normalisation(mut sketch: Sketch, a: usize) -> Sketch {
     let shape = image(&sketch);
     let (last, channels) = (sketch.last(), &shape[..1]);
     let numbers = if a % 3 == 2 { &shape[..] } else { channels };
-    let mut parameters = vec![Some(sketch.varied(numbers)), Some(sketch.varied(numbers))];
+    let mut parameters = vec![Some(sketch.add_varied(numbers)), Some(sketch.add_varied(numbers))];
     let (kind, options) = match a % 3 {
         0 => {
-            parameters.extend([Some(sketch.frozen(channels)), Some(sketch.frozen(channels))]);
+            parameters
+                .extend([Some(sketch.add_frozen(channels)), Some(sketch.add_frozen(channels))]);
             ("batch_norm", json!({"eps": 0.1}))
         }
         1 => ("group_norm", json!({"eps": 0.1, "groups": 1})),
         _ => ("layer_norm", json!({"eps": 0.1})),
     };
-    sketch.node(kind, &[last], &parameters, options, &shape);
+    sketch.add_node(kind, &[last], &parameters, options, &shape);
     sketch
 }
 
@@ -129,20 +130,20 @@ fn sum(mut sketch: Sketch, a: usize, b: usize) -> Sketch {
     let other = alike[a % alike.len()];
     let inputs = if b.is_multiple_of(2) { [last, other] } else { [other, last] };
     let alpha = if b.is_multiple_of(3) { -0.5 } else { 1.0 };
-    sketch.node("add", &inputs, &[], json!({"alpha": alpha}), &shape);
+    sketch.add_node("add", &inputs, &[], json!({"alpha": alpha}), &shape);
     sketch
 }
 
 fn concatenation(mut sketch: Sketch, a: usize) -> Sketch {
     let (last, [channels, height, width]) = (sketch.last(), image(&sketch));
-    if 2 * channels * height * width > LARGEST {
+    if 2 * channels * height * width > MAX_FEATURES {
         return sketch;
     }
     let alike: Vec<_> =
         (0..=last).filter(|&v| sketch.shape(v) == [channels, height, width]).collect();
     let other = if alike.is_empty() { last } else { alike[a % alike.len()] };
     let shape = [2 * channels, height, width];
-    sketch.node("concat", &[other, last], &[], Value::Null, &shape);
+    sketch.add_node("concat", &[other, last], &[], Value::Null, &shape);
     sketch
 }
 
@@ -150,7 +151,7 @@ fn padding(sketch: Sketch, a: usize, b: usize) -> Sketch {
     let [channels, height, width] = image(&sketch);
     let (rows, columns) = ([a % 2, b % 2], [b % 3, a % 3 / 2]);
     let shape = [channels, height + rows[0] + rows[1], width + columns[0] + columns[1]];
-    if shape.iter().product::<usize>() > LARGEST {
+    if shape.iter().product::<usize>() > MAX_FEATURES {
         return sketch;
     }
     let options = json!({"channels": [0, 0], "height": rows, "width": columns, "value": 0.25});
@@ -170,8 +171,8 @@ fn slice(sketch: Sketch, a: usize, b: usize) -> Sketch {
 
 fn constant(mut sketch: Sketch) -> Sketch {
     let (last, shape) = (sketch.last(), image(&sketch));
-    let constant = sketch.frozen(&shape);
-    sketch.node("multiply", &[last], &[Some(constant)], Value::Null, &shape);
+    let constant = sketch.add_frozen(&shape);
+    sketch.add_node("multiply", &[last], &[Some(constant)], Value::Null, &shape);
     sketch
 }
 
@@ -179,9 +180,9 @@ fn flat(sketch: Sketch, a: usize) -> Sketch {
     let features = image(&sketch).iter().product();
     let mut sketch = sketch.then("reshape", Value::Null, &[features]);
     let rows = 2 + a % 5;
-    let (last, weight) = (sketch.last(), sketch.varied(&[rows, features]));
-    let bias = (a.is_multiple_of(2)).then(|| sketch.varied(&[rows]));
-    sketch.node("linear", &[last], &[Some(weight), bias], Value::Null, &[rows]);
+    let (last, weight) = (sketch.last(), sketch.add_varied(&[rows, features]));
+    let bias = (a.is_multiple_of(2)).then(|| sketch.add_varied(&[rows]));
+    sketch.add_node("linear", &[last], &[Some(weight), bias], Value::Null, &[rows]);
     sketch
 }
 
@@ -198,7 +199,7 @@ proptest! {
     ) {
         let shape = [image.0, image.1, image.2];
         let start = if moves { Sketch::moving(&shape) } else { Sketch::new(&shape) };
-        let sketch = steps.into_iter().fold(start.seeded(seed), grow);
+        let sketch = steps.into_iter().fold(start.with_seed(seed), grow);
         // a parameter and a value at least
         let sketch = flat(sketch, 2);
         check_block(&sketch, Moments::Stored, samples);
@@ -248,13 +249,13 @@ proptest! {
         ];
         for (kind, options) in cases {
             let mut sketch = Sketch::new(&[2, 3, 4]);
-            let weight = sketch.varied(&[2, 2, 1 + kernel.0, 1 + kernel.1]);
+            let weight = sketch.add_varied(&[2, 2, 1 + kernel.0, 1 + kernel.1]);
             let parameters = match kind {
                 "conv2d" => vec![Some(weight), None],
                 "group_norm" => vec![None, None],
                 _ => vec![],
             };
-            sketch.node(kind, &[0], &parameters, options, &shape);
+            sketch.add_node(kind, &[0], &parameters, options, &shape);
             let _ = sketch.network::<f32>();
         }
     }

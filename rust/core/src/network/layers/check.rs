@@ -24,9 +24,9 @@ pub(super) struct Outcome {
     pub loss: f64,
     pub gradient: Vec<f64>,
     /// The tangent of the outputs.
-    pub moved: Vec<f64>,
+    pub output_tangent: Vec<f64>,
     /// The tangent of the gradient.
-    pub curved: Vec<f64>,
+    pub gradient_tangent: Vec<f64>,
 }
 
 /// Checks all rules of a network under running and batch statistics, for numbers of samples that
@@ -62,20 +62,22 @@ pub(super) fn check_block(sketch: &Sketch, moments: Moments, samples: usize) {
         let (up, down) = ends(step);
         vec![(up.loss - down.loss) / (2.0 * step)]
     });
-    agree(&context, "tangent", &along_v.moved, 1e-6, |step| {
+    agree(&context, "tangent", &along_v.output_tangent, 1e-6, |step| {
         let (up, down) = ends(step);
         difference(&up.outputs, &down.outputs, step)
     });
-    agree(&context, "second order", &along_v.curved, 1e-6, |step| {
+    agree(&context, "second order", &along_v.gradient_tangent, 1e-6, |step| {
         let (up, down) = ends(step);
         difference(&up.gradient, &down.gradient, step)
     });
-    let (uhv, vhu) = (dot(&u, &along_v.curved), dot(&v, &along_u.curved));
-    let size = 1.0 + norm(&u) * norm(&along_v.curved) + norm(&v) * norm(&along_u.curved);
+    let (uhv, vhu) = (dot(&u, &along_v.gradient_tangent), dot(&v, &along_u.gradient_tangent));
+    let size = 1.0
+        + norm(&u) * norm(&along_v.gradient_tangent)
+        + norm(&v) * norm(&along_u.gradient_tangent);
     assert!((uhv - vhu).abs() <= 1e-10 * size, "{context}: ⟨u, Hv⟩ = {uhv}, ⟨v, Hu⟩ = {vhu}");
     check_single(sketch, moments, samples, &inputs, &v, &along_v);
     if moments == Moments::Stored {
-        let outputs = fused(&network, theta, frozen, &inputs, samples);
+        let outputs = run_fused(&network, theta, frozen, &inputs, samples);
         close(&context, "fused forward", &outputs, &along_v.outputs, 1e-12);
     }
 }
@@ -95,8 +97,8 @@ fn check_single(
     let context = format!("{moments:?}, {samples} samples, f32");
     close(&context, "outputs", &single.outputs, &expected.outputs, 1e-4);
     close(&context, "gradient", &single.gradient, &expected.gradient, 1e-4);
-    close(&context, "tangent", &single.moved, &expected.moved, 1e-4);
-    close(&context, "second order", &single.curved, &expected.curved, 1e-3);
+    close(&context, "tangent", &single.output_tangent, &expected.output_tangent, 1e-4);
+    close(&context, "second order", &single.gradient_tangent, &expected.gradient_tangent, 1e-3);
 }
 
 /// Runs all passes.
@@ -109,50 +111,57 @@ pub(super) fn outcome<T: Real>(
     inputs: &[f64],
     samples: usize,
 ) -> Outcome {
-    let point = packed(network, theta, frozen);
-    let direction = packed(network, direction, &[]);
+    let point = pack_point(network, theta, frozen);
+    let direction = pack_point(network, direction, &[]);
     let panels = samples.div_ceil(T::LANES);
     let along = Some(&direction);
     let isa = Isa::detect();
     let pass = Pass { isa, point: &point, direction: along, panels, samples, moments };
-    let input = panelled::<T>(inputs, network.input().features(), samples);
+    let input = arrange_panels::<T>(inputs, network.input().features(), samples);
     let (mut tape, mut along) = (Tape::default(), TapeTangents::default());
     network.evaluate(&pass, &input, &mut tape.values);
     network.propagate_tangents(&pass, &input, &tape.values, &mut along.dots);
     let features = network.output().features();
-    let outputs = sampled(&tape.values[network.output], features, samples);
-    let moved = sampled(&along.dots[network.output], features, samples);
+    let outputs = scatter_samples(&tape.values[network.output], features, samples);
+    let output_tangent = scatter_samples(&along.dots[network.output], features, samples);
     let plain = Sketch::normals(14, outputs.len());
     let slopes: Vec<f64> = outputs.iter().zip(&plain).map(|(y, c)| c + SQUARE * y).collect();
-    let output_gradient_tangent: Vec<f64> = moved.iter().map(|y_dot| SQUARE * y_dot).collect();
+    let output_gradient_tangent: Vec<f64> =
+        output_tangent.iter().map(|y_dot| SQUARE * y_dot).collect();
     let loss = dot(&outputs, &plain) + 0.5 * SQUARE * dot(&outputs, &outputs);
     let mut gradient = vec![T::ZERO; network.dim()];
-    let mut curved = gradient.clone();
-    network.seed_adjoints(&pass, &panelled::<T>(&slopes, features, samples), &mut tape.bars);
+    let mut gradient_tangent = gradient.clone();
+    network.seed_adjoints(&pass, &arrange_panels::<T>(&slopes, features, samples), &mut tape.bars);
     network.backpropagate(&pass, &input, &tape.values, &mut tape.bars, &mut gradient);
     network.seed_adjoints(
         &pass,
-        &panelled::<T>(&output_gradient_tangent, features, samples),
+        &arrange_panels::<T>(&output_gradient_tangent, features, samples),
         &mut along.bar_dots,
     );
-    network.backpropagate_tangents(&pass, &input, &tape, &mut along, &mut curved);
+    network.backpropagate_tangents(&pass, &input, &tape, &mut along, &mut gradient_tangent);
     let wide = |values: Vec<T>| values.into_iter().map(T::widen).collect();
-    Outcome { outputs, loss, gradient: wide(gradient), moved, curved: wide(curved) }
+    Outcome {
+        outputs,
+        loss,
+        gradient: wide(gradient),
+        output_tangent,
+        gradient_tangent: wide(gradient_tangent),
+    }
 }
 
 /// The outputs of the fused forward pass.
-fn fused<T: Real>(
+fn run_fused<T: Real>(
     network: &Network<T>,
     theta: &[f64],
     frozen: &[f64],
     inputs: &[f64],
     samples: usize,
 ) -> Vec<f64> {
-    let point = packed(network, theta, frozen);
+    let point = pack_point(network, theta, frozen);
     let program = FusedForward::new(network);
     let mut derived = Vec::new();
     program.derive(Isa::detect(), network, &point.forward, &mut derived);
-    let input = panelled::<T>(inputs, network.input().features(), samples);
+    let input = arrange_panels::<T>(inputs, network.input().features(), samples);
     let mut buffers = FusedBuffers::default();
     let mut outputs = Vec::new();
     for (panel, input) in input.chunks(network.input().features() * T::LANES).enumerate() {
@@ -169,10 +178,10 @@ fn fused<T: Real>(
             &mut buffers,
         ));
     }
-    sampled(&outputs, network.output().features(), samples)
+    scatter_samples(&outputs, network.output().features(), samples)
 }
 
-fn packed<T: Real>(network: &Network<T>, theta: &[f64], frozen: &[f64]) -> Packed<T> {
+fn pack_point<T: Real>(network: &Network<T>, theta: &[f64], frozen: &[f64]) -> Packed<T> {
     let narrow = |values: &[f64]| values.iter().map(|&x| T::narrow(x)).collect::<Vec<T>>();
     let (theta, frozen) = (narrow(theta), narrow(frozen));
     let mut point = Packed::default();
@@ -182,7 +191,7 @@ fn packed<T: Real>(network: &Network<T>, theta: &[f64], frozen: &[f64]) -> Packe
 }
 
 /// (samples, features) in panels, with zeros in the other lanes.
-fn panelled<T: Real>(rows: &[f64], features: usize, samples: usize) -> Vec<T> {
+fn arrange_panels<T: Real>(rows: &[f64], features: usize, samples: usize) -> Vec<T> {
     let mut panels = vec![T::ZERO; samples.div_ceil(T::LANES) * features * T::LANES];
     for (index, &value) in rows.iter().enumerate() {
         panels[place::<T>(index, features)] = T::narrow(value);
@@ -190,7 +199,7 @@ fn panelled<T: Real>(rows: &[f64], features: usize, samples: usize) -> Vec<T> {
     panels
 }
 
-fn sampled<T: Real>(panels: &[T], features: usize, samples: usize) -> Vec<f64> {
+fn scatter_samples<T: Real>(panels: &[T], features: usize, samples: usize) -> Vec<f64> {
     (0..samples * features).map(|index| panels[place::<T>(index, features)].widen()).collect()
 }
 

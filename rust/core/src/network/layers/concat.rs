@@ -94,8 +94,8 @@ mod tests {
     #[test]
     fn channels_follow_one_another() {
         let mut sketch = Sketch::new(&[2, 2]);
-        sketch.node("affine", &[0], &[], json!({"scale": -1.0, "shift": 0.0}), &[2, 2]);
-        sketch.node("concat", &[0, 1, 0], &[], json!({}), &[6, 2]);
+        sketch.add_node("affine", &[0], &[], json!({"scale": -1.0, "shift": 0.0}), &[2, 2]);
+        sketch.add_node("concat", &[0, 1, 0], &[], json!({}), &[6, 2]);
         let (x, minus) = ([1.0, 2.0, 3.0, 4.0], [-1.0, -2.0, -3.0, -4.0]);
         assert_eq!(sketch.outputs(&x), [x, minus, x].concat());
     }
@@ -104,14 +104,14 @@ mod tests {
     fn its_rules_are_those_of_differences() {
         let mut sketch = Sketch::moving(&[3, 1, 1]).then("tanh", json!({}), &[3, 1, 1]);
         // The input itself does not depend on θ.
-        sketch.node("concat", &[2, 0, 3, 2], &[], json!({}), &[12]);
+        sketch.add_node("concat", &[2, 0, 3, 2], &[], json!({}), &[12]);
         check(&sketch.then("tanh", json!({}), &[12]));
     }
 
     #[test]
     fn images_must_have_one_size() {
         let mut sketch = Sketch::new(&[4]).then("reshape", json!({}), &[2, 2]);
-        sketch.node("concat", &[0, 1], &[], json!({}), &[6]);
+        sketch.add_node("concat", &[0, 1], &[], json!({}), &[6]);
         assert!(sketch.refusal().contains("pass images of one size"));
     }
 }

@@ -128,11 +128,11 @@ mod tests {
         }
 
         fn on(&self, mut sketch: Sketch, bias: bool) -> Sketch {
-            let weight = sketch.varied(&self.weight);
-            let bias = bias.then(|| sketch.varied(&self.weight[..1]));
+            let weight = sketch.add_varied(&self.weight);
+            let bias = bias.then(|| sketch.add_varied(&self.weight[..1]));
             let last = sketch.last();
             let parameters = [Some(weight), bias];
-            sketch.node("conv2d", &[last], &parameters, self.options(), &self.output);
+            sketch.add_node("conv2d", &[last], &parameters, self.options(), &self.output);
             sketch
         }
 
@@ -196,8 +196,8 @@ mod tests {
     fn malformed_convolutions_are_refused() {
         let refusal = |weight: &[usize], options: Value, shape: &[usize]| {
             let mut sketch = Sketch::new(&[4, 5, 5]);
-            let weight = sketch.varied(weight);
-            sketch.node("conv2d", &[0], &[Some(weight), None], options, shape);
+            let weight = sketch.add_varied(weight);
+            sketch.add_node("conv2d", &[0], &[Some(weight), None], options, shape);
             sketch.refusal()
         };
         let options = |stride: usize, padding: usize, dilation: usize, groups: usize| {

@@ -30,18 +30,18 @@ mod tests {
 
     use crate::network::layers::check::{Sketch, check, close};
 
-    fn normalised(mut sketch: Sketch, groups: usize, shape: &[usize], affine: bool) -> Sketch {
+    fn build_norm(mut sketch: Sketch, groups: usize, shape: &[usize], affine: bool) -> Sketch {
         let last = sketch.last();
-        let parameters = [sketch.varied(&shape[..1]), sketch.varied(&shape[..1])];
+        let parameters = [sketch.add_varied(&shape[..1]), sketch.add_varied(&shape[..1])];
         let parameters = parameters.map(|index| affine.then_some(index));
         let options = json!({"groups": groups, "eps": 0.01});
-        sketch.node("group_norm", &[last], &parameters, options, shape);
+        sketch.add_node("group_norm", &[last], &parameters, options, shape);
         sketch
     }
 
     #[test]
     fn groups_of_channels_are_normalised_by_themselves() {
-        let sketch = normalised(Sketch::new(&[4, 3]), 2, &[4, 3], true);
+        let sketch = build_norm(Sketch::new(&[4, 3]), 2, &[4, 3], true);
         let (gamma, beta) = sketch.theta.split_at(4);
         let inputs = sketch.numbers(1, 24);
         let mut expected = Vec::new();
@@ -58,16 +58,16 @@ mod tests {
 
     #[test]
     fn its_rules_are_those_of_differences() {
-        check(&normalised(Sketch::moving(&[4, 3]), 2, &[4, 3], true));
-        check(&normalised(Sketch::moving(&[6, 2, 2]), 3, &[6, 2, 2], false));
-        let whole = normalised(Sketch::moving(&[2, 2, 2]), 1, &[2, 2, 2], true);
+        check(&build_norm(Sketch::moving(&[4, 3]), 2, &[4, 3], true));
+        check(&build_norm(Sketch::moving(&[6, 2, 2]), 3, &[6, 2, 2], false));
+        let whole = build_norm(Sketch::moving(&[2, 2, 2]), 1, &[2, 2, 2], true);
         check(&whole.then("tanh", json!({}), &[2, 2, 2]));
     }
 
     #[test]
     fn groups_divide_channels() {
         for groups in [0, 3] {
-            let sketch = normalised(Sketch::new(&[4, 2]), groups, &[4, 2], true);
+            let sketch = build_norm(Sketch::new(&[4, 2]), groups, &[4, 2], true);
             assert!(sketch.refusal().contains("groups for 4 channels"));
         }
     }

@@ -23,17 +23,17 @@ mod tests {
 
     use crate::network::layers::check::{Sketch, check, close};
 
-    fn normalised(mut sketch: Sketch, shape: &[usize], affine: bool) -> Sketch {
+    fn build_norm(mut sketch: Sketch, shape: &[usize], affine: bool) -> Sketch {
         let last = sketch.last();
-        let parameters = [sketch.varied(shape), sketch.varied(shape)];
+        let parameters = [sketch.add_varied(shape), sketch.add_varied(shape)];
         let parameters = parameters.map(|index| affine.then_some(index));
-        sketch.node("layer_norm", &[last], &parameters, json!({"eps": 0.01}), shape);
+        sketch.add_node("layer_norm", &[last], &parameters, json!({"eps": 0.01}), shape);
         sketch
     }
 
     #[test]
     fn a_sample_is_normalised_by_itself() {
-        let sketch = normalised(Sketch::new(&[2, 2]), &[2, 2], true);
+        let sketch = build_norm(Sketch::new(&[2, 2]), &[2, 2], true);
         let (gamma, beta) = sketch.theta.split_at(4);
         let inputs = sketch.numbers(1, 12);
         let mut expected = Vec::new();
@@ -52,18 +52,18 @@ mod tests {
 
     #[test]
     fn its_rules_are_those_of_differences() {
-        check(&normalised(Sketch::moving(&[5]), &[5], true));
-        check(&normalised(Sketch::moving(&[5]), &[5], false));
-        check(&normalised(Sketch::moving(&[2, 3]), &[2, 3], true).then("tanh", json!({}), &[2, 3]));
+        check(&build_norm(Sketch::moving(&[5]), &[5], true));
+        check(&build_norm(Sketch::moving(&[5]), &[5], false));
+        check(&build_norm(Sketch::moving(&[2, 3]), &[2, 3], true).then("tanh", json!({}), &[2, 3]));
     }
 
     /// Lanes without a sample are all zeros and have no standard deviation.
     #[test]
     fn missing_samples_leave_no_trace_even_without_epsilon() {
         let mut sketch = Sketch::new(&[3]);
-        sketch.node("layer_norm", &[0], &[None, None], json!({"eps": 0.0}), &[3]);
-        let weight = sketch.varied(&[2, 3]);
-        sketch.node("linear", &[1], &[Some(weight), None], json!({}), &[2]);
+        sketch.add_node("layer_norm", &[0], &[None, None], json!({"eps": 0.0}), &[3]);
+        let weight = sketch.add_varied(&[2, 3]);
+        sketch.add_node("linear", &[1], &[Some(weight), None], json!({}), &[2]);
         check(&sketch);
     }
 
@@ -71,8 +71,8 @@ mod tests {
     fn malformed_norms_are_refused() {
         let said = |eps: f64, count: usize| {
             let mut sketch = Sketch::new(&[2, 2]);
-            let gamma = Some(sketch.varied(&[count]));
-            sketch.node("layer_norm", &[0], &[gamma, None], json!({"eps": eps}), &[2, 2]);
+            let gamma = Some(sketch.add_varied(&[count]));
+            sketch.add_node("layer_norm", &[0], &[gamma, None], json!({"eps": eps}), &[2, 2]);
             sketch.refusal()
         };
         assert!(said(-1.0, 4).contains("eps = -1"));

@@ -91,9 +91,9 @@ mod tests {
     #[test]
     fn it_multiplies_each_feature() {
         let on = |mut sketch: Sketch| {
-            let constant = sketch.frozen(&[2, 3]);
+            let constant = sketch.add_frozen(&[2, 3]);
             let last = sketch.last();
-            sketch.node("multiply", &[last], &[Some(constant)], json!({}), &[2, 3]);
+            sketch.add_node("multiply", &[last], &[Some(constant)], json!({}), &[2, 3]);
             sketch
         };
         let sketch = on(Sketch::new(&[2, 3]));
@@ -108,8 +108,8 @@ mod tests {
     fn constants_are_held_and_have_a_number_for_each_feature() {
         let said = |held: bool, shape: &[usize]| {
             let mut sketch = Sketch::new(&[4]);
-            let constant = if held { sketch.frozen(shape) } else { sketch.varied(shape) };
-            sketch.node("multiply", &[0], &[Some(constant)], json!({}), &[4]);
+            let constant = if held { sketch.add_frozen(shape) } else { sketch.add_varied(shape) };
+            sketch.add_node("multiply", &[0], &[Some(constant)], json!({}), &[4]);
             sketch.refusal()
         };
         assert!(said(true, &[3]).contains("pass one number a feature"));

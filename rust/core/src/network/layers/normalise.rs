@@ -118,7 +118,7 @@ impl Block {
     /// The part of x̄˙ from the tangent of x: (ṙ/r) x̄ − r (x̂˙ ⟨g x̂⟩ + x̂ ⟨g x̂˙⟩).
     ///
     /// The other part, r (ġ − ⟨ġ⟩ − x̂ ⟨ġ x̂⟩) with ġ = γ̇ȳ + γȳ˙, is the adjoint of ġ.
-    pub fn turn<T: Real>(
+    pub fn add_tangent_of_statistics<T: Real>(
         &self,
         centre: &Centre,
         gamma: impl Fn(usize) -> f64 + Copy,

@@ -243,7 +243,12 @@ impl<T: Real> Layer<T> for SampleNorm {
                     group.block.adjoint(&centre, gamma, [x, y_bar_dot], out);
                     group.block.adjoint(&centre, gamma_dot, [x, y_bar], out);
                     if let Some(x_dot) = tangent.x[0] {
-                        group.block.turn(&centre, gamma, [x, &x_dot[span], y_bar], out);
+                        group.block.add_tangent_of_statistics(
+                            &centre,
+                            gamma,
+                            [x, &x_dot[span], y_bar],
+                            out,
+                        );
                     }
                 }
             },

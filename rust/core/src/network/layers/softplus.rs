@@ -29,7 +29,7 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
 
 impl<T: Real> Softplus<T> {
     /// f(βx).
-    fn scaled(&self, isa: Isa, f: fn(Isa, &mut [T])) -> impl Fn(&mut [T]) {
+    fn with_scaled_input(&self, isa: Isa, f: fn(Isa, &mut [T])) -> impl Fn(&mut [T]) {
         move |x| {
             map(isa, x, |x| x * self.beta);
             f(isa, x);
@@ -45,13 +45,13 @@ impl<T: Real> Softplus<T> {
 impl<T: Real> Function<T> for Softplus<T> {
     fn value(&self, isa: Isa, x: &mut [T]) {
         let value = |x, soft| if self.is_linear(x) { x } else { soft / self.beta };
-        map_with(isa, x, self.scaled(isa, kernel::softplus), value);
+        map_with(isa, x, self.with_scaled_input(isa, kernel::softplus), value);
     }
 
     /// σ(βx).
     fn prepare(&self, isa: Isa, x: &[T], [s, _]: [&mut [T]; PARTS]) {
         s.copy_from_slice(x);
-        self.scaled(isa, kernel::sigmoid)(s);
+        self.with_scaled_input(isa, kernel::sigmoid)(s);
     }
 
     /// σ(βx).

@@ -52,8 +52,8 @@ impl CrossEntropy {
                     let mut total = ZEROS;
                     for index in 0..self.shape.positions() {
                         let position = self.position(outputs, index);
-                        let sums = self.expected(outputs, &block, position, tangent, powers);
-                        let counted = self.counted(&block, index);
+                        let sums = self.expected_sums(outputs, &block, position, tangent, powers);
+                        let counted = self.is_counted(&block, index);
                         total = from_fn(|i| {
                             let share = sums.inner[i] + sums.spread[i];
                             total[i] + if counted[i] { share } else { 0.0 }
@@ -61,15 +61,15 @@ impl CrossEntropy {
                     }
                     for index in 0..self.shape.positions() {
                         let position = self.position(outputs, index);
-                        let sums = self.expected(outputs, &block, position, tangent, powers);
-                        let counted = self.counted(&block, index);
+                        let sums = self.expected_sums(outputs, &block, position, tangent, powers);
+                        let counted = self.is_counted(&block, index);
                         for (channel, row) in position.rows().enumerate() {
                             let t = block.read(tangent, row);
-                            let made = self.entry(channel, &powers[channel], &t, &sums, &total);
+                            let entry = self.entry(channel, &powers[channel], &t, &sums, &total);
                             block.write(
                                 out,
                                 row,
-                                from_fn(|i| if counted[i] { made[i] } else { 0.0 }),
+                                from_fn(|i| if counted[i] { entry[i] } else { 0.0 }),
                             );
                         }
                     }
@@ -80,7 +80,7 @@ impl CrossEntropy {
 
     /// Whether the target at a position is not ignored.
     #[inline(always)]
-    fn counted(&self, block: &Block<'_>, position: usize) -> [bool; WIDTH] {
+    fn is_counted(&self, block: &Block<'_>, position: usize) -> [bool; WIDTH] {
         match &self.truth {
             Truth::Labels(labels) => labels.at(block, position).map(|label| label != IGNORED),
             Truth::Probabilities(_) => [true; WIDTH],
@@ -101,7 +101,7 @@ impl CrossEntropy {
     }
 
     #[inline(always)]
-    fn expected(
+    fn expected_sums(
         &self,
         outputs: &Outputs<'_>,
         block: &Block<'_>,

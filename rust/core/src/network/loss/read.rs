@@ -19,20 +19,20 @@ use crate::network::shape::Shape;
 enum LossSpec {
     CrossEntropy {
         weight: Option<Vec<f64>>,
-        #[serde(default = "ignored")]
+        #[serde(default = "default_ignore_index")]
         ignore_index: i64,
         #[serde(default)]
         label_smoothing: f64,
     },
     Nll {
         weight: Option<Vec<f64>>,
-        #[serde(default = "ignored")]
+        #[serde(default = "default_ignore_index")]
         ignore_index: i64,
     },
     Mse {},
     L1 {},
     Huber {
-        #[serde(default = "one")]
+        #[serde(default = "default_delta")]
         delta: f64,
     },
     BceWithLogits {
@@ -41,11 +41,11 @@ enum LossSpec {
     },
 }
 
-fn ignored() -> i64 {
+fn default_ignore_index() -> i64 {
     -100
 }
 
-fn one() -> f64 {
+fn default_delta() -> f64 {
     1.0
 }
 

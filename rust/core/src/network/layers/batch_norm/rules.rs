@@ -12,7 +12,7 @@ impl<T: Real> Layer<T> for BatchNorm {
         for index in 0..self.channels {
             let channel = self.channel(pass, index);
             let map = match pass.moments {
-                Moments::Stored => self.stored(&pass.point.forward, index),
+                Moments::Stored => self.stored_map(&pass.point.forward, index),
                 Moments::Batch => {
                     let Sums { mean, r, gamma } = self.sums(pass, x[0], &channel);
                     let beta = self.beta(&pass.point.forward, index);
@@ -37,7 +37,7 @@ impl<T: Real> Layer<T> for BatchNorm {
             let tangent_map = self.stored_tangent(pass, index);
             match (pass.moments, x_dot[0]) {
                 (Moments::Stored, x_dot) => {
-                    let scale = T::narrow(self.stored(&pass.point.forward, index).scale);
+                    let scale = T::narrow(self.stored_map(&pass.point.forward, index).scale);
                     let (scale_dot, shift_dot) =
                         (T::narrow(tangent_map.scale), T::narrow(tangent_map.shift));
                     channel.map(x[0], y_dot, |x, y| *y = x * scale_dot + shift_dot);
@@ -61,7 +61,7 @@ impl<T: Real> Layer<T> for BatchNorm {
             let channel = self.channel(pass, index);
             match pass.moments {
                 Moments::Stored => {
-                    let scale = T::narrow(self.stored(&pass.point.forward, index).scale);
+                    let scale = T::narrow(self.stored_map(&pass.point.forward, index).scale);
                     channel.map(primal.y_bar, x_bar, |bar, x_bar| *x_bar += bar * scale);
                 }
                 Moments::Batch => {
@@ -156,32 +156,42 @@ mod tests {
 
     use crate::network::layers::check::{Sketch, check};
 
-    fn normalised(shape: &[usize], affine: bool) -> Sketch {
+    fn build_norm(shape: &[usize], affine: bool) -> Sketch {
         let mut sketch = Sketch::moving(shape);
         let count = &shape[..1];
-        let (gamma, beta) = (sketch.varied(count), sketch.varied(count));
-        let (mean, variance) = (sketch.frozen(count), sketch.frozen(count));
+        let (gamma, beta) = (sketch.add_varied(count), sketch.add_varied(count));
+        let (mean, variance) = (sketch.add_frozen(count), sketch.add_frozen(count));
         let affine = [gamma, beta].map(|index| affine.then_some(index));
         let parameters = [affine[0], affine[1], Some(mean), Some(variance)];
-        sketch.node("batch_norm", &[2], &parameters, json!({"eps": 0.01}), shape);
+        sketch.add_node("batch_norm", &[2], &parameters, json!({"eps": 0.01}), shape);
         sketch
     }
 
     #[test]
     fn its_rules_are_those_of_differences() {
-        check(&normalised(&[4], true));
-        check(&normalised(&[2, 5], true));
-        check(&normalised(&[3, 2, 2], true));
-        check(&normalised(&[3, 2, 2], false));
+        check(&build_norm(&[4], true));
+        check(&build_norm(&[2, 5], true));
+        check(&build_norm(&[3, 2, 2], true));
+        check(&build_norm(&[3, 2, 2], false));
     }
 
     #[test]
     fn normalised_twice_with_a_function_between() {
-        let mut sketch = normalised(&[3, 2, 2], true).then("tanh", json!({}), &[3, 2, 2]);
+        let mut sketch = build_norm(&[3, 2, 2], true).then("tanh", json!({}), &[3, 2, 2]);
         let last = sketch.last();
-        let parameters =
-            [sketch.varied(&[3]), sketch.varied(&[3]), sketch.frozen(&[3]), sketch.frozen(&[3])];
-        sketch.node("batch_norm", &[last], &parameters.map(Some), json!({"eps": 0.01}), &[3, 2, 2]);
+        let parameters = [
+            sketch.add_varied(&[3]),
+            sketch.add_varied(&[3]),
+            sketch.add_frozen(&[3]),
+            sketch.add_frozen(&[3]),
+        ];
+        sketch.add_node(
+            "batch_norm",
+            &[last],
+            &parameters.map(Some),
+            json!({"eps": 0.01}),
+            &[3, 2, 2],
+        );
         check(&sketch);
     }
 }

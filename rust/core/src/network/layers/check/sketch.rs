@@ -38,15 +38,15 @@ impl Sketch {
     pub fn moving(shape: &[usize]) -> Self {
         let mut sketch = Self::new(&[3]);
         let features = shape.iter().product();
-        let weight = sketch.varied(&[features, 3]);
-        let bias = sketch.varied(&[features]);
-        sketch.node("linear", &[0], &[Some(weight), Some(bias)], json!({}), &[features]);
-        sketch.node("reshape", &[1], &[], json!({}), shape);
+        let weight = sketch.add_varied(&[features, 3]);
+        let bias = sketch.add_varied(&[features]);
+        sketch.add_node("linear", &[0], &[Some(weight), Some(bias)], json!({}), &[features]);
+        sketch.add_node("reshape", &[1], &[], json!({}), shape);
         sketch
     }
 
     /// Another seed for the numbers to come.
-    pub fn seeded(mut self, seed: u64) -> Self {
+    pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
@@ -62,7 +62,7 @@ impl Sketch {
     }
 
     /// A parameter of θ.
-    pub fn varied(&mut self, shape: &[usize]) -> usize {
+    pub fn add_varied(&mut self, shape: &[usize]) -> usize {
         let count: usize = shape.iter().product();
         let fan = (count / shape[0]).max(1) as f64;
         let offset = self.theta.len();
@@ -73,7 +73,7 @@ impl Sketch {
     }
 
     /// A frozen parameter: positive numbers, which may be variances.
-    pub fn frozen(&mut self, shape: &[usize]) -> usize {
+    pub fn add_frozen(&mut self, shape: &[usize]) -> usize {
         let offset = self.frozen.len();
         let numbers = self.numbers(200 + offset as u64, shape.iter().product());
         self.frozen.extend(numbers.iter().map(|x| single(0.5 + x.abs())));
@@ -83,7 +83,7 @@ impl Sketch {
 
     /// A layer; returns its value.
     #[expect(clippy::needless_pass_by_value, reason = "options are written in place")]
-    pub fn node(
+    pub fn add_node(
         &mut self,
         kind: &str,
         inputs: &[usize],
@@ -101,7 +101,7 @@ impl Sketch {
 
     /// A layer without parameters on the last value.
     pub fn then(mut self, kind: &str, options: Value, shape: &[usize]) -> Self {
-        self.node(kind, &[self.last()], &[], options, shape);
+        self.add_node(kind, &[self.last()], &[], options, shape);
         self
     }
 
