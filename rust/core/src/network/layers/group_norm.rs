@@ -21,7 +21,7 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
         "got {groups} groups for {} channels; pass a divisor",
         shape.channels
     );
-    sample_norm::build_activation(spec, groups, shape.positions(), eps)
+    sample_norm::build_sample_norm(spec, groups, shape.positions(), eps)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ struct Options {
 
 pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
     let Options { eps } = spec.options()?;
-    sample_norm::build_activation(spec, 1, 1, eps)
+    sample_norm::build_sample_norm(spec, 1, 1, eps)
 }
 
 #[cfg(test)]

@@ -11,26 +11,27 @@ use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Options {
-    derivative: f64,
+    #[serde(rename = "slope")]
+    negative_slope: f64,
 }
 
 struct LeakyRelu<T> {
-    derivative: T,
+    negative_slope: T,
 }
 
 pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, Error> {
-    let Options { derivative } = spec.options()?;
-    build_activation(spec, LeakyRelu { derivative: T::narrow(derivative) })
+    let Options { negative_slope } = spec.options()?;
+    build_activation(spec, LeakyRelu { negative_slope: T::narrow(negative_slope) })
 }
 
 impl<T: Real> Function<T> for LeakyRelu<T> {
     fn value(&self, isa: Isa, x: &mut [T]) {
-        map(isa, x, |x| if x > T::ZERO { x } else { x * self.derivative });
+        map(isa, x, |x| if x > T::ZERO { x } else { x * self.negative_slope });
     }
 
     #[inline(always)]
     fn derivative(&self, At { x, .. }: At<T>) -> T {
-        if x > T::ZERO { T::ONE } else { self.derivative }
+        if x > T::ZERO { T::ONE } else { self.negative_slope }
     }
 
     #[inline(always)]
@@ -47,7 +48,7 @@ mod tests {
 
     #[test]
     fn it_leaks() {
-        let options = json!({"derivative": 0.25});
+        let options = json!({"slope": 0.25});
         let sketch = Sketch::new(&[4]).then("leaky_relu", options.clone(), &[4]);
         assert_eq!(sketch.outputs(&[2.0, -2.0, 0.0, -8.0]), [2.0, -0.5, 0.0, -2.0]);
         assert!(sketch.outputs(&[f64::NAN; 4])[0].is_nan());

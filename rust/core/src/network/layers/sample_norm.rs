@@ -25,7 +25,7 @@ pub(super) struct SampleNorm {
 }
 
 /// Builds the layer with so many groups, whose γ and β apply to `shared` consecutive numbers each.
-pub(super) fn build_activation<T: Real>(
+pub(super) fn build_sample_norm<T: Real>(
     spec: &mut LayerSpec<'_>,
     groups: usize,
     shared: usize,
