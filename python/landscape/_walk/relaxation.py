@@ -12,10 +12,10 @@ import numpy as np
 from landscape import _core
 from landscape._results import Relaxation
 from landscape._runs import (
+    CallbackProblem,
     Interrupt,
     LossFunctions,
     ObjectiveOptions,
-    Problem,
     SolverRun,
     SolverState,
     build_objectives,
@@ -118,7 +118,7 @@ def perturb_and_relax(
     }
     trials = _Trials(theta, index_in_theta, all_shifts, arguments)
     inputs = {**arguments, "parameter": name, "shifts": all_shifts}
-    problem = Problem(objective, theta)
+    problem = CallbackProblem(objective, theta)
     run = SolverRun(
         "perturb_and_relax", problem, inputs, len(all_shifts), progress, resume, interrupt, "shift"
     )
@@ -218,7 +218,7 @@ class _Trials:
             shift = self.shifts[len(self.rows)]
             start = self.theta.copy()
             start[self.index] += shift
-            search = _core.Search(functions_of_others, start, **self.arguments)
+            search = _core.CriticalPointSearch(functions_of_others, start, **self.arguments)
             before = search.loss
             search.run(functions_of_others, lambda *_: True)
             end = search.theta()
