@@ -42,7 +42,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Seconds of two programs that ran in turns, shape (pairs, 2) each."""
+    """Seconds of two programs that ran interleaved, shape (pairs, 2) each."""
 
     wall: np.ndarray
     cpu: np.ndarray
@@ -64,7 +64,7 @@ class Pairs:
 def interleaved(
     first: Callable[[], object], second: Callable[[], object], pairs: int, patience: float
 ) -> Pairs:
-    """Run two programs in turns, each pair in the opposite order of the one before.
+    """Run two programs alternately, each pair in the opposite order of the one before.
 
     Args:
         first: One program.

@@ -97,7 +97,7 @@ def measured(
     rounds: int,
     seconds: Sequence[float],
 ) -> list[Timing]:
-    """Run all programs in turns, every round in the opposite order of the one before.
+    """Run all programs round-robin, every round in the opposite order of the one before.
 
     Args:
         programs: What to compare.

@@ -17,7 +17,7 @@ Cycles = Sequence[tuple[int, float]]
 
 MOMENTUM = 0.9
 PIVOTS, BETWEEN, SHARE = 3, 9, 0.2
-"""Inner pivots at the beginning; points that are looked at between two; the rise above the line, as
+"""Inner pivots at the beginning; points evaluated between two; the rise above the line, as
 a share of the range of losses, from which on another one is added."""
 
 

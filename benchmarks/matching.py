@@ -3,7 +3,7 @@
     python benchmarks/matching.py [--cifar FILE --pair A B] [--threads N] [--seeds N]
 
 Two digits networks 64-1024-1024-10 with ReLU are trained with different seeds on 1,437 digits, and
-the straight way between them is measured before the units of the second are permuted and after. A
+the straight line between them is measured before the units of the second are permuted and after. A
 pair of trained ResNet-20, whose state dicts `--pair` names, is matched for the seconds that it
 takes.
 """

@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def report(case: Case, arguments: argparse.Namespace) -> None:
-    """One network: every way to connect its two minima, in turns."""
+    """One network: every way to connect its two minima, interleaved."""
     models = [trained(case, seed, TARGETS[case.name]) for seed in (1, 2)]
     first, last = (nn.utils.parameters_to_vector(m.parameters()).detach() for m in models)
     case.model.load_state_dict(models[0].state_dict())

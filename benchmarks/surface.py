@@ -2,7 +2,7 @@
 
     python benchmarks/surface.py [--cifar FILE] [--markdown]
 
-Everything that is compared runs in turns in this one process, on the same data, points and
+Everything that is compared runs interleaved in this one process, on the same data, points and
 threads. `README.md` in this folder says what the numbers mean.
 """
 

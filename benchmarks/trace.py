@@ -6,7 +6,7 @@ The baseline is Hutchinson's estimate as it is written by hand: random signs, a 
 differentiating the retained graph of the gradient, until the standard error of the mean is 1% of
 it and there are 30 of them. Where that takes longer than `--patience`, it ends there, and the
 products that its spread asks for, (s / 0.01 mean)^2, stand in the table with as many times its
-seconds. Everything runs in turns in this one process.
+seconds. Everything runs interleaved in this one process.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def test_targets(name: str) -> None:
 
 
 def test_wrong_targets_are_found_wherever_they_stand() -> None:
-    """Not only among the first samples, at which the model is looked at."""
+    """Not only among the first samples, at which the model is probed."""
     x, y = classes(300)
     y[250] = 7
     for data in ((x, y), DataLoader(TensorDataset(x, y), batch_size=32)):

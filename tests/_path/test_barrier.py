@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:the barrier:UserWarning")
 
 
 def between(a: nn.Module, b: nn.Module, share: float) -> nn.Module:
-    """The model at a share of the straight way, by hand."""
+    """The model at a position on the straight line, naively."""
     made = copy.deepcopy(a)
     with torch.no_grad():
         for p, x, y in zip(made.parameters(), a.parameters(), b.parameters(), strict=True):

@@ -3,7 +3,7 @@
 //!     cargo run --release --manifest-path benchmarks/products/Cargo.toml
 //!
 //! W x for W of the shapes that small networks have and 256 samples; GFLOP/s, the best of several
-//! runs in turns. Each has its operands in the layout that it likes: ours packed weights and panels
+//! runs interleaved. Each has its operands in its preferred layout: ours packed weights and panels
 //! of 16 samples, the others row-major matrices.
 
 use std::hint::black_box;
@@ -12,7 +12,9 @@ use std::time::Instant;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use landscape_core::Isa;
-use landscape_core::network::kernel::{Finish, Packing, Real, Rectify, Taps, product};
+use landscape_core::network::kernel::{
+    Contraction, Epilogue, EpilogueSteps, GatherTable, Number, Weights,
+};
 
 const SAMPLES: usize = 256;
 const ROUNDS: usize = 15;
@@ -54,12 +56,10 @@ fn seconds(mut work: impl FnMut()) -> f64 {
 }
 
 fn ours(rows: usize, inner: usize, weights: &[f32], x: &[f32], y: &mut [f32]) {
-    let (packing, taps) = (Packing::new(rows, 1, inner), Taps::identity());
-    let finish = Finish::Store { scale: None, shift: None, residual: None, relu: Rectify::None };
-    let panels = x.chunks_exact(inner * f32::LANES).zip(y.chunks_exact_mut(rows * f32::LANES));
-    for (x, y) in panels {
-        product(Isa::detect(), &packing, black_box(weights), &taps, x, &finish, y);
-    }
+    let contraction = Contraction::new(rows, inner, GatherTable::identity());
+    let weights = Weights { packed: black_box(weights), prepared: &[] };
+    let epilogue = Epilogue::Overwrite(EpilogueSteps::default());
+    contraction.run(Isa::detect(), weights, SAMPLES / f32::LANES, x, &epilogue, y);
 }
 
 fn by_faer(rows: usize, inner: usize, weights: &[f32], x: &[f32], y: &mut [f32]) {

@@ -111,7 +111,7 @@ def _unwrap_model(model: nn.Module) -> nn.Module:
             return model
 
 
-@torch.inference_mode(mode=False)  # its tensors enter autograd graphs later, whoever calls
+@torch.inference_mode(mode=False)  # its tensors enter autograd graphs later
 def build_evaluator(
     model: nn.Module,
     layout: ParameterLayout,

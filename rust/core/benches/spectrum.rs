@@ -16,11 +16,11 @@ const RUNS: usize = 3;
 const PIECE: usize = 1 << 16;
 
 fn main() {
-    let mut basis = Basis::<f32>::new(DIM, ROWS, None).expect("room");
+    let mut basis = Basis::<f32>::new(DIM, ROWS, None).expect("memory");
     let mut w = vec![0.0; DIM];
     for row in 0..ROWS as u64 {
         Gaussian::new(0, row).fill(0, &mut w);
-        basis.push(&w, 1.0 / (DIM as f64).sqrt()).expect("room");
+        basis.push(&w, 1.0 / (DIM as f64).sqrt()).expect("memory");
     }
     let read = fastest(|| {
         for _ in 0..3 {

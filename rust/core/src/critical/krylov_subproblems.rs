@@ -187,7 +187,7 @@ mod tests {
         let entries = (0..16).map(|k| if k % 5 == 0 { diagonal[k / 5] } else { 0.0 }).collect();
         let (matrix, cancel) = (Dense::new(entries, 4).expect("symmetric"), Cancel::new());
         let mut operator = CountedOperator::new(&matrix, &cancel, 0);
-        let mut space = KrylovSpace::new(&[1.0, 2.0, 3.0, 4.0], steps).expect("room");
+        let mut space = KrylovSpace::new(&[1.0, 2.0, 3.0, 4.0], steps).expect("memory");
         for _ in 0..steps {
             space.extend(&mut operator).expect("finite");
         }

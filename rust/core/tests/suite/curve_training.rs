@@ -5,7 +5,7 @@ use landscape_core::path::{CurveKind, CurveTraining, CurveTrainingOptions, Cycle
 use landscape_core::{Cancel, Error, Resumable, Solver, Status};
 
 /// (x² − 1)² + 8 (y − 1 + x²)²: minima at (±1, 0), joined by the arc y = 1 − x² over a pass of 1,
-/// while the straight way climbs to 9.
+/// while the straight line climbs to 9.
 struct Arc;
 
 impl ClosedForm for Arc {

@@ -206,12 +206,12 @@ fn threads_and_files_change_no_bit() {
 #[test]
 fn what_is_orthogonalised_is_orthogonal_and_adds_up() {
     let dim = 5000;
-    let mut basis = Basis::<f64>::new(dim, 7, None).expect("room");
+    let mut basis = Basis::<f64>::new(dim, 7, None).expect("memory");
     let mut w = vec![0.0; dim];
     for row in 0..7 {
         Gaussian::new(1, row).fill(0, &mut w);
         basis.orthogonalise(&mut w);
-        basis.push(&w, 1.0 / norm(&w)).expect("room");
+        basis.push(&w, 1.0 / norm(&w)).expect("memory");
     }
     Gaussian::new(1, 99).fill(0, &mut w);
     let before = w.clone();

@@ -30,7 +30,7 @@ impl Mapped {
         map.map(|map| Self { map }).map_err(|cause| {
             Error::Invalid(format!(
                 "cannot keep {bytes} bytes of basis in {}: {cause}; pass a file that can be written \
-                 on a disk with room, or keep the basis in memory",
+                 on a larger disk, or keep the basis in memory",
                 path.display()
             ))
         })

@@ -62,7 +62,7 @@ impl<S: Scalar> XTrace<S> {
     ) -> Result<Self, Error> {
         require!(
             dim > 0 && block > 0 && rows >= MIN_SAMPLES,
-            "got {dim} rows, blocks of {block} and room for {rows} vectors; pass at least 1, 1 and \
+            "got {dim} rows, blocks of {block} and memory for {rows} vectors; pass at least 1, 1 and \
              {MIN_SAMPLES}"
         );
         let rows = rows.min(dim);
