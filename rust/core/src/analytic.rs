@@ -1,4 +1,4 @@
-//! Losses whose surface, slopes, curvature and minima are known: what the algorithms are tested on.
+//! Test functions with closed forms for values, gradients, Hessians and minima.
 
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
@@ -9,7 +9,7 @@ use crate::subspace::HostSubspace;
 
 /// A function with closed forms for its value, gradient and Hessian, in f64.
 ///
-/// Whatever implements this is an [`Objective`] of either storage type.
+/// Every implementation is an [`Objective`] of either storage type.
 pub trait ClosedForm {
     /// The number of coordinates.
     fn dim(&self) -> usize;
@@ -20,7 +20,7 @@ pub trait ClosedForm {
     /// ∇f(x).
     fn gradient(&self, x: &[f64]) -> Vec<f64>;
 
-    /// The entry ∂²f / ∂xᵢ∂xⱼ at x, asked for with j ≤ i.
+    /// The entry ∂²f / ∂xᵢ∂xⱼ at x, for j ≤ i.
     fn second_derivative(&self, x: &[f64], i: usize, j: usize) -> f64;
 }
 
@@ -218,7 +218,7 @@ impl ClosedForm for DoubleWell {
 }
 
 /// f(x) = Σₖ Aₖ exp(aₖ (x₀ − pₖ)² + bₖ (x₀ − pₖ)(x₁ − qₖ) + cₖ (x₁ − qₖ)²): three minima and two
-/// saddles in the plane, the standard test of methods that look for paths.
+/// saddles in the plane, the standard test of methods for minimum energy paths.
 ///
 /// # Reference
 /// Müller and Brown (1979), *Location of saddle points and minimum energy paths by a constrained

@@ -4,23 +4,25 @@
 //!
 //! | layer | what it holds |
 //! |---|---|
-//! | `error` | what can go wrong |
-//! | `isa` | the instruction set, found at run time |
+//! | `error` | the errors of all computations |
+//! | `isa` | the instruction set, detected at run time |
 //! | `scalar` | storage types: f32 and f64, with arithmetic in f64 |
-//! | `vector` | sums and combinations of long vectors |
-//! | `projection` | what of a vector is orthogonal to others |
-//! | `random` | seeded normals |
-//! | `monitor` | how a computation is watched and stopped |
+//! | `vector` | sums and linear combinations of long vectors |
+//! | `projection` | orthogonal projection of a long vector |
+//! | `random` | a counter-based generator of normal variates |
+//! | `combinatorial` | the linear assignment problem and the minimum spanning tree |
+//! | `monitor` | progress and cancellation |
 //! | `operator` | symmetric linear operators |
-//! | `objective` | the interface at which suppliers and drivers meet |
-//! | `subspace` | planes through an objective in host memory |
-//! | `analytic` | suppliers with known answers |
+//! | `objective` | the interface between a loss and the algorithms |
+//! | `solver` | the interface of iterative methods: steps, status, checkpoints |
+//! | `subspace` | affine subspaces of an objective, in host memory |
+//! | `analytic` | objectives in closed form, for tests |
 //! | `surface` | directions and grids |
-//! | `spectrum` | eigenvalues of operators that are known by their products |
-//! | `critical` | searches for points without slope |
-//! | `path` | low-loss paths between minima |
+//! | `spectrum` | eigenpairs, traces and densities of operators that are known by their products |
+//! | `critical` | solvers for critical points |
+//! | `path` | low-loss paths and simplices between minima |
 //! | `walk` | walks within a minimum, along flat directions |
-//! | `network` | a supplier of its own: exported networks |
+//! | `network` | neural networks that the core evaluates itself |
 
 mod error;
 mod isa;
@@ -33,9 +35,11 @@ mod vector;
 mod monitor;
 mod objective;
 mod operator;
+mod solver;
 mod subspace;
 
 pub mod analytic;
+pub mod combinatorial;
 pub mod critical;
 pub mod network;
 pub mod path;
@@ -51,5 +55,6 @@ pub use operator::{Dense, LinearOperator, Shifted};
 pub use projection::orthogonalise;
 pub use random::Gaussian;
 pub use scalar::Scalar;
+pub use solver::{Checkpoint, Problem, Resumable, Solver, Status};
 pub use subspace::HostSubspace;
 pub use vector::{combine, dot, gram, norm};

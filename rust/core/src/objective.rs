@@ -1,4 +1,4 @@
-//! The interface at which the suppliers of a loss and the algorithms meet.
+//! The interface between a loss and the algorithms: objectives, mini-batches and affine subspaces.
 
 use crate::error::Error;
 use crate::monitor::Cancel;
@@ -7,8 +7,8 @@ use crate::scalar::Scalar;
 
 /// L: R^dim → R, a mean over samples. Points are row-major (k, dim).
 ///
-/// Drivers call it from their own thread only, because a supplier may be written in Python;
-/// parallelism inside a call is the implementor's business.
+/// Algorithms call it from their own thread only, because an objective may be written in Python;
+/// implementations parallelise inside a call.
 pub trait Objective<S: Scalar> {
     /// The number of parameters.
     fn dim(&self) -> usize;
@@ -31,7 +31,7 @@ pub trait Objective<S: Scalar> {
         cancel: &Cancel,
     ) -> Result<(), Error>;
 
-    /// ∇²L at a point, as an operator that owns whatever it keeps from that point.
+    /// ∇²L at a point, as an operator that may keep intermediate values of that point.
     ///
     /// # Errors
     /// [`Error::Supplier`] when L has no second derivatives there.
@@ -48,15 +48,15 @@ pub trait Objective<S: Scalar> {
     ) -> Result<Box<dyn Subspace + 'a>, Error>;
 }
 
-/// A loss whose samples are split into batches once and for all.
+/// An objective whose samples are split into fixed mini-batches.
 pub trait BatchedObjective<S: Scalar>: Objective<S> {
     /// The number of batches.
     ///
     /// # Errors
-    /// [`Error::Supplier`] when it cannot be told.
+    /// [`Error::Supplier`] when it cannot be determined.
     fn batches(&self) -> Result<usize, Error>;
 
-    /// Means over single batches: point i on batch `batches[i]`, into `losses` of length k and
+    /// L and ∇L as means over single batches, point i on batch `batches[i]`, into `losses` of length k and
     /// `gradients` of shape (k, dim).
     ///
     /// # Errors
@@ -71,13 +71,13 @@ pub trait BatchedObjective<S: Scalar>: Objective<S> {
     ) -> Result<(), Error>;
 }
 
-/// An affine subspace θ(c) = origin + Σᵢ cᵢ basisᵢ as its supplier sees it. The long vectors stay
-/// where the model lives; only coordinates and values travel.
+/// An objective on an affine subspace θ(c) = origin + Σᵢ cᵢ basisᵢ. The long vectors stay where the
+/// model is; only coordinates and values are passed.
 pub trait Subspace {
     /// The number m of coordinates of a point.
     fn dim(&self) -> usize;
 
-    /// The number of values at a point: the loss, then whatever metrics go with it.
+    /// The number of values at a point: the loss, then metrics.
     fn columns(&self) -> usize {
         1
     }
@@ -91,7 +91,7 @@ pub trait Subspace {
     fn evaluate(&self, coords: &[f64], out: &mut [f64], cancel: &Cancel) -> Result<(), Error>;
 
     /// L and ∂L/∂cᵢ = ⟨∇L, basisᵢ⟩ at k points, into `losses` of length k and `gradients` of shape
-    /// (k, dim). A supplier that can only evaluate keeps this default.
+    /// (k, dim). The default is for objectives without gradients.
     ///
     /// # Errors
     /// As for [`evaluate`](Self::evaluate), and [`Error::Invalid`] where there are no gradients.
@@ -102,6 +102,8 @@ pub trait Subspace {
         _gradients: &mut [f64],
         _cancel: &Cancel,
     ) -> Result<(), Error> {
-        Err(Error::Invalid("this subspace has values only; choose a method without slopes".into()))
+        Err(Error::Invalid(
+            "this subspace has values only; choose a method without gradients".into(),
+        ))
     }
 }

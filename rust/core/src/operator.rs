@@ -1,10 +1,10 @@
-//! Symmetric linear operators, known by their products alone.
+//! Symmetric linear operators that are known by their products.
 
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
 use crate::scalar::Scalar;
 
-/// A symmetric matrix A of which only products A v can be had, at a cost worth counting.
+/// A symmetric matrix A that is known by its products A v.
 pub trait LinearOperator<S: Scalar> {
     /// The number of rows, and of columns.
     fn dim(&self) -> usize;
@@ -16,7 +16,7 @@ pub trait LinearOperator<S: Scalar> {
     fn apply(&self, block: &[S], out: &mut [S], cancel: &Cancel) -> Result<(), Error>;
 }
 
-/// A symmetric matrix held entry by entry: the reference that other operators are tested against.
+/// A symmetric matrix stored entry by entry, for tests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
     entries: Vec<f64>,
@@ -81,7 +81,7 @@ impl<S: Scalar> LinearOperator<S> for Dense {
     }
 }
 
-/// A + σ I: the same eigenvectors, every eigenvalue moved by σ.
+/// A + σ I: the eigenvectors of A, every eigenvalue shifted by σ.
 pub struct Shifted<'a, S: Scalar> {
     operator: &'a dyn LinearOperator<S>,
     shift: f64,

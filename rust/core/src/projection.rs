@@ -8,14 +8,14 @@ use crate::vector::{
     BLOCK, add_combination, add_entries, block_product, combine, gram, require_one_length, tree_sum,
 };
 
-/// x − P x, where P projects orthogonally onto the span of `against`.
+/// x − P x, where P is the orthogonal projection onto the span of `against`.
 ///
 /// The vectors of `against` may have any lengths and angles, and may depend on each other. Their
 /// coefficients in P x solve the normal equations A'A c = A'x; a second pass does the same to x − A c,
 /// without which the result keeps a cosine of about ε ‖x‖ / ‖x − P x‖ with the span. No intermediate
 /// vector is stored, and only the result is rounded to S.
 ///
-/// What is left of a vector inside the span is rounding noise; compare norms to notice.
+/// For a vector inside the span the result is rounding noise; compare norms to detect that.
 ///
 /// # Errors
 /// [`Error::Invalid`] when the lengths differ.

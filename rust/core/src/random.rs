@@ -1,7 +1,8 @@
-//! Seeded standard normals that are the same bits on every platform and any number of threads.
+//! Standard normal variates from a counter-based generator, with the same bits on every platform and any
+//! number of threads.
 //!
-//! A counter-based generator turns (seed, stream, position) into random bits without any state, so
-//! a stream can be entered anywhere and filled in parallel. Normals come from the Box-Muller
+//! The generator maps (seed, stream, position) to random bits without any state, so a stream can be read
+//! from any position and filled in parallel. Normals come from the Box-Muller
 //! transform with the logarithm, sine and cosine of the `libm` crate: plain IEEE operations in a
 //! fixed order, where a platform's own mathematical library differs in the last bits.
 
@@ -11,13 +12,13 @@ use rayon::prelude::*;
 
 use crate::scalar::Scalar;
 
-/// Pairs of normals that one task makes: long enough to hide the cost of starting it.
+/// Pairs of normals of one parallel task: enough to hide the cost of starting it.
 const PAIRS_PER_TASK: usize = 1 << 12;
 
 /// An endless stream of independent standard normal numbers, named by a seed and a stream number.
 ///
 /// Position 2i and 2i + 1 hold the Box-Muller pair of the uniform numbers u, w in (0, 1] x [0, 1)
-/// that Philox makes of the counter (i, stream) under the key `seed`:
+/// that Philox computes from the counter (i, stream) under the key `seed`:
 ///
 /// √(−2 ln u) cos 2πw  and  √(−2 ln u) sin 2πw.
 ///
@@ -40,7 +41,7 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// The stream number `stream` of the seed: one for every direction or probe.
+    /// The stream `stream` of the seed: one for every direction or probe.
     #[must_use]
     pub fn new(seed: u64, stream: u64) -> Self {
         Self { seed, stream }

@@ -1,4 +1,4 @@
-//! Numbers as they are stored, and the one precision that sums use.
+//! Storage types of vectors; arithmetic is in f64.
 
 use std::fmt::Debug;
 

@@ -1,4 +1,4 @@
-//! Subspaces of objectives that take their points from host memory.
+//! Affine subspaces of objectives, with their vectors in host memory.
 
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
@@ -25,12 +25,12 @@ pub(crate) fn check_frame<S>(
     Ok(())
 }
 
-/// The subspace of an objective whose points live in host memory: it forms θ(c), rounded once to S.
+/// An affine subspace whose points θ(c) are computed in host memory, rounded once to S.
 ///
-/// One copy of the origin and each basis vector, and one vector a point of the chunk.
+/// It stores copies of the origin and the basis, and one vector for each point of a call.
 pub struct HostSubspace<'a, S: Scalar> {
     objective: &'a dyn Objective<S>,
-    /// The origin, then the basis: a point is their combination with coefficients (1, c).
+    /// The origin, then the basis: θ(c) is their combination with coefficients (1, c).
     frame: Vec<Vec<S>>,
 }
 
@@ -77,9 +77,9 @@ impl<S: Scalar> Subspace for HostSubspace<'_, S> {
         let mut full = vec![S::default(); points.len()];
         self.objective.gradients(&points, losses, &mut full, cancel)?;
         let rows = full.chunks(self.objective.dim()).zip(gradients.chunks_mut(self.dim()));
-        for (gradient, slopes) in rows {
-            for (slope, direction) in slopes.iter_mut().zip(&self.frame[1..]) {
-                *slope = dot(gradient, direction)?;
+        for (gradient, derivatives) in rows {
+            for (derivative, direction) in derivatives.iter_mut().zip(&self.frame[1..]) {
+                *derivative = dot(gradient, direction)?;
             }
         }
         Ok(())

@@ -1,10 +1,10 @@
-//! Long vectors: sums that are the same bits on any number of threads, and what is built of them.
+//! Sums and linear combinations of long vectors, with the same bits on any number of threads.
 //!
-//! Every sum runs over blocks of fixed length, eight accumulators a block, and the block sums meet
-//! pairwise in a tree that depends on the length alone. Threads only choose who computes a branch.
+//! Every sum runs over blocks of fixed length, eight accumulators a block, and the block sums are added
+//! pairwise in a tree that depends on the length alone. Threads only decide who computes a branch.
 //! The pairwise order also keeps the rounding error at O(ε log n) instead of O(ε n).
 
-#![allow(clippy::inline_always, reason = "a loop is compiled with what calls it")]
+#![allow(clippy::inline_always, reason = "a loop is compiled with its caller's instruction set")]
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::error::{Error, require};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
 
-/// Entries that one leaf of a sum covers: 16 KiB of f64, so a block stays in the first-level cache.
+/// Entries of a leaf of the tree: 16 KiB of f64, which stay in the L1 cache.
 pub(crate) const BLOCK: usize = 1 << 11;
 
 /// ⟨x, y⟩ = Σᵢ xᵢ yᵢ, accumulated in f64.

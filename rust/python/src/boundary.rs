@@ -5,10 +5,11 @@
 //! tensor without NumPy or the borrow checker knowing.
 
 use landscape_core::Scalar;
+use landscape_core::network::kernel::Real;
 use landscape_core::network::loss::Targets;
 use landscape_core::spectrum::Which;
 use landscape_core::surface::{Normalisation, TensorLayout};
-use numpy::ndarray::{Dimension, Ix1, Ix2};
+use numpy::ndarray::{Dimension, Ix1, Ix2, IxDyn};
 use numpy::{
     Element, PyArray, PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray,
     PyReadonlyArray1, PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods,
@@ -16,6 +17,12 @@ use numpy::{
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+
+/// A storage type of vectors: f32 and f64.
+pub trait Storage: Scalar + Real + Element {}
+
+impl Storage for f32 {}
+impl Storage for f64 {}
 
 /// A 1-D array of either storage type, borrowed for reading.
 pub enum Vector<'py> {
@@ -95,6 +102,16 @@ impl FromPyObject<'_, '_> for Doubles {
     }
 }
 
+impl<'py> IntoPyObject<'py> for Doubles {
+    type Target = PyArray1<f64>;
+    type Output = Bound<'py, Self::Target>;
+    type Error = std::convert::Infallible;
+
+    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Self::Error> {
+        Ok(PyArray1::from_vec(py, self.0))
+    }
+}
+
 /// Indices that are not negative: a 1-D array of int64.
 pub struct Indices(pub Vec<usize>);
 
@@ -118,6 +135,13 @@ pub fn vector<'py, S: Element>(object: &Bound<'py, PyAny>) -> PyResult<PyReadonl
 /// A 2-D array of this storage type, borrowed for reading.
 pub fn matrix<'py, S: Element>(object: &Bound<'py, PyAny>) -> PyResult<PyReadonlyArray2<'py, S>> {
     readable(&in_order(object)?, "a 2-D array of the network's dtype")
+}
+
+/// The numbers of an array of this storage type, and the length of its last axis.
+pub fn flat<S: Element + Copy>(object: &Bound<'_, PyAny>) -> PyResult<(Vec<S>, usize)> {
+    let array = readable::<S, IxDyn>(&in_order(object)?, "an array of the solver's dtype")?;
+    let columns = array.shape().last().copied().unwrap_or(1);
+    Ok((array.as_slice()?.to_vec(), columns))
 }
 
 /// Targets: (samples, positions) of int64 classes, or (samples, outputs) of float64.
@@ -205,9 +229,9 @@ impl FromPyObject<'_, '_> for Kind {
 }
 
 /// A [`Which`] by its name.
-pub struct Ends(pub Which);
+pub struct WhichName(pub Which);
 
-impl FromPyObject<'_, '_> for Ends {
+impl FromPyObject<'_, '_> for WhichName {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
@@ -234,6 +258,27 @@ pub fn table<S: Element>(
 ) -> PyResult<Bound<'_, PyArray2<S>>> {
     let rows = values.len() / columns.max(1);
     PyArray1::from_vec(py, values).reshape([rows, columns])
+}
+
+/// Numbers that become a new array.
+pub trait IntoArray {
+    /// The array, which takes over the memory.
+    fn into_array(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>>;
+}
+
+impl<S: Scalar + Element> IntoArray for Vec<S> {
+    fn into_array(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        Ok(array(py, self))
+    }
+}
+
+/// Rows of so many entries: a 2-D array.
+pub struct Rows<S>(pub Vec<S>, pub usize);
+
+impl<S: Scalar + Element> IntoArray for Rows<S> {
+    fn into_array(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        Ok(table(py, self.0, self.1)?.into_any())
+    }
 }
 
 /// What a callback returned, which must be of this dtype and shape.

@@ -32,33 +32,35 @@ pub fn watch<T: Send>(
     py: Python<'_>,
     work: impl FnOnce(&Cancel) -> Result<T, Error> + Send,
 ) -> PyResult<T> {
+    enter(py, || watch_detached(work))
+}
+
+/// The same where the GIL is released already; the exception is the error's cause.
+pub fn watch_detached<T: Send>(
+    work: impl FnOnce(&Cancel) -> Result<T, Error> + Send,
+) -> Result<T, Error> {
     let cancel = &Cancel::new();
-    let (result, raised) = py.detach(|| {
-        let (done, wait) = channel();
-        std::thread::scope(|scope| {
-            let worker = scope.spawn(move || {
-                let result = work(cancel);
-                // Nobody listens any more only if this thread is already being unwound.
-                let _ = done.send(());
-                result
-            });
-            let mut raised = None;
-            while wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = signals() {
-                    cancel.request();
-                    raised.get_or_insert(error);
-                }
+    let (done, wait) = channel();
+    let (result, raised) = std::thread::scope(|scope| {
+        let worker = scope.spawn(move || {
+            let result = work(cancel);
+            // Nobody listens any more only if this thread is already being unwound.
+            let _ = done.send(());
+            result
+        });
+        let mut raised = None;
+        while wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            if let Err(error) = signals() {
+                cancel.request();
+                raised.get_or_insert(error);
             }
-            (worker.join(), raised)
-        })
+        }
+        (worker.join(), raised)
     });
     if let Some(raised) = raised {
-        return Err(raised);
+        return Err(Error::supplier(raised));
     }
-    match result {
-        Ok(result) => result.map_err(exception),
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Takes the GIL for a call back into Python, whose exception will leave the gate as the same object.
@@ -74,12 +76,12 @@ pub fn reenter<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Err
     .map_err(|raised: PyErr| Error::supplier(raised))
 }
 
-/// Tells a Python function how far a search is; whether it says to go on.
+/// Passes the progress of a solver to a Python function; whether the run continues.
 pub fn tell(
     tick: &Py<PyAny>,
-    told: impl for<'a> pyo3::call::PyCallArgs<'a>,
+    progress: impl for<'a> pyo3::call::PyCallArgs<'a>,
 ) -> Result<bool, Error> {
-    reenter(|py| tick.bind(py).call1(told)?.is_truthy())
+    reenter(|py| tick.bind(py).call1(progress)?.is_truthy())
 }
 
 /// The Python exception that an error of the core becomes.

@@ -1,14 +1,13 @@
-//! The grid driver, with a Python function as the supplier of the loss.
+//! The grid driver on a Python function.
 
 use landscape_core::surface::{Grid, Schedule};
 use landscape_core::{Cancel, Error, Monitor, Progress, Subspace};
-use numpy::PyArray2;
 use pyo3::prelude::*;
 
 use crate::boundary::{Doubles, returned, table};
 use crate::gate;
 
-/// The values of `evaluate` on a grid, chunk by chunk.
+/// Evaluates a function on a grid, chunk by chunk.
 #[pyfunction]
 #[pyo3(signature = (evaluate, axes, *, columns, chunk, start, tick))]
 pub fn grid(
@@ -19,29 +18,28 @@ pub fn grid(
     chunk: usize,
     start: usize,
     tick: Py<PyAny>,
-) -> PyResult<Bound<'_, PyArray2<f64>>> {
-    let values = gate::enter(py, || {
-        let supplier = Callback { evaluate, dim: axes.len(), columns };
-        let mut watcher = Watcher { tick, columns };
+) -> PyResult<()> {
+    gate::enter(py, || {
+        let subspace = CallbackSubspace { evaluate, dim: axes.len(), columns };
+        let mut monitor = TickMonitor { tick, columns };
         Grid::new(axes.into_iter().map(|axis| axis.0).collect())?.evaluate(
-            &supplier,
+            &subspace,
             Schedule { chunk, start },
-            &mut watcher,
-            // Ctrl-C comes through the callbacks, as an exception: nobody else asks to stop.
+            &mut monitor,
+            // Ctrl-C is handled in the callbacks, where it is an exception.
             &Cancel::new(),
         )
-    })?;
-    table(py, values, columns)
+    })
 }
 
 /// A subspace whose values a Python function computes: (k, dim) coordinates to (k, columns) values.
-struct Callback {
+struct CallbackSubspace {
     evaluate: Py<PyAny>,
     dim: usize,
     columns: usize,
 }
 
-impl Subspace for Callback {
+impl Subspace for CallbackSubspace {
     fn dim(&self) -> usize {
         self.dim
     }
@@ -61,13 +59,13 @@ impl Subspace for Callback {
     }
 }
 
-/// Tells a Python function about progress.
-struct Watcher {
+/// Passes progress to a Python function.
+struct TickMonitor {
     tick: Py<PyAny>,
     columns: usize,
 }
 
-impl Monitor for Watcher {
+impl Monitor for TickMonitor {
     fn tick(&mut self, progress: Progress<'_>) -> Result<(), Error> {
         gate::reenter(|py| {
             let values = table(py, progress.values.to_vec(), self.columns)?;

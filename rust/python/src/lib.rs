@@ -1,19 +1,23 @@
 //! The extension module `landscape._core`: an export table, and nothing else.
 //!
-//! `boundary` turns Python objects into slices and back, `gate` is the way every long call goes,
-//! and each remaining module holds one short function a driver.
+//! `boundary` converts Python objects to slices and back, every long call passes `gate`, and `solver` has
+//! the handle and the macro of which the classes of solvers consist.
 
 #![expect(clippy::needless_pass_by_value, reason = "pyo3 hands over arguments by value")]
 
 mod boundary;
+mod combinatorial;
 mod critical;
 mod gate;
 mod grid;
 mod network;
+mod network_objective;
+mod objective;
+mod operator;
 mod path;
 mod random;
+mod solver;
 mod spectrum;
-mod supplier;
 mod surface;
 mod vector;
 mod walk;
@@ -22,15 +26,17 @@ mod walk;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::combinatorial::{assignment, spanning_tree};
+    #[pymodule_export]
     use crate::critical::Search;
     #[pymodule_export]
     use crate::grid::grid;
     #[pymodule_export]
     use crate::network::{Network, NetworkCurvature, NetworkSubspace, set_threads, threads};
     #[pymodule_export]
-    use crate::path::{
-        AutoNeb, Bending, Simplices, assignment, simplex_log_volume, simplex_weights, spanning_tree,
-    };
+    use crate::network_objective::NetworkObjective;
+    #[pymodule_export]
+    use crate::path::{AutoNeb, Bending, Simplices, simplex_log_volume, simplex_weights};
     #[pymodule_export]
     use crate::random::gaussian;
     #[pymodule_export]

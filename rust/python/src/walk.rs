@@ -1,24 +1,35 @@
-//! Walks within a minimum, with a Python object as the supplier of the loss.
+//! The Python class of walks within a minimum.
 
-use landscape_core::walk::{WalkOptions, Walker as Inner};
-use landscape_core::{Cancel, Scalar};
-use numpy::{Element, PyArray2};
+use landscape_core::walk::{WalkOptions, WalkStep, Walker as Core};
+use landscape_core::{Cancel, Resumable, Solver};
 use pyo3::prelude::*;
 
-use crate::boundary::{Dtype, array, dtype, matrix, table, vector};
+use crate::boundary::{Rows, dtype, vector};
 use crate::gate;
-use crate::spectrum::held::{Held, each};
-use crate::spectrum::slot::Slot;
-use crate::supplier::Supplier;
+use crate::objective::evaluate;
+use crate::solver::{Handle, for_dtype, for_typed, read_checkpoint, solver_class};
 
-type Either = Held<Inner<f32>, Inner<f64>>;
+solver_class! {
+    /// A walk along flat directions.
+    Walker(Core) on objective;
+    progress: walk => {
+        let last = walk.steps().last().copied().unwrap_or_default();
+        (walk.steps().len() - 1, last.loss, last.distance)
+    };
+    getters {
+        arrival: &'static str = walk => walk.status().name();
+        counts: (usize, usize) = walk => walk.counts();
+    }
+    arrays {
+        points = walk => Rows(walk.points().to_vec(), walk.dim());
+        direction = walk => walk.direction().to_vec();
+        strides = walk => {
+            let row =
+                |s: &WalkStep| [s.loss, s.distance, s.length, s.curvature, s.scale];
+            Rows(walk.steps().iter().flat_map(row).collect(), 5)
+        };
+    }
 
-/// Steps along flat directions.
-#[pyclass(frozen, module = "landscape._core")]
-pub struct Walker(Slot<Either>);
-
-#[pymethods]
-impl Walker {
     #[new]
     #[pyo3(signature = (
         objective, theta, *, distance, tolerance, flat, stride, max_steps, krylov, seed
@@ -26,7 +37,7 @@ impl Walker {
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
-        objective: Py<PyAny>,
+        objective: &Bound<'_, PyAny>,
         theta: &Bound<'_, PyAny>,
         distance: f64,
         tolerance: f64,
@@ -36,12 +47,16 @@ impl Walker {
         krylov: usize,
         seed: u64,
     ) -> PyResult<Self> {
-        let options = WalkOptions { distance, tolerance, flat, stride, max_steps, krylov, seed };
-        let held = match dtype(theta)? {
-            Dtype::F32 => Held::F32(begin(py, objective, theta, options)?),
-            Dtype::F64 => Held::F64(begin(py, objective, theta, options)?),
-        };
-        Ok(Self(Slot::new(held)))
+        let flat_tolerance = flat;
+        let options =
+            WalkOptions { distance, tolerance, flat_tolerance, stride, max_steps, krylov, seed };
+        let walk = for_dtype!(dtype(theta)?, S => {
+            let start = vector::<S>(theta)?.as_slice()?.to_vec();
+            evaluate::<S, _>(py, objective, start.len(), |objective| {
+                Core::new(objective, start, options, &Cancel::new())
+            })?
+        });
+        Ok(Self(Handle::new(walk)))
     }
 
     #[staticmethod]
@@ -50,85 +65,14 @@ impl Walker {
         points: &Bound<'_, PyAny>,
         direction: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
-        let held = match dtype(points)? {
-            Dtype::F32 => Held::F32(resume(record, points, direction)?),
-            Dtype::F64 => Held::F64(resume(record, points, direction)?),
-        };
-        Ok(Self(Slot::new(held)))
-    }
-
-    fn run(&self, py: Python<'_>, objective: Py<PyAny>, tick: Py<PyAny>) -> PyResult<bool> {
-        self.0.lend(|held| each!(held, walk => run(py, walk, objective, &tick)))
-    }
-
-    #[getter]
-    fn arrival(&self) -> PyResult<&'static str> {
-        self.0.with(|held| each!(held, walk => walk.arrival().name()))
-    }
-
-    #[getter]
-    fn counts(&self) -> PyResult<(usize, usize)> {
-        self.0.with(|held| each!(held, walk => walk.counts()))
-    }
-
-    fn points<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.with(|held| {
-            each!(held, walk => {
-                Ok(table(py, walk.points().to_vec(), walk.dim())?.into_any())
-            })
-        })?
-    }
-
-    fn direction<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.with(|held| each!(held, walk => array(py, walk.direction().to_vec())))
-    }
-
-    fn strides<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let strides = self.0.with(|held| each!(held, walk => walk.strides().to_vec()))?;
-        let row =
-            |s: &landscape_core::walk::Stride| [s.loss, s.distance, s.length, s.curvature, s.scale];
-        table(py, strides.iter().flat_map(row).collect(), 5)
+        let arrays = [("points", points), ("direction", direction)];
+        let walk = for_dtype!(dtype(points)?, S => {
+            Core::resume(read_checkpoint::<S>(record, &arrays)?).map_err(gate::exception)?
+        });
+        Ok(Self(Handle::new(walk)))
     }
 
     fn record(&self) -> PyResult<String> {
-        self.0.with(|held| each!(held, walk => walk.record()))
+        self.0.read(|walk| for_typed!(walk, walk => walk.record()))
     }
-}
-
-fn begin<S: Scalar + Element>(
-    py: Python<'_>,
-    object: Py<PyAny>,
-    theta: &Bound<'_, PyAny>,
-    options: WalkOptions,
-) -> PyResult<Inner<S>> {
-    let start = vector::<S>(theta)?.as_slice()?.to_vec();
-    gate::enter(py, || {
-        let supplier = Supplier { object, dim: start.len() };
-        Inner::new(&supplier, start, options, &Cancel::new())
-    })
-}
-
-fn resume<S: Scalar + Element>(
-    record: &str,
-    points: &Bound<'_, PyAny>,
-    direction: &Bound<'_, PyAny>,
-) -> PyResult<Inner<S>> {
-    let points = matrix::<S>(points)?.as_slice()?.to_vec();
-    let direction = vector::<S>(direction)?.as_slice()?.to_vec();
-    Inner::resumed(record, points, direction).map_err(gate::exception)
-}
-
-fn run<S: Scalar + Element>(
-    py: Python<'_>,
-    walk: &mut Inner<S>,
-    object: Py<PyAny>,
-    tick: &Py<PyAny>,
-) -> PyResult<bool> {
-    gate::enter(py, || {
-        let supplier = Supplier { object, dim: walk.dim() };
-        walk.run(&supplier, &Cancel::new(), |now| {
-            let last = now.strides().last().copied().unwrap_or_default();
-            gate::tell(tick, (now.strides().len() - 1, last.loss, last.distance))
-        })
-    })
 }

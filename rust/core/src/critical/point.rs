@@ -6,7 +6,7 @@ use crate::objective::Objective;
 use crate::scalar::Scalar;
 use crate::vector::{combine, norm};
 
-/// θ, L(θ), ∇L(θ) and its norm.
+/// θ, L(θ), ∇L(θ) and ‖∇L(θ)‖.
 #[derive(Clone, Debug)]
 pub struct Point<S> {
     /// θ.
@@ -15,34 +15,38 @@ pub struct Point<S> {
     pub loss: f64,
     /// ∇L(θ).
     pub gradient: Vec<S>,
-    /// Its norm.
+    /// ‖∇L(θ)‖.
     pub norm: f64,
 }
 
 impl<S: Scalar> Point<S> {
-    /// A point with what was computed there before.
+    /// A point whose loss and gradient are known.
     #[must_use]
-    pub fn known(theta: Vec<S>, loss: f64, gradient: Vec<S>) -> Self {
+    pub fn from_parts(theta: Vec<S>, loss: f64, gradient: Vec<S>) -> Self {
         let norm = norm(&gradient);
         Self { theta, loss, gradient, norm }
     }
 
-    /// Evaluates L and its gradient.
+    /// Evaluates the loss and its gradient at θ.
     ///
     /// # Errors
-    /// Those of the objective; numbers that are not finite are no error here.
-    pub fn at(objective: &dyn Objective<S>, theta: Vec<S>, cancel: &Cancel) -> Result<Self, Error> {
+    /// Those of the objective. Numbers that are not finite are no error here.
+    pub fn evaluate(
+        objective: &dyn Objective<S>,
+        theta: Vec<S>,
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
         cancel.check()?;
         let (mut loss, mut gradient) = ([0.0], vec![S::default(); theta.len()]);
         objective.gradients(&theta, &mut loss, &mut gradient, cancel)?;
-        Ok(Self::known(theta, loss[0], gradient))
+        Ok(Self::from_parts(theta, loss[0], gradient))
     }
 
-    /// The same, where the numbers must be finite.
+    /// The point itself, if its loss and gradient are finite.
     ///
     /// # Errors
     /// [`Error::NonFinite`] where they are not.
-    pub fn finite(self) -> Result<Self, Error> {
+    pub fn require_finite(self) -> Result<Self, Error> {
         if self.loss.is_finite() && self.norm.is_finite() {
             return Ok(self);
         }
@@ -54,7 +58,7 @@ impl<S: Scalar> Point<S> {
     }
 
     /// θ + α p.
-    pub(super) fn moved(&self, step: &[S], length: f64) -> Result<Vec<S>, Error> {
-        combine(&[&self.theta, step], &[1.0, length])
+    pub(super) fn displace(&self, direction: &[S], length: f64) -> Result<Vec<S>, Error> {
+        combine(&[&self.theta, direction], &[1.0, length])
     }
 }

@@ -1,46 +1,49 @@
-//! Steps until a point is critical.
+//! The solver for critical points: steps of Newton-MR or of saddle-free Newton.
 
 use serde::{Deserialize, Serialize};
 
-use super::newton;
-use super::outcome::{Ending, Method, SearchOptions, Step};
+use super::newton_mr;
+use super::options::{Method, SearchOptions, Step};
 use super::point::Point;
 use super::saddle_free;
 use crate::error::{Error, require};
-use crate::monitor::{Cancel, stepped};
+use crate::monitor::Cancel;
 use crate::objective::Objective;
 use crate::scalar::Scalar;
+use crate::solver::{Checkpoint, Resumable, Solver, Status, to_record};
 use crate::vector::norm;
 
-/// All that a search is but its vectors.
+/// The damping of the first saddle-free step, in units of the largest |Ritz value|.
+const INITIAL_DAMPING: f64 = 1e-3;
+/// The trust radius of the first step of Newton-MR, in units of max(1, ‖θ‖).
+const INITIAL_RADIUS: f64 = 1.0;
+
+/// The state of a search besides its vectors; the keys are those of saved records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct State {
     options: SearchOptions,
     loss: f64,
-    first: f64,
-    /// Of the last step of saddle-free Newton.
+    #[serde(rename = "first")]
+    initial_norm: f64,
+    /// The damping of the last saddle-free step.
     damping: f64,
-    /// Of the next step of Newton-MR.
+    /// The trust radius of the next step of Newton-MR.
     radius: f64,
     steps: Vec<Step>,
     products: usize,
     evaluations: usize,
-    ending: Ending,
+    #[serde(rename = "ending")]
+    status: Status,
 }
 
-/// The damping of the first saddle-free step, in units of the largest |Ritz value|.
-const DAMPING: f64 = 1e-3;
-/// The length of the first step of Newton-MR at most, in units of the norm of θ, or of 1.
-const RADIUS: f64 = 1.0;
-
-/// A search that owns its state and goes on step by step.
+/// A search for a critical point from a given start.
 pub struct Search<S> {
     point: Point<S>,
     state: State,
 }
 
 impl<S: Scalar> Search<S> {
-    /// A search from a point, where it evaluates the loss and its gradient.
+    /// A search from θ, where it evaluates the loss and its gradient.
     ///
     /// # Errors
     /// [`Error::Invalid`] where an option is out of range, [`Error::NonFinite`] where the loss or the
@@ -52,10 +55,10 @@ impl<S: Scalar> Search<S> {
         cancel: &Cancel,
     ) -> Result<Self, Error> {
         require!(
-            options.tolerance >= 0.0 && options.negative >= 0.0 && options.krylov > 0,
+            options.tolerance >= 0.0 && options.negative_tolerance >= 0.0 && options.krylov > 0,
             "got tolerance {}, negative {} and krylov {}; pass none below 0, and krylov from 1",
             options.tolerance,
-            options.negative,
+            options.negative_tolerance,
             options.krylov
         );
         require!(
@@ -64,53 +67,47 @@ impl<S: Scalar> Search<S> {
             theta.len(),
             objective.dim()
         );
-        let point = Point::at(objective, theta, cancel)?.finite()?;
+        let point = Point::evaluate(objective, theta, cancel)?.require_finite()?;
         let state = State {
             options,
             loss: point.loss,
-            first: point.norm,
-            damping: DAMPING,
-            radius: RADIUS * norm(&point.theta).max(1.0),
+            initial_norm: point.norm,
+            damping: INITIAL_DAMPING,
+            radius: INITIAL_RADIUS * norm(&point.theta).max(1.0),
             steps: vec![Step { loss: point.loss, gradient_norm: point.norm, length: 0.0 }],
             products: 0,
             evaluations: 1,
-            ending: Ending::Running,
+            status: Status::Running,
         };
-        let mut made = Self { point, state };
-        made.judge();
-        Ok(made)
+        let mut search = Self { point, state };
+        search.update_status();
+        Ok(search)
     }
 
-    /// Goes on with what [`record`](Self::record) and [`point`](Self::point) gave.
+    /// The search of a checkpoint, with the arrays `theta` and `gradient`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the text is not such a record.
-    pub fn resumed(record: &str, theta: Vec<S>, gradient: Vec<S>) -> Result<Self, Error> {
-        let state: State = serde_json::from_str(record).map_err(|error| {
-            Error::Invalid(format!("got a text that is no record of a search: {error}"))
-        })?;
-        Ok(Self { point: Point::known(theta, state.loss, gradient), state })
+    /// [`Error::Invalid`] where the record or the arrays are not those of a search.
+    pub fn resume(mut checkpoint: Checkpoint<S>) -> Result<Self, Error> {
+        let state: State = checkpoint.parse_record("a search")?;
+        let theta = checkpoint.take_vectors("theta")?;
+        let gradient = checkpoint.take_vectors("gradient")?;
+        require!(
+            theta.len() == gradient.len(),
+            "got {} parameters and {} derivatives; pass one for each",
+            theta.len(),
+            gradient.len()
+        );
+        Ok(Self { point: Point::from_parts(theta, state.loss, gradient), state })
     }
 
-    /// Where it is.
+    /// The current point.
     #[must_use]
     pub fn point(&self) -> &Point<S> {
         &self.point
     }
 
-    /// Everything else, as text.
-    #[must_use]
-    pub fn record(&self) -> String {
-        serde_json::to_string(&self.state).unwrap_or_default()
-    }
-
-    /// Whether and how it has ended.
-    #[must_use]
-    pub fn ending(&self) -> Ending {
-        self.state.ending
-    }
-
-    /// The start, and what every step brought.
+    /// The start, and the state after every step.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.state.steps
@@ -122,70 +119,83 @@ impl<S: Scalar> Search<S> {
         self.state.products
     }
 
-    /// Points so far at which the loss was evaluated, with its gradient or without.
+    /// Evaluations of the loss so far, with or without its gradient.
     #[must_use]
     pub fn evaluations(&self) -> usize {
         self.state.evaluations
     }
 
-    /// One step.
-    ///
-    /// # Errors
-    /// Those of the objective; the search is then as it was before.
-    pub fn step(&mut self, objective: &dyn Objective<S>, cancel: &Cancel) -> Result<(), Error> {
+    /// Terminates where the point is critical or no step is left.
+    fn update_status(&mut self) {
+        if self.state.status != Status::Running {
+            return;
+        }
+        let critical = self.point.norm <= self.state.options.tolerance;
+        // Saddle-free Newton does not stop at a saddle; whether it is one costs products, and a step.
+        if critical && self.state.options.method == Method::NewtonMr {
+            self.state.status = Status::Converged;
+        } else if self.state.steps.len() > self.state.options.max_steps {
+            self.state.status = Status::MaxSteps;
+        }
+    }
+}
+
+impl<S: Scalar> Solver for Search<S> {
+    type Scalar = S;
+    type Problem<'a> = dyn Objective<S> + 'a;
+
+    fn dim(&self) -> usize {
+        self.point.theta.len()
+    }
+
+    fn status(&self) -> Status {
+        self.state.status
+    }
+
+    fn step(&mut self, objective: &Self::Problem<'_>, cancel: &Cancel) -> Result<(), Error> {
         let options = self.state.options;
         let (mut damping, mut radius) = (self.state.damping, self.state.radius);
-        let found = match options.method {
+        let result = match options.method {
             Method::NewtonMr => {
-                let bounds = (self.state.first, &mut radius);
-                newton::step(objective, &self.point, bounds, &options, cancel)
+                let scales = (self.state.initial_norm, &mut radius);
+                newton_mr::step(objective, &self.point, scales, &options, cancel)
             }
             Method::SaddleFree => {
                 saddle_free::step(objective, &self.point, &mut damping, &options, cancel)
             }
         }?;
         (self.state.damping, self.state.radius) = (damping, radius);
-        self.state.products += found.products;
-        self.state.evaluations += found.evaluations;
-        self.state.ending = found.ending;
-        if let Some(point) = found.point {
+        self.state.products += result.products;
+        self.state.evaluations += result.evaluations;
+        self.state.status = result.status;
+        if let Some(point) = result.point {
             self.point = point;
             self.state.loss = self.point.loss;
             self.state.steps.push(Step {
                 loss: self.point.loss,
                 gradient_norm: self.point.norm,
-                length: found.length,
+                length: result.length,
             });
         }
-        self.judge();
+        self.update_status();
         Ok(())
     }
+}
 
-    /// Steps until it has ended (true) or `tick`, called after every step, says false.
-    ///
-    /// # Errors
-    /// Those of the objective and of `tick`; the search is as it was after the last whole step.
-    pub fn run(
-        &mut self,
-        objective: &dyn Objective<S>,
-        cancel: &Cancel,
-        tick: impl FnMut(&Self) -> Result<bool, Error>,
-    ) -> Result<bool, Error> {
-        let running = |search: &Self| search.ending() == Ending::Running;
-        stepped(self, running, |search| search.step(objective, cancel), tick)
+impl<S: Scalar> Resumable for Search<S> {
+    fn record(&self) -> String {
+        to_record(&self.state)
     }
 
-    /// Ends the search where the point is good enough or the steps are used up.
-    fn judge(&mut self) {
-        if self.state.ending != Ending::Running {
-            return;
-        }
-        let critical = self.point.norm <= self.state.options.tolerance;
-        // A saddle is critical too; whether it is one takes products, and so a step.
-        if critical && self.state.options.method == Method::NewtonMr {
-            self.state.ending = Ending::Converged;
-        } else if self.state.steps.len() > self.state.options.max_steps {
-            self.state.ending = Ending::MaxSteps;
+    fn checkpoint(&self) -> Checkpoint<S> {
+        Checkpoint {
+            record: self.record(),
+            dim: self.dim(),
+            vectors: vec![
+                ("theta", self.point.theta.clone()),
+                ("gradient", self.point.gradient.clone()),
+            ],
+            numbers: Vec::new(),
         }
     }
 }

@@ -64,7 +64,7 @@ pub use dataset_loss::{DatasetLoss, Samples, Statistics};
 pub use gradients::GradientOptions;
 pub use graph::Network;
 pub use loss::Curvature;
-pub use objective::NetworkObjective;
+pub use objective::{NetworkObjective, ObjectiveOptions};
 pub use reductions::SampleSum;
 pub use shape::Shape;
 pub use threads::{set_threads, threads};

@@ -1,4 +1,4 @@
-//! The mean loss of a network as an [`Objective`].
+//! A network's loss as an objective of the solvers.
 
 use std::sync::Arc;
 
@@ -11,28 +11,80 @@ use crate::network::gradients::GradientOptions;
 use crate::network::kernel::Real;
 use crate::network::loss::Curvature;
 use crate::network::reductions::SampleSum;
-use crate::objective::{Objective, Subspace};
+use crate::objective::{BatchedObjective, Objective, Subspace};
 use crate::operator::LinearOperator;
 use crate::subspace::HostSubspace;
 
-/// L(θ) = Σᵢ ℓᵢ / W under stored statistics, for a network of either precision.
-pub struct NetworkObjective<T> {
+/// How a network's sums of losses become L.
+pub struct ObjectiveOptions<T: 'static> {
+    /// The denominator W of L on all samples.
+    pub weight: f64,
+    /// The denominators of the mean losses on single batches of the split.
+    pub batch_weights: Vec<f64>,
+    /// Where batch normalisation takes its statistics from: stored, or of the batch.
+    pub statistics: Statistics<'static, T>,
+    /// The memory in bytes that a Hessian may use for values shared by its products.
+    pub memory: usize,
+}
+
+/// L(θ) = Σᵢ ℓᵢ / W for a network of either precision, on all samples and on mini-batches.
+pub struct NetworkObjective<T: 'static> {
     loss: Arc<DatasetLoss<T>>,
-    scale: f64,
-    memory: usize,
+    options: ObjectiveOptions<T>,
 }
 
 impl<T: Real> NetworkObjective<T> {
-    /// The mean over samples: the sum of losses by the sum W of the samples' weights. Operators may
-    /// keep `memory` bytes of what their products share.
+    /// The objective of a network with its data.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the weights do not add up to a positive number.
-    pub fn new(loss: Arc<DatasetLoss<T>>, memory: usize) -> Result<Self, Error> {
-        let weight: f64 = loss.weights.iter().sum();
-        let positive = weight > 0.0;
-        require!(positive, "got samples of total weight {weight}; pass one above 0");
-        Ok(Self { loss, scale: 1.0 / weight, memory })
+    /// [`Error::Invalid`] when the denominator is not positive.
+    pub fn new(loss: Arc<DatasetLoss<T>>, options: ObjectiveOptions<T>) -> Result<Self, Error> {
+        let positive = options.weight > 0.0;
+        require!(positive, "got samples of total weight {}; pass one above 0", options.weight);
+        Ok(Self { loss, options })
+    }
+
+    /// The network with its data.
+    #[must_use]
+    pub fn loss(&self) -> &DatasetLoss<T> {
+        &self.loss
+    }
+
+    /// ∇²L at a point.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] on request.
+    pub fn hessian_at(&self, point: &[T], cancel: &Cancel) -> Result<NetworkCurvature<T>, Error> {
+        let request = CurvatureOptions {
+            kind: Curvature::Hessian,
+            statistics: self.options.statistics,
+            scale: 1.0 / self.options.weight,
+            memory: self.options.memory,
+        };
+        NetworkCurvature::new(Arc::clone(&self.loss), point, &request, cancel)
+    }
+
+    /// Losses and gradients on all samples or on one batch for each point, divided by `weights`.
+    ///
+    /// A mean over samples of total weight 0 is NaN, and its gradient 0.
+    fn weighted_gradients(
+        &self,
+        points: &[T],
+        batches: Option<&[usize]>,
+        weights: &[f64],
+        (losses, gradients): (&mut [f64], &mut [T]),
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let reciprocal = |&weight: &f64| if weight > 0.0 { 1.0 / weight } else { 0.0 };
+        let scale: Vec<f64> = weights.iter().map(reciprocal).collect();
+        let scope = GradientOptions { statistics: self.options.statistics, scale: &scale, batches };
+        self.loss.gradients(points, &scope, cancel, losses, gradients)?;
+        for (loss, scale) in losses.iter_mut().zip(scale) {
+            if scale == 0.0 {
+                *loss = f64::NAN;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -42,9 +94,9 @@ impl<T: Real> Objective<T> for NetworkObjective<T> {
     }
 
     fn losses(&self, points: &[T], out: &mut [f64], cancel: &Cancel) -> Result<(), Error> {
-        self.loss.sums(points, &[SampleSum::Loss], Statistics::Stored, cancel, out)?;
+        self.loss.sums(points, &[SampleSum::Loss], self.options.statistics, cancel, out)?;
         for loss in out {
-            *loss *= self.scale;
+            *loss /= self.options.weight;
         }
         Ok(())
     }
@@ -56,21 +108,12 @@ impl<T: Real> Objective<T> for NetworkObjective<T> {
         gradients: &mut [T],
         cancel: &Cancel,
     ) -> Result<(), Error> {
-        let scale = vec![self.scale; losses.len()];
-        let scope =
-            GradientOptions { statistics: Statistics::Stored, scale: &scale, batches: None };
-        self.loss.gradients(points, &scope, cancel, losses, gradients)
+        let weights = vec![self.options.weight; losses.len()];
+        self.weighted_gradients(points, None, &weights, (losses, gradients), cancel)
     }
 
     fn curvature_at<'a>(&'a self, point: &[T]) -> Result<Box<dyn LinearOperator<T> + 'a>, Error> {
-        let options = CurvatureOptions {
-            kind: Curvature::Hessian,
-            statistics: Statistics::Stored,
-            scale: self.scale,
-            memory: self.memory,
-        };
-        let loss = Arc::clone(&self.loss);
-        Ok(Box::new(NetworkCurvature::new(loss, point, &options, &Cancel::new())?))
+        Ok(Box::new(self.hessian_at(point, &Cancel::new())?))
     }
 
     fn subspace<'a>(
@@ -80,15 +123,38 @@ impl<T: Real> Objective<T> for NetworkObjective<T> {
     ) -> Result<Box<dyn Subspace + 'a>, Error> {
         let plane = NetworkSubspace::new(Arc::clone(&self.loss), origin, basis, &Cancel::new())?;
         let host = HostSubspace::new(self, origin, basis)?;
-        Ok(Box::new(Restricted { scale: self.scale, plane, host }))
+        Ok(Box::new(Restricted { options: &self.options, plane, host }))
     }
 }
 
-/// The mean loss on a subspace.
+impl<T: Real> BatchedObjective<T> for NetworkObjective<T> {
+    fn batches(&self) -> Result<usize, Error> {
+        Ok(self.options.batch_weights.len())
+    }
+
+    fn gradients_on(
+        &self,
+        points: &[T],
+        batches: &[usize],
+        losses: &mut [f64],
+        gradients: &mut [T],
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let known = self.options.batch_weights.len();
+        if let Some(batch) = batches.iter().find(|batch| **batch >= known) {
+            return Err(Error::Invalid(format!("got batch {batch}; there are {known}")));
+        }
+        let weights: Vec<f64> =
+            batches.iter().map(|&batch| self.options.batch_weights[batch]).collect();
+        self.weighted_gradients(points, Some(batches), &weights, (losses, gradients), cancel)
+    }
+}
+
+/// L on an affine subspace.
 struct Restricted<'a, T: Real> {
-    scale: f64,
+    options: &'a ObjectiveOptions<T>,
     plane: NetworkSubspace<T>,
-    /// Forms points in full, for gradients.
+    /// Computes the points themselves, for gradients.
     host: HostSubspace<'a, T>,
 }
 
@@ -98,9 +164,9 @@ impl<T: Real> Subspace for Restricted<'_, T> {
     }
 
     fn evaluate(&self, coords: &[f64], out: &mut [f64], cancel: &Cancel) -> Result<(), Error> {
-        self.plane.sums(coords, &[SampleSum::Loss], Statistics::Stored, cancel, out)?;
+        self.plane.sums(coords, &[SampleSum::Loss], self.options.statistics, cancel, out)?;
         for loss in out {
-            *loss *= self.scale;
+            *loss /= self.options.weight;
         }
         Ok(())
     }
@@ -129,10 +195,19 @@ mod tests {
         let network = Network::from_json(graph, 2, Vec::new()).expect("well formed");
         let targets = loss::Targets::Dense { values: vec![1.0, 3.0, 5.0], width: 1 };
         let loss = loss::from_json(r#"{"kind": "mse"}"#, targets, network.output()).expect("fits");
-        let samples =
-            Samples { inputs: vec![0.0, 1.0, 2.0], weights: vec![1.0; 3], split: Vec::new() };
+        let samples = Samples {
+            inputs: vec![0.0, 1.0, 2.0],
+            weights: vec![1.0; 3],
+            split: vec![vec![0], vec![1, 2]],
+        };
         let loss = DatasetLoss::new(network, samples, loss).expect("fits");
-        NetworkObjective::new(Arc::new(loss), 1 << 20).expect("positive weight")
+        let options = ObjectiveOptions {
+            weight: 3.0,
+            batch_weights: vec![1.0, 2.0],
+            statistics: Statistics::Stored,
+            memory: 1 << 20,
+        };
+        NetworkObjective::new(Arc::new(loss), options).expect("positive weight")
     }
 
     #[test]
@@ -151,6 +226,22 @@ mod tests {
         let hessian = objective.curvature_at(&points[..2]).expect("smooth");
         hessian.apply(&[1.0, 0.0], &mut product, &Cancel::new()).expect("no failure");
         assert!(near(product[0], 10.0 / 3.0) && near(product[1], 2.0), "{product:?}");
+    }
+
+    #[test]
+    fn batches_have_means_of_their_own() {
+        let objective = regression();
+        let (mut losses, mut gradients) = ([0.0; 2], [0.0; 4]);
+        let points = [3.0, 1.0, 3.0, 1.0];
+        objective
+            .gradients_on(&points, &[0, 1], &mut losses, &mut gradients, &Cancel::new())
+            .expect("no failure");
+        // Residuals are x: that of the first sample is 0, those of the others are 1 and 2.
+        assert_eq!(losses, [0.0, 2.5]);
+        assert_eq!(gradients, [0.0, 0.0, 5.0, 3.0]);
+        let unknown =
+            objective.gradients_on(&[0.0; 2], &[2], &mut [0.0], &mut [0.0; 2], &Cancel::new());
+        assert!(unknown.expect_err("two batches").to_string().contains("batch 2; there are 2"));
     }
 
     #[test]

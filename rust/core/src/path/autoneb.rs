@@ -1,40 +1,43 @@
-//! Cycles of a band that grows where it must.
+//! AutoNEB: nudged elastic bands that are refined where they are too coarse.
 
 mod state;
 
+pub use self::state::AutoNebOptions;
 use self::state::State;
-pub use self::state::{AutoNebOptions, Look};
-use super::chain::{Chain, check_ends};
-use super::descent::Descent;
-use super::draw::Draw;
-use super::insertion::{Place, Profile};
+use super::batch_sampler::BatchSampler;
+use super::history::Evaluation;
 use super::neb::{force, tangent};
-use super::outcome::{Cycle, Ending};
+use super::optimizer::Optimizer;
+use super::polyline::{Polyline, validate_ends};
+use super::refinement::{LossProfile, NewPivot};
+use super::schedule::Cycle;
 use crate::error::Error;
-use crate::monitor::{Cancel, stepped};
+use crate::monitor::Cancel;
 use crate::objective::BatchedObjective;
 use crate::scalar::Scalar;
+use crate::solver::{Checkpoint, Resumable, Solver, Status};
 
-/// What is left of a pivot's old loss beside that on a new batch, in the mean that tangents see.
-const MEMORY: f64 = 0.9;
+/// The decay of the moving average of a pivot's energy over the losses of mini-batches.
+const ENERGY_DECAY: f64 = 0.9;
 
-/// An elastic band between two minima that owns its state and goes on step by step.
+/// A nudged elastic band between two minima.
 ///
-/// A look evaluates the band densely, on all data: it keeps the best band so far, and adds pivots
-/// where the loss between two of them rises above the line. Then the pivots move for a cycle, each
-/// on a batch of its own, across the band alone; looks and cycles take turns, and a look is last.
+/// Evaluations and cycles of relaxation alternate, and an evaluation is last. An evaluation computes
+/// the loss along the whole band on all data: it records the best band so far, and inserts pivots
+/// where the loss rises above the linear interpolation between two of them. In a cycle the pivots move
+/// along the force perpendicular to the band, each on a mini-batch of its own.
 ///
 /// # Reference
 /// Draxler, Veschgini, Salmhofer, Hamprecht (2018), *Essentially no barriers in neural network
 /// energy landscape*, algorithm 1; Kolsbjerg, Groves, Hammer (2016), *An automated nudged elastic
 /// band method*.
 pub struct AutoNeb<S> {
-    band: Chain<S>,
-    /// The band before the last move, whose losses are known to be finite.
-    good: Chain<S>,
-    best: Chain<S>,
-    descent: Descent<S>,
-    draw: Draw,
+    band: Polyline<S>,
+    /// The band before the last step, whose losses are finite.
+    last_finite: Polyline<S>,
+    best: Polyline<S>,
+    optimizer: Optimizer<S>,
+    sampler: BatchSampler,
     state: State,
 }
 
@@ -49,78 +52,56 @@ impl<S: Scalar> AutoNeb<S> {
         last: &[S],
         options: AutoNebOptions,
     ) -> Result<Self, Error> {
-        options.check()?;
-        check_ends(objective.dim(), first, last)?;
-        let (band, batches) = (Chain::straight(first, last, options.pivots)?, objective.batches()?);
+        options.validate()?;
+        validate_ends(objective.dim(), first, last)?;
+        let band = Polyline::straight(first, last, options.pivots)?;
+        let batches = objective.batches()?;
         Ok(Self {
-            good: band.clone(),
+            last_finite: band.clone(),
             best: band.clone(),
-            descent: Descent::new(options.rule, band.interior().len()),
-            draw: Draw::new(options.seed, batches),
+            optimizer: Optimizer::new(options.optimizer, band.interior().len()),
+            sampler: BatchSampler::new(options.seed, batches),
             state: State::new(options, batches),
             band,
         })
     }
 
-    /// Goes on with what [`record`](Self::record), [`band`](Self::band), [`best`](Self::best) and
-    /// [`memory`](Self::memory) gave.
+    /// The band of a checkpoint, with the arrays `band`, `best` and `memory`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where they do not belong together.
-    pub fn resumed(
-        record: &str,
-        dim: usize,
-        band: Vec<S>,
-        best: Vec<S>,
-        memory: &[S],
-    ) -> Result<Self, Error> {
-        let state = State::read(record)?;
-        let band = Chain::new(band, dim)?;
-        let entries = band.interior().len();
+    /// [`Error::Invalid`] where the record or the arrays are not those of a band.
+    pub fn resume(mut checkpoint: Checkpoint<S>) -> Result<Self, Error> {
+        let state = State::from_checkpoint(&checkpoint)?;
+        let band = Polyline::new(checkpoint.take_vectors("band")?, checkpoint.dim)?;
+        let best = Polyline::new(checkpoint.take_vectors("best")?, checkpoint.dim)?;
+        let (kind, entries) = (state.options.optimizer, band.interior().len());
+        let moments = checkpoint.take_vectors("memory")?;
         Ok(Self {
-            good: band.clone(),
-            best: Chain::new(best, dim)?,
-            descent: Descent::resumed(state.options.rule, entries, memory, state.moves)?,
-            draw: Draw::new(state.options.seed, state.batches),
+            last_finite: band.clone(),
+            best,
+            optimizer: Optimizer::resume(kind, entries, &moments, state.optimizer_steps)?,
+            sampler: BatchSampler::new(state.options.seed, state.batches),
             state,
             band,
         })
     }
 
-    /// Where the band is.
+    /// The current band.
     #[must_use]
-    pub fn band(&self) -> &Chain<S> {
+    pub fn band(&self) -> &Polyline<S> {
         &self.band
     }
 
-    /// The band whose highest loss was the lowest, of all that were looked at.
+    /// The band with the lowest maximal loss of all evaluations.
     #[must_use]
-    pub fn best(&self) -> &Chain<S> {
+    pub fn best(&self) -> &Polyline<S> {
         &self.best
     }
 
-    /// The optimiser's memory, as one vector.
+    /// The evaluations on all data.
     #[must_use]
-    pub fn memory(&self) -> Vec<S> {
-        self.descent.state().0
-    }
-
-    /// Everything else, as text.
-    #[must_use]
-    pub fn record(&self) -> String {
-        self.state.text(self.descent.state().1)
-    }
-
-    /// Whether and how it has ended.
-    #[must_use]
-    pub fn ending(&self) -> Ending {
-        self.state.ending
-    }
-
-    /// What every look has found.
-    #[must_use]
-    pub fn looks(&self) -> &[Look] {
-        &self.state.looks
+    pub fn history(&self) -> &[Evaluation] {
+        &self.state.history
     }
 
     /// Steps so far, of all cycles.
@@ -129,71 +110,44 @@ impl<S: Scalar> AutoNeb<S> {
         self.state.steps
     }
 
-    /// The highest loss of the band as it was last seen, less that of the higher end.
+    /// The highest energy of the pivots minus that of the higher end.
     #[must_use]
     pub fn barrier(&self) -> f64 {
         self.state.barrier()
     }
 
-    /// The largest norm, over the pivots, of the force across the band.
+    /// The largest norm, over the pivots, of the force perpendicular to the band.
     #[must_use]
     pub fn force(&self) -> f64 {
         self.state.force
     }
 
-    /// Points at which the loss of all data was evaluated, and gradients of single batches.
+    /// The moments of the optimizer, as one vector.
+    #[must_use]
+    pub fn optimizer_state(&self) -> Vec<S> {
+        self.optimizer.state().0
+    }
+
+    /// Evaluations of the loss on all data, and gradients on single batches.
     #[must_use]
     pub fn evaluations(&self) -> (usize, usize) {
         (self.state.losses, self.state.gradients)
     }
 
-    /// One look, or one step of all pivots.
-    ///
-    /// # Errors
-    /// Those of the objective, after which it is as it was before, and [`Error::NonFinite`], after
-    /// which the band is the last one whose losses were finite.
-    pub fn step(
-        &mut self,
-        objective: &dyn BatchedObjective<S>,
-        cancel: &Cancel,
-    ) -> Result<(), Error> {
-        match self.state.cycle() {
-            Some(cycle) if self.state.relaxing => self.relax(objective, cycle, cancel),
-            _ => {
-                let profile = self.look(objective, cancel)?;
-                self.begin(&profile)
-            }
-        }
-    }
-
-    /// Steps until it has ended (true) or `tick`, called after every step, says false.
-    ///
-    /// # Errors
-    /// Those of the objective and of `tick`.
-    pub fn run(
-        &mut self,
-        objective: &dyn BatchedObjective<S>,
-        cancel: &Cancel,
-        tick: impl FnMut(&Self) -> Result<bool, Error>,
-    ) -> Result<bool, Error> {
-        let running = |search: &Self| search.ending() == Ending::Running;
-        stepped(self, running, |search| search.step(objective, cancel), tick)
-    }
-
-    /// Looks at the band where it is, so that [`best`](Self::best) knows of it.
+    /// Evaluates the current band on all data, so that [`best`](Self::best) includes it.
     ///
     /// # Errors
     /// Those of the objective, and [`Error::NonFinite`].
-    pub fn settle(
+    pub fn evaluate(
         &mut self,
         objective: &dyn BatchedObjective<S>,
         cancel: &Cancel,
     ) -> Result<(), Error> {
-        self.look(objective, cancel).map(|_| ())
+        self.evaluate_losses(objective, cancel).map(|_| ())
     }
 
-    /// Evaluates the band densely: losses at the pivots, then those between them.
-    fn look(
+    /// The losses at the pivots, then those between them, on all data.
+    fn evaluate_losses(
         &mut self,
         objective: &dyn BatchedObjective<S>,
         cancel: &Cancel,
@@ -204,45 +158,45 @@ impl<S: Scalar> AutoNeb<S> {
         let mut losses = vec![0.0; count + (count - 1) * between];
         let (pivots, others) = losses.split_at_mut(count);
         objective.losses(self.band.rows(), pivots, cancel)?;
-        // One segment at a time: the points of all of them are many times the band.
-        for (segment, found) in others.chunks_mut(between).enumerate() {
-            objective.losses(&self.band.refined(segment, between)?, found, cancel)?;
+        // One segment at a time: all points together would take many times the memory of the band.
+        for (segment, losses) in others.chunks_mut(between).enumerate() {
+            objective.losses(&self.band.subdivide(segment, between)?, losses, cancel)?;
         }
-        if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
-            let what = if place < count {
-                format!("pivot {place} of {count}")
+        if let Some(index) = losses.iter().position(|loss| !loss.is_finite()) {
+            let location = if index < count {
+                format!("pivot {index} of {count}")
             } else {
-                let segment = (place - count) / self.state.options.between.max(1);
+                let segment = (index - count) / self.state.options.between.max(1);
                 format!("the segment from pivot {segment} to {} of {count}", segment + 1)
             };
-            let found = losses[place];
-            self.retreat();
-            return Err(self.state.not_finite(&what, found));
+            let loss = losses[index];
+            self.restore_last_finite();
+            return Err(self.state.non_finite_error(&location, loss));
         }
-        let highest = losses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if self.state.best.is_none_or(|best| highest < best) {
+        let max_loss = losses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if self.state.lowest_max_loss.is_none_or(|lowest| max_loss < lowest) {
             self.best = self.band.clone();
-            self.state.best = Some(highest);
+            self.state.lowest_max_loss = Some(max_loss);
         }
-        self.state.seen(&losses[..count], highest);
+        self.state.record_evaluation(&losses[..count], max_loss);
         Ok(losses)
     }
 
-    /// Adds pivots where the band is too coarse and begins the next cycle, or ends.
-    fn begin(&mut self, losses: &[f64]) -> Result<(), Error> {
+    /// Inserts pivots and starts the next cycle, or terminates.
+    fn refine(&mut self, losses: &[f64]) -> Result<(), Error> {
         let options = &self.state.options;
         let (pivots, between) = losses.split_at(self.band.count());
-        let room = options.max_pivots.saturating_sub(self.band.count() - 2);
-        let places = Profile { pivots, between }.coarse(options.insertion, room);
-        let converged = self.state.converged && places.is_empty();
-        if self.state.finish(converged) {
+        let max_new = options.max_pivots.saturating_sub(self.band.count() - 2);
+        let new = LossProfile { pivots, between }.find_new_pivots(options.insertion, max_new);
+        self.state.update_status(self.state.converged && new.is_empty());
+        if self.state.status != Status::Running {
             return Ok(());
         }
-        let energies = energies_with(pivots, &places);
-        self.band = self.band.with(&places)?;
-        self.good = self.band.clone();
-        self.descent = Descent::new(self.state.options.rule, self.band.interior().len());
-        self.state.begin(energies);
+        let energies = insert_energies(pivots, &new);
+        self.band = self.band.insert(&new)?;
+        self.last_finite = self.band.clone();
+        self.reset_optimizer();
+        self.state.start_cycle(energies);
         Ok(())
     }
 
@@ -255,46 +209,41 @@ impl<S: Scalar> AutoNeb<S> {
     ) -> Result<(), Error> {
         cancel.check()?;
         let dim = self.band.dim();
-        let movable = self.band.count() - 2;
-        let batches = self.draw.take(self.state.drawn, movable);
-        let mut losses = vec![0.0; movable];
-        let mut gradients = vec![S::default(); movable * dim];
-        objective.gradients_on(
-            self.band.interior(),
-            &batches,
-            &mut losses,
-            &mut gradients,
-            cancel,
-        )?;
-        let energies =
-            self.state.blended(&losses, if self.state.batches > 1 { MEMORY } else { 0.0 });
-        let climber = self.state.climber(&energies);
-        let pulls = self.pulls()?;
-        let (mut forces, mut strongest) = (Vec::with_capacity(gradients.len()), 0.0_f64);
+        let inner = self.band.count() - 2;
+        let batches = self.sampler.take(self.state.drawn, inner);
+        let mut losses = vec![0.0; inner];
+        let mut gradients = vec![S::default(); inner * dim];
+        let pivots = self.band.interior();
+        objective.gradients_on(pivots, &batches, &mut losses, &mut gradients, cancel)?;
+        let decay = if self.state.batches > 1 { ENERGY_DECAY } else { 0.0 };
+        let energies = self.state.average_energies(&losses, decay);
+        let climbing = self.state.climbing_pivot(&energies);
+        let springs = self.spring_forces()?;
+        let (mut forces, mut max_force) = (Vec::with_capacity(gradients.len()), 0.0_f64);
         for (index, gradient) in gradients.chunks(dim).enumerate() {
             let pivot = index + 1;
             let along = tangent(&self.band, &energies, pivot)?;
-            let climbs = climber == Some(pivot);
-            let (moved, across) = force(&along, gradient, pulls[index], climbs)?;
-            if !(losses[index].is_finite() && across.is_finite()) {
-                let what = format!("pivot {pivot} of {}", self.band.count());
-                self.retreat();
-                return Err(self.state.not_finite(&what, losses[index]));
+            let climbs = climbing == Some(pivot);
+            let (total, perpendicular) = force(&along, gradient, springs[index], climbs)?;
+            if !(losses[index].is_finite() && perpendicular.is_finite()) {
+                let location = format!("pivot {pivot} of {}", self.band.count());
+                self.restore_last_finite();
+                return Err(self.state.non_finite_error(&location, losses[index]));
             }
-            forces.extend(moved);
-            strongest = strongest.max(across);
+            forces.extend(total);
+            max_force = max_force.max(perpendicular);
         }
-        self.good = self.band.clone();
-        self.descent.step(self.band.interior_mut(), &forces, cycle.rate);
+        self.last_finite = self.band.clone();
+        self.optimizer.step(self.band.interior_mut(), &forces, cycle.rate);
         if self.state.options.spring.is_none() {
-            self.band.equalise(climber)?;
+            self.band.equalise(climbing)?;
         }
-        self.state.moved(energies, strongest, movable);
+        self.state.record_step(energies, max_force, inner);
         Ok(())
     }
 
-    /// What springs pull each inner pivot forward along the band; nothing where there are none.
-    fn pulls(&self) -> Result<Vec<f64>, Error> {
+    /// The spring force on each inner pivot along the band; 0 without springs.
+    fn spring_forces(&self) -> Result<Vec<f64>, Error> {
         let Some(stiffness) = self.state.options.spring else {
             return Ok(vec![0.0; self.band.count() - 2]);
         };
@@ -302,16 +251,65 @@ impl<S: Scalar> AutoNeb<S> {
         Ok(lengths.windows(2).map(|sides| stiffness * (sides[1] - sides[0])).collect())
     }
 
-    /// Back to the last band whose losses were finite, at rest.
-    fn retreat(&mut self) {
-        self.band = self.good.clone();
-        self.descent = Descent::new(self.state.options.rule, self.band.interior().len());
+    fn restore_last_finite(&mut self) {
+        self.band = self.last_finite.clone();
+        self.reset_optimizer();
+    }
+
+    fn reset_optimizer(&mut self) {
+        let entries = self.band.interior().len();
+        self.optimizer = Optimizer::new(self.state.options.optimizer, entries);
     }
 }
 
-/// The losses of the pivots, with those of the new ones among them.
-fn energies_with(pivots: &[f64], places: &[Place]) -> Vec<f64> {
-    let after = |index| places.iter().filter(move |place| place.segment == index);
-    let of = |(index, &loss)| std::iter::once(loss).chain(after(index).map(|place| place.loss));
-    pivots.iter().enumerate().flat_map(of).collect()
+impl<S: Scalar> Solver for AutoNeb<S> {
+    type Scalar = S;
+    type Problem<'a> = dyn BatchedObjective<S> + 'a;
+
+    fn dim(&self) -> usize {
+        self.band.dim()
+    }
+
+    fn status(&self) -> Status {
+        self.state.status
+    }
+
+    /// One evaluation, or one step of all pivots. After [`Error::NonFinite`] the band is the last one
+    /// whose losses were finite.
+    fn step(&mut self, objective: &Self::Problem<'_>, cancel: &Cancel) -> Result<(), Error> {
+        match self.state.cycle() {
+            Some(cycle) if self.state.relaxing => self.relax(objective, cycle, cancel),
+            _ => {
+                let losses = self.evaluate_losses(objective, cancel)?;
+                self.refine(&losses)
+            }
+        }
+    }
+}
+
+impl<S: Scalar> Resumable for AutoNeb<S> {
+    fn record(&self) -> String {
+        self.state.to_record(self.optimizer.state().1)
+    }
+
+    fn checkpoint(&self) -> Checkpoint<S> {
+        Checkpoint {
+            record: self.record(),
+            dim: self.dim(),
+            vectors: vec![
+                ("band", self.band.rows().to_vec()),
+                ("best", self.best.rows().to_vec()),
+                ("memory", self.optimizer_state()),
+            ],
+            numbers: Vec::new(),
+        }
+    }
+}
+
+/// The energies of the pivots, with those of the new ones between them.
+fn insert_energies(pivots: &[f64], new: &[NewPivot]) -> Vec<f64> {
+    let after = |index| new.iter().filter(move |pivot| pivot.segment == index);
+    let with_new =
+        |(index, &loss)| std::iter::once(loss).chain(after(index).map(|pivot| pivot.loss));
+    pivots.iter().enumerate().flat_map(with_new).collect()
 }

@@ -1,33 +1,33 @@
-//! Bezier curves and polygonal chains by their control points.
+//! Bezier curves and polygonal chains as linear combinations of control points.
 
 use serde::{Deserialize, Serialize};
 
-/// How control points make a curve.
+/// The basis functions of a curve θ(t) = Σⱼ cⱼ(t) Pⱼ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
-    /// Bernstein polynomials, of the degree that the points allow.
+pub enum CurveKind {
+    /// Bernstein polynomials of degree `count` − 1.
     Bezier,
-    /// Straight segments, each of which takes an equal part of the parameter.
+    /// Piecewise linear functions: straight segments, each over an equal part of [0, 1].
     Polychain,
 }
 
-impl Kind {
-    /// What each of `count` control points counts at a parameter t from 0 to 1: the coefficients
-    /// are not negative, add up to 1, and end on the first and on the last point.
+impl CurveKind {
+    /// c₀(t), …, cₙ₋₁(t) for n = `count` control points and t in [0, 1]: non-negative, with sum 1, and
+    /// interpolating the first and the last point.
     #[must_use]
     pub fn coefficients(self, count: usize, t: f64) -> Vec<f64> {
         match self {
             Self::Bezier => bernstein(count, t),
             Self::Polychain => {
-                let place = t * (count - 1) as f64;
-                (0..count).map(|j| (1.0 - (place - j as f64).abs()).max(0.0)).collect()
+                let position = t * (count - 1) as f64;
+                (0..count).map(|j| (1.0 - (position - j as f64).abs()).max(0.0)).collect()
             }
         }
     }
 }
 
-/// The Bernstein polynomials of degree `count` − 1, by their recurrence, which is a mean of means:
-/// no binomials, no powers, and the ends to the bit.
+/// The Bernstein polynomials of degree `count` − 1 by de Casteljau's recurrence: stable, and exact at
+/// both ends.
 fn bernstein(count: usize, t: f64) -> Vec<f64> {
     let mut row = vec![1.0];
     while row.len() < count {
@@ -48,21 +48,21 @@ mod tests {
     #[test]
     fn bernstein_polynomials_are_binomial_probabilities() {
         let t: f64 = 0.3;
-        let found = Kind::Bezier.coefficients(4, t);
+        let values = CurveKind::Bezier.coefficients(4, t);
         let s = 1.0 - t;
         let expected = [s * s * s, 3.0 * t * s * s, 3.0 * t * t * s, t * t * t];
-        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15), "{found:?}");
+        assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15), "{values:?}");
     }
 
     #[test]
-    fn a_curve_begins_and_ends_on_its_ends_and_its_weights_add_up() {
-        for kind in [Kind::Bezier, Kind::Polychain] {
+    fn curves_interpolate_their_ends_and_coefficients_have_sum_1() {
+        for kind in [CurveKind::Bezier, CurveKind::Polychain] {
             assert_eq!(kind.coefficients(3, 0.0), [1.0, 0.0, 0.0]);
             assert_eq!(kind.coefficients(3, 1.0), [0.0, 0.0, 1.0]);
             assert_eq!(kind.coefficients(2, 0.25), [0.75, 0.25]);
             let sum: f64 = kind.coefficients(6, 0.37).iter().sum();
             assert!((sum - 1.0).abs() < 1e-15);
         }
-        assert_eq!(Kind::Polychain.coefficients(5, 0.5), [0.0, 0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(CurveKind::Polychain.coefficients(5, 0.5), [0.0, 0.0, 1.0, 0.0, 0.0]);
     }
 }

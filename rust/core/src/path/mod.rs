@@ -1,47 +1,44 @@
-//! Low-loss paths between minima.
+//! Low-loss paths and simplices between minima: AutoNEB, curve training and simplex training.
 //!
 //! A module may use those above it in this table, never those below:
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `assignment` | the best one-to-one assignment |
-//! | `tree` | the spanning tree of lowest edges |
-//! | `insertion` | where a band is too coarse |
-//! | `chain` | points in a row: lengths, places between them, equal distances |
-//! | `draw` | which batch comes next |
-//! | `descent` | momentum and Adam for many points together |
-//! | `outcome` | what a search is asked for, how it ends |
-//! | `neb` | the force on a pivot of an elastic band |
-//! | `autoneb` | cycles of a band that grows where it must |
+//! | `schedule` | steps and learning rates, cycle by cycle |
+//! | `history` | the evaluations of a path during training |
+//! | `refinement` | where a band needs further pivots |
+//! | `polyline` | points in a row: lengths, interpolation, equal spacing |
+//! | `batch_sampler` | the mini-batch of each gradient |
+//! | `optimizer` | momentum and Adam for many points together |
+//! | `neb` | the force on a pivot of a nudged elastic band |
+//! | `autoneb` | the solver for bands: AutoNEB |
 //! | `curve` | Bezier curves and polygonal chains by their control points |
-//! | `bending` | control points that descend under uniformly drawn points of their curve |
-//! | `volume` | how large a simplex is, and how that grows |
-//! | `complex` | simplices through minima, and points in them |
-//! | `simplices` | connecting points that descend under uniformly drawn points of their simplices |
+//! | `curve_training` | the solver for curves: stochastic gradient descent of the mean loss on a curve |
+//! | `volume` | the logarithm of a simplex's volume, and its gradient |
+//! | `simplicial_complex` | simplices through minima that share connecting points |
+//! | `simplex_training` | the solver for connecting points: low loss in simplices of large volume |
 
-mod assignment;
 mod autoneb;
-mod bending;
-mod chain;
-mod complex;
+mod batch_sampler;
 mod curve;
-mod descent;
-mod draw;
-mod insertion;
+mod curve_training;
+mod history;
 mod neb;
-mod outcome;
-mod simplices;
-mod tree;
+mod optimizer;
+mod polyline;
+mod refinement;
+mod schedule;
+mod simplex_training;
+mod simplicial_complex;
 mod volume;
 
-pub use assignment::assignment;
-pub use autoneb::{AutoNeb, AutoNebOptions, Look};
-pub use bending::{Bending, BendingOptions};
-pub use chain::Chain;
-pub use complex::{Complex, simplex_weights};
-pub use curve::Kind;
-pub use descent::Rule;
-pub use outcome::{Cycle, Ending};
-pub use simplices::{Simplices, SimplicesOptions};
-pub use tree::spanning_tree;
+pub use autoneb::{AutoNeb, AutoNebOptions};
+pub use curve::CurveKind;
+pub use curve_training::{CurveTraining, CurveTrainingOptions};
+pub use history::Evaluation;
+pub use optimizer::OptimizerKind;
+pub use polyline::Polyline;
+pub use schedule::Cycle;
+pub use simplex_training::{SimplexTraining, SimplexTrainingOptions};
+pub use simplicial_complex::{SimplicialComplex, simplex_weights};
 pub use volume::log_volume;

@@ -1,45 +1,46 @@
-//! The force on a pivot of an elastic band.
+//! The force on a pivot of a nudged elastic band (NEB).
 
+use super::polyline::Polyline;
 use crate::error::Error;
-use crate::path::chain::Chain;
 use crate::scalar::Scalar;
 use crate::vector::{combine, dot, norm};
 
-/// The unit tangent at an inner pivot, in the direction of its higher neighbour; weighted by how
-/// much higher, where the pivot is an extremum.
+/// The unit tangent at an inner pivot: the direction of the neighbour with the higher energy; at an
+/// extremum the mean of both, weighted by the energy differences.
 ///
 /// # Reference
 /// Henkelman and Jónsson (2000), *Improved tangent estimate in the nudged elastic band method for
 /// finding minimum energy paths and saddle points*, equations 8 to 11.
 pub(super) fn tangent<S: Scalar>(
-    chain: &Chain<S>,
+    band: &Polyline<S>,
     energies: &[f64],
     pivot: usize,
 ) -> Result<Vec<S>, Error> {
-    let (below, here, above) = (energies[pivot - 1], energies[pivot], energies[pivot + 1]);
-    let (rise, fall) = ((above - here).abs(), (here - below).abs());
-    let (most, least) = (rise.max(fall), rise.min(fall));
-    let (forward, backward) = if above > here && here > below {
+    let (below, current, above) = (energies[pivot - 1], energies[pivot], energies[pivot + 1]);
+    let (rise, fall) = ((above - current).abs(), (current - below).abs());
+    let (larger, smaller) = (rise.max(fall), rise.min(fall));
+    let (forward, backward) = if above > current && current > below {
         (1.0, 0.0)
-    } else if above < here && here < below {
+    } else if above < current && current < below {
         (0.0, 1.0)
-    } else if most == 0.0 {
+    } else if larger == 0.0 {
         (1.0, 1.0)
     } else if above > below {
-        (most, least)
+        (larger, smaller)
     } else {
-        (least, most)
+        (smaller, larger)
     };
-    let neighbours = [chain.row(pivot + 1), chain.row(pivot), chain.row(pivot - 1)];
-    let found = combine(&neighbours, &[forward, backward - forward, -backward])?;
-    let length = norm(&found);
-    if length > 0.0 { combine(&[&found], &[1.0 / length]) } else { Ok(found) }
+    let neighbours = [band.row(pivot + 1), band.row(pivot), band.row(pivot - 1)];
+    let direction = combine(&neighbours, &[forward, backward - forward, -backward])?;
+    let length = norm(&direction);
+    if length > 0.0 { combine(&[&direction], &[1.0 / length]) } else { Ok(direction) }
 }
 
 /// The force on a pivot, and the norm of its part across the band.
 ///
-/// F = −g + (g·τ) τ across the band, and along it the pull of springs, k (|R₊ − R| − |R − R₋|) τ. A
-/// climbing pivot has −g + 2 (g·τ) τ instead: up along the band, down across it.
+/// F = −g + (g·τ) τ across the band, and the spring force k (|R₊ − R| − |R − R₋|) τ along it, whose
+/// coefficient is `spring`. A climbing image has −g + 2 (g·τ) τ instead: uphill along the band,
+/// downhill across it.
 ///
 /// # Reference
 /// The same, equations 3 to 5 and 12; Henkelman, Uberuaga, Jónsson (2000), *A climbing image nudged
@@ -47,13 +48,13 @@ pub(super) fn tangent<S: Scalar>(
 pub(super) fn force<S: Scalar>(
     tangent: &[S],
     gradient: &[S],
-    pull: f64,
+    spring: f64,
     climbs: bool,
 ) -> Result<(Vec<S>, f64), Error> {
     let slope = dot(gradient, tangent)?;
     let square = dot(gradient, gradient)? - slope * slope;
     let across = square.max(0.0).sqrt();
-    let along = if climbs { 2.0 * slope } else { slope + pull };
+    let along = if climbs { 2.0 * slope } else { slope + spring };
     Ok((combine(&[gradient, tangent], &[-1.0, along])?, across))
 }
 
@@ -62,15 +63,15 @@ mod tests {
     use super::*;
 
     /// A corner: one step to the right, then two steps up.
-    fn corner() -> Chain<f64> {
-        Chain::new(vec![0.0, 0.0, 1.0, 0.0, 1.0, 2.0], 2).expect("three points")
+    fn corner() -> Polyline<f64> {
+        Polyline::new(vec![0.0, 0.0, 1.0, 0.0, 1.0, 2.0], 2).expect("three points")
     }
 
     fn assert_along(energies: [f64; 3], expected: [f64; 2]) {
-        let found = tangent(&corner(), &energies, 1).expect("a chain");
+        let unit = tangent(&corner(), &energies, 1).expect("three points");
         let length = expected[0].hypot(expected[1]);
-        for (one, other) in found.iter().zip(expected) {
-            assert!((one - other / length).abs() < 1e-15, "{energies:?}: {found:?}");
+        for (one, other) in unit.iter().zip(expected) {
+            assert!((one - other / length).abs() < 1e-15, "{energies:?}: {unit:?}");
         }
     }
 
@@ -88,9 +89,9 @@ mod tests {
     #[test]
     fn forces_act_across_the_band_and_springs_along_it() {
         let (along, slope) = ([0.0, 1.0], [3.0, 4.0]);
-        let of = |pull, climbs| force(&along, &slope, pull, climbs).expect("fits");
-        assert_eq!(of(0.0, false), (vec![-3.0, 0.0], 3.0));
-        assert_eq!(of(1.0, false), (vec![-3.0, 1.0], 3.0));
-        assert_eq!(of(1.0, true), (vec![-3.0, 4.0], 3.0));
+        let force_of = |spring, climbs| force(&along, &slope, spring, climbs).expect("fits");
+        assert_eq!(force_of(0.0, false), (vec![-3.0, 0.0], 3.0));
+        assert_eq!(force_of(1.0, false), (vec![-3.0, 1.0], 3.0));
+        assert_eq!(force_of(1.0, true), (vec![-3.0, 4.0], 3.0));
     }
 }

@@ -1,32 +1,32 @@
-//! How large a simplex is, and how that grows.
+//! The logarithm of a simplex's volume, and its gradient.
 
 use crate::error::{Error, require};
 use crate::scalar::Scalar;
 use crate::vector::{combine, gram};
 
-/// A squared height below so many units of rounding of the squared edge is none.
+/// A squared height below this many units of rounding of the squared edge counts as zero.
 const FLAT: f64 = 16.0 * f64::EPSILON;
 
-/// The logarithm of the volume of the simplex with these k + 1 corners, in units of length to the
-/// k: ½ log det G − log k! with Gⱼₗ = ⟨vⱼ − v₀, vₗ − v₀⟩. −∞ where it has none.
+/// log V = ½ log det G − log k! of the simplex with these k + 1 corners, Gⱼₗ = ⟨vⱼ − v₀, vₗ − v₀⟩; −∞
+/// where the corners lie in an affine subspace of fewer dimensions. V has units of length to the k.
 ///
 /// # Errors
 /// [`Error::Invalid`] when there is no corner, or they are not of one length.
 pub fn log_volume<S: Scalar>(corners: &[&[S]]) -> Result<f64, Error> {
-    Ok(Edges::of(corners)?.log_volume())
+    Ok(EdgeGram::factorise(corners)?.log_volume())
 }
 
-/// The Gram matrix of the edges from the first corner, as L L' with L below the diagonal.
-pub(super) struct Edges {
-    /// Row by row; None where the corners lie in a plane of fewer dimensions.
+/// The Cholesky factor L of the Gram matrix of the edges from the first corner.
+pub(super) struct EdgeGram {
+    /// Row by row; None where the simplex has no volume.
     lower: Option<Vec<Vec<f64>>>,
     count: usize,
 }
 
-impl Edges {
+impl EdgeGram {
     /// # Errors
     /// [`Error::Invalid`] when there is no corner, or they are not of one length.
-    pub fn of<S: Scalar>(corners: &[&[S]]) -> Result<Self, Error> {
+    pub fn factorise<S: Scalar>(corners: &[&[S]]) -> Result<Self, Error> {
         require!(!corners.is_empty(), "got a simplex without corners; pass at least one");
         let edge = |corner: &&[S]| combine(&[*corner, corners[0]], &[1.0, -1.0]);
         let edges = corners[1..].iter().map(edge).collect::<Result<Vec<_>, _>>()?;
@@ -37,14 +37,14 @@ impl Edges {
 
     pub fn log_volume(&self) -> f64 {
         let Some(lower) = &self.lower else { return f64::NEG_INFINITY };
-        // The diagonal of L holds heights, of each corner above those before it.
+        // The diagonal of L holds the height of each corner above those before it.
         let terms = lower.iter().enumerate();
         terms.map(|(j, row)| libm::log(row[j]) - libm::log((j + 1) as f64)).sum()
     }
 
-    /// ∂ log V / ∂vⱼ of the last corner, as weights of all corners: the height vector over its
-    /// squared length, Σₗ (G⁻¹)ⱼₗ (vₗ − v₀). None where there is no volume.
-    pub fn growth(&self) -> Option<Vec<f64>> {
+    /// ∂ log V / ∂vₖ for the last corner vₖ, as coefficients of all corners: the height vector over its
+    /// squared length, Σₗ (G⁻¹)ₖₗ (vₗ − v₀). None where there is no volume.
+    pub fn gradient(&self) -> Option<Vec<f64>> {
         let lower = self.lower.as_ref().filter(|_| self.count > 0)?;
         // L' x = eₖ / Lₖₖ solves L L' x = eₖ, for the last unit vector eₖ.
         let mut solved = vec![0.0; self.count];
@@ -59,7 +59,7 @@ impl Edges {
     }
 }
 
-/// L of a symmetric matrix L L', None where a pivot is none.
+/// The factor L of a symmetric matrix L L'; None where a pivot vanishes.
 fn cholesky(matrix: &[f64], order: usize) -> Option<Vec<Vec<f64>>> {
     let mut lower: Vec<Vec<f64>> = Vec::with_capacity(order);
     for i in 0..order {

@@ -1,8 +1,8 @@
-//! Orthonormal vectors in memory or in a file, and what an iteration does with all of them.
+//! Orthonormal vectors in memory or in a file: orthogonalisation, combinations, restarts.
 //!
-//! Vectors are long and few. All work runs over blocks of their entries: what one block of all rows
-//! gives stays in the cache, and block sums meet in the tree of `vector.rs`, so that results are the
-//! same bits on any number of threads.
+//! Vectors are long and few, so all work runs over blocks of their entries, which stay in the cache.
+//! Block sums are added in the tree of `vector.rs`, so results have the same bits on any number of
+//! threads.
 
 mod blocks;
 mod mapped;
@@ -18,7 +18,7 @@ use crate::vector::{add_entries, tree_sum};
 use blocks::{BLOCK, products, subtract};
 use mapped::Mapped;
 
-/// Entries of a block in which rows are replaced by combinations of them.
+/// Entries of a block in `recombine`, where copies of all rows must fit the cache.
 const COLUMNS: usize = 1 << 8;
 
 enum Store<S> {
@@ -35,10 +35,10 @@ pub struct Basis<S> {
 }
 
 impl<S: Scalar> Basis<S> {
-    /// Room for so many rows, in memory or in a new file that nobody else may touch.
+    /// An empty basis, in memory or in a new file that no other process may modify.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the room is not to be had.
+    /// [`Error::Invalid`] where a size is 0 or the file cannot be created.
     pub fn new(dim: usize, capacity: usize, path: Option<&Path>) -> Result<Self, Error> {
         require!(
             dim > 0 && capacity > 0,
@@ -63,9 +63,9 @@ impl<S: Scalar> Basis<S> {
         self.rows == 0
     }
 
-    /// How many rows more there is room for.
+    /// The number of rows that can still be appended.
     #[must_use]
-    pub fn room(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         self.capacity - self.rows
     }
 
@@ -116,15 +116,15 @@ impl<S: Scalar> Basis<S> {
         Ok(())
     }
 
-    /// Forgets all rows but the first ones.
+    /// Keeps the first `rows` rows.
     pub fn truncate(&mut self, rows: usize) {
         self.rows = self.rows.min(rows);
     }
 
-    /// Makes w orthogonal to all rows, and returns what was taken away: w = V'c + what is left.
+    /// Orthogonalises w against all rows V, and returns the coefficients c = V w: w ← w − V'c.
     ///
-    /// Classical Gram-Schmidt twice, which is enough; V is read three times, because what is left
-    /// after the first correction is multiplied while its block of V is in the cache.
+    /// Classical Gram-Schmidt twice, which is enough. V is read three times, not four: the products of the
+    /// second pass are computed while a block of V is in the cache for the correction of the first.
     ///
     /// # Reference
     /// Giraud, Langou, Rozložník (2005), *The loss of orthogonality in the Gram-Schmidt
@@ -147,7 +147,7 @@ impl<S: Scalar> Basis<S> {
         add_entries(first, second)
     }
 
-    /// w -= V'c, and V w of the new w where it is asked for.
+    /// w ← w − V'c, and V w of the new w where `again`.
     fn correct(&self, start: usize, w: &mut [S], c: &[f64], again: bool) -> Vec<f64> {
         if w.len() <= BLOCK {
             let block = self.block(start..start + w.len());
@@ -164,7 +164,7 @@ impl<S: Scalar> Basis<S> {
         add_entries(left, right)
     }
 
-    /// The entries `range` of all rows.
+    /// Columns `range` of all rows.
     fn block(&self, range: Range<usize>) -> Vec<&[S]> {
         self.numbers().chunks_exact(self.dim).map(|row| &row[range.clone()]).collect()
     }
@@ -184,8 +184,8 @@ impl<S: Scalar> Basis<S> {
         out
     }
 
-    /// Replaces the n rows from `first` by k <= n combinations of them, block by block in place; the
-    /// rows after them move up.
+    /// Replaces the n rows from `first` by k ≤ n combinations of them, in place; the rows after them move
+    /// up.
     pub fn recombine(&mut self, first: usize, coefficients: &[Vec<f64>]) {
         let (dim, rows) = (self.dim, self.rows);
         let old = coefficients.first().map_or(0, Vec::len);

@@ -1,17 +1,16 @@
-//! How eigenvalues are distributed, as random vectors see it: stochastic Lanczos quadrature.
+//! Spectral densities by stochastic Lanczos quadrature.
 
 use super::basis::Basis;
-use super::iteration::Iteration;
-use super::products::Products;
-use super::quadrature::{Quadrature, Quadratures};
-use super::status::Status;
-use super::trace::sphere;
+use super::counted_operator::CountedOperator;
+use super::quadrature::{BlockQuadrature, Quadrature};
+use super::trace::fill_sphere;
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
+use crate::solver::{Solver, Status};
 
-/// Quadratures of independent random vectors; their mean is that of the density of eigenvalues.
+/// Quadratures of independent random vectors, whose mean estimates the density of eigenvalues.
 ///
 /// # Reference
 /// Ubaru, Chen, Saad (2017), *Fast estimation of tr(f(A)) via stochastic Lanczos quadrature*;
@@ -23,18 +22,19 @@ pub struct Density<S> {
     steps: usize,
     block: usize,
     seed: u64,
-    found: Vec<Quadrature>,
-    /// The block of vectors that is under way.
-    running: Option<Quadratures<S>>,
+    quadratures: Vec<Quadrature>,
+    /// The current block of random vectors.
+    current: Option<BlockQuadrature<S>>,
     products: usize,
 }
 
 impl<S: Scalar> Density<S> {
-    /// So many vectors of so many steps each, `block` of them multiplied together; `known` are the
-    /// quadratures of the first, which took `products`.
+    /// An estimate from `probes` random vectors of `steps` Lanczos steps each, `block` of them
+    /// multiplied together. A resumed estimate continues from `known` quadratures of the first vectors,
+    /// which took `products`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a number is 0, or more are known than wanted.
+    /// [`Error::Invalid`] where a number is 0, or more quadratures are known than requested.
     pub fn new(
         dim: usize,
         (probes, steps): (usize, usize),
@@ -48,53 +48,59 @@ impl<S: Scalar> Density<S> {
              {} known; pass at least one of each, and know no more",
             known.len()
         );
-        Ok(Self { dim, probes, steps, block, seed, found: known, running: None, products })
+        let current = None;
+        Ok(Self { dim, probes, steps, block, seed, quadratures: known, current, products })
     }
 
-    /// The quadratures that are finished.
+    /// The completed quadratures.
     #[must_use]
     pub fn quadratures(&self) -> &[Quadrature] {
-        &self.found
+        &self.quadratures
+    }
+
+    /// Operator products so far.
+    #[must_use]
+    pub fn products(&self) -> usize {
+        self.products
     }
 
     /// The next block of random unit vectors.
-    fn begin(&self) -> Result<Quadratures<S>, Error> {
-        let count = self.block.min(self.probes - self.found.len());
-        let nothing = Basis::new(self.dim, 1, None)?;
+    fn start_block(&self) -> Result<BlockQuadrature<S>, Error> {
+        let count = self.block.min(self.probes - self.quadratures.len());
+        let empty = Basis::new(self.dim, 1, None)?;
         let mut starts = vec![S::default(); count * self.dim];
-        for (row, stream) in starts.chunks_mut(self.dim).zip(self.found.len() as u64..) {
-            sphere(self.seed, stream, &nothing, row);
+        for (row, stream) in starts.chunks_mut(self.dim).zip(self.quadratures.len() as u64..) {
+            fill_sphere(self.seed, stream, &empty, row);
         }
-        Quadratures::new(&starts, self.dim, self.steps)
+        BlockQuadrature::new(&starts, self.dim, self.steps)
     }
 }
 
-impl<S: Scalar> Iteration<S> for Density<S> {
+impl<S: Scalar> Solver for Density<S> {
+    type Scalar = S;
+    type Problem<'a> = dyn LinearOperator<S> + 'a;
+
     fn dim(&self) -> usize {
         self.dim
     }
 
-    fn products(&self) -> usize {
-        self.products
-    }
-
     fn status(&self) -> Status {
-        if self.found.len() == self.probes { Status::Converged } else { Status::Running }
+        if self.quadratures.len() == self.probes { Status::Converged } else { Status::Running }
     }
 
-    fn step(&mut self, operator: &dyn LinearOperator<S>, cancel: &Cancel) -> Result<(), Error> {
-        let mut running = match self.running.take() {
-            Some(running) => running,
-            None => self.begin()?,
+    fn step(&mut self, operator: &Self::Problem<'_>, cancel: &Cancel) -> Result<(), Error> {
+        let mut block = match self.current.take() {
+            Some(block) => block,
+            None => self.start_block()?,
         };
-        let mut products = Products::new(operator, cancel, self.products);
-        let more = running.step(&mut products);
+        let mut operator = CountedOperator::new(operator, cancel, self.products);
+        let more = block.step(&mut operator);
         if more.is_ok() {
-            self.products = products.count();
+            self.products = operator.count();
         }
         match more {
-            Ok(false) => self.found.extend(running.found()),
-            _ => self.running = Some(running),
+            Ok(false) => self.quadratures.extend(block.quadratures()),
+            _ => self.current = Some(block),
         }
         more.map(|_| ())
     }

@@ -1,99 +1,100 @@
-//! The Krylov space of one vector: an orthonormal basis, and the operator seen from there.
+//! The Krylov space of a vector: an orthonormal basis, and the operator projected on it.
 
 use super::basis::Basis;
-use super::products::Products;
+use super::counted_operator::CountedOperator;
 use crate::error::Error;
 use crate::scalar::Scalar;
 use crate::vector::norm;
 
-/// What is left of a vector below so many units of rounding is no direction.
-const NOTHING: f64 = 8.0;
+/// A vector whose norm falls below this many units of rounding in orthogonalisation counts as zero.
+const BREAKDOWN: f64 = 8.0;
 
 /// A V = V T + β v e_mᵀ with orthonormal V, v and tridiagonal T, by Lanczos with full
 /// reorthogonalisation; the first vector of V is the start, normalised.
-pub struct Krylov<S> {
+pub struct KrylovSpace<S> {
     basis: Basis<S>,
-    start: f64,
+    start_norm: f64,
     diagonal: Vec<f64>,
-    /// The couplings of neighbours; the last one, β, leads out of the space.
-    below: Vec<f64>,
-    finished: bool,
+    /// The subdiagonal of T, then β, the coupling that leads out of the space.
+    subdiagonal: Vec<f64>,
+    complete: bool,
 }
 
-impl<S: Scalar> Krylov<S> {
-    /// The space of a vector that is not zero, with room for so many products.
+impl<S: Scalar> KrylovSpace<S> {
+    /// The space of a vector that is not zero, with a capacity of `steps` dimensions.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where there is no room, or no entry.
+    /// [`Error::Invalid`] where the capacity or the vector's length is 0.
     pub fn new(start: &[S], steps: usize) -> Result<Self, Error> {
         let mut basis = Basis::new(start.len(), steps.min(start.len()), None)?;
-        let size = norm(start);
-        basis.push(start, 1.0 / size)?;
-        Ok(Self { basis, start: size, diagonal: Vec::new(), below: Vec::new(), finished: false })
+        let start_norm = norm(start);
+        basis.push(start, 1.0 / start_norm)?;
+        let (diagonal, subdiagonal) = (Vec::new(), Vec::new());
+        Ok(Self { basis, start_norm, diagonal, subdiagonal, complete: false })
     }
 
-    /// The norm of the start.
+    /// The norm of the start vector.
     #[must_use]
-    pub fn start(&self) -> f64 {
-        self.start
+    pub fn start_norm(&self) -> f64 {
+        self.start_norm
     }
 
-    /// How many products were taken.
+    /// The dimension of the space, which is the number of products.
     #[must_use]
     pub fn order(&self) -> usize {
         self.diagonal.len()
     }
 
-    /// Whether the space is invariant, or there is no room left.
+    /// Whether the space is invariant, or has reached its capacity.
     #[must_use]
-    pub fn finished(&self) -> bool {
-        self.finished
+    pub fn is_complete(&self) -> bool {
+        self.complete
     }
 
-    /// Whether the space is invariant: products lead nowhere else.
+    /// Whether the space is invariant under the operator.
     #[must_use]
-    pub fn invariant(&self) -> bool {
-        self.below.last() == Some(&0.0)
+    pub fn is_invariant(&self) -> bool {
+        self.subdiagonal.last() == Some(&0.0)
     }
 
-    /// What leads out of the space: β, 0 where nothing does.
+    /// β, the coupling that leads out of the space; 0 where it is invariant.
     #[must_use]
-    pub fn rest(&self) -> f64 {
-        self.below.last().copied().unwrap_or(0.0)
+    pub fn coupling(&self) -> f64 {
+        self.subdiagonal.last().copied().unwrap_or(0.0)
     }
 
-    /// The vector whose product is wanted next.
+    /// The basis vector whose product [`push_product`](Self::push_product) takes.
     #[must_use]
     pub fn last(&self) -> &[S] {
         self.basis.row(self.basis.len() - 1)
     }
 
-    /// Takes that product, which it changes.
+    /// Extends the space by the product of [`last`](Self::last), which is orthogonalised in place.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the length is another.
-    pub fn take(&mut self, image: &mut [S]) -> Result<(), Error> {
+    pub fn push_product(&mut self, image: &mut [S]) -> Result<(), Error> {
         let size = norm(image);
-        let taken = self.basis.orthogonalise(image);
-        self.diagonal.extend(taken.last());
+        let coefficients = self.basis.orthogonalise(image);
+        self.diagonal.extend(coefficients.last());
         let beta = norm(image);
-        let nothing = self.basis.len() == image.len() || beta <= NOTHING * S::EPSILON * size;
-        self.below.push(if nothing { 0.0 } else { beta });
-        self.finished = nothing || self.basis.room() == 0;
-        if !self.finished {
+        let invariant = self.basis.len() == image.len() || beta <= BREAKDOWN * S::EPSILON * size;
+        self.subdiagonal.push(if invariant { 0.0 } else { beta });
+        self.complete = invariant || self.basis.remaining() == 0;
+        if !self.complete {
             self.basis.push(image, 1.0 / beta)?;
         }
         Ok(())
     }
 
-    /// One product with the operator, taken.
+    /// Extends the space by one product.
     ///
     /// # Errors
-    /// Those of the operator; nothing has changed then.
-    pub fn advance(&mut self, products: &mut Products<'_, S>) -> Result<(), Error> {
-        let mut image = vec![S::default(); products.dim()];
-        products.apply(self.last(), &mut image)?;
-        self.take(&mut image)
+    /// Those of the operator, after which the space is unchanged.
+    pub fn extend(&mut self, operator: &mut CountedOperator<'_, S>) -> Result<(), Error> {
+        let mut image = vec![S::default(); operator.dim()];
+        operator.apply(self.last(), &mut image)?;
+        self.push_product(&mut image)
     }
 
     /// T, by rows.
@@ -104,7 +105,7 @@ impl<S: Scalar> Krylov<S> {
         for (i, value) in self.diagonal.iter().enumerate() {
             matrix[i][i] = *value;
             if i + 1 < order {
-                (matrix[i][i + 1], matrix[i + 1][i]) = (self.below[i], self.below[i]);
+                (matrix[i][i + 1], matrix[i + 1][i]) = (self.subdiagonal[i], self.subdiagonal[i]);
             }
         }
         matrix

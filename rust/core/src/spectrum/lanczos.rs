@@ -1,69 +1,98 @@
-//! Thick-restart Lanczos with full reorthogonalisation, one product at a time.
+//! Thick-restart Lanczos with full reorthogonalisation.
 
 mod options;
-mod restart;
-mod state;
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::basis::Basis;
-use super::iteration::Iteration;
-use super::products::Products;
-use super::status::Status;
-use super::symmetric::{Eigen, eigen};
-use super::wanted::bounds;
+use super::counted_operator::CountedOperator;
+use super::ritz::{Which, error_bounds};
+use super::symmetric::{Eigenpairs, eigh};
 use crate::error::{Error, require};
 use crate::monitor::Cancel;
 use crate::operator::LinearOperator;
 use crate::random::Gaussian;
 use crate::scalar::Scalar;
+use crate::solver::{Checkpoint, Resumable, Solver, Status, to_record};
 use crate::vector::norm;
 
-pub use options::Options;
-pub use state::Arrays;
+pub use options::LanczosOptions;
 
-/// What is left of a vector below so many units of rounding is no direction.
-const NOTHING: f64 = 8.0;
+/// A vector whose norm falls below this many units of rounding in orthogonalisation counts as zero.
+const BREAKDOWN: f64 = 8.0;
 
-/// A start that has little of an eigenvector shows its pair late, between others whose residuals are
-/// small by then. So all must stay converged for one product more, and one for each so many wanted.
-const HIDDEN: usize = 3;
+/// A start vector with a small component of an eigenvector reveals its pair late, between others whose
+/// residuals are small by then. So all pairs must stay converged for one product more, and for one more
+/// per this many pairs.
+const PAIRS_PER_EXTRA_PRODUCT: usize = 3;
 
-/// An iteration that owns its state: A V = V T + β v e_mᵀ with V, v orthonormal.
+/// A Lanczos iteration A V = V T + β v e_mᵀ with V, v orthonormal.
 ///
-/// Ritz pairs of T are those of A to the residual |β s_m|. When the basis is full it is replaced by
-/// the Ritz vectors nearest to what is wanted, which keeps the relation with an arrow in T.
+/// Ritz pairs of T are pairs of A up to the residual |β s_m|. A full basis is replaced by the Ritz
+/// vectors nearest to the requested end of the spectrum, which preserves the relation with an arrow
+/// in T.
 ///
 /// # Reference
 /// Wu and Simon (2000), *Thick-restart Lanczos method for large symmetric eigenvalue problems*.
 pub struct Lanczos<S> {
-    options: Options,
-    /// The deflated rows, those of V, and the next direction v.
+    options: LanczosOptions,
+    /// The deflated rows, then V, then the next direction v.
     basis: Basis<S>,
     deflated: usize,
+    /// T.
     projected: Vec<Vec<f64>>,
     beta: f64,
     products: usize,
     restarts: usize,
+    /// The number of random vectors drawn.
     streams: u64,
-    /// After how many products in a row all wanted pairs had converged.
-    good: usize,
+    /// The number of last products after each of which all requested pairs were converged.
+    converged_products: usize,
     status: Status,
-    ritz: Eigen,
+    ritz: Eigenpairs,
+}
+
+/// The state besides the vectors, as it is saved. Numbers of f64 are written as their bits, which no
+/// reader rounds.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    dim: usize,
+    count: usize,
+    which: Which,
+    tolerance: u64,
+    basis: usize,
+    max_products: usize,
+    seed: u64,
+    order: usize,
+    deflated: usize,
+    beta: u64,
+    products: usize,
+    restarts: usize,
+    streams: u64,
+    #[serde(rename = "good")]
+    converged_products: usize,
+    status: Status,
 }
 
 impl<S: Scalar> Lanczos<S> {
-    /// An iteration on the space orthogonal to the orthonormal rows `deflate`.
+    /// An iteration on the space orthogonal to the orthonormal rows `deflate`, with its basis in memory
+    /// or in a new file.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the options do not fit the space, and where the basis has no room.
-    pub fn new(options: Options, path: Option<&Path>, deflate: &[&[S]]) -> Result<Self, Error> {
-        let options = options.checked(deflate.len())?;
+    /// [`Error::Invalid`] where the options do not fit the space, or the basis cannot be allocated.
+    pub fn new(
+        options: LanczosOptions,
+        path: Option<&Path>,
+        deflate: &[&[S]],
+    ) -> Result<Self, Error> {
+        let options = options.validate(deflate.len())?;
         let mut basis = Basis::new(options.dim, deflate.len() + options.basis + 1, path)?;
         for row in deflate {
             basis.push(row, 1.0)?;
         }
-        let mut made = Self {
+        let mut lanczos = Self {
             options,
             basis,
             deflated: deflate.len(),
@@ -72,20 +101,20 @@ impl<S: Scalar> Lanczos<S> {
             products: 0,
             restarts: 0,
             streams: 0,
-            good: 0,
+            converged_products: 0,
             status: Status::Running,
-            ritz: Eigen::default(),
+            ritz: Eigenpairs::default(),
         };
-        made.push_random()?;
-        Ok(made)
+        lanczos.push_random_direction()?;
+        Ok(lanczos)
     }
 
-    /// The same from a vector in place of a random one: a guess of what is wanted.
+    /// Starts from a vector in place of a random one: a guess of the eigenvectors.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a product was made, the length is another, or nothing of the vector is
-    /// orthogonal to the deflated rows.
-    pub fn from(mut self, start: &[S]) -> Result<Self, Error> {
+    /// [`Error::Invalid`] after a product, where the length is another, or where the vector lies in the
+    /// span of the deflated rows.
+    pub fn with_start(mut self, start: &[S]) -> Result<Self, Error> {
         let mut w = start.to_vec();
         require!(
             self.products == 0 && w.len() == self.options.dim,
@@ -97,26 +126,158 @@ impl<S: Scalar> Lanczos<S> {
         self.basis.truncate(self.deflated);
         let before = norm(&w);
         self.basis.orthogonalise(&mut w);
-        let left = norm(&w);
-        let leads_out = left > NOTHING * S::EPSILON * before;
+        let after = norm(&w);
+        let independent = after > BREAKDOWN * S::EPSILON * before;
         require!(
-            leads_out,
+            independent,
             "got a start that lies in the space of the deflated rows, or is zero; pass another"
         );
-        self.basis.push(&w, 1.0 / left)?;
+        self.basis.push(&w, 1.0 / after)?;
         Ok(self)
     }
 
-    /// The coupling of V to the next direction: β e_m.
-    fn last(&self, beta: f64) -> Vec<f64> {
-        let mut coupling = vec![0.0; self.projected.len()];
-        if let Some(entry) = coupling.last_mut() {
-            *entry = beta;
+    /// The iteration of a checkpoint with the arrays `basis` and `projected`, with its basis in memory or
+    /// in a new file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the record or the arrays are not those of a Lanczos iteration.
+    pub fn resume(mut checkpoint: Checkpoint<S>, path: Option<&Path>) -> Result<Self, Error> {
+        let record: Record = checkpoint.parse_record("a Lanczos iteration")?;
+        let vectors = checkpoint.take_vectors("basis")?;
+        let projected = checkpoint.take_numbers("projected")?;
+        let options = LanczosOptions {
+            dim: record.dim,
+            count: record.count,
+            which: record.which,
+            tolerance: f64::from_bits(record.tolerance),
+            basis: record.basis,
+            max_products: record.max_products,
+            seed: record.seed,
         }
-        coupling
+        .validate(record.deflated)?;
+        let next = usize::from(record.status != Status::Exhausted);
+        require!(
+            record.order <= options.basis
+                && projected.len() == record.order * record.order
+                && vectors.len() == (record.deflated + record.order + next) * record.dim,
+            "got {} numbers of basis and {} of T for a record of order {}; pass the arrays of the \
+             same `state`",
+            vectors.len(),
+            projected.len(),
+            record.order
+        );
+        let mut basis = Basis::new(options.dim, record.deflated + options.basis + 1, path)?;
+        for row in vectors.chunks_exact(options.dim) {
+            basis.push(row, 1.0)?;
+        }
+        let projected: Vec<Vec<f64>> =
+            projected.chunks(record.order.max(1)).map(<[f64]>::to_vec).collect();
+        Ok(Self {
+            options,
+            basis,
+            deflated: record.deflated,
+            ritz: eigh(&projected),
+            projected,
+            beta: f64::from_bits(record.beta),
+            products: record.products,
+            restarts: record.restarts,
+            streams: record.streams,
+            converged_products: record.converged_products,
+            status: record.status,
+        })
     }
 
-    /// The next direction becomes one of V: T grows by its coupling and by ⟨v, A v⟩.
+    /// The options, with a basis no larger than the space.
+    #[must_use]
+    pub fn options(&self) -> &LanczosOptions {
+        &self.options
+    }
+
+    /// Operator products so far.
+    #[must_use]
+    pub fn products(&self) -> usize {
+        self.products
+    }
+
+    /// The number of requested pairs with residuals within the tolerance.
+    #[must_use]
+    pub fn converged(&self) -> usize {
+        let threshold = self.options.tolerance * self.scale();
+        self.residuals().iter().filter(|&&residual| residual <= threshold).count()
+    }
+
+    /// The largest |Ritz value|, to which residuals are relative.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
+        self.ritz.values.iter().fold(0.0, |max: f64, value| max.max(value.abs()))
+    }
+
+    /// The current Ritz values of the requested pairs; fewer while the space is small.
+    #[must_use]
+    pub fn values(&self) -> Vec<f64> {
+        self.selected().iter().map(|&i| self.ritz.values[i]).collect()
+    }
+
+    /// ‖A v − λ v‖ of these pairs, rounding included. Where rows are deflated, A is its restriction to
+    /// the space orthogonal to them.
+    #[must_use]
+    pub fn residuals(&self) -> Vec<f64> {
+        let all = self.all_residuals();
+        self.selected().iter().map(|&i| all[i]).collect()
+    }
+
+    /// Bounds on the errors of these values, see [`error_bounds`]; at least the rounding error.
+    #[must_use]
+    pub fn bounds(&self) -> Vec<f64> {
+        let all = error_bounds(&self.ritz.values, &self.all_residuals());
+        let rounding = self.rounding();
+        self.selected().iter().map(|&i| all[i].max(rounding)).collect()
+    }
+
+    /// The Ritz vectors of these pairs, orthonormal, row-major (n, dim).
+    #[must_use]
+    pub fn vectors(&self) -> Vec<S> {
+        let rows: Vec<_> = self.selected().iter().map(|&i| self.ritz.vectors[i].clone()).collect();
+        self.basis.combinations(self.deflated, &rows)
+    }
+
+    /// The dimension of the space orthogonal to the deflated rows.
+    fn space(&self) -> usize {
+        self.options.dim - self.deflated
+    }
+
+    /// The number of requested pairs.
+    fn pairs(&self) -> usize {
+        self.options.which.pairs(self.options.count, self.space())
+    }
+
+    /// The indices of the requested Ritz pairs.
+    fn selected(&self) -> Vec<usize> {
+        self.options.which.select(&self.ritz.values, self.pairs())
+    }
+
+    /// |β s_m| of every Ritz pair, rounding included.
+    fn all_residuals(&self) -> Vec<f64> {
+        let rounding = self.rounding();
+        let last = |vector: &Vec<f64>| vector.last().copied().unwrap_or_default();
+        self.ritz.vectors.iter().map(|s| (self.beta * last(s)).hypot(rounding)).collect()
+    }
+
+    /// The rounding error of residuals and eigenvalues.
+    fn rounding(&self) -> f64 {
+        S::EPSILON * self.scale() * ((1 + self.restarts) as f64).sqrt()
+    }
+
+    /// The row of T that couples V to the next direction: β e_m.
+    fn coupling(&self) -> Vec<f64> {
+        let mut row = vec![0.0; self.projected.len()];
+        if let Some(entry) = row.last_mut() {
+            *entry = self.beta;
+        }
+        row
+    }
+
+    /// Appends the next direction to V: T grows by its coupling and by α = ⟨v, A v⟩.
     fn extend(&mut self, coupling: Vec<f64>, alpha: f64) {
         for (row, value) in self.projected.iter_mut().zip(&coupling) {
             row.push(*value);
@@ -126,20 +287,42 @@ impl<S: Scalar> Lanczos<S> {
         self.projected.push(row);
     }
 
-    /// A random next direction, orthogonal to all rows.
-    fn push_random(&mut self) -> Result<(), Error> {
-        const TRIALS: usize = 8;
+    /// Replaces V by the requested Ritz vectors and half of the others, those nearest to them. Returns
+    /// the coupling of each to the next direction, β s_m.
+    fn restart(&mut self) -> Vec<f64> {
+        let (order, pairs) = (self.projected.len(), self.pairs());
+        let keep = (pairs + (order - pairs) / 2).clamp(1, order - 1);
+        let mut kept = self.options.which.select(&self.ritz.values, keep);
+        kept.sort_unstable();
+        let rows: Vec<_> = kept.iter().map(|&i| self.ritz.vectors[i].clone()).collect();
+        self.basis.recombine(self.deflated, &rows);
+        self.projected = kept
+            .iter()
+            .enumerate()
+            .map(|(index, &i)| {
+                let mut row = vec![0.0; kept.len()];
+                row[index] = self.ritz.values[i];
+                row
+            })
+            .collect();
+        self.restarts += 1;
+        rows.iter().map(|row| self.beta * row[order - 1]).collect()
+    }
+
+    /// Appends a random direction orthogonal to all rows.
+    fn push_random_direction(&mut self) -> Result<(), Error> {
+        const MAX_TRIALS: usize = 8;
         let mut w = vec![S::default(); self.options.dim];
-        for _ in 0..TRIALS {
+        for _ in 0..MAX_TRIALS {
             Gaussian::new(self.options.seed, self.streams).fill(0, &mut w);
             self.streams += 1;
-            let size = norm(&w);
+            let before = norm(&w);
             self.basis.orthogonalise(&mut w);
-            let left = norm(&w);
-            if left > NOTHING * S::EPSILON * size {
-                let unit: Vec<S> = w.iter().map(|x| S::narrow(x.widen() / left)).collect();
+            let after = norm(&w);
+            if after > BREAKDOWN * S::EPSILON * before {
+                let unit: Vec<S> = w.iter().map(|x| S::narrow(x.widen() / after)).collect();
                 w = unit;
-                // In few dimensions what is left is short, and its rounding is not.
+                // In few dimensions the remainder is short, and its relative rounding error large.
                 self.basis.orthogonalise(&mut w);
                 return self.basis.push(&w, 1.0 / norm(&w));
             }
@@ -150,94 +333,29 @@ impl<S: Scalar> Lanczos<S> {
         )))
     }
 
-    fn judge(&self, exhausted: bool) -> Status {
-        if exhausted {
-            return Status::Exhausted;
-        }
-        if self.good > 1 + self.options.count / HIDDEN {
-            return Status::Converged;
-        }
-        if self.products >= self.options.max_products {
-            return Status::MaxProducts;
-        }
-        Status::Running
-    }
-
-    fn wanted(&self) -> usize {
-        self.options.which.pairs(self.options.count, self.options.space(self.deflated))
-    }
-
-    fn best(&self) -> Vec<usize> {
-        self.options.which.best(&self.ritz.values, self.wanted())
-    }
-
-    /// The largest |Ritz value|, which residuals are compared to.
-    #[must_use]
-    pub fn scale(&self) -> f64 {
-        self.ritz.values.iter().fold(0.0, |most: f64, value| most.max(value.abs()))
-    }
-
-    /// |β s_m|, and what rounding of the basis adds to it, of every Ritz pair.
-    fn all_residuals(&self) -> Vec<f64> {
-        let floor = self.floor();
-        let last = |vector: &Vec<f64>| vector.last().copied().unwrap_or_default();
-        self.ritz.vectors.iter().map(|s| (self.beta * last(s)).hypot(floor)).collect()
-    }
-
-    /// What rounding adds to a residual and to an eigenvalue.
-    fn floor(&self) -> f64 {
-        S::EPSILON * self.scale() * ((1 + self.restarts) as f64).sqrt()
-    }
-
-    /// What the iteration was asked for.
-    #[must_use]
-    pub fn options(&self) -> &Options {
-        &self.options
-    }
-
-    /// How many of the wanted pairs have residuals within the tolerance.
-    #[must_use]
-    pub fn converged(&self) -> usize {
-        let most = self.options.tolerance * self.scale();
-        self.residuals().iter().filter(|&&residual| residual <= most).count()
-    }
-
-    /// The best Ritz values by now, at most as many as are wanted.
-    #[must_use]
-    pub fn values(&self) -> Vec<f64> {
-        self.best().iter().map(|&i| self.ritz.values[i]).collect()
-    }
-
-    /// ‖A v − λ v‖ of these, with what rounding adds. Where rows are deflated, A is its part on the
-    /// space orthogonal to them.
-    #[must_use]
-    pub fn residuals(&self) -> Vec<f64> {
-        let all = self.all_residuals();
-        self.best().iter().map(|&i| all[i]).collect()
-    }
-
-    /// Bounds on the errors of these values, see [`bounds`]; no less than what rounding makes.
-    #[must_use]
-    pub fn bounds(&self) -> Vec<f64> {
-        let (all, floor) = (bounds(&self.ritz.values, &self.all_residuals()), self.floor());
-        self.best().iter().map(|&i| all[i].max(floor)).collect()
-    }
-
-    /// The Ritz vectors of these, orthonormal, row-major (n, dim).
-    #[must_use]
-    pub fn vectors(&self) -> Vec<S> {
-        let rows: Vec<_> = self.best().iter().map(|&i| self.ritz.vectors[i].clone()).collect();
-        self.basis.combinations(self.deflated, &rows)
+    fn update_status(&mut self, exhausted: bool) {
+        let pairs = self.pairs();
+        let converged = self.values().len() == pairs && self.converged() == pairs;
+        self.converged_products = if converged { self.converged_products + 1 } else { 0 };
+        let required = 1 + self.options.count / PAIRS_PER_EXTRA_PRODUCT;
+        self.status = if exhausted {
+            Status::Exhausted
+        } else if self.converged_products > required {
+            Status::Converged
+        } else if self.products >= self.options.max_products {
+            Status::MaxProducts
+        } else {
+            Status::Running
+        };
     }
 }
 
-impl<S: Scalar> Iteration<S> for Lanczos<S> {
+impl<S: Scalar> Solver for Lanczos<S> {
+    type Scalar = S;
+    type Problem<'a> = dyn LinearOperator<S> + 'a;
+
     fn dim(&self) -> usize {
         self.options.dim
-    }
-
-    fn products(&self) -> usize {
-        self.products
     }
 
     fn status(&self) -> Status {
@@ -245,35 +363,62 @@ impl<S: Scalar> Iteration<S> for Lanczos<S> {
     }
 
     /// One product, after which nothing fails.
-    fn step(&mut self, operator: &dyn LinearOperator<S>, cancel: &Cancel) -> Result<(), Error> {
+    fn step(&mut self, operator: &Self::Problem<'_>, cancel: &Cancel) -> Result<(), Error> {
         let mut w = vec![S::default(); self.options.dim];
         let w = w.as_mut_slice();
-        let mut products = Products::new(operator, cancel, self.products);
-        products.apply(self.basis.row(self.basis.len() - 1), w)?;
-        self.products = products.count();
-        let coupling = if self.projected.len() == self.options.basis {
-            self.restart()
-        } else {
-            self.last(self.beta)
-        };
+        let mut operator = CountedOperator::new(operator, cancel, self.products);
+        operator.apply(self.basis.row(self.basis.len() - 1), w)?;
+        self.products = operator.count();
+        let full = self.projected.len() == self.options.basis;
+        let coupling = if full { self.restart() } else { self.coupling() };
         let size = norm(w);
-        let taken = self.basis.orthogonalise(w);
+        let coefficients = self.basis.orthogonalise(w);
         self.beta = norm(w);
-        self.extend(coupling, taken[taken.len() - 1]);
-        self.ritz = eigen(&self.projected);
-        let exhausted = self.projected.len() == self.options.space(self.deflated);
+        self.extend(coupling, coefficients[coefficients.len() - 1]);
+        self.ritz = eigh(&self.projected);
+        let exhausted = self.projected.len() == self.space();
         if exhausted {
             self.beta = 0.0;
-        } else if self.beta <= NOTHING * S::EPSILON * size.max(self.scale()) {
+        } else if self.beta <= BREAKDOWN * S::EPSILON * size.max(self.scale()) {
             self.beta = 0.0;
-            self.push_random()?;
+            self.push_random_direction()?;
         } else {
             self.basis.push(w, 1.0 / self.beta)?;
         }
-        let wanted = self.wanted();
-        let all = self.values().len() == wanted && self.converged() == wanted;
-        self.good = if all { self.good + 1 } else { 0 };
-        self.status = self.judge(exhausted);
+        self.update_status(exhausted);
         Ok(())
+    }
+}
+
+impl<S: Scalar> Resumable for Lanczos<S> {
+    fn record(&self) -> String {
+        let options = self.options;
+        let record = Record {
+            dim: options.dim,
+            count: options.count,
+            which: options.which,
+            tolerance: options.tolerance.to_bits(),
+            basis: options.basis,
+            max_products: options.max_products,
+            seed: options.seed,
+            order: self.projected.len(),
+            deflated: self.deflated,
+            beta: self.beta.to_bits(),
+            products: self.products,
+            restarts: self.restarts,
+            streams: self.streams,
+            converged_products: self.converged_products,
+            status: self.status,
+        };
+        to_record(&record)
+    }
+
+    fn checkpoint(&self) -> Checkpoint<S> {
+        Checkpoint {
+            record: self.record(),
+            dim: self.options.dim,
+            vectors: vec![("basis", self.basis.numbers().to_vec())],
+            numbers: vec![("projected", self.projected.concat())],
+        }
     }
 }

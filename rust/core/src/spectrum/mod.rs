@@ -1,49 +1,43 @@
-//! Eigenvalues of symmetric operators of which only products can be had.
+//! Spectra of symmetric operators that are known by their products: eigenpairs, traces, densities.
 //!
 //! A module may use those above it in this table, never those below:
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `products` | products of an operator, counted and checked |
-//! | `status` | how an iteration ended |
-//! | `iteration` | what all iterations share: they go on step by step |
+//! | `counted_operator` | operator products that are counted and checked |
 //! | `symmetric` | eigenpairs of a small dense matrix |
 //! | `basis` | orthonormal vectors in memory or in a file |
-//! | `wanted` | which eigenvalues are wanted, and how well they are known |
+//! | `ritz` | selection of Ritz values, and bounds on their errors |
 //! | `lanczos` | thick-restart Lanczos |
-//! | `power` | shifted power iteration |
-//! | `krylov` | the Krylov space of one vector |
-//! | `quadrature` | nodes and weights of what a vector sees of a spectrum |
+//! | `power_iteration` | shifted power iteration with deflation |
+//! | `krylov` | the Krylov space of a vector |
+//! | `quadrature` | Gauss quadrature of the spectral measure of a vector |
 //! | `trace` | traces, moments and diagonals from random vectors |
-//! | `density` | quadratures of random vectors: how eigenvalues are distributed |
-//! | `symmetry` | whether an operator is symmetric |
+//! | `density` | spectral densities by stochastic Lanczos quadrature |
+//! | `symmetry` | a randomised test of symmetry |
 
 mod basis;
+mod counted_operator;
 mod density;
-mod iteration;
 mod krylov;
 mod lanczos;
-mod power;
-mod products;
+mod power_iteration;
 mod quadrature;
-mod status;
+mod ritz;
 mod symmetric;
 mod symmetry;
 mod trace;
-mod wanted;
 
 pub use basis::Basis;
+pub use counted_operator::CountedOperator;
 pub use density::Density;
-pub use iteration::Iteration;
-pub use krylov::Krylov;
-pub use lanczos::{Arrays, Lanczos, Options};
-pub use power::Power;
-pub use products::Products;
+pub use krylov::KrylovSpace;
+pub use lanczos::{Lanczos, LanczosOptions};
+pub use power_iteration::{PowerIteration, PowerOptions};
 pub use quadrature::Quadrature;
-pub use status::Status;
-pub use symmetric::{Eigen, eigen};
+pub use ritz::{Which, error_bounds};
+pub use symmetric::{Eigenpairs, eigh};
 pub use symmetry::asymmetry;
 pub use trace::{
-    Diagonal, Form, Mean, Precision, Trace, TraceArrays, TraceOptions, XTrace, student_quantile,
+    Diagonal, Mean, Precision, QuadraticForm, Trace, TraceOptions, XTrace, student_quantile,
 };
-pub use wanted::{Which, bounds};

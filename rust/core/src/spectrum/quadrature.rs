@@ -1,8 +1,8 @@
-//! Nodes and weights of what a vector sees of a spectrum: Gauss quadrature by Lanczos.
+//! Gauss quadrature of the spectral measure of a vector, by the Lanczos method.
 
-use super::krylov::Krylov;
-use super::products::Products;
-use super::symmetric::eigen;
+use super::counted_operator::CountedOperator;
+use super::krylov::KrylovSpace;
+use super::symmetric::eigh;
 use crate::error::Error;
 use crate::scalar::Scalar;
 
@@ -19,79 +19,81 @@ pub struct Quadrature {
 }
 
 impl Quadrature {
-    /// That of the start of a Krylov space.
-    fn of<S: Scalar>(space: &Krylov<S>) -> Self {
-        let pairs = eigen(&space.matrix());
+    /// The quadrature of a Krylov space's start vector.
+    fn from_space<S: Scalar>(space: &KrylovSpace<S>) -> Self {
+        let pairs = eigh(&space.matrix());
         let weights = pairs.vectors.iter().map(|s| s[0] * s[0]).collect();
         Self { nodes: pairs.values, weights }
     }
 }
 
-/// Lanczos on several vectors in step, so that their products are made together.
-pub struct Quadratures<S> {
-    runs: Vec<Krylov<S>>,
-    /// Steps that were made, and that may be.
+/// The Lanczos method on several vectors at once, so that their products are computed in blocks.
+pub struct BlockQuadrature<S> {
+    spaces: Vec<KrylovSpace<S>>,
     steps: usize,
-    limit: usize,
+    max_steps: usize,
+    /// The products of the first step.
     images: Vec<S>,
 }
 
-impl<S: Scalar> Quadratures<S> {
-    /// Runs of at most so many steps from the rows of `starts`, row-major (k, dim).
+impl<S: Scalar> BlockQuadrature<S> {
+    /// Krylov spaces of the rows of `starts`, row-major (k, dim), of at most this many steps.
     ///
     /// # Errors
     /// [`Error::Invalid`] where there are no steps or no entries.
     pub fn new(starts: &[S], dim: usize, steps: usize) -> Result<Self, Error> {
-        let limit = steps.min(dim);
-        let runs = starts.chunks(dim).map(|start| Krylov::new(start, limit));
-        Ok(Self { runs: runs.collect::<Result<_, _>>()?, steps: 0, limit, images: Vec::new() })
+        let max_steps = steps.min(dim);
+        let spaces = starts.chunks(dim).map(|start| KrylovSpace::new(start, max_steps));
+        let spaces = spaces.collect::<Result<_, _>>()?;
+        Ok(Self { spaces, steps: 0, max_steps, images: Vec::new() })
     }
 
-    /// One product of every vector whose Krylov space is not spanned yet; false where none is left or
-    /// all steps are made.
+    /// Extends every Krylov space that is not complete by one product. False where that was the last
+    /// step.
     ///
     /// # Errors
-    /// Those of the operator; nothing has changed then.
-    pub fn step(&mut self, products: &mut Products<'_, S>) -> Result<bool, Error> {
-        let mut live: Vec<_> = self.runs.iter_mut().filter(|run| !run.finished()).collect();
-        if live.is_empty() || self.steps == self.limit {
+    /// Those of the operator, after which nothing has changed.
+    pub fn step(&mut self, operator: &mut CountedOperator<'_, S>) -> Result<bool, Error> {
+        let mut active: Vec<_> =
+            self.spaces.iter_mut().filter(|space| !space.is_complete()).collect();
+        if active.is_empty() || self.steps == self.max_steps {
             return Ok(false);
         }
-        let block: Vec<S> = live.iter().flat_map(|run| run.last().to_vec()).collect();
+        let block: Vec<S> = active.iter().flat_map(|space| space.last().to_vec()).collect();
         let mut images = vec![S::default(); block.len()];
-        products.apply(&block, &mut images)?;
+        operator.apply(&block, &mut images)?;
         self.steps += 1;
         if self.steps == 1 {
             self.images.clone_from(&images);
         }
-        for (run, image) in live.iter_mut().zip(images.chunks_mut(products.dim())) {
-            run.take(image)?;
+        for (space, image) in active.iter_mut().zip(images.chunks_mut(operator.dim())) {
+            space.push_product(image)?;
         }
-        let finished = live.iter().all(|run| run.finished());
-        Ok(!finished && self.steps < self.limit)
+        let complete = active.iter().all(|space| space.is_complete());
+        Ok(!complete && self.steps < self.max_steps)
     }
 
-    /// How many steps were made.
+    /// The number of steps so far.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.steps
     }
 
-    /// Whether the quadratures are exact for every function.
+    /// Whether the quadratures are exact for every function: all spaces are invariant.
     #[must_use]
-    pub fn finished(&self) -> bool {
-        self.runs.iter().all(Krylov::invariant)
+    pub fn is_exact(&self) -> bool {
+        self.spaces.iter().all(KrylovSpace::is_invariant)
     }
 
-    /// A times the normalised start vectors, row-major; after the first step.
+    /// The products with the normalised start vectors, row-major; empty before the first step.
     #[must_use]
     pub fn into_images(self) -> Vec<S> {
         self.images
     }
 
-    /// The quadratures by now, one a start vector.
+    /// The current quadratures, one a start vector.
     #[must_use]
-    pub fn found(&self) -> Vec<Quadrature> {
-        self.runs.iter().map(Quadrature::of).collect()
+    pub fn quadratures(&self) -> Vec<Quadrature> {
+        self.spaces.iter().map(Quadrature::from_space).collect()
     }
 }

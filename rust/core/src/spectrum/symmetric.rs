@@ -1,37 +1,41 @@
 //! All eigenpairs of a small dense symmetric matrix.
+//!
+//! Written here, and not taken from a linear algebra crate: the bits of every saved spectrum, trace and
+//! path of a walk depend on the order of these operations, and the matrices (at most some hundred rows)
+//! take a small share of the time of the operator products.
 
-/// Sweeps of QL that one eigenvalue may take: two are usual, and none was ever seen to need ten.
-const SWEEPS: usize = 64;
+/// The maximum number of QL sweeps for one eigenvalue; two are usual.
+const MAX_SWEEPS: usize = 64;
 
 /// T = Σᵢ λᵢ sᵢ sᵢᵀ, eigenvalues ascending.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Eigen {
+pub struct Eigenpairs {
     /// The eigenvalues.
     pub values: Vec<f64>,
     /// The orthonormal eigenvectors, one a row.
     pub vectors: Vec<Vec<f64>>,
 }
 
-/// The eigenpairs of a symmetric matrix given by its rows.
+/// The eigendecomposition of a symmetric matrix given by its rows.
 ///
-/// Householder reflections make it tridiagonal, implicit QL with Wilkinson's shifts diagonal.
+/// Householder tridiagonalisation, then implicit QL with Wilkinson's shifts.
 ///
 /// # Reference
 /// Bowdler, Martin, Reinsch, Wilkinson (1968), *The QR and QL algorithms for symmetric matrices*.
 #[must_use]
-pub fn eigen(matrix: &[Vec<f64>]) -> Eigen {
-    let (mut diagonal, mut below, mut vectors) = tridiagonal(matrix);
-    ql(&mut diagonal, &mut below, &mut vectors);
+pub fn eigh(matrix: &[Vec<f64>]) -> Eigenpairs {
+    let (mut diagonal, mut subdiagonal, mut vectors) = tridiagonalise(matrix);
+    diagonalise(&mut diagonal, &mut subdiagonal, &mut vectors);
     let mut order: Vec<usize> = (0..diagonal.len()).collect();
     order.sort_by(|&i, &j| diagonal[i].total_cmp(&diagonal[j]));
-    Eigen {
+    Eigenpairs {
         values: order.iter().map(|&i| diagonal[i]).collect(),
         vectors: order.iter().map(|&i| std::mem::take(&mut vectors[i])).collect(),
     }
 }
 
 /// Diagonal, subdiagonal (entry i couples i and i + 1) and rows Q with T = Qᵀ (tridiagonal) Q.
-fn tridiagonal(matrix: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>, Vec<Vec<f64>>) {
+fn tridiagonalise(matrix: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>, Vec<Vec<f64>>) {
     let order = matrix.len();
     let mut a = matrix.to_vec();
     let mut q: Vec<Vec<f64>> =
@@ -39,7 +43,7 @@ fn tridiagonal(matrix: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>, Vec<Vec<f64>>) {
     for column in 0..order.saturating_sub(2) {
         let mut u: Vec<f64> =
             (0..order).map(|i| if i > column { a[i][column] } else { 0.0 }).collect();
-        let scale = u[column + 2..].iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        let scale = u[column + 2..].iter().fold(0.0, |max: f64, x| max.max(x.abs()));
         if scale == 0.0 {
             continue;
         }
@@ -47,28 +51,28 @@ fn tridiagonal(matrix: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>, Vec<Vec<f64>>) {
         for x in &mut u {
             *x /= scale;
         }
-        let norm = product(&u, &u).sqrt();
+        let norm = dot(&u, &u).sqrt();
         u[column + 1] += norm.copysign(u[column + 1]);
-        let half = product(&u, &u) / 2.0;
+        let half = dot(&u, &u) / 2.0;
         reflect_both(&mut a, &u, half);
         // Q <- (1 - u uᵀ/half) Q: the rows of Q are combined.
         let mut along = vec![0.0; order];
         for (row, factor) in q.iter().zip(&u) {
-            add(&mut along, *factor / half, row);
+            add_multiple(&mut along, *factor / half, row);
         }
         for (row, factor) in q.iter_mut().zip(&u) {
-            add(row, -factor, &along);
+            add_multiple(row, -factor, &along);
         }
     }
     let diagonal = (0..order).map(|i| a[i][i]).collect();
-    let below = (0..order).map(|i| if i + 1 < order { a[i + 1][i] } else { 0.0 }).collect();
-    (diagonal, below, q)
+    let subdiagonal = (0..order).map(|i| if i + 1 < order { a[i + 1][i] } else { 0.0 }).collect();
+    (diagonal, subdiagonal, q)
 }
 
 /// A <- (1 − uuᵀ/h) A (1 − uuᵀ/h).
 fn reflect_both(a: &mut [Vec<f64>], u: &[f64], half: f64) {
-    let p: Vec<f64> = a.iter().map(|row| product(row, u) / half).collect();
-    let share = product(&p, u) / (2.0 * half);
+    let p: Vec<f64> = a.iter().map(|row| dot(row, u) / half).collect();
+    let share = dot(&p, u) / (2.0 * half);
     let q: Vec<f64> = p.iter().zip(u).map(|(p, u)| p - share * u).collect();
     for (i, row) in a.iter_mut().enumerate() {
         for (entry, (u_j, q_j)) in row.iter_mut().zip(u.iter().zip(&q)) {
@@ -77,32 +81,32 @@ fn reflect_both(a: &mut [Vec<f64>], u: &[f64], half: f64) {
     }
 }
 
-fn product(x: &[f64], y: &[f64]) -> f64 {
+fn dot(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(a, b)| a * b).sum()
 }
 
-fn add(sum: &mut [f64], factor: f64, row: &[f64]) {
+fn add_multiple(sum: &mut [f64], factor: f64, row: &[f64]) {
     for (total, value) in sum.iter_mut().zip(row) {
         *total += factor * value;
     }
 }
 
-/// Makes the tridiagonal matrix diagonal, turning the rows of `vectors` along.
-fn ql(diagonal: &mut [f64], below: &mut [f64], vectors: &mut [Vec<f64>]) {
+/// Diagonalises a tridiagonal matrix, applying its rotations to the rows of `vectors`.
+fn diagonalise(diagonal: &mut [f64], subdiagonal: &mut [f64], vectors: &mut [Vec<f64>]) {
     let order = diagonal.len();
-    let size = |d: &[f64], e: &[f64]| d.iter().chain(e).fold(0.0, |most: f64, x| most.max(x.abs()));
-    let tiny = f64::EPSILON * f64::EPSILON * size(diagonal, below);
+    let size = |d: &[f64], e: &[f64]| d.iter().chain(e).fold(0.0, |max: f64, x| max.max(x.abs()));
+    let tiny = f64::EPSILON * f64::EPSILON * size(diagonal, subdiagonal);
     for first in 0..order {
-        for _ in 0..SWEEPS {
+        for _ in 0..MAX_SWEEPS {
             let split = (first..order - 1).find(|&i| {
                 let near = f64::EPSILON * (diagonal[i].abs() + diagonal[i + 1].abs());
-                below[i].abs() <= near.max(tiny)
+                subdiagonal[i].abs() <= near.max(tiny)
             });
             let last = split.unwrap_or(order - 1);
             if last == first {
                 break;
             }
-            sweep(diagonal, below, vectors, (first, last));
+            sweep(diagonal, subdiagonal, vectors, (first, last));
         }
     }
 }
@@ -118,7 +122,7 @@ fn sweep(d: &mut [f64], e: &mut [f64], vectors: &mut [Vec<f64>], (first, last): 
         let r = f.hypot(g);
         e[i + 1] = r;
         if r == 0.0 {
-            // The rotation fell apart: what is left is tridiagonal, and the next sweep goes on.
+            // The rotation is undefined: the matrix has split, and the next sweep continues.
             d[i + 1] -= shift;
             e[last] = 0.0;
             return;
@@ -144,36 +148,39 @@ mod tests {
     use super::*;
 
     fn check(matrix: &[Vec<f64>]) {
-        let found = eigen(matrix);
-        let size = found.values.iter().fold(1e-300, |most: f64, x| most.max(x.abs()));
+        let pairs = eigh(matrix);
+        let size = pairs.values.iter().fold(1e-300, |max: f64, x| max.max(x.abs()));
         let near = 1e-14 * matrix.len() as f64;
-        for (i, (value, vector)) in found.values.iter().zip(&found.vectors).enumerate() {
+        for (i, (value, vector)) in pairs.values.iter().zip(&pairs.vectors).enumerate() {
             for (row, entry) in matrix.iter().zip(vector) {
-                assert!((product(row, vector) - value * entry).abs() <= near * size);
+                assert!((dot(row, vector) - value * entry).abs() <= near * size);
             }
-            for (j, other) in found.vectors.iter().enumerate() {
+            for (j, other) in pairs.vectors.iter().enumerate() {
                 let expected = f64::from(u8::from(i == j));
-                assert!((product(vector, other) - expected).abs() <= near);
+                assert!((dot(vector, other) - expected).abs() <= near);
             }
         }
-        assert!(found.values.is_sorted());
+        assert!(pairs.values.is_sorted());
     }
 
-    fn of(order: usize, entry: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
+    fn from_entries(order: usize, entry: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
         (0..order).map(|i| (0..order).map(|j| entry(i.min(j), i.max(j))).collect()).collect()
     }
 
     #[test]
-    fn every_pair_is_one() {
+    fn vectors_are_orthonormal_and_eigenvectors() {
         check(&[]);
-        check(&of(1, |_, _| -3.0));
-        check(&of(2, |i, j| if i == j { 0.0 } else { 1.0 }));
-        check(&of(9, |_, _| 0.0));
-        check(&of(12, |i, j| f64::from(u8::from(i == j))));
-        check(&of(40, |i, j| ((7 * i * i + 3 * j * j) % 23) as f64 - 11.0));
-        check(&of(30, |i, j| if i == j { 10_f64.powf(-(i as f64) / 2.0) } else { 1e-9 }));
-        check(&of(25, |i, j| if i == j { i as f64 } else { f64::from(u8::from(j == 24)) }));
-        check(&of(20, |i, j| if i + 1 == j { 1.0 } else { 0.0 }));
-        check(&of(15, |_, _| 1e-200));
+        check(&from_entries(1, |_, _| -3.0));
+        check(&from_entries(2, |i, j| if i == j { 0.0 } else { 1.0 }));
+        check(&from_entries(9, |_, _| 0.0));
+        check(&from_entries(12, |i, j| f64::from(u8::from(i == j))));
+        check(&from_entries(40, |i, j| ((7 * i * i + 3 * j * j) % 23) as f64 - 11.0));
+        check(&from_entries(30, |i, j| if i == j { 10_f64.powf(-(i as f64) / 2.0) } else { 1e-9 }));
+        check(&from_entries(
+            25,
+            |i, j| if i == j { i as f64 } else { f64::from(u8::from(j == 24)) },
+        ));
+        check(&from_entries(20, |i, j| if i + 1 == j { 1.0 } else { 0.0 }));
+        check(&from_entries(15, |_, _| 1e-200));
     }
 }

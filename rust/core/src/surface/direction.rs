@@ -1,4 +1,4 @@
-//! Scaling a direction to the size of the weights that it moves.
+//! Filter, layer and model normalisation of a direction.
 
 use std::ops::{Add, Range};
 
@@ -8,7 +8,7 @@ use crate::error::{Error, require};
 use crate::scalar::Scalar;
 use crate::vector::{BLOCK, inner_product, require_one_length, tree_sum};
 
-/// What of a direction is scaled to the norm of the same part of the reference θ.
+/// The parts of a direction that are scaled to the norm of the same part of the reference θ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Normalisation {
     /// Every filter of every tensor by itself: invariant under rescaling of ReLU layers.
@@ -19,7 +19,7 @@ pub enum Normalisation {
     Model,
 }
 
-/// Where a tensor lies in a flat parameter vector, and which of its entries form a filter.
+/// The layout of a tensor in a flat parameter vector, and its filters.
 ///
 /// The entries from `offset` on are laid out `[block][outer][filter][inner]`, row-major; filter
 /// (b, f) is all its (o, i) entries. A linear weight (out, in) is `(1, 1, out, in)`, a transposed
@@ -39,7 +39,7 @@ pub struct TensorLayout {
 }
 
 impl TensorLayout {
-    /// Its place in the flat vector, or None where the sizes overflow.
+    /// Its range in the flat vector; None where the sizes overflow.
     fn checked_range(&self) -> Option<Range<usize>> {
         let length = self
             .blocks
@@ -137,7 +137,7 @@ impl Squares {
         }
     }
 
-    /// What brings the direction to the reference's norm.
+    /// The factor that scales the direction to the reference's norm.
     fn factor(self) -> f64 {
         if self.direction == 0.0 { 0.0 } else { self.reference.sqrt() / self.direction.sqrt() }
     }

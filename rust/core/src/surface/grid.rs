@@ -46,15 +46,15 @@ pub struct Grid {
     len: usize,
 }
 
-/// In which pieces a grid is evaluated.
+/// The chunks in which a grid is evaluated.
 ///
-/// The pieces are part of the result: a supplier may compute several points in one kernel, whose
-/// last bits depend on how many. So a resumed run must start where a chunk of the first run did.
+/// They are part of the result: an objective may compute several points in one kernel, whose last bits
+/// depend on their number. A resumed run must therefore start at a chunk of the first run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Points that the supplier is asked for at a time.
+    /// Points of one chunk.
     pub chunk: usize,
-    /// Points that are known already.
+    /// Points that were evaluated before.
     pub start: usize,
 }
 
@@ -101,35 +101,34 @@ impl Grid {
         coordinates
     }
 
-    /// The subspace's values at the points from `schedule.start` on, row-major (points, columns).
+    /// Evaluates the subspace at the points from `schedule.start` on; the monitor receives the values of
+    /// every chunk, row-major (points, columns).
     ///
     /// # Errors
     /// [`Error::Invalid`] when the subspace has another dimension or the schedule does not start
-    /// between two chunks; else whatever the supplier or the monitor return.
+    /// between two chunks; otherwise those of the subspace and of the monitor.
     pub fn evaluate(
         &self,
         subspace: &dyn Subspace,
         schedule: Schedule,
         monitor: &mut dyn Monitor,
         cancel: &Cancel,
-    ) -> Result<Vec<f64>, Error> {
+    ) -> Result<(), Error> {
         let Schedule { chunk, start } = schedule;
-        self.require_fit(subspace, schedule)?;
+        self.validate(subspace, schedule)?;
         let columns = subspace.columns();
-        let mut values = Vec::new();
+        let mut values = vec![0.0; chunk.min(self.len - start) * columns];
         for first in (start..self.len).step_by(chunk) {
             cancel.check()?;
             let done = self.len.min(first.saturating_add(chunk));
-            let known = values.len();
-            values.resize(known + (done - first) * columns, 0.0);
-            let out = &mut values[known..];
-            subspace.evaluate(&self.coordinates(first..done), out, cancel)?;
-            monitor.tick(Progress { done, total: self.len, values: out })?;
+            let values = &mut values[..(done - first) * columns];
+            subspace.evaluate(&self.coordinates(first..done), values, cancel)?;
+            monitor.tick(Progress { done, total: self.len, values })?;
         }
-        Ok(values)
+        Ok(())
     }
 
-    fn require_fit(&self, subspace: &dyn Subspace, schedule: Schedule) -> Result<(), Error> {
+    fn validate(&self, subspace: &dyn Subspace, schedule: Schedule) -> Result<(), Error> {
         let (axes, dim, columns) = (self.axes.len(), subspace.dim(), subspace.columns());
         require!(axes == dim, "got {axes} axes for a subspace of {dim} dimensions; pass {dim}");
         require!(columns > 0, "got 0 columns; evaluate at least the loss");

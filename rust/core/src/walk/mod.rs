@@ -4,13 +4,13 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `outcome` | what a walk is asked for, what its steps bring, how it ends |
-//! | `flat` | the part of a vector in which a Hessian is nearly zero, and the rest |
-//! | `walker` | steps that keep the loss |
+//! | `options` | options and the state after a step |
+//! | `null_space` | the parts of a vector with small and with large curvature |
+//! | `walker` | the solver: steps that preserve the loss |
 
-mod flat;
-mod outcome;
+mod null_space;
+mod options;
 mod walker;
 
-pub use outcome::{Arrival, Stride, WalkOptions};
+pub use options::{WalkOptions, WalkStep};
 pub use walker::Walker;

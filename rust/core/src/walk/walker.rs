@@ -1,58 +1,65 @@
-//! Steps that keep the loss.
+//! The walk: steps along flat directions that preserve the loss.
 
 use serde::{Deserialize, Serialize};
 
-use super::flat::Seen;
-use super::outcome::{Arrival, Stride, WalkOptions};
+use super::null_space::RitzDecomposition;
+use super::options::{WalkOptions, WalkStep};
 use crate::critical::Point;
 use crate::error::{Error, require};
-use crate::monitor::{Cancel, stepped};
+use crate::monitor::Cancel;
 use crate::objective::Objective;
 use crate::random::Gaussian;
 use crate::scalar::Scalar;
-use crate::spectrum::Products;
+use crate::solver::{Checkpoint, Resumable, Solver, Status, to_record};
+use crate::spectrum::CountedOperator;
 use crate::vector::{combine, dot, norm};
 
-/// The stream of random directions, apart from those of other users of a seed.
+/// The random stream of directions, disjoint from those of other users of a seed.
 const STREAM: u64 = 1 << 45;
-/// A part of a direction that is shorter than this is rounding.
-const NOTHING: f64 = 1e-6;
-/// Halvings of a step, and new directions, that are tried.
-const TRIED: usize = 30;
-const DRAWN: u64 = 3;
-/// A step that is shorter than this, in units of the longest, leads nowhere.
-const SHORTEST: f64 = 1e-3;
-/// By how much a step may be longer than the one before it.
+/// A flat part below this share of its vector is rounding.
+const MIN_FLAT_SHARE: f64 = 1e-6;
+/// The maximum number of halvings of a step, and of random directions.
+const MAX_HALVINGS: usize = 30;
+const MAX_DIRECTIONS: u64 = 3;
+/// A step below this share of the maximum length makes no progress.
+const MIN_LENGTH: f64 = 1e-3;
+/// By which factor a step may be longer than the last one.
 const GROWTH: f64 = 1.5;
-/// The share of the tolerance from which on a step is corrected.
+/// The share of the tolerance above which the drift of the loss is corrected.
 const DRIFT: f64 = 0.25;
 
+/// The state of a walk besides its vectors; the keys are those of saved records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct State {
     options: WalkOptions,
-    strides: Vec<Stride>,
+    #[serde(rename = "strides")]
+    steps: Vec<WalkStep>,
     length: f64,
+    /// The number of random directions drawn.
     drawn: u64,
     products: usize,
     evaluations: usize,
-    arrival: Arrival,
+    #[serde(rename = "arrival")]
+    status: Status,
 }
 
-/// A walk that owns its points and goes on step by step.
+/// A walk away from a start, along directions of small curvature.
 ///
-/// A direction is what is left of the last one (at first of a random one) without the Ritz vectors of
-/// its own Krylov space whose |value| exceeds a share of the largest: exact in the null space once
-/// the space is invariant. A step along it is halved until the loss is within the tolerance of the
-/// start's; where the loss has drifted, Newton's method takes it back in the steep directions alone.
+/// The direction is the flat part of the last one (of a random one at first): what is left of it
+/// without the Ritz vectors of its Krylov space whose |value| exceeds a share of the largest, which is
+/// in the null space of H once the space is invariant. A step along it is halved until the loss is
+/// within the tolerance of that of the start; where the loss has drifted, a Newton step in the steep
+/// directions takes it back.
 pub struct Walker<S> {
     /// All points, row-major; the first is the start.
     points: Vec<S>,
+    /// The direction of the last step; empty before the first.
     direction: Vec<S>,
     state: State,
 }
 
 impl<S: Scalar> Walker<S> {
-    /// A walk from a point, where it evaluates the loss.
+    /// A walk from θ, where it evaluates the loss.
     ///
     /// # Errors
     /// [`Error::Invalid`] where an option is out of range, [`Error::NonFinite`] where the loss is not
@@ -67,7 +74,7 @@ impl<S: Scalar> Walker<S> {
             options.distance > 0.0
                 && options.tolerance >= 0.0
                 && options.stride > 0.0
-                && options.flat >= 0.0
+                && options.flat_tolerance >= 0.0
                 && options.krylov > 0,
             "got {options:?}; pass a distance and a stride above 0, none below 0, krylov from 1"
         );
@@ -87,32 +94,30 @@ impl<S: Scalar> Walker<S> {
         }
         let state = State {
             options,
-            strides: vec![Stride { loss: loss[0], ..Stride::default() }],
+            steps: vec![WalkStep { loss: loss[0], ..WalkStep::default() }],
             length: options.stride,
             drawn: 0,
             products: 0,
             evaluations: 1,
-            arrival: Arrival::Running,
+            status: Status::Running,
         };
         Ok(Self { points: theta, direction: Vec::new(), state })
     }
 
-    /// Goes on with what [`record`](Self::record), [`points`](Self::points) and
-    /// [`direction`](Self::direction) gave.
+    /// The walk of a checkpoint, with the arrays `points` and `direction`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the text is not such a record.
-    pub fn resumed(record: &str, points: Vec<S>, direction: Vec<S>) -> Result<Self, Error> {
-        let state: State = serde_json::from_str(record).map_err(|error| {
-            Error::Invalid(format!("got a text that is no record of a walk: {error}"))
-        })?;
+    /// [`Error::Invalid`] where the record or the arrays are not those of a walk.
+    pub fn resume(mut checkpoint: Checkpoint<S>) -> Result<Self, Error> {
+        let state: State = checkpoint.parse_record("a walk")?;
+        let points = checkpoint.take_vectors("points")?;
         require!(
-            points.len().is_multiple_of(state.strides.len()),
+            points.len().is_multiple_of(state.steps.len()),
             "got {} numbers for {} points; pass those of the same walk",
             points.len(),
-            state.strides.len()
+            state.steps.len()
         );
-        Ok(Self { points, direction, state })
+        Ok(Self { points, direction: checkpoint.take_vectors("direction")?, state })
     }
 
     /// All points, row-major (steps + 1, dim).
@@ -127,147 +132,84 @@ impl<S: Scalar> Walker<S> {
         &self.direction
     }
 
-    /// The number of parameters.
+    /// The start, and the state after every step.
     #[must_use]
-    pub fn dim(&self) -> usize {
-        self.points.len() / self.state.strides.len()
+    pub fn steps(&self) -> &[WalkStep] {
+        &self.state.steps
     }
 
-    /// The start, and what every step has brought.
-    #[must_use]
-    pub fn strides(&self) -> &[Stride] {
-        &self.state.strides
-    }
-
-    /// Whether and how it has ended.
-    #[must_use]
-    pub fn arrival(&self) -> Arrival {
-        self.state.arrival
-    }
-
-    /// Hessian products and losses so far.
+    /// Hessian products and evaluations of the loss so far.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.state.products, self.state.evaluations)
     }
 
-    /// Everything but the vectors, as text.
-    #[must_use]
-    pub fn record(&self) -> String {
-        serde_json::to_string(&self.state).unwrap_or_default()
-    }
-
-    /// Steps until it has ended (true) or `tick`, called after every step, says false.
-    ///
-    /// # Errors
-    /// Those of the objective and of `tick`; the walk is as it was after the last whole step.
-    pub fn run(
-        &mut self,
-        objective: &dyn Objective<S>,
-        cancel: &Cancel,
-        tick: impl FnMut(&Self) -> Result<bool, Error>,
-    ) -> Result<bool, Error> {
-        let running = |walk: &Self| walk.arrival() == Arrival::Running;
-        stepped(self, running, |walk| walk.step(objective, cancel), tick)
-    }
-
-    /// One step.
-    ///
-    /// # Errors
-    /// Those of the objective; the walk is then as it was before.
-    pub fn step(&mut self, objective: &dyn Objective<S>, cancel: &Cancel) -> Result<(), Error> {
-        let mut next = self.state.clone();
-        let Some((direction, seen)) = self.direct(objective, &mut next, cancel)? else {
-            next.arrival = Arrival::Stalled;
-            self.state = next;
-            return Ok(());
-        };
-        let found = self.advance(objective, &direction, &mut next, cancel)?;
-        let Some((theta, loss, length)) = found else {
-            next.arrival = Arrival::Stalled;
-            self.state = next;
-            return Ok(());
-        };
-        let (theta, loss) = corrected(objective, theta, loss, seen.scale, &mut next, cancel)?;
-        let distance = norm(&self.away(&theta)?);
-        next.length = (GROWTH * length).min(next.options.stride);
-        next.strides.push(Stride { loss, distance, length, ..seen });
-        if distance >= next.options.distance * (1.0 - 1e-6) {
-            next.arrival = Arrival::Reached;
-        } else if next.strides.len() > next.options.max_steps {
-            next.arrival = Arrival::MaxSteps;
-        }
-        self.points.extend(theta);
-        (self.direction, self.state) = (direction, next);
-        Ok(())
-    }
-
-    fn here(&self) -> &[S] {
+    fn current(&self) -> &[S] {
         &self.points[self.points.len() - self.dim()..]
     }
 
-    /// The way from the start to a point.
-    fn away(&self, theta: &[S]) -> Result<Vec<S>, Error> {
+    /// θ − θ₀, the displacement from the start.
+    fn displacement(&self, theta: &[S]) -> Result<Vec<S>, Error> {
         combine(&[theta, &self.points[..self.dim()]], &[1.0, -1.0])
     }
 
-    /// A flat unit vector, which goes on as the last one where that is possible.
-    fn direct(
+    /// A flat unit vector: the flat part of the last direction, or of random ones where that vanishes.
+    fn choose_direction(
         &self,
         objective: &dyn Objective<S>,
         next: &mut State,
         cancel: &Cancel,
-    ) -> Result<Option<(Vec<S>, Stride)>, Error> {
-        let operator = objective.curvature_at(self.here())?;
-        let mut products = Products::new(&*operator, cancel, next.products);
-        for attempt in 0..=DRAWN {
-            let mut wish = self.direction.clone();
-            if attempt > 0 || wish.is_empty() {
-                wish = vec![S::default(); self.dim()];
-                Gaussian::new(next.options.seed, STREAM + next.drawn).fill(0, &mut wish);
+    ) -> Result<Option<(Vec<S>, WalkStep)>, Error> {
+        let hessian = objective.curvature_at(self.current())?;
+        let mut hessian = CountedOperator::new(&*hessian, cancel, next.products);
+        for attempt in 0..=MAX_DIRECTIONS {
+            let mut start = self.direction.clone();
+            if attempt > 0 || start.is_empty() {
+                start = vec![S::default(); self.dim()];
+                Gaussian::new(next.options.seed, STREAM + next.drawn).fill(0, &mut start);
                 next.drawn += 1;
             }
-            let seen = Seen::of(&wish, &mut products, next.options.krylov)?;
-            next.products = products.count();
-            let scale = self.state.strides.iter().fold(seen.scale, |most, s| most.max(s.scale));
-            let (flat, curvature) = seen.flat(next.options.flat * scale);
+            let ritz = RitzDecomposition::compute(&start, &mut hessian, next.options.krylov)?;
+            next.products = hessian.count();
+            let scale = self.state.steps.iter().fold(ritz.scale, |max, step| max.max(step.scale));
+            let (flat, curvature) = ritz.flat_part(next.options.flat_tolerance * scale);
             let size = norm(&flat);
-            if size > NOTHING * norm(&wish) {
+            if size > MIN_FLAT_SHARE * norm(&start) {
                 let mut unit = combine(&[&flat], &[1.0 / size])?;
-                if dot(&self.away(self.here())?, &unit)? < 0.0 {
+                if dot(&self.displacement(self.current())?, &unit)? < 0.0 {
                     unit = combine(&[&unit], &[-1.0])?;
                 }
-                return Ok(Some((unit, Stride { curvature, scale, ..Stride::default() })));
+                return Ok(Some((unit, WalkStep { curvature, scale, ..WalkStep::default() })));
             }
         }
         Ok(None)
     }
 
-    /// The longest step of those tried after which the loss is within the tolerance.
-    fn advance(
+    /// Backtracks along a direction until the loss is within the tolerance: point, loss and length.
+    fn line_search(
         &self,
         objective: &dyn Objective<S>,
         unit: &[S],
         next: &mut State,
         cancel: &Cancel,
     ) -> Result<Option<(Vec<S>, f64, f64)>, Error> {
-        let away = self.away(self.here())?;
-        let (along, far) = (dot(&away, unit)?, norm(&away));
-        // Where the sphere of the wanted distance is met: h² + 2 h (d·v) + |d|² = D².
-        let room = next.options.distance.powi(2) - far * far + along * along;
-        let most = room.max(0.0).sqrt() - along;
-        let highest = next.strides[0].loss + next.options.tolerance;
-        let mut length = next.length.min(most.max(0.0));
-        for _ in 0..TRIED {
-            if length <= SHORTEST * next.options.stride {
+        let displacement = self.displacement(self.current())?;
+        let (along, distance) = (dot(&displacement, unit)?, norm(&displacement));
+        // The sphere of radius D about the start is met at h² + 2 h (d·v) + |d|² = D².
+        let discriminant = next.options.distance.powi(2) - distance * distance + along * along;
+        let max_length = discriminant.max(0.0).sqrt() - along;
+        let max_loss = next.steps[0].loss + next.options.tolerance;
+        let mut length = next.length.min(max_length.max(0.0));
+        for _ in 0..MAX_HALVINGS {
+            if length <= MIN_LENGTH * next.options.stride {
                 return Ok(None);
             }
-            let theta = combine(&[self.here(), unit], &[1.0, length])?;
+            let theta = combine(&[self.current(), unit], &[1.0, length])?;
             let mut loss = [0.0];
             objective.losses(&theta, &mut loss, cancel)?;
             next.evaluations += 1;
-            // A loss that is NaN is beyond every tolerance.
-            if loss[0] <= highest {
+            // False where the loss is NaN.
+            if loss[0] <= max_loss {
                 return Ok(Some((theta, loss[0], length)));
             }
             length /= 2.0;
@@ -276,8 +218,62 @@ impl<S: Scalar> Walker<S> {
     }
 }
 
-/// The same point, taken back by Newton's method where the loss has drifted, if that lowers it.
-fn corrected<S: Scalar>(
+impl<S: Scalar> Solver for Walker<S> {
+    type Scalar = S;
+    type Problem<'a> = dyn Objective<S> + 'a;
+
+    fn dim(&self) -> usize {
+        self.points.len() / self.state.steps.len()
+    }
+
+    fn status(&self) -> Status {
+        self.state.status
+    }
+
+    fn step(&mut self, objective: &Self::Problem<'_>, cancel: &Cancel) -> Result<(), Error> {
+        let mut next = self.state.clone();
+        let Some((direction, step)) = self.choose_direction(objective, &mut next, cancel)? else {
+            self.state = State { status: Status::Stalled, ..next };
+            return Ok(());
+        };
+        let accepted = self.line_search(objective, &direction, &mut next, cancel)?;
+        let Some((theta, loss, length)) = accepted else {
+            self.state = State { status: Status::Stalled, ..next };
+            return Ok(());
+        };
+        let (theta, loss) = correct_drift(objective, theta, loss, step.scale, &mut next, cancel)?;
+        let distance = norm(&self.displacement(&theta)?);
+        next.length = (GROWTH * length).min(next.options.stride);
+        next.steps.push(WalkStep { loss, distance, length, ..step });
+        if distance >= next.options.distance * (1.0 - 1e-6) {
+            next.status = Status::Reached;
+        } else if next.steps.len() > next.options.max_steps {
+            next.status = Status::MaxSteps;
+        }
+        self.points.extend(theta);
+        (self.direction, self.state) = (direction, next);
+        Ok(())
+    }
+}
+
+impl<S: Scalar> Resumable for Walker<S> {
+    fn record(&self) -> String {
+        to_record(&self.state)
+    }
+
+    fn checkpoint(&self) -> Checkpoint<S> {
+        Checkpoint {
+            record: self.record(),
+            dim: self.dim(),
+            vectors: vec![("points", self.points.clone()), ("direction", self.direction.clone())],
+            numbers: Vec::new(),
+        }
+    }
+}
+
+/// The point and its loss after a Newton step in the steep directions, where the loss has drifted and
+/// the step decreases it.
+fn correct_drift<S: Scalar>(
     objective: &dyn Objective<S>,
     theta: Vec<S>,
     loss: f64,
@@ -285,17 +281,17 @@ fn corrected<S: Scalar>(
     next: &mut State,
     cancel: &Cancel,
 ) -> Result<(Vec<S>, f64), Error> {
-    if loss - next.strides[0].loss <= DRIFT * next.options.tolerance {
+    if loss - next.steps[0].loss <= DRIFT * next.options.tolerance {
         return Ok((theta, loss));
     }
-    let here = Point::at(objective, theta, cancel)?;
-    let operator = objective.curvature_at(&here.theta)?;
-    let mut products = Products::new(&*operator, cancel, next.products);
-    let seen = Seen::of(&here.gradient, &mut products, next.options.krylov)?;
-    (next.products, next.evaluations) = (products.count(), next.evaluations + 2);
-    let steep = seen.steep(next.options.flat * scale.max(seen.scale));
-    let back = combine(&[&here.theta, &steep], &[1.0, -1.0])?;
+    let point = Point::evaluate(objective, theta, cancel)?;
+    let hessian = objective.curvature_at(&point.theta)?;
+    let mut hessian = CountedOperator::new(&*hessian, cancel, next.products);
+    let ritz = RitzDecomposition::compute(&point.gradient, &mut hessian, next.options.krylov)?;
+    (next.products, next.evaluations) = (hessian.count(), next.evaluations + 2);
+    let newton = ritz.steep_newton_step(next.options.flat_tolerance * scale.max(ritz.scale));
+    let corrected = combine(&[&point.theta, &newton], &[1.0, -1.0])?;
     let mut lower = [0.0];
-    objective.losses(&back, &mut lower, cancel)?;
-    Ok(if lower[0] < loss { (back, lower[0]) } else { (here.theta, loss) })
+    objective.losses(&corrected, &mut lower, cancel)?;
+    Ok(if lower[0] < loss { (corrected, lower[0]) } else { (point.theta, loss) })
 }

@@ -1,8 +1,8 @@
 //! Elastic bands on losses whose saddles are known.
 
 use landscape_core::analytic::{ClosedForm, DoubleWell, MuellerBrown, Quadratic};
-use landscape_core::path::{AutoNeb, AutoNebOptions, Chain, Cycle, Ending, Rule};
-use landscape_core::{Cancel, Dense, Error, norm};
+use landscape_core::path::{AutoNeb, AutoNebOptions, Cycle, OptimizerKind, Polyline};
+use landscape_core::{Cancel, Dense, Error, Resumable, Solver, Status, norm};
 
 /// Minima and the higher saddle between them (Müller and Brown 1979, table 2, to more digits).
 const FIRST: [f64; 2] = [-0.558_223_634_6, 1.441_725_841_8];
@@ -12,7 +12,7 @@ const SADDLE: [f64; 2] = [-0.822_001_558_7, 0.624_312_802_8];
 fn options() -> AutoNebOptions {
     AutoNebOptions {
         cycles: vec![Cycle { steps: 200, rate: 2e-4 }; 4],
-        rule: Rule::Momentum(0.5),
+        optimizer: OptimizerKind::Momentum(0.5),
         spring: None,
         climb: 0,
         tolerance: 0.0,
@@ -34,7 +34,7 @@ fn finished<F: ClosedForm>(
     band
 }
 
-fn highest<F: ClosedForm>(function: &F, chain: &Chain<f64>) -> (usize, f64) {
+fn highest<F: ClosedForm>(function: &F, chain: &Polyline<f64>) -> (usize, f64) {
     let losses = (0..chain.count()).map(|i| function.value(chain.row(i)));
     losses.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).expect("a chain has points")
 }
@@ -44,10 +44,14 @@ fn mueller_brown_pass_is_found_by_redistribution_and_by_springs() {
     for spring in [None, Some(300.0)] {
         let given = AutoNebOptions { spring, ..options() };
         let band = finished(&MuellerBrown, (&FIRST, &SECOND), given);
-        let found = band.looks().iter().map(|look| look.highest).fold(f64::INFINITY, f64::min);
+        let found = band
+            .history()
+            .iter()
+            .map(|evaluation| evaluation.max_loss)
+            .fold(f64::INFINITY, f64::min);
         assert!((found + 40.66).abs() < 0.1, "{spring:?}: {found}");
         assert!(band.best().count() > 7, "no pivot was added");
-        assert_eq!(band.ending(), Ending::Complete);
+        assert_eq!(band.status(), Status::Complete);
     }
 }
 
@@ -110,15 +114,15 @@ fn a_small_force_ends_the_run_before_its_time() {
         ..options()
     };
     let band = finished(&MuellerBrown, (&FIRST, &SECOND), given);
-    assert_eq!(band.ending(), Ending::Converged);
+    assert_eq!(band.status(), Status::Converged);
     assert!(band.force() <= 0.5 && band.steps() < 20_000, "{} {}", band.force(), band.steps());
 }
 
 #[test]
 fn the_same_bits_after_a_resume_at_any_step() {
     let given = AutoNebOptions { cycles: vec![Cycle { steps: 7, rate: 2e-4 }; 3], ..options() };
-    for rule in [Rule::Momentum(0.9), Rule::Adam] {
-        let given = AutoNebOptions { rule, ..given.clone() };
+    for rule in [OptimizerKind::Momentum(0.9), OptimizerKind::Adam] {
+        let given = AutoNebOptions { optimizer: rule, ..given.clone() };
         let whole = finished(&MuellerBrown, (&FIRST, &SECOND), given.clone());
         for stop in [0, 1, 5, 8, 9, 12] {
             let mut band =
@@ -126,14 +130,12 @@ fn the_same_bits_after_a_resume_at_any_step() {
             for _ in 0..stop {
                 band.step(&MuellerBrown, &Cancel::new()).expect("finite");
             }
-            let (rows, best) = (band.band().rows().to_vec(), band.best().rows().to_vec());
-            let mut again =
-                AutoNeb::resumed(&band.record(), 2, rows, best, &band.memory()).expect("its own");
+            let mut again = AutoNeb::resume(band.checkpoint()).expect("its own");
             again.run(&MuellerBrown, &Cancel::new(), |_| Ok(true)).expect("finite");
             assert_eq!(again.band(), whole.band(), "after {stop}");
             assert_eq!(again.best(), whole.best(), "after {stop}");
-            assert_eq!(again.looks(), whole.looks(), "after {stop}");
-            assert_eq!(again.record(), whole.record(), "after {stop}");
+            assert_eq!(again.history(), whole.history(), "after {stop}");
+            assert_eq!(again.checkpoint(), whole.checkpoint(), "after {stop}");
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Searches for critical points, on functions whose critical points are known.
 
 use landscape_core::analytic::{ClosedForm, DoubleWell, Quadratic, Rosenbrock};
-use landscape_core::critical::{Ending, Method, Search, SearchOptions};
-use landscape_core::{Cancel, Dense, Error, Objective, Scalar, norm};
+use landscape_core::critical::{Method, Search, SearchOptions};
+use landscape_core::{Cancel, Dense, Error, Objective, Resumable, Scalar, Solver, Status, norm};
 
 const OPTIONS: SearchOptions = SearchOptions {
     method: Method::NewtonMr,
     tolerance: 1e-10,
     max_steps: 200,
     krylov: 50,
-    negative: 1e-3,
+    negative_tolerance: 1e-3,
     seed: 0,
 };
 
@@ -34,11 +34,11 @@ fn saddle() -> Quadratic {
 fn newton_runs_into_the_saddle_that_saddle_free_newton_leaves() {
     let start = vec![1.0, 1e-6];
     let newton = found(&saddle(), start.clone(), OPTIONS);
-    assert_eq!(newton.ending(), Ending::Converged);
+    assert_eq!(newton.status(), Status::Converged);
     assert!(norm(&newton.point().theta) < 1e-10);
     let options = SearchOptions { method: Method::SaddleFree, max_steps: 25, ..OPTIONS };
     let free = found(&saddle(), start, options);
-    assert_eq!(free.ending(), Ending::MaxSteps);
+    assert_eq!(free.status(), Status::MaxSteps);
     assert!(free.point().loss < -1.0, "{:?}", free.steps());
     assert!(free.steps().windows(2).all(|pair| pair[1].loss < pair[0].loss));
 }
@@ -50,7 +50,7 @@ fn one_newton_step_solves_a_quadratic_of_any_signature() {
     let quadratic =
         Quadratic::new(Dense::new(entries, 5).expect("symmetric"), vec![1.0; 5]).expect("fits");
     let search = found(&quadratic, vec![0.3_f64, -0.2, 4.0, 2.0, 7.0], OPTIONS);
-    assert_eq!(search.ending(), Ending::Converged);
+    assert_eq!(search.status(), Status::Converged);
     assert!(search.steps().len() <= 4, "{:?}", search.steps());
     // The direction without curvature is not moved along: the solution is the nearest one.
     let expected = [1.0, 1.0, 1.0, 1.0, 7.0];
@@ -62,7 +62,7 @@ fn one_newton_step_solves_a_quadratic_of_any_signature() {
 #[test]
 fn curved_functions_are_solved_faster_than_linearly() {
     let search = found(&Rosenbrock { dim: 6 }, vec![-1.2, 1.0, 0.8, -0.3, 0.5, 1.4], OPTIONS);
-    assert_eq!(search.ending(), Ending::Converged);
+    assert_eq!(search.status(), Status::Converged);
     let norms: Vec<f64> = search.steps().iter().map(|step| step.gradient_norm).collect();
     assert!(norms.windows(2).all(|pair| pair[1] < pair[0]), "{norms:?}");
     let [.., before, last] = norms[..] else { panic!("several steps") };
@@ -73,18 +73,18 @@ fn curved_functions_are_solved_faster_than_linearly() {
 fn a_saddle_is_left_from_where_there_is_no_slope() {
     let options = SearchOptions { method: Method::SaddleFree, ..OPTIONS };
     let search = found(&DoubleWell { dim: 4 }, vec![0.0_f64; 4], options);
-    assert_eq!(search.ending(), Ending::Converged);
+    assert_eq!(search.status(), Status::Converged);
     assert!((search.point().theta[0].abs() - 1.0).abs() < 1e-6);
     assert!(search.point().loss < 1e-12);
     let stays = found(&DoubleWell { dim: 4 }, vec![0.0_f64; 4], OPTIONS);
-    assert_eq!((stays.ending(), stays.point().loss), (Ending::Converged, 1.0));
+    assert_eq!((stays.status(), stays.point().loss), (Status::Converged, 1.0));
 }
 
 #[test]
 fn saddle_free_newton_minimises() {
     let options = SearchOptions { method: Method::SaddleFree, tolerance: 1e-8, ..OPTIONS };
     let search = found(&Rosenbrock { dim: 4 }, vec![-1.2_f64, 1.0, 0.8, -0.3], options);
-    assert_eq!(search.ending(), Ending::Converged);
+    assert_eq!(search.status(), Status::Converged);
     // Besides the minimum of 0 the function has one of 3.7014 in four dimensions.
     assert!((search.point().loss - 3.7014).abs() < 1e-4 || search.point().loss < 1e-12);
     assert!(search.steps().len() < 60, "{}", search.steps().len());
@@ -114,7 +114,7 @@ impl ClosedForm for Slope {
 #[test]
 fn a_norm_without_slope_is_told_from_a_critical_point() {
     let search = found(&Slope, vec![0.5, 0.7], OPTIONS);
-    assert_eq!(search.ending(), Ending::Flat);
+    assert_eq!(search.status(), Status::Flat);
     assert!((search.point().norm - 1.0).abs() < 1e-6);
 }
 
@@ -122,7 +122,7 @@ fn a_norm_without_slope_is_told_from_a_critical_point() {
 fn rounding_ends_a_search_that_wants_too_much() {
     let start: Vec<f32> = vec![1.1, 1.2, 1.5];
     let search = found(&Rosenbrock { dim: 3 }, start, SearchOptions { tolerance: 0.0, ..OPTIONS });
-    assert!(matches!(search.ending(), Ending::Stalled | Ending::Converged));
+    assert!(matches!(search.status(), Status::Stalled | Status::Converged));
     assert!(search.point().norm < 1e-2);
 }
 
@@ -136,9 +136,7 @@ fn a_search_goes_on_with_the_same_bits() {
         let mut first = Search::new(&function, start, options, &cancel).expect("a finite start");
         let ended = first.run(&function, &cancel, |search| Ok(search.steps().len() < 3));
         assert!(!ended.expect("no step fails"));
-        let point = first.point().clone();
-        let mut again = Search::resumed(&first.record(), point.theta, point.gradient)
-            .expect("what was written");
+        let mut again = Search::resume(first.checkpoint()).expect("its own");
         assert!(again.run(&function, &cancel, |_| Ok(true)).expect("no step fails"));
         assert_eq!(again.point().theta, whole.point().theta);
         assert!(again.steps() == whole.steps());

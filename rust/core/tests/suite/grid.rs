@@ -11,10 +11,10 @@ use landscape_core::{
 };
 use proptest::prelude::*;
 
-/// Returns the coordinates themselves as values, and remembers how many points it was asked for.
+/// Returns the coordinates as values, and records the number of points of every call.
 #[derive(Default)]
 struct Echo {
-    asked: RefCell<Vec<usize>>,
+    points: RefCell<Vec<usize>>,
 }
 
 impl Subspace for Echo {
@@ -27,19 +27,34 @@ impl Subspace for Echo {
     }
 
     fn evaluate(&self, coords: &[f64], out: &mut [f64], _: &Cancel) -> Result<(), Error> {
-        self.asked.borrow_mut().push(coords.len() / 2);
+        self.points.borrow_mut().push(coords.len() / 2);
         out.copy_from_slice(coords);
         Ok(())
     }
 }
 
-/// A monitor made of a function.
+/// A monitor from a function.
 struct Watch<F>(F);
 
 impl<F: FnMut(Progress<'_>) -> Result<(), Error>> Monitor for Watch<F> {
     fn tick(&mut self, progress: Progress<'_>) -> Result<(), Error> {
         self.0(progress)
     }
+}
+
+/// All values of a grid, as the monitor receives them.
+fn evaluate_all(
+    grid: &Grid,
+    subspace: &dyn Subspace,
+    schedule: Schedule,
+) -> Result<Vec<f64>, Error> {
+    let mut values = Vec::new();
+    let mut collect = Watch(|progress: Progress<'_>| {
+        values.extend(progress.values);
+        Ok(())
+    });
+    grid.evaluate(subspace, schedule, &mut collect, &Cancel::new())?;
+    Ok(values)
 }
 
 fn three_by_two() -> Grid {
@@ -52,7 +67,7 @@ fn all(chunk: usize) -> Schedule {
 
 #[test]
 fn the_first_axis_runs_fastest() {
-    let values = three_by_two().evaluate(&Echo::default(), all(6), &mut Unwatched, &Cancel::new());
+    let values = evaluate_all(&three_by_two(), &Echo::default(), all(6));
     let expected = [0.0, 10.0, 1.0, 10.0, 2.0, 10.0, 0.0, 20.0, 1.0, 20.0, 2.0, 20.0];
     assert_eq!(values.expect("an echo"), expected);
 }
@@ -65,29 +80,28 @@ fn the_monitor_sees_every_chunk_with_its_values() {
         Ok(())
     });
     let schedule = Schedule { chunk: 2, start: 2 };
-    let values = three_by_two().evaluate(&echo, schedule, &mut watch, &Cancel::new());
-    let values = values.expect("an echo");
-    assert_eq!(seen, [(4, 6, values[..4].to_vec()), (6, 6, values[4..].to_vec())]);
-    assert_eq!(*echo.asked.borrow(), [2, 2]);
+    three_by_two().evaluate(&echo, schedule, &mut watch, &Cancel::new()).expect("an echo");
+    let first_chunk = vec![2.0, 10.0, 0.0, 20.0];
+    assert_eq!(seen, [(4, 6, first_chunk), (6, 6, vec![1.0, 20.0, 2.0, 20.0])]);
+    assert_eq!(*echo.points.borrow(), [2, 2]);
 }
 
 #[test]
 fn the_last_chunk_holds_what_is_left() {
     let echo = Echo::default();
     three_by_two().evaluate(&echo, all(4), &mut Unwatched, &Cancel::new()).expect("an echo");
-    assert_eq!(*echo.asked.borrow(), [4, 2]);
+    assert_eq!(*echo.points.borrow(), [4, 2]);
 }
 
 #[test]
-fn a_finished_grid_asks_for_nothing() {
+fn a_completed_grid_evaluates_nothing() {
     let schedule = Schedule { chunk: 4, start: 6 };
-    let values =
-        three_by_two().evaluate(&Echo::default(), schedule, &mut Unwatched, &Cancel::new());
+    let values = evaluate_all(&three_by_two(), &Echo::default(), schedule);
     assert!(values.expect("nothing to do").is_empty());
 }
 
 #[test]
-fn a_request_stops_before_the_next_chunk() {
+fn cancellation_stops_before_the_next_chunk() {
     let (echo, cancel) = (Echo::default(), Cancel::new());
     let mut watch = Watch(|_: Progress<'_>| {
         cancel.request();
@@ -95,11 +109,11 @@ fn a_request_stops_before_the_next_chunk() {
     });
     let stopped = three_by_two().evaluate(&echo, all(2), &mut watch, &cancel);
     assert!(matches!(stopped, Err(Error::Cancelled)));
-    assert_eq!(*echo.asked.borrow(), [2]);
+    assert_eq!(*echo.points.borrow(), [2]);
 }
 
 #[test]
-fn an_error_of_the_monitor_comes_out_as_it_is() {
+fn an_error_of_the_monitor_is_returned_unchanged() {
     let mut watch = Watch(|_: Progress<'_>| Err(Error::supplier(io::Error::other("disk full"))));
     let error = three_by_two()
         .evaluate(&Echo::default(), all(1), &mut watch, &Cancel::new())
@@ -121,7 +135,7 @@ fn values_that_are_not_finite_are_data() {
         }
     }
     let grid = Grid::new(vec![vec![-0.5, 0.0, 0.5, 1.0]]).expect("a grid");
-    let values = grid.evaluate(&Pole, all(3), &mut Unwatched, &Cancel::new()).expect("data");
+    let values = evaluate_all(&grid, &Pole, all(3)).expect("data");
     assert!(values[1].is_nan());
     assert_eq!([values[0], values[2], values[3]], [f64::NEG_INFINITY, f64::INFINITY, 1.0]);
     let slopes = Pole.gradients(&[0.0], &mut [0.0], &mut [0.0], &Cancel::new());
@@ -177,7 +191,7 @@ fn check_paraboloid<S: Scalar>(tolerance: f64) {
     let axis = axis(-1.0, 1.0, 7).expect("an axis");
     let plane = quadratic.subspace(&origin, &[&u, &v]).expect("one length");
     let grid = Grid::new(vec![axis.clone(), axis]).expect("a grid");
-    let values = grid.evaluate(&*plane, all(5), &mut Unwatched, &Cancel::new()).expect("values");
+    let values = evaluate_all(&grid, &*plane, all(5)).expect("values");
 
     let expected: Vec<f64> = grid
         .coordinates(0..grid.len())
@@ -203,7 +217,7 @@ proptest! {
         let grid = three_by_two();
         let evaluate = |start| {
             let schedule = Schedule { chunk, start };
-            grid.evaluate(&Echo::default(), schedule, &mut Unwatched, &Cancel::new())
+            evaluate_all(&grid, &Echo::default(), schedule)
         };
         let start = (done * chunk).min(grid.len());
         let whole = evaluate(0).expect("an echo");

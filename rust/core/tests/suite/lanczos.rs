@@ -2,8 +2,10 @@
 
 use std::cell::Cell;
 
-use landscape_core::spectrum::{Basis, Iteration, Lanczos, Options, Power, Status, Which};
-use landscape_core::{Cancel, Error, Gaussian, LinearOperator, Scalar, dot, norm};
+use landscape_core::spectrum::{
+    Basis, Lanczos, LanczosOptions, PowerIteration, PowerOptions, Which,
+};
+use landscape_core::{Cancel, Error, Gaussian, LinearOperator, Scalar, Solver, Status, dot, norm};
 
 /// diag(values), which fails at one call where it is told to.
 struct Diagonal {
@@ -39,12 +41,12 @@ impl<S: Scalar> LinearOperator<S> for Diagonal {
     }
 }
 
-fn options(dim: usize, count: usize, which: Which) -> Options {
+fn options(dim: usize, count: usize, which: Which) -> LanczosOptions {
     let (tolerance, basis) = (1e-8, dim.min(40));
-    Options { dim, count, which, tolerance, basis, max_products: 5000, seed: 5 }
+    LanczosOptions { dim, count, which, tolerance, basis, max_products: 5000, seed: 5 }
 }
 
-fn solved<S: Scalar>(matrix: &Diagonal, options: Options) -> Lanczos<S> {
+fn solved<S: Scalar>(matrix: &Diagonal, options: LanczosOptions) -> Lanczos<S> {
     let mut lanczos = Lanczos::new(options, None, &[]).expect("valid");
     assert!(lanczos.run(matrix, &Cancel::new(), |_| Ok(true)).expect("products"));
     lanczos
@@ -66,8 +68,10 @@ fn bulk(outliers: &[f64], dim: usize) -> Diagonal {
 #[test]
 fn five_outliers_take_few_products() {
     let matrix = bulk(&[20.0, 14.0, 10.0, 7.0, 5.0], 5000);
-    let lanczos =
-        solved::<f32>(&matrix, Options { tolerance: 1e-3, ..options(5000, 5, Which::Largest) });
+    let lanczos = solved::<f32>(
+        &matrix,
+        LanczosOptions { tolerance: 1e-3, ..options(5000, 5, Which::Largest) },
+    );
     assert_near(&lanczos.values(), &[20.0, 14.0, 10.0, 7.0, 5.0], 1e-3);
     assert!(lanczos.products() <= 16, "{} products", lanczos.products());
 }
@@ -82,8 +86,9 @@ fn pairs_that_show_late_are_not_passed_over() {
     let bulk = (0..2000).map(|i| 0.6 * (f64::from(i) / 2000.0).powi(8));
     let matrix = Diagonal::new(top.into_iter().chain(bulk));
     let passed_over = (0..100).filter(|&seed| {
-        let wanted = Options { tolerance: 1e-3, basis: 80, ..options(2014, 10, Which::Largest) };
-        let found = solved::<f32>(&matrix, Options { seed, ..wanted });
+        let wanted =
+            LanczosOptions { tolerance: 1e-3, basis: 80, ..options(2014, 10, Which::Largest) };
+        let found = solved::<f32>(&matrix, LanczosOptions { seed, ..wanted });
         found.values().iter().zip(top).any(|(value, exact)| (value - exact).abs() > 0.026)
     });
     assert!(passed_over.count() <= 3);
@@ -96,12 +101,13 @@ fn a_good_guess_saves_products() {
     let cold = solved::<f64>(&matrix, wanted);
     let mut guess = vec![1e-3; 500];
     (guess[0], guess[1]) = (1.0, 1.0);
-    let mut warm = Lanczos::new(wanted, None, &[]).and_then(|l| l.from(&guess)).expect("valid");
+    let mut warm =
+        Lanczos::new(wanted, None, &[]).and_then(|l| l.with_start(&guess)).expect("valid");
     assert!(warm.run(&matrix, &Cancel::new(), |_| Ok(true)).expect("products"));
     assert_near(&warm.values(), &cold.values(), 1e-7);
     assert!(warm.products() < cold.products(), "{} {}", warm.products(), cold.products());
     let again = Lanczos::<f64>::new(wanted, None, &[]).expect("valid");
-    assert!(again.from(&[0.0; 500]).is_err());
+    assert!(again.with_start(&[0.0; 500]).is_err());
 }
 
 #[test]
@@ -122,8 +128,10 @@ fn clusters_pairs_of_signs_and_conditions_are_resolved() {
 #[test]
 fn a_small_basis_restarts_to_the_same_values() {
     let matrix = Diagonal::new((0..500).map(|i| f64::from(i).sqrt()));
-    let small = solved::<f64>(&matrix, Options { basis: 12, ..options(500, 3, Which::Largest) });
-    let large = solved::<f64>(&matrix, Options { basis: 300, ..options(500, 3, Which::Largest) });
+    let small =
+        solved::<f64>(&matrix, LanczosOptions { basis: 12, ..options(500, 3, Which::Largest) });
+    let large =
+        solved::<f64>(&matrix, LanczosOptions { basis: 300, ..options(500, 3, Which::Largest) });
     assert_eq!((small.status(), large.status()), (Status::Converged, Status::Converged));
     assert_near(&small.values(), &large.values(), 1e-6);
     assert!(small.products() > 12);
@@ -164,8 +172,10 @@ fn a_failing_product_changes_nothing_in_either_iteration() {
     part.run(&matrix, &Cancel::new(), |_| Ok(true)).expect("products");
     assert_eq!((part.values(), part.vectors()), (whole.values(), whole.vectors()));
 
-    let mut power =
-        [0; 2].map(|_| Power::<f64>::new(options(200, 1, Which::Smallest)).expect("valid"));
+    let LanczosOptions { dim, count, which, tolerance, max_products, seed, .. } =
+        options(200, 1, Which::Smallest);
+    let options = PowerOptions { dim, count, which, tolerance, max_products, seed };
+    let mut power = [0; 2].map(|_| PowerIteration::<f64>::new(options).expect("valid"));
     power[0].run(&matrix, &Cancel::new(), |_| Ok(true)).expect("products");
     matrix.calls.set(0);
     assert!(power[1].run(&matrix, &Cancel::new(), |_| Ok(true)).is_err());
@@ -176,7 +186,7 @@ fn a_failing_product_changes_nothing_in_either_iteration() {
 #[test]
 fn threads_and_files_change_no_bit() {
     let matrix = || bulk(&[6.0, -5.0, 4.0], 9001);
-    let options = Options { basis: 9, tolerance: 1e-4, ..options(9001, 1, Which::Both) };
+    let options = LanczosOptions { basis: 9, tolerance: 1e-4, ..options(9001, 1, Which::Both) };
     let results = [1, 2, 3].map(|threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         pool.install(|| {

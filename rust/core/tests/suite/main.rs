@@ -2,16 +2,16 @@
 
 mod analytic;
 mod autoneb;
-mod bending;
 mod common;
 mod critical;
+mod curve_training;
 mod gaussian;
 mod graph_loader;
 mod grid;
 mod lanczos;
 mod layering;
 mod normalise;
-mod simplices;
+mod simplex_training;
 mod trace;
 mod vector;
 mod walk;

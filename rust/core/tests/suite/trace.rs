@@ -2,9 +2,12 @@
 //! special: exactness, precision, and how often intervals contain the truth.
 
 use landscape_core::spectrum::{
-    Density, Diagonal, Form, Iteration, Mean, Precision, Status, Trace, TraceOptions, XTrace,
+    Density, Diagonal, Mean, Precision, QuadraticForm, Trace, TraceOptions, XTrace,
 };
-use landscape_core::{Cancel, Dense, Error, Gaussian, LinearOperator, Scalar, orthogonalise};
+use landscape_core::{
+    Cancel, Dense, Error, Gaussian, LinearOperator, Resumable, Scalar, Solver, Status,
+    orthogonalise,
+};
 
 /// Q diag(values) Qᵀ with a random orthonormal Q.
 fn rotated(values: &[f64]) -> Dense {
@@ -44,11 +47,15 @@ fn precision(relative: f64) -> Precision {
 }
 
 fn options(dim: usize, relative: f64, rows: usize, seed: u64) -> TraceOptions {
-    let (form, precision) = (Form::Powers(1), precision(relative));
+    let (form, precision) = (QuadraticForm::Powers(1), precision(relative));
     TraceOptions { dim, form, target: 0, precision, rows, block: 8, seed }
 }
 
-fn done<S: Scalar, I: Iteration<S>>(mut iteration: I, matrix: &dyn LinearOperator<S>) -> I {
+fn done<S, T>(mut iteration: T, matrix: &dyn LinearOperator<S>) -> T
+where
+    S: Scalar,
+    T: for<'a> Solver<Scalar = S, Problem<'a> = dyn LinearOperator<S> + 'a>,
+{
     assert!(iteration.run(matrix, &Cancel::new(), |_| Ok(true)).expect("products"));
     iteration
 }
@@ -110,7 +117,7 @@ fn estimates_have_no_bias() {
     let estimates: Vec<f64> = (0..2000)
         .map(|seed| trace(&matrix, options(100, 0.05, 100, seed)).means()[0].value)
         .collect();
-    let found = Mean::of(&estimates, 0.999);
+    let found = Mean::from_samples(&estimates, 0.999);
     assert!(found.interval[0] <= truth && truth <= found.interval[1], "{truth}: {found:?}");
 }
 
@@ -162,7 +169,7 @@ fn few_rows_are_summed_one_by_one() {
 fn moments_are_those_of_the_eigenvalues() {
     let values = spiked(200);
     let matrix = rotated(&values);
-    let options = TraceOptions { form: Form::Powers(5), ..options(200, 0.02, 100, 9) };
+    let options = TraceOptions { form: QuadraticForm::Powers(5), ..options(200, 0.02, 100, 9) };
     for (order, found) in (1..).zip(trace(&matrix, options).means()) {
         let truth: f64 = values.iter().map(|x| x.powi(order)).sum();
         assert!((found.value - truth).abs() < 0.1 * truth.abs(), "{order}: {truth} {found:?}");
@@ -174,7 +181,7 @@ fn moments_are_those_of_the_eigenvalues() {
 fn logarithms_are_those_of_the_eigenvalues_and_need_positive_ones() {
     let values = spiked(150);
     let matrix = rotated(&values);
-    let form = |shift: f64| Form::Logarithm { shift, tolerance: 1e-4, steps: 150 };
+    let form = |shift: f64| QuadraticForm::Logarithm { shift, tolerance: 1e-4, steps: 150 };
     let options = |shift: f64| TraceOptions { form: form(shift), ..options(150, 0.01, 60, 2) };
     let found = trace(&matrix, options(4.0)).means()[0];
     let truth: f64 = values.iter().map(|x| (x + 4.0).ln()).sum();
@@ -220,8 +227,7 @@ fn an_estimate_goes_on_with_the_same_bits() {
     let mut steps = 0;
     loop {
         let ended = first.run(&matrix, &Cancel::new(), |_| Ok(false)).expect("products");
-        let (record, arrays) = first.state();
-        first = Trace::resumed(options, &record, &arrays).expect("its own state");
+        first = Trace::resume(options, first.checkpoint()).expect("its own state");
         steps += 1;
         if ended {
             break;

@@ -1,14 +1,14 @@
 //! Walks on losses whose valleys are known.
 
 use landscape_core::analytic::{ClosedForm, Quadratic, Rosenbrock};
-use landscape_core::walk::{Arrival, WalkOptions, Walker};
-use landscape_core::{Cancel, Dense, Error, norm};
+use landscape_core::walk::{WalkOptions, Walker};
+use landscape_core::{Cancel, Dense, Error, Resumable, Solver, Status, norm};
 
 fn options(distance: f64, tolerance: f64) -> WalkOptions {
     WalkOptions {
         distance,
         tolerance,
-        flat: 1e-6,
+        flat_tolerance: 1e-6,
         stride: distance / 10.0,
         max_steps: 200,
         krylov: 20,
@@ -33,14 +33,14 @@ fn valley() -> Quadratic {
 #[test]
 fn a_walk_stays_in_the_null_space() {
     let walk = finished(&valley(), vec![0.0; 4], options(5.0, 1e-12));
-    assert_eq!(walk.arrival(), Arrival::Reached);
+    assert_eq!(walk.status(), Status::Reached);
     for point in walk.points().chunks(4) {
         let off = (point[0] + point[1]).abs().max((point[2] - point[3]).abs());
         assert!(off < 1e-12 * 5.0, "{point:?}");
     }
     let last = &walk.points()[walk.points().len() - 4..];
     assert!((norm(last) - 5.0).abs() < 1e-5, "{}", norm(last));
-    assert!(walk.strides().len() <= 12, "it diffuses: {}", walk.strides().len());
+    assert!(walk.steps().len() <= 12, "it diffuses: {}", walk.steps().len());
 }
 
 #[test]
@@ -49,31 +49,31 @@ fn without_a_flat_direction_it_stalls_where_the_tolerance_ends() {
         Quadratic::new(Dense::new(vec![4.0, 0.0, 0.0, 1.0], 2).expect("symmetric"), vec![0.0; 2]);
     let bowl = bowl.expect("fits");
     let strict = finished(&bowl, vec![0.0; 2], options(10.0, 0.02));
-    assert_eq!((strict.arrival(), strict.strides().len()), (Arrival::Stalled, 1));
+    assert_eq!((strict.status(), strict.steps().len()), (Status::Stalled, 1));
     // With the soft axis counted as flat it gets to where x²/2 = tolerance, and no further.
-    let soft = WalkOptions { flat: 0.5, ..options(10.0, 0.02) };
+    let soft = WalkOptions { flat_tolerance: 0.5, ..options(10.0, 0.02) };
     let walk = finished(&bowl, vec![0.0; 2], soft);
-    let reach = walk.strides().iter().fold(0.0, |most: f64, s| most.max(s.distance));
-    assert_eq!(walk.arrival(), Arrival::Stalled);
+    let reach = walk.steps().iter().fold(0.0, |most: f64, s| most.max(s.distance));
+    assert_eq!(walk.status(), Status::Stalled);
     assert!((reach - 0.2).abs() < 0.02, "{reach}");
 }
 
 #[test]
 fn a_curved_valley_is_followed_within_the_tolerance() {
     let function = Rosenbrock { dim: 2 };
-    let given = WalkOptions { flat: 0.05, stride: 0.1, ..options(0.4, 0.05) };
+    let given = WalkOptions { flat_tolerance: 0.05, stride: 0.1, ..options(0.4, 0.05) };
     let walk = finished(&function, vec![1.0, 1.0], given);
-    assert_eq!(walk.arrival(), Arrival::Reached, "{:?}", walk.strides());
-    for (point, stride) in walk.points().chunks(2).zip(walk.strides()) {
+    assert_eq!(walk.status(), Status::Reached, "{:?}", walk.steps());
+    for (point, stride) in walk.points().chunks(2).zip(walk.steps()) {
         assert!(stride.loss <= 0.05 && (function.value(point) - stride.loss).abs() < 1e-12);
     }
-    assert!(walk.counts().0 > walk.strides().len());
+    assert!(walk.counts().0 > walk.steps().len());
 }
 
 #[test]
 fn the_same_bits_after_a_resume_at_any_step() {
     let function = Rosenbrock { dim: 2 };
-    let given = WalkOptions { flat: 0.05, stride: 0.1, ..options(0.4, 0.05) };
+    let given = WalkOptions { flat_tolerance: 0.05, stride: 0.1, ..options(0.4, 0.05) };
     let whole = finished(&function, vec![1.0, 1.0], given);
     for stop in [0, 1, 3, 5] {
         let mut walk =
@@ -81,11 +81,10 @@ fn the_same_bits_after_a_resume_at_any_step() {
         for _ in 0..stop {
             walk.step(&function, &Cancel::new()).expect("finite");
         }
-        let (points, direction) = (walk.points().to_vec(), walk.direction().to_vec());
-        let mut again = Walker::resumed(&walk.record(), points, direction).expect("its own");
+        let mut again = Walker::resume(walk.checkpoint()).expect("its own");
         again.run(&function, &Cancel::new(), |_| Ok(true)).expect("finite");
         assert_eq!(again.points(), whole.points(), "after {stop}");
-        assert_eq!(again.record(), whole.record(), "after {stop}");
+        assert_eq!(again.checkpoint(), whole.checkpoint(), "after {stop}");
     }
 }
 

@@ -10,8 +10,9 @@ use numpy::{PyArray1, PyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::boundary::{Doubles, Dtype, Indices, dtype};
+use crate::boundary::{Doubles, Dtype, Indices, Storage, dtype};
 use interface::{StatisticsSource, TypedCurvature, TypedNetwork, TypedSubspace};
+pub use typed::{SHORT, cost};
 
 /// Described in `_core.pyi`.
 #[pyclass(frozen, module = "landscape._core")]
@@ -24,6 +25,13 @@ pub struct NetworkSubspace(Box<dyn TypedSubspace>);
 /// Described in `_core.pyi`.
 #[pyclass(frozen, module = "landscape._core")]
 pub struct NetworkCurvature(Box<dyn TypedCurvature>);
+
+impl Network {
+    /// The network with its data, if it is of this precision.
+    pub fn typed<T: Storage>(&self) -> Option<Arc<core::DatasetLoss<T>>> {
+        typed::dataset_loss(&*self.0)
+    }
+}
 
 #[pymethods]
 impl Network {

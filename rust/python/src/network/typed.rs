@@ -18,7 +18,7 @@ use crate::gate;
 use crate::network::interface::{StatisticsSource, TypedCurvature, TypedNetwork, TypedSubspace};
 
 /// Multiply-adds of a few milliseconds: shorter work runs without a thread that watches for Ctrl-C.
-const SHORT: usize = 1 << 27;
+pub const SHORT: usize = 1 << 27;
 /// Multiply-adds assumed for each number of the tape: element-wise functions are not counted as
 /// products.
 const OPERATIONS_PER_NUMBER: usize = 32;
@@ -84,6 +84,11 @@ pub fn build<T: Real + Element>(
     Ok(Arc::new(Typed(Arc::new(loss))))
 }
 
+/// The network with its data, if it is of this precision.
+pub fn dataset_loss<T: Real + Element>(network: &dyn TypedNetwork) -> Option<Arc<DatasetLoss<T>>> {
+    network.as_any().downcast_ref::<Typed<T>>().map(|typed| Arc::clone(&typed.0))
+}
+
 impl<T> Typed<T>
 where
     T: Real,
@@ -94,7 +99,8 @@ where
     }
 }
 
-fn cost<T: Real>(loss: &DatasetLoss<T>, points: usize) -> usize {
+/// Multiply-adds of all samples at so many points.
+pub fn cost<T: Real>(loss: &DatasetLoss<T>, points: usize) -> usize {
     let sample = loss.operations() + OPERATIONS_PER_NUMBER * loss.tape_size();
     sample.saturating_mul(loss.samples()).saturating_mul(points)
 }

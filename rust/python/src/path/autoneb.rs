@@ -1,25 +1,32 @@
-//! Elastic bands.
+//! The Python class of AutoNEB.
 
-use landscape_core::path::{AutoNeb as Inner, AutoNebOptions};
-use landscape_core::{Cancel, Scalar};
-use numpy::{Element, PyArray2};
+use landscape_core::path::{AutoNeb as Core, AutoNebOptions};
+use landscape_core::{Cancel, Resumable, Solver};
 use pyo3::prelude::*;
 
-use super::{Descent, cycles, looked, rows};
-use crate::boundary::{Dtype, array, dtype, matrix, vector};
+use super::{Optimizer, history, read_cycles, rows};
+use crate::boundary::{dtype, vector};
 use crate::gate;
-use crate::spectrum::held::{Held, each};
-use crate::spectrum::slot::Slot;
-use crate::supplier::Supplier;
+use crate::objective::{evaluate, with_objective};
+use crate::solver::{Handle, for_dtype, for_typed, read_checkpoint, solver_class};
 
-type Either = Held<Inner<f32>, Inner<f64>>;
+solver_class! {
+    /// A nudged elastic band between two minima.
+    AutoNeb(Core) on objective;
+    progress: band => (band.steps(), band.barrier(), band.force());
+    getters {
+        ending: &'static str = band => band.status().name();
+        force: f64 = band => band.force();
+        done: usize = band => band.steps();
+        evaluations: (usize, usize) = band => band.evaluations();
+    }
+    arrays {
+        looks = band => history(band.history());
+        band = band => rows(band.band());
+        best = band => rows(band.best());
+        memory = band => band.optimizer_state();
+    }
 
-/// A band of pivots between two minima.
-#[pyclass(frozen, module = "landscape._core")]
-pub struct AutoNeb(Slot<Either>);
-
-#[pymethods]
-impl AutoNeb {
     #[new]
     #[pyo3(signature = (
         objective, first, last, *, cycles, rule, spring, climb, tolerance, pivots, max_pivots,
@@ -28,11 +35,11 @@ impl AutoNeb {
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
-        objective: Py<PyAny>,
+        objective: &Bound<'_, PyAny>,
         first: &Bound<'_, PyAny>,
         last: &Bound<'_, PyAny>,
         cycles: Vec<(usize, f64)>,
-        rule: Descent,
+        rule: Optimizer,
         spring: Option<f64>,
         climb: usize,
         tolerance: f64,
@@ -43,8 +50,8 @@ impl AutoNeb {
         seed: u64,
     ) -> PyResult<Self> {
         let options = AutoNebOptions {
-            cycles: self::cycles(&cycles),
-            rule: rule.0,
+            cycles: read_cycles(&cycles),
+            optimizer: rule.0,
             spring,
             climb,
             tolerance,
@@ -54,11 +61,14 @@ impl AutoNeb {
             between,
             seed,
         };
-        let held = match dtype(first)? {
-            Dtype::F32 => Held::F32(begin(py, objective, first, last, options)?),
-            Dtype::F64 => Held::F64(begin(py, objective, first, last, options)?),
-        };
-        Ok(Self(Slot::new(held)))
+        let band = for_dtype!(dtype(first)?, S => {
+            let (first, last) = (vector::<S>(first)?, vector::<S>(last)?);
+            let (first, last) = (first.as_slice()?, last.as_slice()?);
+            evaluate::<S, _>(py, objective, first.len(), |objective| {
+                Core::new(objective, first, last, options)
+            })?
+        });
+        Ok(Self(Handle::new(band)))
     }
 
     #[staticmethod]
@@ -68,107 +78,22 @@ impl AutoNeb {
         best: &Bound<'_, PyAny>,
         memory: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
-        let held = match dtype(band)? {
-            Dtype::F32 => Held::F32(resume(record, band, best, memory)?),
-            Dtype::F64 => Held::F64(resume(record, band, best, memory)?),
-        };
-        Ok(Self(Slot::new(held)))
+        let arrays = [("band", band), ("best", best), ("memory", memory)];
+        let band = for_dtype!(dtype(band)?, S => {
+            Core::resume(read_checkpoint::<S>(record, &arrays)?).map_err(gate::exception)?
+        });
+        Ok(Self(Handle::new(band)))
     }
 
-    fn run(&self, py: Python<'_>, objective: Py<PyAny>, tick: Py<PyAny>) -> PyResult<bool> {
-        self.0.lend(|held| each!(held, band => run(py, band, objective, &tick)))
-    }
-
-    fn settle(&self, py: Python<'_>, objective: Py<PyAny>) -> PyResult<()> {
-        self.0.lend(|held| each!(held, band => settle(py, band, objective)))
-    }
-
-    #[getter]
-    fn ending(&self) -> PyResult<&'static str> {
-        self.0.with(|held| each!(held, band => band.ending().name()))
-    }
-
-    #[getter]
-    fn force(&self) -> PyResult<f64> {
-        self.0.with(|held| each!(held, band => band.force()))
-    }
-
-    #[getter]
-    fn done(&self) -> PyResult<usize> {
-        self.0.with(|held| each!(held, band => band.steps()))
-    }
-
-    #[getter]
-    fn evaluations(&self) -> PyResult<(usize, usize)> {
-        self.0.with(|held| each!(held, band => band.evaluations()))
-    }
-
-    fn looks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        looked(py, &self.0.with(|held| each!(held, band => band.looks().to_vec()))?)
-    }
-
-    fn band<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.with(|held| each!(held, band => rows(py, band.band())))?
-    }
-
-    fn best<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.with(|held| each!(held, band => rows(py, band.best())))?
-    }
-
-    fn memory<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.with(|held| each!(held, band => array(py, band.memory())))
+    fn settle(&self, py: Python<'_>, objective: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.0.update(|band| {
+            for_typed!(band, band => with_objective(py, objective, band, |band, objective| {
+                band.evaluate(objective, &Cancel::new())
+            }))
+        })
     }
 
     fn record(&self) -> PyResult<String> {
-        self.0.with(|held| each!(held, band => band.record()))
+        self.0.read(|band| for_typed!(band, band => band.record()))
     }
-}
-
-fn begin<S: Scalar + Element>(
-    py: Python<'_>,
-    object: Py<PyAny>,
-    first: &Bound<'_, PyAny>,
-    last: &Bound<'_, PyAny>,
-    options: AutoNebOptions,
-) -> PyResult<Inner<S>> {
-    let (first, last) = (vector::<S>(first)?, vector::<S>(last)?);
-    let (first, last) = (first.as_slice()?, last.as_slice()?);
-    gate::enter(py, || Inner::new(&Supplier { object, dim: first.len() }, first, last, options))
-}
-
-fn resume<S: Scalar + Element>(
-    record: &str,
-    band: &Bound<'_, PyAny>,
-    best: &Bound<'_, PyAny>,
-    memory: &Bound<'_, PyAny>,
-) -> PyResult<Inner<S>> {
-    let (band, best, memory) = (matrix::<S>(band)?, matrix::<S>(best)?, vector::<S>(memory)?);
-    let dim = band.as_array().ncols();
-    let (band, best) = (band.as_slice()?.to_vec(), best.as_slice()?.to_vec());
-    Inner::resumed(record, dim, band, best, memory.as_slice()?).map_err(gate::exception)
-}
-
-fn run<S: Scalar + Element>(
-    py: Python<'_>,
-    band: &mut Inner<S>,
-    object: Py<PyAny>,
-    tick: &Py<PyAny>,
-) -> PyResult<bool> {
-    gate::enter(py, || {
-        let supplier = Supplier { object, dim: band.band().dim() };
-        band.run(&supplier, &Cancel::new(), |now| {
-            gate::tell(tick, (now.steps(), now.barrier(), now.force()))
-        })
-    })
-}
-
-fn settle<S: Scalar + Element>(
-    py: Python<'_>,
-    band: &mut Inner<S>,
-    object: Py<PyAny>,
-) -> PyResult<()> {
-    gate::enter(py, || {
-        let supplier = Supplier { object, dim: band.band().dim() };
-        band.settle(&supplier, &Cancel::new())
-    })
 }

@@ -1,35 +1,32 @@
-//! Paths between minima, with a Python object as the supplier of the loss.
+//! Paths and simplices between minima.
 
 mod autoneb;
-mod bending;
-mod matching;
-mod simplices;
+mod curve_training;
+mod simplex_training;
 
 pub use autoneb::AutoNeb;
-pub use bending::Bending;
-pub use matching::{assignment, spanning_tree};
-pub use simplices::{Simplices, simplex_log_volume, simplex_weights};
+pub use curve_training::Bending;
+pub use simplex_training::{Simplices, simplex_log_volume, simplex_weights};
 
 use landscape_core::Scalar;
-use landscape_core::path::{Chain, Cycle, Look, Rule};
-use numpy::{Element, PyArray2};
+use landscape_core::path::{Cycle, Evaluation, OptimizerKind, Polyline};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::boundary::table;
+use crate::boundary::Rows;
 
-/// A [`Rule`] by its name: `"adam"`, or a number, the momentum.
-pub struct Descent(Rule);
+/// An [`OptimizerKind`] by its name: `"adam"`, or a number, the momentum.
+pub struct Optimizer(OptimizerKind);
 
-impl FromPyObject<'_, '_> for Descent {
+impl FromPyObject<'_, '_> for Optimizer {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         if let Ok(momentum) = object.extract() {
-            return Ok(Self(Rule::Momentum(momentum)));
+            return Ok(Self(OptimizerKind::Momentum(momentum)));
         }
         match object.extract::<String>()?.as_str() {
-            "adam" => Ok(Self(Rule::Adam)),
+            "adam" => Ok(Self(OptimizerKind::Adam)),
             other => Err(PyValueError::new_err(format!(
                 "got {other:?}; pass \"adam\", or a momentum from 0 to 1"
             ))),
@@ -38,20 +35,17 @@ impl FromPyObject<'_, '_> for Descent {
 }
 
 /// Rows (steps, learning rate) as cycles.
-fn cycles(rows: &[(usize, f64)]) -> Vec<Cycle> {
+fn read_cycles(rows: &[(usize, f64)]) -> Vec<Cycle> {
     rows.iter().map(|&(steps, rate)| Cycle { steps, rate }).collect()
 }
 
-/// What looks have found, as rows.
-fn looked<'py>(py: Python<'py>, looks: &[Look]) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let rows = looks.iter().flat_map(|l| [l.steps as f64, l.pivots as f64, l.highest]);
-    table(py, rows.collect(), 3)
+/// Evaluations as rows (steps, pivots, highest loss).
+fn history(evaluations: &[Evaluation]) -> Rows<f64> {
+    let row = |e: &Evaluation| [e.steps as f64, e.pivots as f64, e.max_loss];
+    Rows(evaluations.iter().flat_map(row).collect(), 3)
 }
 
-/// The points of a chain, as rows.
-fn rows<'py, S: Scalar + Element>(
-    py: Python<'py>,
-    chain: &Chain<S>,
-) -> PyResult<Bound<'py, PyAny>> {
-    Ok(table(py, chain.rows().to_vec(), chain.dim())?.into_any())
+/// The points of a polyline as rows.
+fn rows<S: Scalar>(polyline: &Polyline<S>) -> Rows<S> {
+    Rows(polyline.rows().to_vec(), polyline.dim())
 }

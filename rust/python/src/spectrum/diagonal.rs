@@ -1,21 +1,31 @@
-//! Every diagonal entry, with a Python function as the operator.
+//! The Python class of stochastic diagonals.
 
-use landscape_core::spectrum::{Diagonal as Estimate, Iteration, Precision};
+use landscape_core::Solver;
+use landscape_core::spectrum::{Diagonal as Core, Precision};
 use pyo3::prelude::*;
 
-use super::held::{Held, each, run};
-use super::slot::Slot;
-use crate::boundary::{Dtype, array};
+use crate::boundary::Dtype;
 use crate::gate;
+use crate::solver::{Handle, for_dtype, solver_class};
 
-type Either = Held<Estimate<f32>, Estimate<f64>>;
+solver_class! {
+    /// A stochastic diagonal.
+    Diagonal(Core) on apply;
+    progress: diagonal => {
+        (diagonal.products(), diagonal.probes(), diagonal.norm(), diagonal.error())
+    };
+    getters {
+        products: usize = diagonal => diagonal.products();
+        probes: usize = diagonal => diagonal.probes();
+        rank: usize = diagonal => diagonal.rank();
+        status: &'static str = diagonal => diagonal.status().name();
+        quantile: f64 = diagonal => diagonal.quantile();
+    }
+    arrays {
+        values = diagonal => diagonal.values();
+        standard_errors = diagonal => diagonal.standard_errors();
+    }
 
-/// A stochastic diagonal.
-#[pyclass(frozen, module = "landscape._core")]
-pub struct Diagonal(Slot<Either>);
-
-#[pymethods]
-impl Diagonal {
     #[new]
     #[pyo3(signature = (
         dim, dtype, *, relative, absolute, max_products, level, rows, block, seed,
@@ -33,51 +43,9 @@ impl Diagonal {
         seed: u64,
     ) -> PyResult<Self> {
         let precision = Precision { relative, absolute, max_products, level };
-        let held = match dtype {
-            Dtype::F32 => Estimate::new(dim, precision, rows, block, seed).map(Held::F32),
-            Dtype::F64 => Estimate::new(dim, precision, rows, block, seed).map(Held::F64),
-        };
-        held.map(|held| Self(Slot::new(held))).map_err(gate::exception)
-    }
-
-    fn run(&self, py: Python<'_>, apply: Py<PyAny>, tick: Py<PyAny>) -> PyResult<bool> {
-        self.0.lend(|held| {
-            each!(held, estimate => run(py, estimate, apply, &tick, |py, now| {
-                (now.products(), now.probes(), now.size(), now.error()).into_pyobject(py)
-            }))
-        })
-    }
-
-    #[getter]
-    fn products(&self) -> PyResult<usize> {
-        self.0.with(|held| each!(held, estimate => estimate.products()))
-    }
-
-    #[getter]
-    fn probes(&self) -> PyResult<usize> {
-        self.0.with(|held| each!(held, estimate => estimate.probes()))
-    }
-
-    #[getter]
-    fn rank(&self) -> PyResult<usize> {
-        self.0.with(|held| each!(held, estimate => estimate.rank()))
-    }
-
-    #[getter]
-    fn status(&self) -> PyResult<&'static str> {
-        self.0.with(|held| each!(held, estimate => estimate.status().name()))
-    }
-
-    #[getter]
-    fn quantile(&self) -> PyResult<f64> {
-        self.0.with(|held| each!(held, estimate => estimate.quantile()))
-    }
-
-    fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.with(|held| array(py, each!(held, estimate => estimate.values())))
-    }
-
-    fn standard_errors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.with(|held| array(py, each!(held, estimate => estimate.standard_errors())))
+        let diagonal = for_dtype!(dtype, S => {
+            Core::<S>::new(dim, precision, rows, block, seed).map_err(gate::exception)?
+        });
+        Ok(Self(Handle::new(diagonal)))
     }
 }

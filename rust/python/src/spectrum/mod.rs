@@ -1,12 +1,9 @@
-//! Iterations on operators, with a Python function as the supplier of products.
+//! Python classes of solvers on operators, whose products a Python function computes.
 
-pub mod callback;
 mod density;
 mod diagonal;
-pub mod held;
 mod lanczos;
-mod power;
-pub mod slot;
+mod power_iteration;
 mod symmetry;
 mod trace;
 mod xtrace;
@@ -14,10 +11,14 @@ mod xtrace;
 pub use density::Density;
 pub use diagonal::Diagonal;
 pub use lanczos::Lanczos;
-pub use power::PowerIteration;
+pub use power_iteration::PowerIteration;
 pub use symmetry::asymmetry;
 pub use trace::Trace;
 pub use xtrace::XTrace;
+
+use landscape_core::spectrum::Mean;
+
+use crate::boundary::Rows;
 
 /// The t for which Student's distribution lies within ±t with the probability `level`.
 #[pyo3::pyfunction]
@@ -28,4 +29,10 @@ pub fn student_quantile(level: f64, freedom: f64) -> pyo3::PyResult<f64> {
     Err(pyo3::exceptions::PyValueError::new_err(format!(
         "got level {level} and {freedom} degrees of freedom; pass a probability and a positive number"
     )))
+}
+
+/// Means as rows (value, standard error, both ends of the interval).
+fn mean_rows(means: &[Mean]) -> Rows<f64> {
+    let row = |m: &Mean| [m.value, m.standard_error, m.interval[0], m.interval[1]];
+    Rows(means.iter().flat_map(row).collect(), 4)
 }

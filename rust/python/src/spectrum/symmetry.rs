@@ -1,11 +1,11 @@
-//! Whether a Python function is a symmetric operator.
+//! A randomised test of a Python function's symmetry as an operator.
 
 use landscape_core::{Cancel, spectrum};
 use pyo3::prelude::*;
 
-use super::callback::Callback;
 use crate::boundary::Dtype;
 use crate::gate;
+use crate::operator::CallbackOperator;
 
 /// The relative asymmetry of two random products.
 #[pyfunction]
@@ -17,7 +17,7 @@ pub fn asymmetry(
     seed: u64,
 ) -> PyResult<f64> {
     gate::enter(py, || {
-        let operator = Callback { apply, dim };
+        let operator = CallbackOperator { apply, dim };
         match dtype {
             Dtype::F32 => spectrum::asymmetry::<f32>(&operator, seed, &Cancel::new()),
             Dtype::F64 => spectrum::asymmetry::<f64>(&operator, seed, &Cancel::new()),

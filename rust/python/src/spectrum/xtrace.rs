@@ -1,22 +1,31 @@
-//! XTrace, with a Python function as the operator.
+//! The Python class of XTrace.
 
-use landscape_core::spectrum::{Iteration, Precision, XTrace as Estimate};
+use landscape_core::Solver;
+use landscape_core::spectrum::{Precision, XTrace as Core};
 use pyo3::prelude::*;
 
-use super::held::{Held, each, run};
-use super::slot::Slot;
-use super::trace::{numbers, told};
-use crate::boundary::{Dtype, table};
+use super::mean_rows;
+use crate::boundary::{Dtype, Rows};
 use crate::gate;
+use crate::solver::{Handle, for_dtype, solver_class};
 
-type Either = Held<Estimate<f32>, Estimate<f64>>;
+solver_class! {
+    /// The trace from exchangeable vectors.
+    XTrace(Core) on apply;
+    progress: trace => {
+        let mean = trace.mean();
+        (trace.products(), trace.probes(), mean.value, mean.standard_error)
+    };
+    getters {
+        products: usize = trace => trace.products();
+        probes: usize = trace => trace.probes();
+        status: &'static str = trace => trace.status().name();
+    }
+    arrays {
+        means = trace => mean_rows(&[trace.mean()]);
+        sketch = trace => Rows(trace.sketch().to_vec(), trace.dim());
+    }
 
-/// The trace from exchangeable vectors.
-#[pyclass(frozen, module = "landscape._core")]
-pub struct XTrace(Slot<Either>);
-
-#[pymethods]
-impl XTrace {
     #[new]
     #[pyo3(signature = (
         dim, dtype, *, relative, absolute, max_products, level, rows, block, seed,
@@ -34,46 +43,9 @@ impl XTrace {
         seed: u64,
     ) -> PyResult<Self> {
         let precision = Precision { relative, absolute, max_products, level };
-        let held = match dtype {
-            Dtype::F32 => Estimate::new(dim, precision, rows, block, seed).map(Held::F32),
-            Dtype::F64 => Estimate::new(dim, precision, rows, block, seed).map(Held::F64),
-        };
-        held.map(|held| Self(Slot::new(held))).map_err(gate::exception)
-    }
-
-    fn run(&self, py: Python<'_>, apply: Py<PyAny>, tick: Py<PyAny>) -> PyResult<bool> {
-        self.0.lend(|held| {
-            each!(held, estimate => run(py, estimate, apply, &tick, |py, now| {
-                told(py, now.products(), now.probes(), &now.mean())
-            }))
-        })
-    }
-
-    #[getter]
-    fn products(&self) -> PyResult<usize> {
-        self.0.with(|held| each!(held, estimate => estimate.products()))
-    }
-
-    #[getter]
-    fn probes(&self) -> PyResult<usize> {
-        self.0.with(|held| each!(held, estimate => estimate.probes()))
-    }
-
-    #[getter]
-    fn status(&self) -> PyResult<&'static str> {
-        self.0.with(|held| each!(held, estimate => estimate.status().name()))
-    }
-
-    fn means<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let mean = self.0.with(|held| each!(held, estimate => estimate.mean()))?;
-        Ok(table(py, numbers(&mean).to_vec(), 4)?.into_any())
-    }
-
-    fn sketch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.with(|held| {
-            each!(held, estimate => {
-                Ok(table(py, estimate.sketch().to_vec(), estimate.dim())?.into_any())
-            })
-        })?
+        let trace = for_dtype!(dtype, S => {
+            Core::<S>::new(dim, precision, rows, block, seed).map_err(gate::exception)?
+        });
+        Ok(Self(Handle::new(trace)))
     }
 }

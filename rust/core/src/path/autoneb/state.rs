@@ -1,32 +1,36 @@
-//! All that a band is but its vectors.
+//! Options of AutoNEB, and the state of a band besides its vectors.
 
 use serde::{Deserialize, Serialize};
 
-use super::super::descent::Rule;
-use super::super::outcome::{Cycle, Ending};
+use super::super::history::Evaluation;
+use super::super::optimizer::OptimizerKind;
+use super::super::schedule::Cycle;
 use crate::error::{Error, require};
+use crate::solver::{Checkpoint, Status, to_record};
 
-/// What a band is asked for.
+/// Options of AutoNEB.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AutoNebOptions {
-    /// Steps and learning rates, one cycle after the other.
+    /// Steps and learning rates, cycle by cycle.
     pub cycles: Vec<Cycle>,
-    /// How a force becomes a step.
-    pub rule: Rule,
-    /// The stiffness of springs; None spreads the pivots evenly after every step.
+    /// The optimizer of the pivots.
+    #[serde(rename = "rule")]
+    pub optimizer: OptimizerKind,
+    /// The spring constant; None spaces the pivots equally after every step.
     pub spring: Option<f64>,
-    /// The last so many cycles, in which the highest pivot climbs.
+    /// The number of last cycles in which the highest pivot climbs.
     pub climb: usize,
-    /// The force that counts as zero (where one batch holds all data); 0 runs all cycles.
+    /// The norm of the force at which a pivot counts as converged, where one batch holds all data; 0
+    /// runs all cycles.
     pub tolerance: f64,
-    /// Pivots at the beginning, without the ends.
+    /// The initial number of pivots, without the ends.
     pub pivots: usize,
-    /// The most of them.
+    /// The maximum number of pivots.
     pub max_pivots: usize,
-    /// The rise above the line between two pivots that asks for another one, as a share of the
-    /// range of losses on the band.
+    /// A pivot is inserted where the loss rises above the linear interpolation between two pivots by
+    /// this share of the range of losses on the band.
     pub insertion: f64,
-    /// Points that a look evaluates between two pivots.
+    /// Points evaluated between two pivots.
     pub between: usize,
     /// The seed of the order of batches.
     pub seed: u64,
@@ -35,8 +39,8 @@ pub struct AutoNebOptions {
 impl AutoNebOptions {
     /// # Errors
     /// [`Error::Invalid`] where one is out of range.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        Cycle::check(&self.cycles)?;
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        Cycle::validate(&self.cycles)?;
         require!(
             self.pivots > 0 && self.max_pivots >= self.pivots && self.between > 0,
             "got {} pivots of at most {}, and {} points between them; pass at least one of each",
@@ -57,42 +61,38 @@ impl AutoNebOptions {
     }
 }
 
-/// What a look has found.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Look {
-    /// Steps before it.
-    pub steps: usize,
-    /// Pivots, without the ends.
-    pub pivots: usize,
-    /// The highest loss on the band.
-    pub highest: f64,
-}
-
-/// The state of a band.
+/// The state of a band besides its vectors; the keys are those of saved records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
     pub options: AutoNebOptions,
     pub batches: usize,
-    /// Cycles that have ended, those steps of the present one.
-    done: usize,
-    within: usize,
-    /// Whether a cycle is running; a look is next where none is.
+    /// Completed cycles, and steps of the current one.
+    #[serde(rename = "done")]
+    completed_cycles: usize,
+    #[serde(rename = "within")]
+    steps_in_cycle: usize,
+    /// Whether a cycle is running; otherwise the next step is an evaluation.
     pub relaxing: bool,
-    /// Whether the last cycle ended because the force was small.
+    /// Whether the last cycle ended because the force was within the tolerance.
     pub converged: bool,
-    /// The losses of the pivots, ends included, as tangents see them.
+    /// The losses of the pivots, ends included, from which tangents are computed.
     energies: Vec<f64>,
     pub force: f64,
     /// The highest loss of the best band.
-    pub best: Option<f64>,
-    pub looks: Vec<Look>,
+    #[serde(rename = "best")]
+    pub lowest_max_loss: Option<f64>,
+    #[serde(rename = "looks")]
+    pub history: Vec<Evaluation>,
     pub steps: usize,
-    /// Of the optimiser.
-    pub moves: i32,
+    /// Steps of the optimizer since its last reset.
+    #[serde(rename = "moves")]
+    pub optimizer_steps: i32,
+    /// The position in the sequence of batches.
     pub drawn: u64,
     pub losses: usize,
     pub gradients: usize,
-    pub ending: Ending,
+    #[serde(rename = "ending")]
+    pub status: Status,
 }
 
 impl State {
@@ -100,40 +100,38 @@ impl State {
         Self {
             options,
             batches,
-            done: 0,
-            within: 0,
+            completed_cycles: 0,
+            steps_in_cycle: 0,
             relaxing: false,
             converged: false,
             energies: Vec::new(),
             force: f64::NAN,
-            best: None,
-            looks: Vec::new(),
+            lowest_max_loss: None,
+            history: Vec::new(),
             steps: 0,
-            moves: 0,
+            optimizer_steps: 0,
             drawn: 0,
             losses: 0,
             gradients: 0,
-            ending: Ending::Running,
+            status: Status::Running,
         }
     }
 
-    pub fn read(record: &str) -> Result<Self, Error> {
-        let text: Kept = serde_json::from_str(record).map_err(|error| {
-            Error::Invalid(format!("got a text that is no record of a band: {error}"))
-        })?;
-        Ok(Self { force: text.force.unwrap_or(f64::NAN), ..text.state })
+    pub fn from_checkpoint<S: crate::scalar::Scalar>(
+        checkpoint: &Checkpoint<S>,
+    ) -> Result<Self, Error> {
+        let record: Record = checkpoint.parse_record("a band")?;
+        Ok(Self { force: record.force.unwrap_or(f64::NAN), ..record.state })
     }
 
-    /// The state as text, after so many moves of the optimiser.
-    pub fn text(&self, moves: i32) -> String {
+    pub fn to_record(&self, optimizer_steps: i32) -> String {
         let force = self.force.is_finite().then_some(self.force);
-        let state = Self { force: 0.0, moves, ..self.clone() };
-        serde_json::to_string(&Kept { state, force }).unwrap_or_default()
+        to_record(&Record { state: Self { force: 0.0, optimizer_steps, ..self.clone() }, force })
     }
 
-    /// The cycle that is due.
+    /// The current cycle; None after the last one.
     pub fn cycle(&self) -> Option<Cycle> {
-        self.options.cycles.get(self.done).copied()
+        self.options.cycles.get(self.completed_cycles).copied()
     }
 
     pub fn barrier(&self) -> f64 {
@@ -142,74 +140,73 @@ impl State {
         self.energies.iter().copied().fold(f64::NEG_INFINITY, f64::max) - higher
     }
 
-    /// Takes in what a look has found.
-    pub fn seen(&mut self, pivots: &[f64], highest: f64) {
+    /// Appends an evaluation to the history.
+    pub fn record_evaluation(&mut self, pivots: &[f64], max_loss: f64) {
         self.losses += pivots.len() + (pivots.len() - 1) * self.options.between;
         self.energies = pivots.to_vec();
-        self.looks.push(Look { steps: self.steps, pivots: pivots.len() - 2, highest });
+        self.history.push(Evaluation { steps: self.steps, pivots: pivots.len() - 2, max_loss });
     }
 
-    /// Ends, where the band has converged or all cycles have run.
-    pub fn finish(&mut self, converged: bool) -> bool {
+    /// Terminates where the band has converged or all cycles are completed.
+    pub fn update_status(&mut self, converged: bool) {
         if converged {
-            self.ending = Ending::Converged;
+            self.status = Status::Converged;
         } else if self.cycle().is_none() {
-            self.ending = Ending::Complete;
+            self.status = Status::Complete;
         }
-        self.ending != Ending::Running
     }
 
-    /// Begins a cycle.
-    pub fn begin(&mut self, energies: Vec<f64>) {
-        (self.energies, self.within, self.relaxing, self.converged) = (energies, 0, true, false);
+    pub fn start_cycle(&mut self, energies: Vec<f64>) {
+        self.energies = energies;
+        (self.steps_in_cycle, self.relaxing, self.converged) = (0, true, false);
     }
 
-    /// The losses of the pivots after new ones of the inner pivots came in.
-    pub fn blended(&self, losses: &[f64], memory: f64) -> Vec<f64> {
+    /// Exponential moving averages of the energies, updated by the losses of the inner pivots.
+    pub fn average_energies(&self, losses: &[f64], decay: f64) -> Vec<f64> {
         let mut energies = self.energies.clone();
         for (energy, loss) in energies[1..].iter_mut().zip(losses) {
-            *energy = memory * *energy + (1.0 - memory) * loss;
+            *energy = decay * *energy + (1.0 - decay) * loss;
         }
         energies
     }
 
-    /// The pivot that climbs, if one does.
-    pub fn climber(&self, energies: &[f64]) -> Option<usize> {
-        let last = self.options.cycles.len() - self.options.climb.min(self.options.cycles.len());
+    /// The index of the climbing pivot; None outside the last cycles.
+    pub fn climbing_pivot(&self, energies: &[f64]) -> Option<usize> {
+        let climbing = self.options.climb.min(self.options.cycles.len());
+        let first = self.options.cycles.len() - climbing;
         let inner = 1..energies.len() - 1;
         let highest = inner.max_by(|&a, &b| energies[a].total_cmp(&energies[b]))?;
-        (self.done >= last).then_some(highest)
+        (self.completed_cycles >= first).then_some(highest)
     }
 
-    /// Counts a step.
-    pub fn moved(&mut self, energies: Vec<f64>, force: f64, gradients: usize) {
+    /// Counts a step, and ends the cycle where it was the last or the force is within the tolerance.
+    pub fn record_step(&mut self, energies: Vec<f64>, force: f64, gradients: usize) {
         (self.energies, self.force) = (energies, force);
         self.steps += 1;
-        self.within += 1;
+        self.steps_in_cycle += 1;
         self.gradients += gradients;
         self.drawn += gradients as u64;
-        // The force on a batch is noise where all data have none.
+        // On a mini-batch the force is noisy, and vanishes nowhere.
         self.converged = self.batches == 1 && force <= self.options.tolerance;
-        if self.converged || self.cycle().is_none_or(|cycle| self.within >= cycle.steps) {
-            self.done += 1;
+        if self.converged || self.cycle().is_none_or(|cycle| self.steps_in_cycle >= cycle.steps) {
+            self.completed_cycles += 1;
             self.relaxing = false;
         }
     }
 
-    /// The error of a number that is not finite.
-    pub fn not_finite(&self, what: &str, loss: f64) -> Error {
+    pub fn non_finite_error(&self, location: &str, loss: f64) -> Error {
         Error::NonFinite(format!(
-            "at {what}, in cycle {} after {} steps, the loss is {loss} or the gradient not finite; \
-             lower the learning rate, or choose ends between which the loss is finite",
-            self.done + 1,
+            "at {location}, in cycle {} after {} steps, the loss is {loss} or the gradient not \
+             finite; lower the learning rate, or choose ends between which the loss is finite",
+            self.completed_cycles + 1,
             self.steps
         ))
     }
 }
 
-/// A state in a file: JSON has no NaN.
+/// The state as it is saved: JSON has no NaN, so the force is a number or null.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Record {
     state: State,
     force: Option<f64>,
 }

@@ -1,23 +1,23 @@
-//! What is done with one block of all rows while it lies in the cache, in the machine's widest vectors.
+//! Kernels on one block of all rows, which stays in the cache, with the widest vector instructions.
 //!
-//! Four rows are taken together: what they share is read once, and their sums do not wait for each
-//! other. Where the machine multiplies and adds in one instruction, that is used, and rounds once.
+//! Four rows are processed together: the common operand is read once, and four sums hide the latency of
+//! addition. Fused multiply-add is used where the machine has it.
 
-#![allow(clippy::inline_always, reason = "a loop is compiled with what calls it")]
-#![allow(clippy::large_stack_arrays, reason = "one vector's block in f64 is 32 KiB")]
+#![allow(clippy::inline_always, reason = "a loop is compiled with its caller's instruction set")]
+#![allow(clippy::large_stack_arrays, reason = "the block of one vector in f64 is 32 KiB")]
 
 use crate::isa::Isa;
 use crate::scalar::Scalar;
 
-/// Entries of a block: enough that reading a row from memory gains speed, few enough that fifty rows
-/// of f32 fit the second-level cache.
+/// Entries of a block: long enough for the prefetcher, short enough that fifty rows of f32 fit the L2
+/// cache.
 pub(super) const BLOCK: usize = 1 << 12;
-/// Rows that one pass over a block takes together.
+/// Rows of one pass over a block.
 const TOGETHER: usize = 4;
-/// Partial sums of a row, in a fixed order.
+/// Partial sums of a row, which are added in a fixed order.
 const LANES: usize = 8;
 
-/// ⟨vᵢ, w⟩ over a block, of every row.
+/// ⟨vᵢ, w⟩ over a block, for every row.
 pub(super) fn products<S: Scalar>(rows: &[&[S]], w: &[S]) -> Vec<f64> {
     let isa = Isa::detect();
     if isa.fuses() {
@@ -29,7 +29,7 @@ pub(super) fn products<S: Scalar>(rows: &[&[S]], w: &[S]) -> Vec<f64> {
     products_in::<S, false>(rows, w)
 }
 
-/// w -= Σᵢ cᵢ vᵢ over a block, summed in f64 and rounded once.
+/// w ← w − Σᵢ cᵢ vᵢ over a block, summed in f64 and rounded once.
 pub(super) fn subtract<S: Scalar>(rows: &[&[S]], c: &[f64], w: &mut [S]) {
     let isa = Isa::detect();
     if isa.fuses() {
@@ -55,20 +55,20 @@ fn products_in<S: Scalar, const FUSED: bool>(rows: &[&[S]], w: &[S]) -> Vec<f64>
         *out = value.widen();
     }
     let (fours, rest) = rows.as_chunks::<TOGETHER>();
-    let mut found = Vec::with_capacity(rows.len());
+    let mut products = Vec::with_capacity(rows.len());
     for four in fours {
-        found.extend(sums::<S, FUSED>(*four, wide));
+        products.extend(sums::<S, FUSED>(*four, wide));
     }
     if let Some(row) = rest.first() {
         let mut four = [*row; TOGETHER];
         four[..rest.len()].copy_from_slice(rest);
-        found.extend(&sums::<S, FUSED>(four, wide)[..rest.len()]);
+        products.extend(&sums::<S, FUSED>(four, wide)[..rest.len()]);
     }
-    found
+    products
 }
 
-/// ⟨vᵢ, w⟩ of four rows. Their partial sums are locals, for an array of them would not stay in
-/// registers.
+/// ⟨vᵢ, w⟩ of four rows. The partial sums are separate locals, because an array of them would not stay
+/// in registers.
 #[inline(always)]
 fn sums<S: Scalar, const FUSED: bool>(rows: [&[S]; TOGETHER], w: &[f64]) -> [f64; TOGETHER] {
     let (w_chunks, w_rest) = w.as_chunks::<LANES>();

@@ -1,4 +1,4 @@
-//! Numbers that lie in a file instead of in memory.
+//! A memory-mapped file of numbers.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -14,20 +14,20 @@ pub(super) struct Mapped {
 }
 
 impl Mapped {
-    /// A new file of `count` zeros; one that lay there is replaced.
+    /// Creates a file of `count` zeros, replacing an existing one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the file cannot be made.
-    #[expect(unsafe_code, reason = "a map is unsafe because others could change the file")]
+    /// [`Error::Invalid`] where the file cannot be created.
+    #[expect(unsafe_code, reason = "another process could change a mapped file")]
     pub(super) fn new<S: Scalar>(path: &Path, count: usize) -> Result<Self, Error> {
         let bytes = count * size_of::<S>();
-        let made = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
-        let made = made.and_then(|file| {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
+        let map = file.and_then(|file| {
             file.set_len(bytes as u64)?;
-            // SAFETY: the file is this basis's own, as its documentation demands.
+            // SAFETY: no other process may modify the file, as `Basis::new` demands.
             unsafe { MmapOptions::new().len(bytes).map_mut(&file) }
         });
-        made.map(|map| Self { map }).map_err(|cause| {
+        map.map(|map| Self { map }).map_err(|cause| {
             Error::Invalid(format!(
                 "cannot keep {bytes} bytes of basis in {}: {cause}; pass a file that can be written \
                  on a disk with room, or keep the basis in memory",
@@ -38,8 +38,8 @@ impl Mapped {
 
     #[expect(unsafe_code, reason = "bytes read as numbers")]
     pub(super) fn numbers<S: Scalar>(&self) -> &[S] {
-        // SAFETY: Scalar is sealed to f32 and f64, of which every bit pattern is a value; what lies
-        // before the first aligned byte is empty, because a map begins at a page.
+        // SAFETY: Scalar is sealed to f32 and f64, for which every bit pattern is valid; the
+        // unaligned prefix is empty, because a map starts at a page.
         unsafe { self.map.align_to().1 }
     }
 

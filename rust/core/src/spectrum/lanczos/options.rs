@@ -1,36 +1,39 @@
-//! What a Lanczos iteration is asked for, and how it ended.
+//! Options of a Lanczos iteration.
 
 use crate::error::{Error, require};
-use crate::spectrum::wanted::Which;
+use crate::spectrum::ritz::Which;
 
-/// What a Lanczos iteration is asked for.
+/// Options of a Lanczos iteration.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Options {
+pub struct LanczosOptions {
     /// The number of rows of the operator.
     pub dim: usize,
-    /// How many pairs are wanted, from each end for [`Which::Both`].
+    /// The number of pairs, from each end for [`Which::Both`].
     pub count: usize,
-    /// Which pairs are wanted.
+    /// The part of the spectrum.
     pub which: Which,
-    /// Largest residual of a converged pair, in units of the largest |Ritz value|.
+    /// The residual of a converged pair, in units of the largest |Ritz value|.
     pub tolerance: f64,
-    /// How many directions are kept before a restart.
+    /// The maximum number of basis vectors, at which the iteration restarts.
     pub basis: usize,
-    /// How many products may be made.
+    /// The maximum number of products.
     pub max_products: usize,
-    /// The seed of the random directions.
+    /// The seed of the random vectors.
     pub seed: u64,
 }
 
-impl Options {
+impl LanczosOptions {
     /// The options, with a basis no larger than the space.
-    pub(in crate::spectrum) fn checked(mut self, deflated: usize) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where an option is out of range.
+    pub(in crate::spectrum) fn validate(mut self, deflated: usize) -> Result<Self, Error> {
         require!(
             deflated < self.dim,
             "got {deflated} rows to deflate in {} dimensions; pass fewer",
             self.dim
         );
-        let space = self.space(deflated);
+        let space = self.dim - deflated;
         require!(
             (1..=space).contains(&self.count),
             "got count {}; pass 1 to {space}, the dimension of the space",
@@ -50,10 +53,5 @@ impl Options {
         );
         self.basis = self.basis.min(space);
         Ok(self)
-    }
-
-    /// The dimension of the space that the deflated rows leave.
-    pub(super) fn space(&self, deflated: usize) -> usize {
-        self.dim - deflated
     }
 }

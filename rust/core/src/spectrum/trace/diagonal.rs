@@ -1,54 +1,179 @@
-//! Every diagonal entry, from random signs beside a sketch.
+//! All diagonal entries, from random signs with a sketch.
 
 use rayon::prelude::*;
 
-use super::FEWEST;
 use super::mean::student_quantile;
 use super::precision::Precision;
-use super::probes::{signs, sphere, units};
-use super::sketch::Sketch;
-use crate::error::{Error, require};
-use crate::monitor::Cancel;
-use crate::operator::LinearOperator;
+use super::probes::{fill_signs, fill_sphere, unit_vectors};
+use super::sketched_estimator::{Pilot, Quantity, SketchedEstimator, SketchedOptions, Streams};
+use crate::error::Error;
 use crate::scalar::Scalar;
-use crate::spectrum::iteration::Iteration;
-use crate::spectrum::products::Products;
-use crate::spectrum::status::Status;
+use crate::solver::Status;
+use crate::spectrum::basis::Basis;
+use crate::spectrum::counted_operator::CountedOperator;
 use crate::vector::{BLOCK, inner_product, norm};
 
-/// diag(A) = 2 Σⱼ qⱼ∘Aqⱼ − Σⱼₖ (qⱼᵀAqₖ) qⱼ∘qₖ + E[z ∘ PAPz], with P = 1 − QᵀQ and z of random signs.
+/// diag(A) = 2 Σⱼ qⱼ∘Aqⱼ − Σⱼₖ (qⱼᵀAqₖ) qⱼ∘qₖ + E[z ∘ PAPz], with the rows q of a sketch, P = 1 − QᵀQ
+/// and z of random signs.
 ///
-/// The precision is that of all entries together: the root of the summed squared standard errors is
-/// compared with the norm of the diagonal.
+/// The precision is that of all entries together: the root of the summed squared standard errors,
+/// relative to the norm of the diagonal.
 ///
 /// # Reference
 /// Bekas, Kokiopoulou, Saad (2007), *An estimator for the diagonal of a matrix*; Baston and
 /// Nakatsukasa (2022), *Stochastic diagonal estimation: probabilistic bounds and an improved
 /// algorithm*, section 4.
-pub struct Diagonal<S> {
-    dim: usize,
-    precision: Precision,
-    block: usize,
-    seed: u64,
-    sketch: Sketch<S>,
-    summed: usize,
-    /// The part of the sketch, then all of it where every row was swept.
+pub type Diagonal<S> = SketchedEstimator<S, DiagonalEntries>;
+
+/// The diagonal: the contribution of the sketch, and the mean of samples.
+pub struct DiagonalEntries {
+    /// The contribution of the sketch; after a sweep, the entries themselves.
     exact: Vec<f64>,
-    /// Mean of the samples and summed squares of their distances from it.
+    /// The mean of the samples, and their summed squared deviations from it.
     mean: Vec<f64>,
     squares: Vec<f64>,
     samples: usize,
-    swept: Option<usize>,
-    products: usize,
-    streams: u64,
-    status: Status,
+}
+
+impl DiagonalEntries {
+    fn values(&self) -> Vec<f64> {
+        self.exact.iter().zip(&self.mean).map(|(exact, mean)| exact + mean).collect()
+    }
+
+    /// Adds a sample z ∘ PAPz (Welford's update).
+    fn add_sample<S: Scalar>(&mut self, signs: &[S], image: &[S]) {
+        self.samples += 1;
+        let n = self.samples as f64;
+        let sample = signs.par_iter().zip(image);
+        self.mean.par_iter_mut().zip(&mut self.squares).zip(sample).with_min_len(BLOCK).for_each(
+            |((mean, squares), (z, y))| {
+                let value = z.widen() * y.widen();
+                let deviation = value - *mean;
+                *mean += deviation / n;
+                *squares += deviation * (value - *mean);
+            },
+        );
+    }
+}
+
+impl<S: Scalar> Quantity<S> for DiagonalEntries {
+    const MIN_PILOT: usize = 1;
+
+    fn cost(&self) -> usize {
+        1
+    }
+
+    /// The variance of all entries together is at most ‖PAP‖² in the Frobenius norm, which images of
+    /// vectors on the sphere estimate.
+    fn run_pilot(
+        &self,
+        operator: &mut CountedOperator<'_, S>,
+        sketch: &Basis<S>,
+        streams: Streams,
+        precision: &Precision,
+    ) -> Result<Pilot<S>, Error> {
+        let (dim, block) = (operator.dim(), streams.count);
+        let mut vectors = vec![S::default(); block * dim];
+        for (row, stream) in vectors.chunks_mut(dim).zip(streams.first..) {
+            fill_sphere(streams.seed, stream, sketch, row);
+        }
+        let mut images = vec![S::default(); block * dim];
+        operator.apply(&vectors, &mut images)?;
+        let mut variance = 0.0;
+        let mut entries = self.exact.clone();
+        for (vector, image) in vectors.chunks(dim).zip(images.chunks_mut(dim)) {
+            sketch.orthogonalise(image);
+            variance += inner_product(image, image) / block as f64;
+            for ((sum, x), y) in entries.iter_mut().zip(vector).zip(&*image) {
+                *sum += x.widen() * y.widen() / block as f64;
+            }
+        }
+        Ok(Pilot { samples: precision.required_samples(norm(&entries), variance), images })
+    }
+
+    fn add_sketch_rows(
+        &mut self,
+        operator: &mut CountedOperator<'_, S>,
+        sketch: &Basis<S>,
+        first: usize,
+    ) -> Result<(), Error> {
+        let dim = operator.dim();
+        let rows = &sketch.numbers()[first * dim..];
+        let mut images = vec![S::default(); rows.len()];
+        operator.apply(rows, &mut images)?;
+        for (image, j) in images.chunks(dim).zip(first..) {
+            // Σₖ (qⱼᵀAqₖ) qₖ over all rows up to j, twice for those before j.
+            let factor = |k: usize| if k == j { 1.0 } else { 2.0 };
+            let weights: Vec<f64> =
+                (0..=j).map(|k| factor(k) * inner_product(sketch.row(k), image)).collect();
+            let projection = sketch.combinations(0, &[weights]);
+            let terms = sketch.row(j).par_iter().zip(image).zip(&projection);
+            self.exact.par_iter_mut().zip(terms).with_min_len(BLOCK).for_each(
+                |(sum, ((q, y), inside))| *sum += q.widen() * (2.0 * y.widen() - inside.widen()),
+            );
+        }
+        Ok(())
+    }
+
+    fn add_samples(
+        &mut self,
+        operator: &mut CountedOperator<'_, S>,
+        sketch: &Basis<S>,
+        streams: Streams,
+    ) -> Result<(), Error> {
+        let dim = operator.dim();
+        let mut signs = vec![S::default(); streams.count * dim];
+        for (row, stream) in signs.chunks_mut(dim).zip(streams.first..) {
+            fill_signs(streams.seed, stream, row);
+        }
+        let mut projected = signs.clone();
+        for row in projected.chunks_mut(dim) {
+            sketch.orthogonalise(row);
+        }
+        let mut images = vec![S::default(); streams.count * dim];
+        operator.apply(&projected, &mut images)?;
+        for (signs, image) in signs.chunks(dim).zip(images.chunks_mut(dim)) {
+            sketch.orthogonalise(image);
+            self.add_sample(signs, image);
+        }
+        Ok(())
+    }
+
+    fn samples(&self) -> usize {
+        self.samples
+    }
+
+    fn required_samples(&self, precision: &Precision) -> f64 {
+        let variance = self.squares.iter().sum::<f64>() / (self.samples - 1) as f64;
+        precision.required_samples(norm(&self.values()), variance)
+    }
+
+    fn sweep_block(&self, _first: usize, block: usize, affordable: usize) -> usize {
+        block.min(affordable)
+    }
+
+    fn add_rows(
+        &mut self,
+        operator: &mut CountedOperator<'_, S>,
+        first: usize,
+        count: usize,
+    ) -> Result<(), Error> {
+        let dim = operator.dim();
+        let mut images = vec![S::default(); count * dim];
+        operator.apply(&unit_vectors(dim, first, count), &mut images)?;
+        for (row, i) in images.chunks(dim).zip(first..) {
+            self.exact[i] = row[i].widen();
+            (self.mean[i], self.squares[i]) = (0.0, 0.0);
+        }
+        Ok(())
+    }
 }
 
 impl<S: Scalar> Diagonal<S> {
-    /// An estimate, with a sketch of at most `rows` rows and `block` vectors multiplied together.
+    /// An estimate with a sketch of at most `rows` rows and `block` vectors multiplied together.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the options do not fit.
+    /// [`Error::Invalid`] where an option is out of range.
     pub fn new(
         dim: usize,
         precision: Precision,
@@ -56,178 +181,39 @@ impl<S: Scalar> Diagonal<S> {
         block: usize,
         seed: u64,
     ) -> Result<Self, Error> {
-        require!(
-            dim > 0 && block > 0,
-            "got {dim} rows and blocks of {block}; pass at least one of each"
-        );
-        Ok(Self {
-            dim,
-            precision: precision.checked()?,
-            block,
-            seed,
-            sketch: Sketch::new(dim, rows)?,
-            summed: 0,
-            exact: vec![0.0; dim],
-            mean: vec![0.0; dim],
-            squares: vec![0.0; dim],
-            samples: 0,
-            swept: (dim <= FEWEST).then_some(0),
-            products: 0,
-            streams: 0,
-            status: Status::Running,
-        })
+        let zeros = || vec![0.0; dim];
+        let entries =
+            DiagonalEntries { exact: zeros(), mean: zeros(), squares: zeros(), samples: 0 };
+        Self::start(entries, SketchedOptions { dim, precision, rows, block, seed })
     }
 
-    /// Images of random vectors beside the sketch, which tell its worth and make it grow: the
-    /// variance of all entries is at most ‖PAP‖² in Frobenius' norm.
-    fn look(&mut self, products: &mut Products<'_, S>) -> Result<(), Error> {
-        let (dim, block) = (self.dim, self.block);
-        let mut vectors = vec![S::default(); block * dim];
-        for (row, stream) in vectors.chunks_mut(dim).zip(self.streams..) {
-            sphere(self.seed, stream, &self.sketch.basis, row);
-        }
-        let mut images = vec![S::default(); block * dim];
-        products.apply(&vectors, &mut images)?;
-        self.streams += block as u64;
-        let mut spread = 0.0;
-        let mut entries = self.exact.clone();
-        for (vector, image) in vectors.chunks(dim).zip(images.chunks_mut(dim)) {
-            self.sketch.basis.orthogonalise(image);
-            spread += inner_product(image, image) / block as f64;
-            for ((sum, x), y) in entries.iter_mut().zip(vector).zip(&*image) {
-                *sum += x.widen() * y.widen() / block as f64;
-            }
-        }
-        let needed = self.precision.samples(norm(&entries), spread);
-        self.sketch.judge(products.count(), needed, 1, block, self.precision.max_products);
-        if self.sketch.growing {
-            self.sketch.extend(&mut images, dim)?;
-        }
-        Ok(())
-    }
-
-    /// The part of the rows that are new in the sketch.
-    fn sum(&mut self, products: &mut Products<'_, S>) -> Result<(), Error> {
-        let (dim, first) = (self.dim, self.summed);
-        let basis = &self.sketch.basis;
-        let new = &basis.numbers()[first * dim..];
-        let mut images = vec![S::default(); new.len()];
-        products.apply(new, &mut images)?;
-        for (place, image) in images.chunks(dim).enumerate() {
-            let j = first + place;
-            // Σₖ (qⱼᵀAqₖ) qₖ over all rows up to this one, twice for those before it.
-            let factor = |k: usize| if k == j { 1.0 } else { 2.0 };
-            let weights: Vec<f64> =
-                (0..=j).map(|k| factor(k) * inner_product(basis.row(k), image)).collect();
-            let along = basis.combinations(0, &[weights]);
-            let parts = basis.row(j).par_iter().zip(image).zip(&along);
-            self.exact.par_iter_mut().zip(parts).with_min_len(BLOCK).for_each(
-                |(sum, ((q, y), inside))| *sum += q.widen() * (2.0 * y.widen() - inside.widen()),
-            );
-        }
-        self.summed = basis.len();
-        Ok(())
-    }
-
-    fn probe(&mut self, products: &mut Products<'_, S>) -> Result<(), Error> {
-        let (dim, most) = (self.dim, self.precision.max_products);
-        let count = self.block.min(most.saturating_sub(self.products)).max(1);
-        let mut vectors = vec![S::default(); count * dim];
-        for (row, stream) in vectors.chunks_mut(dim).zip(self.streams..) {
-            signs(self.seed, stream, row);
-        }
-        let mut beside = vectors.clone();
-        for row in beside.chunks_mut(dim) {
-            self.sketch.basis.orthogonalise(row);
-        }
-        let mut images = vec![S::default(); count * dim];
-        products.apply(&beside, &mut images)?;
-        self.streams += count as u64;
-        for (vector, image) in vectors.chunks(dim).zip(images.chunks_mut(dim)) {
-            self.sketch.basis.orthogonalise(image);
-            self.add(vector, image);
-        }
-        let left = most.saturating_sub(products.count());
-        if self.samples >= FEWEST {
-            let variance = self.squares.iter().sum::<f64>() / (self.samples - 1) as f64;
-            let missing = self.precision.samples(self.size(), variance) - self.samples as f64;
-            if missing <= 0.0 {
-                self.status = Status::Converged;
-                return Ok(());
-            }
-            if missing >= dim as f64 && dim <= left {
-                self.swept = Some(0);
-                return Ok(());
-            }
-        }
-        if left == 0 {
-            self.status = Status::MaxProducts;
-        }
-        Ok(())
-    }
-
-    /// One sample more: z ∘ PAPz (Welford's update).
-    fn add(&mut self, vector: &[S], image: &[S]) {
-        self.samples += 1;
-        let n = self.samples as f64;
-        let sample = vector.par_iter().zip(image);
-        self.mean.par_iter_mut().zip(&mut self.squares).zip(sample).with_min_len(BLOCK).for_each(
-            |((mean, squares), (z, y))| {
-                let value = z.widen() * y.widen();
-                let off = value - *mean;
-                *mean += off / n;
-                *squares += off * (value - *mean);
-            },
-        );
-    }
-
-    /// The next rows of A, of which the diagonal entries are taken.
-    fn sweep(&mut self, products: &mut Products<'_, S>, first: usize) -> Result<(), Error> {
-        let (dim, most) = (self.dim, self.precision.max_products);
-        let count = self.block.min(dim - first).min(most.saturating_sub(self.products));
-        if count == 0 {
-            self.status = Status::MaxProducts;
-            return Ok(());
-        }
-        let mut images = vec![S::default(); count * dim];
-        products.apply(&units(dim, first, count), &mut images)?;
-        for (row, place) in images.chunks(dim).zip(first..) {
-            self.exact[place] = row[place].widen();
-            (self.mean[place], self.squares[place]) = (0.0, 0.0);
-        }
-        self.swept = Some(first + count);
-        if first + count == dim {
-            self.status = Status::Exhausted;
-        }
-        Ok(())
-    }
-
-    /// The estimates by now.
+    /// The current estimates.
     #[must_use]
     pub fn values(&self) -> Vec<f64> {
-        self.exact.iter().zip(&self.mean).map(|(exact, mean)| exact + mean).collect()
+        self.quantity.values()
     }
 
-    /// Their standard errors, with what rounding adds.
+    /// Their standard errors, rounding included.
     #[must_use]
     pub fn standard_errors(&self) -> Vec<f64> {
-        let n = self.samples as f64;
+        let samples = self.quantity.samples;
+        let n = samples as f64;
         let error = |(squares, value): (&f64, f64)| {
-            let drawn = if self.status == Status::Exhausted {
+            let sampling = if self.status == Status::Exhausted {
                 0.0
-            } else if self.samples < 2 {
+            } else if samples < 2 {
                 f64::INFINITY
             } else {
                 (squares / (n - 1.0) / n).sqrt()
             };
-            drawn.hypot(S::EPSILON * value.abs())
+            sampling.hypot(S::EPSILON * value.abs())
         };
-        self.squares.iter().zip(self.values()).map(error).collect()
+        self.quantity.squares.iter().zip(self.values()).map(error).collect()
     }
 
     /// The norm of the diagonal.
     #[must_use]
-    pub fn size(&self) -> f64 {
+    pub fn norm(&self) -> f64 {
         norm(&self.values())
     }
 
@@ -237,50 +223,10 @@ impl<S: Scalar> Diagonal<S> {
         norm(&self.standard_errors())
     }
 
-    /// Standard errors on each side of an interval.
+    /// Student's quantile: half the width of an interval, in standard errors.
     #[must_use]
     pub fn quantile(&self) -> f64 {
-        student_quantile(self.precision.level, self.samples.saturating_sub(1).max(1) as f64)
-    }
-
-    /// How many independent samples the estimate has.
-    #[must_use]
-    pub fn probes(&self) -> usize {
-        self.samples
-    }
-
-    /// The number of rows of the sketch.
-    #[must_use]
-    pub fn rank(&self) -> usize {
-        self.sketch.basis.len()
-    }
-}
-
-impl<S: Scalar> Iteration<S> for Diagonal<S> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-
-    fn products(&self) -> usize {
-        self.products
-    }
-
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn step(&mut self, operator: &dyn LinearOperator<S>, cancel: &Cancel) -> Result<(), Error> {
-        let mut products = Products::new(operator, cancel, self.products);
-        if let Some(first) = self.swept {
-            self.sweep(&mut products, first)?;
-        } else if self.summed < self.sketch.basis.len() {
-            self.sum(&mut products)?;
-        } else if self.sketch.growing {
-            self.look(&mut products)?;
-        } else {
-            self.probe(&mut products)?;
-        }
-        self.products = products.count();
-        Ok(())
+        let freedom = self.quantity.samples.saturating_sub(1).max(1) as f64;
+        student_quantile(self.options.precision.level, freedom)
     }
 }

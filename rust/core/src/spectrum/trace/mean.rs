@@ -1,9 +1,9 @@
-//! What independent samples say of their mean.
+//! The mean of independent samples, with a standard error and a confidence interval.
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-/// Degrees of freedom from which on an expansion about the normal distribution is exact to 1e-8, where
-/// the search for the exact quantile is not.
+/// Degrees of freedom above which an expansion about the normal distribution is accurate to 1e-8, where
+/// the numerical inversion of Student's distribution is not.
 const NEARLY_NORMAL: f64 = 1e4;
 
 /// A mean with its standard error and a confidence interval.
@@ -13,22 +13,22 @@ pub struct Mean {
     pub value: f64,
     /// s/√n; infinite for fewer than two samples.
     pub standard_error: f64,
-    /// Where the expectation lies, with the probability that was asked for.
+    /// The confidence interval of the expectation.
     pub interval: [f64; 2],
 }
 
 impl Mean {
-    /// The mean of samples, with a t-interval that follows their skewness γ.
+    /// The mean of samples, with a t-interval corrected for their skewness γ.
     ///
     /// With T = √n (x̄ − μ)/s, the transform g(T) = T + γT²/3√n + γ²T³/27n + γ/6√n has Student's
     /// distribution to second order; the interval is g⁻¹ of its quantiles, and the t-interval where
-    /// γ = 0. Quadratic forms of a few large eigenvalues are as skew as χ², for which a t-interval
-    /// of 30 samples covers 91% instead of 95%.
+    /// γ = 0. Quadratic forms with a few large eigenvalues are about as skewed as χ², for which
+    /// a t-interval of 30 samples covers 91% instead of 95%.
     ///
     /// # Reference
     /// Hall (1992), *On the removal of skewness by transformation*, J. R. Statist. Soc. B 54, eq. 2.
     #[must_use]
-    pub fn of(samples: &[f64], level: f64) -> Self {
+    pub fn from_samples(samples: &[f64], level: f64) -> Self {
         let n = samples.len() as f64;
         let value = samples.iter().sum::<f64>() / n;
         if samples.len() < 2 {
@@ -44,7 +44,7 @@ impl Mean {
         let skew = third / second.powf(1.5) / n.sqrt();
         let quantile = student_quantile(level, n - 1.0);
         let inverse = |q: f64| {
-            // The limit of the expression below, which has no digits left here.
+            // The limit of the expression below, which suffers from cancellation here.
             if skew.abs() < 1e-6 {
                 return q;
             }
@@ -54,9 +54,8 @@ impl Mean {
         Self { value, standard_error, interval: [end(quantile), end(-quantile)] }
     }
 
-    /// The same estimate of a quantity that is larger by `exact`, where numbers are known to
-    /// `rounding`.
-    pub(super) fn shifted(self, exact: f64, rounding: f64) -> Self {
+    /// The estimate of the quantity plus `exact`, with a rounding error of `rounding`.
+    pub(super) fn shift(self, exact: f64, rounding: f64) -> Self {
         let [low, high] = self.interval;
         Self {
             value: self.value + exact,
@@ -65,9 +64,9 @@ impl Mean {
         }
     }
 
-    /// A number that is known to rounding.
+    /// An exact value with a rounding error.
     pub(super) fn exact(value: f64, rounding: f64) -> Self {
-        Self { value, standard_error: 0.0, interval: [value, value] }.shifted(0.0, rounding)
+        Self { value, standard_error: 0.0, interval: [value, value] }.shift(0.0, rounding)
     }
 }
 
@@ -103,30 +102,30 @@ mod tests {
             (1e6, 1.959_966_357),
         ];
         for (freedom, expected) in tables {
-            let found = student_quantile(0.95, freedom);
-            assert!((found / expected - 1.0).abs() < 1e-8, "{freedom}: {found}");
+            let quantile = student_quantile(0.95, freedom);
+            assert!((quantile / expected - 1.0).abs() < 1e-8, "{freedom}: {quantile}");
         }
     }
 
     #[test]
     fn a_symmetric_sample_has_the_t_interval() {
-        let found = Mean::of(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.95);
+        let mean = Mean::from_samples(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.95);
         let half = 2.776_445_105 * 0.5_f64.sqrt();
-        assert!((found.value - 3.0).abs() < 1e-15);
-        assert!((found.interval[0] - (3.0 - half)).abs() < 1e-8, "{found:?}");
-        assert!((found.interval[1] - (3.0 + half)).abs() < 1e-8, "{found:?}");
+        assert!((mean.value - 3.0).abs() < 1e-15);
+        assert!((mean.interval[0] - (3.0 - half)).abs() < 1e-8, "{mean:?}");
+        assert!((mean.interval[1] - (3.0 + half)).abs() < 1e-8, "{mean:?}");
     }
 
     #[test]
-    fn the_transform_is_undone() {
+    fn the_interval_inverts_the_transform() {
         let samples = [0.1, 0.2, 0.1, 0.4, 0.3, 0.2, 3.0, 0.7];
-        let found = Mean::of(&samples, 0.9);
+        let mean = Mean::from_samples(&samples, 0.9);
         let n = samples.len() as f64;
         let central =
-            |power: i32| samples.iter().map(|x| (x - found.value).powi(power)).sum::<f64>() / n;
+            |power: i32| samples.iter().map(|x| (x - mean.value).powi(power)).sum::<f64>() / n;
         let skew = central(3) / central(2).powf(1.5);
-        for (end, sign) in found.interval.into_iter().zip([1.0, -1.0]) {
-            let t = (found.value - end) / found.standard_error;
+        for (end, sign) in mean.interval.into_iter().zip([1.0, -1.0]) {
+            let t = (mean.value - end) / mean.standard_error;
             let root = n.sqrt();
             let g = t
                 + skew * t * t / (3.0 * root)
@@ -134,6 +133,6 @@ mod tests {
                 + skew / (6.0 * root);
             assert!((g - sign * student_quantile(0.9, n - 1.0)).abs() < 1e-9, "{g}");
         }
-        assert!(found.interval[1] - found.value > found.value - found.interval[0]);
+        assert!(mean.interval[1] - mean.value > mean.value - mean.interval[0]);
     }
 }

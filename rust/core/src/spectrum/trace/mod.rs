@@ -4,32 +4,30 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `mean` | what independent samples say of their mean |
-//! | `precision` | when an estimate is good enough |
-//! | `forms` | quadratic forms of powers and functions of an operator |
-//! | `probes` | random directions orthogonal to a basis |
-//! | `sketch` | the subspace that is summed exactly |
-//! | `estimator` | traces of forms: Hutchinson and Hutch++ |
-//! | `diagonal` | every diagonal entry |
-//! | `xtrace` | the trace from exchangeable vectors |
+//! | `mean` | the mean of independent samples, with a confidence interval |
+//! | `precision` | the stopping criterion of an estimate |
+//! | `quadratic_forms` | quadratic forms of powers and of the logarithm of an operator |
+//! | `probes` | random vectors: on a sphere, of signs; unit vectors |
+//! | `sketch` | a subspace with the large eigenvalues, on which an estimate is exact |
+//! | `sketched_estimator` | the solver that traces and diagonals share: sketch, samples, sweep |
+//! | `hutchinson` | traces of quadratic forms: Hutchinson's estimator and Hutch++ |
+//! | `diagonal` | all diagonal entries |
+//! | `xtrace` | XTrace: the trace from exchangeable vectors |
 
 mod diagonal;
-mod estimator;
-mod forms;
+mod hutchinson;
 mod mean;
 mod precision;
 mod probes;
+mod quadratic_forms;
 mod sketch;
+mod sketched_estimator;
 mod xtrace;
 
 pub use diagonal::Diagonal;
-pub use estimator::{Trace, TraceArrays, TraceOptions};
-pub use forms::Form;
+pub use hutchinson::{Trace, TraceOptions};
 pub use mean::{Mean, student_quantile};
 pub use precision::Precision;
-pub(super) use probes::sphere;
+pub(super) use probes::fill_sphere;
+pub use quadratic_forms::QuadraticForm;
 pub use xtrace::XTrace;
-
-/// Independent random vectors that every estimate rests on, at least: with fewer a standard error is
-/// itself too uncertain for the interval that is made of it.
-const FEWEST: usize = 30;

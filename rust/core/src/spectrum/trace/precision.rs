@@ -1,25 +1,29 @@
-//! When an estimate is good enough.
+//! The stopping criterion of an estimate: a standard error, and a limit on products.
 
 use crate::error::{Error, require};
 
-/// A standard error that is small enough, and the products that may be spent on it.
+/// The minimum number of samples of an estimate: with fewer, the standard error itself is too uncertain
+/// for a confidence interval.
+pub(super) const MIN_SAMPLES: usize = 30;
+
+/// A sufficiently small standard error, and the products that it may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Precision {
-    /// Relative to the |estimate|.
+    /// The standard error relative to the |estimate|.
     pub relative: f64,
-    /// In the estimate's own units; either of the two is enough.
+    /// The standard error in the units of the estimate; either of the two suffices.
     pub absolute: f64,
-    /// How many products may be made.
+    /// The maximum number of products.
     pub max_products: usize,
-    /// The probability with which an interval contains the truth.
+    /// The confidence level of intervals.
     pub level: f64,
 }
 
 impl Precision {
-    pub(super) fn checked(self) -> Result<Self, Error> {
-        let wanted = |error: f64| error.is_finite() && error >= 0.0;
+    pub(super) fn validate(self) -> Result<Self, Error> {
+        let valid = |error: f64| error.is_finite() && error >= 0.0;
         require!(
-            wanted(self.relative) && wanted(self.absolute) && self.relative + self.absolute > 0.0,
+            valid(self.relative) && valid(self.absolute) && self.relative + self.absolute > 0.0,
             "got errors of {} relative and {} absolute; pass a positive one",
             self.relative,
             self.absolute
@@ -33,16 +37,16 @@ impl Precision {
         Ok(self)
     }
 
-    /// The largest standard error that is good enough.
-    pub(super) fn allowed(&self, value: f64) -> f64 {
+    /// The largest sufficient standard error.
+    pub(super) fn allowed_error(&self, value: f64) -> f64 {
         self.absolute.max(self.relative * value.abs())
     }
 
-    /// How many independent samples of this variance have a good enough mean.
-    pub(super) fn samples(&self, value: f64, variance: f64) -> f64 {
+    /// The number of independent samples of this variance whose mean has a sufficient standard error.
+    pub(super) fn required_samples(&self, value: f64, variance: f64) -> f64 {
         if variance == 0.0 {
             return 0.0;
         }
-        variance / self.allowed(value).powi(2)
+        variance / self.allowed_error(value).powi(2)
     }
 }

@@ -1,16 +1,16 @@
-//! Random directions orthogonal to a basis.
+//! Probe vectors: uniform on a sphere, of random signs, and unit vectors.
 
 use crate::random::Gaussian;
 use crate::scalar::Scalar;
 use crate::spectrum::basis::Basis;
 use crate::vector::norm;
 
-/// The vector of stream `stream`, uniform on the sphere of radius √(n − k) orthogonal to the k rows:
-/// E[g gᵀ] is the projector onto that space.
+/// Fills `out` with the vector of a stream, uniform on the sphere of radius √(n − k) orthogonal to the k
+/// rows of `basis`: E[g gᵀ] is the projector onto that space.
 ///
-/// Of all directions with this property the sphere's have forms gᵀAg of the smallest variance where
-/// the spectrum is flat; a multiple of the projector has none at all.
-pub(in crate::spectrum) fn sphere<S: Scalar>(
+/// Of all distributions with this property the sphere gives forms gᵀAg of the smallest variance where
+/// the spectrum is flat; for a multiple of the projector the variance is 0.
+pub(in crate::spectrum) fn fill_sphere<S: Scalar>(
     seed: u64,
     stream: u64,
     basis: &Basis<S>,
@@ -24,19 +24,19 @@ pub(in crate::spectrum) fn sphere<S: Scalar>(
     }
 }
 
-/// The vector of stream `stream` with independent entries of ±1.
-pub(super) fn signs<S: Scalar>(seed: u64, stream: u64, out: &mut [S]) {
+/// Fills `out` with independent random signs ±1 (a Rademacher vector).
+pub(super) fn fill_signs<S: Scalar>(seed: u64, stream: u64, out: &mut [S]) {
     Gaussian::new(seed, stream).fill(0, out);
     for value in out {
         *value = S::narrow(1.0_f64.copysign(value.widen()));
     }
 }
 
-/// Unit vectors e_i of i from `first`, row-major.
-pub(super) fn units<S: Scalar>(dim: usize, first: usize, count: usize) -> Vec<S> {
+/// The unit vectors eᵢ for `count` indices i from `first`, row-major.
+pub(super) fn unit_vectors<S: Scalar>(dim: usize, first: usize, count: usize) -> Vec<S> {
     let mut rows = vec![S::default(); count * dim];
-    for (row, place) in rows.chunks_mut(dim).zip(first..) {
-        row[place] = S::narrow(1.0);
+    for (row, i) in rows.chunks_mut(dim).zip(first..) {
+        row[i] = S::narrow(1.0);
     }
     rows
 }

@@ -1,0 +1,59 @@
+//! The sequence of mini-batches.
+
+use crate::random::Gaussian;
+
+/// An endless sequence of batch indices: every epoch is a seeded permutation, so that neighbours in
+/// the sequence (the pivots of one step) get different batches. Any position can be computed directly.
+#[derive(Clone, Debug)]
+pub(super) struct BatchSampler {
+    seed: u64,
+    batches: usize,
+    epoch: Option<u64>,
+    order: Vec<usize>,
+}
+
+/// The first random stream of epochs, disjoint from those of directions and probes of one seed.
+const STREAMS: u64 = 1 << 40;
+
+impl BatchSampler {
+    /// The sequence of a seed over so many batches.
+    pub fn new(seed: u64, batches: usize) -> Self {
+        Self { seed, batches, epoch: None, order: Vec::new() }
+    }
+
+    /// `count` batches from position `first` of the sequence.
+    pub fn take(&mut self, first: u64, count: usize) -> Vec<usize> {
+        (first..first + count as u64).map(|position| self.at(position)).collect()
+    }
+
+    fn at(&mut self, position: u64) -> usize {
+        let (epoch, index) = (position / self.batches as u64, position % self.batches as u64);
+        if self.epoch != Some(epoch) {
+            let mut keys = vec![0.0_f64; self.batches];
+            Gaussian::new(self.seed, STREAMS + epoch).fill(0, &mut keys);
+            self.order = (0..self.batches).collect();
+            self.order.sort_by(|&a, &b| keys[a].total_cmp(&keys[b]));
+            self.epoch = Some(epoch);
+        }
+        usize::try_from(index).map_or(0, |index| self.order[index])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_epoch_is_a_permutation_and_can_be_resumed_anywhere() {
+        let mut sampler = BatchSampler::new(3, 7);
+        let whole = sampler.take(0, 21);
+        for epoch in whole.chunks(7) {
+            let mut sorted = epoch.to_vec();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4, 5, 6]);
+        }
+        assert_ne!(whole[..7], whole[7..14]);
+        assert_eq!(BatchSampler::new(3, 7).take(9, 8), whole[9..17]);
+        assert_ne!(BatchSampler::new(4, 7).take(0, 21), whole);
+    }
+}
