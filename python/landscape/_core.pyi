@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 __all__ = [
     "AutoNeb",
-    "Bending",
+    "CriticalPointSearch",
+    "CurveTraining",
     "Density",
     "Diagonal",
     "Lanczos",
     "Network",
     "NetworkCurvature",
+    "NetworkObjective",
     "NetworkSubspace",
     "PowerIteration",
-    "Search",
-    "Simplices",
+    "SimplexTraining",
     "Trace",
     "Walker",
     "XTrace",
@@ -64,7 +65,7 @@ def gaussian(size: int, *, seed: int, stream: int, dtype: Literal["float64"]) ->
     rounded.
 
     Args:
-        size: How many numbers.
+        size: The number of variates.
         seed: From 0 to 2**64 - 1.
         stream: From 0 to 2**64 - 1; streams of one seed are independent.
         dtype: "float32" or "float64".
@@ -249,8 +250,8 @@ def grid(
     chunk: int,
     start: int,
     tick: Callable[[int, _Double], object],
-) -> _Double:
-    """The values of f on a product of m axes, n points, the first axis fastest, chunk by chunk.
+) -> None:
+    """Evaluate f on a product of m axes, n points, the first axis fastest, chunk by chunk.
 
     Both functions are called on the caller's thread, and whatever they raise comes out as the same
     object. NaN and infinite values are data. Signals are handled after every call, so Ctrl-C stops
@@ -265,9 +266,6 @@ def grid(
         tick: Called after each chunk with the number of points done, those before `start` included,
             and the chunk's values, shape (k, columns).
 
-    Returns:
-        The values of the points from `start` on, shape (n - start, columns).
-
     Raises:
         ValueError: An axis is empty or not finite, `evaluate` returned another shape or dtype, or
             `start` does not lie between two chunks.
@@ -275,12 +273,11 @@ def grid(
     Example:
         >>> squares = lambda coords: (coords**2).sum(axis=1, keepdims=True)
         >>> axes = [np.array([0.0, 1.0]), np.array([0.0, 10.0])]
-        >>> grid(squares, axes, columns=1, chunk=2, start=0, tick=print).tolist()
+        >>> grid(squares, axes, columns=1, chunk=2, start=0, tick=print)
         2 [[0.]
          [1.]]
         4 [[100.]
          [101.]]
-        [[0.0], [1.0], [100.0], [101.0]]
     """
 
 _Statistics: TypeAlias = Literal["stored", "recalibrated", "batch"]
@@ -414,6 +411,34 @@ class NetworkCurvature:
         """Products with vectors of shape (k, d)."""
 
 @final
+class NetworkObjective:
+    """A network's loss L, which solvers evaluate without calling Python.
+
+    Args:
+        network: The network with its data.
+        weight: The denominator of L.
+        batch_weights: The denominators of the means over the batches of the network's split.
+        statistics: Those of batch norm: "stored", or of the "batch".
+        memory: Bytes that a Hessian may keep between products.
+
+    Raises:
+        ValueError: The denominator of L is not positive.
+    """
+
+    def __new__(
+        cls,
+        network: Network,
+        *,
+        weight: float,
+        batch_weights: _Double,
+        statistics: Literal["stored", "batch"],
+        memory: int,
+    ) -> NetworkObjective: ...
+    @property
+    def batches(self) -> int:
+        """The number of mini-batches."""
+
+@final
 class Lanczos:
     """Thick-restart Lanczos with full reorthogonalisation: eigenpairs of a symmetric operator.
 
@@ -421,19 +446,19 @@ class Lanczos:
 
     Args:
         dim: The number d of rows of the operator.
-        dtype: What vectors are stored in; sums are accumulated in float64.
-        count: How many pairs are wanted; so many from each end for "both".
-        which: The end that is wanted; "largest" and "smallest" count signs.
+        dtype: The storage type of vectors; sums are accumulated in float64.
+        count: The number of pairs, from each end for "both".
+        which: The part of the spectrum; "largest" and "smallest" are algebraic.
         tolerance: See above.
-        basis: How many directions are kept before a restart.
-        max_products: How many products may be made.
-        seed: Of the random directions.
-        path: The basis lies in this new memory-mapped file; without it, in memory.
-        deflate: Orthonormal vectors of shape (d,) that all directions stay orthogonal to.
+        basis: The number of basis vectors at which the iteration restarts.
+        max_products: The maximum number of products.
+        seed: The seed of the random vectors.
+        path: A new memory-mapped file for the basis; in memory by default.
+        deflate: Orthonormal vectors of shape (d,) to which the basis is orthogonal.
         start: The first direction, shape (d,), in place of a random one.
 
     Raises:
-        ValueError: The options do not fit the dimension, or there is no room for the basis.
+        ValueError: The options do not fit the dimension, or the basis cannot be allocated.
     """
 
     def __new__(
@@ -453,16 +478,16 @@ class Lanczos:
     ) -> Lanczos: ...
     @staticmethod
     def resumed(record: str, arrays: dict[str, NDArray[Any]], path: str | None = None) -> Lanczos:
-        """The iteration whose `state` this is; it goes on with the same bits."""
+        """The iteration with this `state`; it continues with the same bits."""
 
     def run(
         self,
         apply: Callable[[NDArray[Any]], NDArray[Any]],
         tick: Callable[[int, int, _Double, _Double], bool],
     ) -> bool:
-        """Goes on until the iteration has ended (True) or `tick` pauses it (False).
+        """Iterate until termination (True) or until `tick` returns False (False).
 
-        An exception leaves the object as it was after the last whole step.
+        An exception leaves the object as it was after the last completed step.
 
         Args:
             apply: Products with vectors of shape (k, d), of the dtype.
@@ -471,23 +496,23 @@ class Lanczos:
 
         Raises:
             FloatingPointError: A product is not finite.
-            RuntimeError: The iteration is running already.
+            RuntimeError: The solver is running already.
         """
 
     @property
     def products(self) -> int:
-        """How many products were made."""
+        """Operator products so far."""
 
     @property
     def scale(self) -> float:
-        """What residuals are compared to: the largest |Ritz value|, or ‖A v‖ of a unit vector."""
+        """The scale of residuals: the largest |Ritz value|, or ‖A v‖ of a unit vector."""
 
     @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
-        """How the iteration ended; "exhausted" has spanned the whole space: it is exact."""
+        """Running, converged, exhausted (the space is spanned: exact) or max_products."""
 
     def values(self) -> _Double:
-        """The best Ritz values by now, at most as many as are wanted.
+        """The current Ritz values of the requested pairs.
 
         Descending; ascending for "smallest"; by descending absolute value for "magnitude".
         """
@@ -502,11 +527,11 @@ class Lanczos:
         """Their orthonormal vectors, shape (n, d), of the dtype."""
 
     def state(self) -> tuple[str, dict[str, NDArray[Any]]]:
-        """JSON and arrays from which `resumed` makes the same object."""
+        """The state as JSON and arrays, for `resumed`."""
 
 @final
 class PowerIteration:
-    """Power iteration with deflation on a shifted A, so that the two ends are not confused.
+    """Power iteration with deflation on a shifted A, which separates the two ends.
 
     Arguments, methods and the tolerance are those of `Lanczos`.
     """
@@ -527,9 +552,9 @@ class PowerIteration:
         apply: Callable[[NDArray[Any]], NDArray[Any]],
         tick: Callable[[int, int, _Double, _Double], bool],
     ) -> bool:
-        """Goes on until the iteration has ended (True) or `tick` pauses it (False).
+        """Iterate until termination (True) or until `tick` returns False (False).
 
-        An exception leaves the object as it was after the last whole step.
+        An exception leaves the object as it was after the last completed step.
 
         Args:
             apply: Products with vectors of shape (k, d), of the dtype.
@@ -538,23 +563,23 @@ class PowerIteration:
 
         Raises:
             FloatingPointError: A product is not finite.
-            RuntimeError: The iteration is running already.
+            RuntimeError: The solver is running already.
         """
 
     @property
     def products(self) -> int:
-        """How many products were made."""
+        """Operator products so far."""
 
     @property
     def scale(self) -> float:
-        """What residuals are compared to: the largest |Ritz value|, or ‖A v‖ of a unit vector."""
+        """The scale of residuals: the largest |Ritz value|, or ‖A v‖ of a unit vector."""
 
     @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
-        """How the iteration ended; "exhausted" has spanned the whole space: it is exact."""
+        """Running, converged, exhausted (the space is spanned: exact) or max_products."""
 
     def values(self) -> _Double:
-        """The pairs found, and the Rayleigh quotient of the one that is being iterated.
+        """The Rayleigh quotients of the converged pairs and of the current one.
 
         Descending; ascending for "smallest"; by descending absolute value for "magnitude".
         """
@@ -563,7 +588,7 @@ class PowerIteration:
         """‖A v - λ v‖ of these pairs."""
 
     def bounds(self) -> _Double:
-        """Bounds on the errors of these values: as those of `Lanczos`, of the pairs found alone."""
+        """Bounds on the errors of these values: as those of `Lanczos`, from these pairs alone."""
 
     def vectors(self) -> NDArray[Any]:
         """Their orthonormal vectors, shape (n, d), of the dtype."""
@@ -572,26 +597,26 @@ class PowerIteration:
 class Trace:
     """Traces of powers of a symmetric operator, or of its logarithm, from random vectors.
 
-    An estimate is good enough when its standard error is at most `relative` times its size, or at
-    most `absolute`, and it rests on at least 30 vectors.
+    An estimate converges when its standard error is at most `relative` times its absolute value, or
+    at most `absolute`, with at least 30 vectors.
 
     Args:
         dim: The number d of rows of the operator.
-        dtype: What vectors are stored in; sums are accumulated in float64.
+        dtype: The storage type of vectors; sums are accumulated in float64.
         powers: Traces of A, A^2, up to this power.
         target: The first of them whose precision counts.
         logarithm: (shift, tolerance, steps): instead, the trace of log(A + shift), by quadratures
             that settle to a relative change of `tolerance` within so many steps.
         relative, absolute: See above.
-        max_products: How many products may be made.
-        level: Probability with which an interval contains the truth.
-        rows: How many vectors the sketch may have; none is Hutchinson's estimate.
-        block: How many vectors are multiplied together.
-        seed: Of the random vectors.
-        state: What `state` of an estimate with the same arguments gave: it goes on.
+        max_products: The maximum number of products.
+        level: The confidence level of intervals.
+        rows: The maximum number of rows of the sketch; 0 is Hutchinson's estimator.
+        block: The number of vectors multiplied together.
+        seed: The seed of the random vectors.
+        state: The `state` of an estimate with the same arguments, to continue it.
 
     Raises:
-        ValueError: The options do not fit, or the state is another's.
+        ValueError: An option is out of range, or the state is that of another estimate.
     """
 
     def __new__(
@@ -616,9 +641,9 @@ class Trace:
         apply: Callable[[NDArray[Any]], NDArray[Any]],
         tick: Callable[[int, int, float, float], bool],
     ) -> bool:
-        """Goes on until the estimate has ended (True) or `tick` pauses it (False).
+        """Iterate until termination (True) or until `tick` returns False (False).
 
-        An exception leaves the object as it was after the last whole step.
+        An exception leaves the object as it was after the last completed step.
 
         Args:
             apply: Products with vectors of shape (k, d), of the dtype.
@@ -627,29 +652,29 @@ class Trace:
 
         Raises:
             FloatingPointError: A product is not finite.
-            RuntimeError: The estimate is running already.
+            RuntimeError: The solver is running already.
         """
 
     @property
     def products(self) -> int:
-        """How many products were made."""
+        """Operator products so far."""
 
     @property
     def probes(self) -> int:
-        """How many independent random vectors the estimate has."""
+        """The number of independent random vectors."""
 
     @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
-        """How the estimate ended; "exhausted" has summed the whole space: it is exact."""
+        """Running, converged, exhausted (all rows are summed: exact) or max_products."""
 
     def means(self) -> _Double:
         """Rows (value, standard error, low end, high end), one a form."""
 
     def sketch(self) -> NDArray[Any]:
-        """The orthonormal vectors that were summed exactly, shape (k, d)."""
+        """The orthonormal rows of the sketch, shape (k, d)."""
 
     def state(self) -> tuple[str, dict[str, NDArray[Any]]]:
-        """JSON and arrays from which the same estimate is made."""
+        """The state as JSON and arrays, for the argument `state`."""
 
 @final
 class XTrace:
@@ -676,9 +701,9 @@ class XTrace:
         apply: Callable[[NDArray[Any]], NDArray[Any]],
         tick: Callable[[int, int, float, float], bool],
     ) -> bool:
-        """Goes on until the estimate has ended (True) or `tick` pauses it (False).
+        """Iterate until termination (True) or until `tick` returns False (False).
 
-        An exception leaves the object as it was after the last whole step.
+        An exception leaves the object as it was after the last completed step.
 
         Args:
             apply: Products with vectors of shape (k, d), of the dtype.
@@ -687,30 +712,30 @@ class XTrace:
 
         Raises:
             FloatingPointError: A product is not finite.
-            RuntimeError: The estimate is running already.
+            RuntimeError: The solver is running already.
         """
 
     @property
     def products(self) -> int:
-        """How many products were made."""
+        """Operator products so far."""
 
     @property
     def probes(self) -> int:
-        """How many independent random vectors the estimate has."""
+        """The number of independent random vectors."""
 
     @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
-        """How the estimate ended; "exhausted" has summed the whole space: it is exact."""
+        """Running, converged, exhausted (all rows are summed: exact) or max_products."""
 
     def means(self) -> _Double:
         """Rows (value, standard error, low end, high end), one a form."""
 
     def sketch(self) -> NDArray[Any]:
-        """The orthonormal vectors that were summed exactly, shape (k, d)."""
+        """The orthonormal rows of the sketch, shape (k, d)."""
 
 @final
 class Diagonal:
-    """Every diagonal entry of a symmetric operator, from random signs beside a sketch.
+    """All diagonal entries of a symmetric operator, from random signs with a sketch.
 
     Arguments are those of `Trace`; the precision is that of all entries together.
     """
@@ -733,9 +758,9 @@ class Diagonal:
         apply: Callable[[NDArray[Any]], NDArray[Any]],
         tick: Callable[[int, int, float, float], bool],
     ) -> bool:
-        """Goes on until the estimate has ended (True) or `tick` pauses it (False).
+        """Iterate until termination (True) or until `tick` returns False (False).
 
-        An exception leaves the object as it was after the last whole step.
+        An exception leaves the object as it was after the last completed step.
 
         Args:
             apply: Products with vectors of shape (k, d), of the dtype.
@@ -744,28 +769,28 @@ class Diagonal:
 
         Raises:
             FloatingPointError: A product is not finite.
-            RuntimeError: The estimate is running already.
+            RuntimeError: The solver is running already.
         """
 
     @property
     def products(self) -> int:
-        """How many products were made."""
+        """Operator products so far."""
 
     @property
     def probes(self) -> int:
-        """How many independent random vectors the estimate has."""
+        """The number of independent random vectors."""
 
     @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
-        """How the estimate ended; "exhausted" has summed the whole space: it is exact."""
+        """Running, converged, exhausted (all rows are summed: exact) or max_products."""
 
     @property
     def rank(self) -> int:
-        """How many vectors the sketch has."""
+        """The number of rows of the sketch."""
 
     @property
     def quantile(self) -> float:
-        """Standard errors on each side of an interval."""
+        """Half the width of an interval, in standard errors."""
 
     def values(self) -> _Double:
         """The estimates, shape (d,)."""
@@ -779,16 +804,16 @@ class Density:
 
     Args:
         dim: The number d of rows of the operator.
-        dtype: What vectors are stored in; sums are accumulated in float64.
-        probes: How many random vectors.
-        steps: Products of each, at most.
-        block: How many vectors are multiplied together.
-        seed: Of the random vectors.
-        known: Quadratures of the first vectors, which another run brought.
-        products: How many products these took.
+        dtype: The storage type of vectors; sums are accumulated in float64.
+        probes: The number of random vectors.
+        steps: The maximum number of products of each.
+        block: The number of vectors multiplied together.
+        seed: The seed of the random vectors.
+        known: Quadratures of the first vectors, to resume.
+        products: The products that these took.
 
     Raises:
-        ValueError: A number is 0, or more is known than wanted.
+        ValueError: A number is 0, or more quadratures are known than requested.
     """
 
     def __new__(
@@ -808,9 +833,9 @@ class Density:
         apply: Callable[[NDArray[Any]], NDArray[Any]],
         tick: Callable[[int, int], bool],
     ) -> bool:
-        """Goes on until the estimate has ended (True) or `tick` pauses it (False).
+        """Iterate until termination (True) or until `tick` returns False (False).
 
-        An exception leaves the object as it was after the last whole step.
+        An exception leaves the object as it was after the last completed step.
 
         Args:
             apply: Products with vectors of shape (k, d), of the dtype.
@@ -819,15 +844,15 @@ class Density:
 
         Raises:
             FloatingPointError: A product is not finite.
-            RuntimeError: The estimate is running already.
+            RuntimeError: The solver is running already.
         """
 
     @property
     def products(self) -> int:
-        """How many products were made."""
+        """Operator products so far."""
 
     def quadratures(self) -> list[tuple[_Double, _Double]]:
-        """Nodes, ascending, and weights, which sum to 1, of every vector that is finished."""
+        """Nodes, ascending, and weights, which sum to 1, of every completed vector."""
 
 class _Losses(Protocol):
     """A function L, at points of shape (k, d)."""
@@ -842,18 +867,18 @@ class _Losses(Protocol):
         """Products with the Hessian at a point, for vectors of shape (k, d)."""
 
 @final
-class Search:
-    """Steps until a point is critical.
+class CriticalPointSearch:
+    """A search for a critical point, by Newton-MR or saddle-free Newton.
 
     Args:
         objective: The function; it is evaluated at theta.
-        theta: Where to begin: shape (d,). Its dtype is that of all vectors.
-        method: Lower the gradient's norm, or the loss with saddles left.
-        tolerance: The norm of the gradient of a critical point.
-        max_steps: The most steps.
-        krylov: The most products of a step, and the vectors that it keeps.
-        negative: Curvature above minus this share of the largest |eigenvalue| is not negative.
-        seed: Of random directions.
+        theta: The start, shape (d,). Its dtype is that of all vectors.
+        method: Newton-MR decreases the norm of the gradient, saddle-free Newton the loss.
+        tolerance: The norm of the gradient at which a point is critical.
+        max_steps: The maximum number of steps.
+        krylov: The maximum dimension of a Krylov space, and so of products a step.
+        negative: An eigenvalue is negative below minus this share of the largest |eigenvalue|.
+        seed: The seed of random directions.
 
     Raises:
         ValueError: An option is out of range.
@@ -862,7 +887,7 @@ class Search:
 
     def __new__(
         cls,
-        objective: _Losses,
+        objective: _Losses | NetworkObjective,
         theta: NDArray[Any],
         *,
         method: Literal["newton_mr", "saddle_free"],
@@ -871,15 +896,19 @@ class Search:
         krylov: int,
         negative: float,
         seed: int,
-    ) -> Search: ...
+    ) -> CriticalPointSearch: ...
     @staticmethod
-    def resumed(record: str, theta: NDArray[Any], gradient: NDArray[Any]) -> Search:
-        """A search that goes on with the same bits, from what its methods of these names gave."""
+    def resumed(record: str, theta: NDArray[Any], gradient: NDArray[Any]) -> CriticalPointSearch:
+        """Resume from the results of the methods of these names, with the same bits."""
 
-    def run(self, objective: _Losses, tick: Callable[[int, float, float], bool]) -> bool:
-        """Goes on until the search has ended (True) or `tick` pauses it (False).
+    def run(
+        self,
+        objective: _Losses | NetworkObjective,
+        tick: Callable[[int, float, float], bool],
+    ) -> bool:
+        """Iterate until termination (True) or until `tick` returns False (False).
 
-        An exception leaves the object as it was after the last whole step.
+        An exception leaves the object as it was after the last completed step.
 
         Args:
             objective: The function.
@@ -888,16 +917,16 @@ class Search:
         """
 
     @property
-    def ending(self) -> str:
-        """How it ended: running, converged, flat, stalled or max_steps."""
+    def status(self) -> str:
+        """The state of the run: running, converged, flat, stalled or max_steps."""
 
     @property
     def loss(self) -> float:
-        """L where it is."""
+        """L at the current point."""
 
     @property
     def gradient_norm(self) -> float:
-        """The norm of the gradient there."""
+        """The norm of its gradient."""
 
     @property
     def products(self) -> int:
@@ -905,19 +934,19 @@ class Search:
 
     @property
     def evaluations(self) -> int:
-        """Points so far at which L was evaluated, with its gradient or without."""
+        """Evaluations of L so far, with or without its gradient."""
 
     def theta(self) -> NDArray[Any]:
-        """Where it is: shape (d,)."""
+        """The current point, shape (d,)."""
 
     def gradient(self) -> NDArray[Any]:
-        """The gradient there: shape (d,)."""
+        """Its gradient, shape (d,)."""
 
-    def steps(self) -> _Double:
+    def history(self) -> _Double:
         """Loss, gradient norm and length of the start and of every step: shape (steps + 1, 3)."""
 
     def record(self) -> str:
-        """All that the search is besides its vectors."""
+        """The state besides its arrays, as JSON."""
 
 def student_quantile(level: float, freedom: float) -> float:
     """The t for which Student's distribution lies within -t and t with the probability `level`.
@@ -939,17 +968,17 @@ def asymmetry(
     """|xᵀAy - yᵀAx| / (‖Ax‖ + ‖Ay‖) of random x, y: rounding where A is symmetric."""
 
 def set_threads(count: int) -> None:
-    """Evaluate networks on so many threads from now on; results do not depend on it."""
+    """Set the number of threads for networks; results do not depend on it."""
 
 def threads() -> int:
-    """How many threads networks are evaluated on."""
+    """The number of threads for networks."""
 
 class _Batched(Protocol):
     """A function L whose samples are split into batches, at points of shape (k, d)."""
 
     @property
     def batches(self) -> int:
-        """How many there are."""
+        """The number of mini-batches."""
 
     def losses(self, points: NDArray[Any], /) -> _Double:
         """L at each point: shape (k,)."""
@@ -961,23 +990,23 @@ class _Batched(Protocol):
 
 @final
 class AutoNeb:
-    """A band of pivots between two minima, moved across itself in cycles.
+    """AutoNEB: a nudged elastic band between two minima, refined where it is too coarse.
 
     Args:
-        objective: The function; only its number of batches is asked for here.
+        objective: The function; only its number of batches is read here.
         first: The one end: shape (d,). Its dtype is that of all vectors.
         last: The other end.
         cycles: Pairs (steps, learning rate).
         rule: "adam", or the momentum of gradient descent.
-        spring: The stiffness of springs; None spreads the pivots evenly after every step.
-        climb: The last so many cycles, in which the highest pivot climbs.
+        spring: The spring constant; None spaces the pivots equally after every step.
+        climb: The number of last cycles in which the highest pivot climbs.
         tolerance: The force that counts as zero, where one batch holds all data; 0 runs all cycles.
-        pivots: Inner points at the beginning.
-        max_pivots: The most of them.
-        insertion: The rise above the line between two pivots that asks for another one, as a share
+        pivots: The initial number of inner points.
+        max_pivots: The maximum number of pivots.
+        insertion: The rise above the line between two pivots at which one is inserted, as a share
             of the range of losses on the band.
-        between: Points that a look evaluates between two pivots.
-        seed: Of the order of batches.
+        between: Points evaluated between two pivots.
+        seed: The seed of the order of batches.
 
     Raises:
         ValueError: An option is out of range, or the ends do not fit.
@@ -985,7 +1014,7 @@ class AutoNeb:
 
     def __new__(
         cls,
-        objective: _Batched,
+        objective: _Batched | NetworkObjective,
         first: NDArray[Any],
         last: NDArray[Any],
         *,
@@ -1004,70 +1033,74 @@ class AutoNeb:
     def resumed(
         record: str, band: NDArray[Any], best: NDArray[Any], memory: NDArray[Any]
     ) -> AutoNeb:
-        """A band that goes on with the same bits, from what its methods of these names gave."""
+        """Resume from the results of the methods of these names, with the same bits."""
 
-    def run(self, objective: _Batched, tick: Callable[[int, float, float], bool]) -> bool:
-        """Goes on until the band has ended (True) or `tick` pauses it (False).
+    def run(
+        self,
+        objective: _Batched | NetworkObjective,
+        tick: Callable[[int, float, float], bool],
+    ) -> bool:
+        """Iterate until termination (True) or until `tick` returns False (False).
 
         Args:
             objective: The function.
-            tick: Called after every step and look with the number of steps, the barrier of the
-                pivots, and the largest force across the band.
+            tick: Called after every step and evaluation with the number of steps, the barrier
+                of the pivots, and the largest force across the band.
 
         Raises:
             FloatingPointError: A loss or a gradient is not finite; the band is then the last one
                 whose losses were.
         """
 
-    def settle(self, objective: _Batched) -> None:
-        """Looks at the band where it is, so that `best` knows of it."""
+    def evaluate(self, objective: _Batched | NetworkObjective) -> None:
+        """Evaluate the current band on all data, so that `best` includes it."""
 
     @property
-    def ending(self) -> str:
-        """How it ended: running, converged or complete."""
+    def status(self) -> str:
+        """The state of the run: running, converged or complete."""
 
     @property
     def force(self) -> float:
         """The largest norm, over the pivots, of the force across the band."""
 
     @property
-    def done(self) -> int:
+    def steps(self) -> int:
         """Steps so far."""
 
     @property
     def evaluations(self) -> tuple[int, int]:
-        """Losses of all data, and gradients of single batches."""
+        """Losses on all data, and gradients on single batches."""
 
-    def looks(self) -> _Double:
-        """Steps before it, inner pivots and highest loss of every look: shape (looks, 3)."""
+    def history(self) -> _Double:
+        """Steps, inner pivots and highest loss of every evaluation on all data, shape (n, 3)."""
 
     def band(self) -> NDArray[Any]:
         """The pivots, ends included: shape (pivots, d)."""
 
     def best(self) -> NDArray[Any]:
-        """Those of the band whose highest loss was the lowest, of all that were looked at."""
+        """The pivots of the band with the lowest maximal loss of all evaluations."""
 
     def memory(self) -> NDArray[Any]:
-        """The optimiser's memory, as one vector."""
+        """The moments of the optimizer, as one vector."""
 
     def record(self) -> str:
-        """All that the band is besides its vectors."""
+        """The state besides its arrays, as JSON."""
 
 @final
-class Bending:
-    """A curve between two minima, whose control points minimise the mean loss along it.
+class CurveTraining:
+    """A curve between two minima whose control points minimise the mean loss along it.
 
     Args:
-        objective: The function; only its number of batches is asked for here.
+        objective: The function; only its number of batches is read here.
         first: The one end: shape (d,). Its dtype is that of all vectors.
         last: The other end.
         kind: A Bezier curve, or a polygonal chain whose segments take equal parts of t.
         cycles: Pairs (steps, learning rate).
         rule: "adam", or the momentum of gradient descent.
         bends: Control points between the ends.
-        draws: Points of the curve that a step draws, each on a batch of its own.
-        between: Points between the ends that a look evaluates.
-        seed: Of the drawn points and of the order of batches.
+        draws: Points that a step samples, each on a batch of its own.
+        between: Points between the ends at which the curve is evaluated.
+        seed: The seed of the sampled points and of the order of batches.
 
     Raises:
         ValueError: An option is out of range, or the ends do not fit.
@@ -1075,7 +1108,7 @@ class Bending:
 
     def __new__(
         cls,
-        objective: _Batched,
+        objective: _Batched | NetworkObjective,
         first: NDArray[Any],
         last: NDArray[Any],
         *,
@@ -1086,59 +1119,63 @@ class Bending:
         draws: int,
         between: int,
         seed: int,
-    ) -> Bending: ...
+    ) -> CurveTraining: ...
     @staticmethod
     def resumed(
         record: str, control: NDArray[Any], best: NDArray[Any], memory: NDArray[Any]
-    ) -> Bending:
-        """A curve that goes on with the same bits, from what its methods of these names gave."""
+    ) -> CurveTraining:
+        """Resume from the results of the methods of these names, with the same bits."""
 
-    def run(self, objective: _Batched, tick: Callable[[int, float, float], bool]) -> bool:
-        """Goes on until the curve has ended (True) or `tick` pauses it (False).
+    def run(
+        self,
+        objective: _Batched | NetworkObjective,
+        tick: Callable[[int, float, float], bool],
+    ) -> bool:
+        """Iterate until termination (True) or until `tick` returns False (False).
 
         Args:
             objective: The function.
-            tick: Called after every step and look with the number of steps, the barrier of the
-                last look, and the norm of the gradient.
+            tick: Called after every step and evaluation with the number of steps, the barrier
+                of the last evaluation, and the norm of the gradient.
 
         Raises:
             FloatingPointError: A loss or a gradient is not finite; the control points are then the
                 last ones whose losses were.
         """
 
-    def settle(self, objective: _Batched) -> None:
-        """Looks at the curve where it is, so that `best` knows of it."""
+    def evaluate(self, objective: _Batched | NetworkObjective) -> None:
+        """Evaluate the current curve on all data, so that `best` includes it."""
 
     @property
-    def ending(self) -> str:
-        """How it ended: running or complete."""
+    def status(self) -> str:
+        """The state of the run: running or complete."""
 
     @property
-    def slope(self) -> float:
+    def gradient_norm(self) -> float:
         """The norm of the last step's gradient."""
 
     @property
-    def done(self) -> int:
+    def steps(self) -> int:
         """Steps so far."""
 
     @property
     def evaluations(self) -> tuple[int, int]:
-        """Losses of all data, and gradients of single batches."""
+        """Losses on all data, and gradients on single batches."""
 
-    def looks(self) -> _Double:
-        """Steps before it, inner control points and highest loss of every look."""
+    def history(self) -> _Double:
+        """Steps, inner control points and highest loss of every evaluation, shape (n, 3)."""
 
     def control(self) -> NDArray[Any]:
         """The control points, ends included: shape (points, d)."""
 
     def best(self) -> NDArray[Any]:
-        """Those of the curve whose highest loss was the lowest, of all that were looked at."""
+        """The control points of the curve with the lowest maximal loss of all evaluations."""
 
     def memory(self) -> NDArray[Any]:
-        """The optimiser's memory, as one vector."""
+        """The moments of the optimizer, as one vector."""
 
     def record(self) -> str:
-        """All that the curve is besides its vectors."""
+        """The state besides its arrays, as JSON."""
 
 def assignment(weights: _Double) -> NDArray[np.int64]:
     """The permutation p that maximises sum_i w[i, p[i]], by shortest augmenting paths.
@@ -1171,18 +1208,18 @@ def spanning_tree(weights: _Double) -> NDArray[np.int64]:
 
 @final
 class Walker:
-    """Steps along directions in which the loss does not curve.
+    """A walk along directions of small curvature that preserves the loss.
 
     Args:
         objective: The function; it is evaluated at theta.
-        theta: Where to begin: shape (d,). Its dtype is that of all vectors.
-        distance: How far from there it is to get.
-        tolerance: By how much the loss may exceed that of the start.
-        flat: Curvature up to this share of the largest |eigenvalue| is flat.
-        stride: The longest step.
-        max_steps: The most steps.
-        krylov: The most products of a direction, and the vectors that it keeps.
-        seed: Of the first direction.
+        theta: The start, shape (d,). Its dtype is that of all vectors.
+        distance: The distance from the start at which it ends.
+        tolerance: The maximum increase of the loss over that of the start.
+        flat: Directions are flat up to this share of the largest |eigenvalue|.
+        stride: The maximum length of a step.
+        max_steps: The maximum number of steps.
+        krylov: The maximum dimension of a Krylov space, and so of products a direction.
+        seed: The seed of the first direction.
 
     Raises:
         ValueError: An option is out of range.
@@ -1191,7 +1228,7 @@ class Walker:
 
     def __new__(
         cls,
-        objective: _Losses,
+        objective: _Losses | NetworkObjective,
         theta: NDArray[Any],
         *,
         distance: float,
@@ -1204,10 +1241,14 @@ class Walker:
     ) -> Walker: ...
     @staticmethod
     def resumed(record: str, points: NDArray[Any], direction: NDArray[Any]) -> Walker:
-        """A walk that goes on with the same bits, from what its methods of these names gave."""
+        """Resume from the results of the methods of these names, with the same bits."""
 
-    def run(self, objective: _Losses, tick: Callable[[int, float, float], bool]) -> bool:
-        """Goes on until the walk has ended (True) or `tick` pauses it (False).
+    def run(
+        self,
+        objective: _Losses | NetworkObjective,
+        tick: Callable[[int, float, float], bool],
+    ) -> bool:
+        """Iterate until termination (True) or until `tick` returns False (False).
 
         Args:
             objective: The function.
@@ -1216,8 +1257,8 @@ class Walker:
         """
 
     @property
-    def arrival(self) -> str:
-        """How it ended: running, reached, stalled or max_steps."""
+    def status(self) -> str:
+        """The state of the run: running, reached, stalled or max_steps."""
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -1229,11 +1270,11 @@ class Walker:
     def direction(self) -> NDArray[Any]:
         """The direction of the last step: shape (d,); empty before the first."""
 
-    def strides(self) -> _Double:
+    def history(self) -> _Double:
         """Loss, distance, length, curvature, largest |Ritz value|: shape (steps + 1, 5)."""
 
     def record(self) -> str:
-        """All that the walk is besides its vectors."""
+        """The state besides its arrays, as JSON."""
 
 def simplex_weights(corners: int, count: int, *, seed: int, stream: int) -> _Double:
     """Barycentric weights of points that are uniform in a simplex: E_j / sum_l E_l.
@@ -1282,7 +1323,7 @@ def simplex_log_volume(corners: NDArray[Any]) -> float:
     """
 
 @final
-class Simplices:
+class SimplexTraining:
     """Connecting points of a simplicial complex, trained one after the other.
 
     Each minimum spans one simplex with all connecting points. The last of these descends the mean
@@ -1291,16 +1332,16 @@ class Simplices:
     of 1 and the |logarithm| at its start.
 
     Args:
-        objective: The function; only its batches are counted.
+        objective: The function; only its number of batches is read here.
         minima: Shape (minima, d). Its dtype is that of all vectors.
-        connectors: How many connecting points, at most d.
+        connectors: The number of connecting points, at most d.
         cycles: Rows (steps, learning rate) for each of them.
         rule: "adam", or the momentum of gradient descent.
-        samples: Points of a step in every simplex, each on a batch of its own.
-        volume: What volume is worth, from 0.
-        spread: How far from the mean of all vertices a connecting point begins, as a share of how
-            far the minima are from theirs (one minimum: from 0).
-        seed: Of the order of batches, of the points, and of where connecting points begin.
+        samples: Points that a step samples in every simplex, each on a batch of its own.
+        volume: The weight of the volume, from 0.
+        spread: The distance of a connecting point's start from the mean of the vertices, as a share
+            of the minima's root mean square distance from their mean (one minimum: from 0).
+        seed: The seed of the order of batches, of the points, and of the starts.
 
     Raises:
         ValueError: An option is out of range, or the minima do not fit.
@@ -1308,7 +1349,7 @@ class Simplices:
 
     def __new__(
         cls,
-        objective: _Batched,
+        objective: _Batched | NetworkObjective,
         minima: NDArray[Any],
         *,
         connectors: int,
@@ -1318,16 +1359,20 @@ class Simplices:
         volume: float,
         spread: float,
         seed: int,
-    ) -> Simplices: ...
+    ) -> SimplexTraining: ...
     @staticmethod
-    def resumed(record: str, vertices: NDArray[Any], memory: NDArray[Any]) -> Simplices:
-        """A search that goes on with the same bits, from what its methods of these names gave."""
+    def resumed(record: str, vertices: NDArray[Any], memory: NDArray[Any]) -> SimplexTraining:
+        """Resume from the results of the methods of these names, with the same bits."""
 
-    def run(self, objective: _Batched, tick: Callable[[int, float, float], bool]) -> bool:
-        """Goes on until all connecting points are trained (True) or `tick` pauses it (False).
+    def run(
+        self,
+        objective: _Batched | NetworkObjective,
+        tick: Callable[[int, float, float], bool],
+    ) -> bool:
+        """Iterate until termination (True) or until `tick` returns False (False).
 
-        An exception leaves the object as it was after the last whole step, and one of a number
-        that is not finite with the last connecting point where it had none.
+        An exception leaves the object as it was after the last completed step; FloatingPointError
+        restores the last connecting point to where losses were finite.
 
         Args:
             objective: The function.
@@ -1336,8 +1381,8 @@ class Simplices:
         """
 
     @property
-    def ending(self) -> str:
-        """How it ended: running or complete."""
+    def status(self) -> str:
+        """The state of the run: running or complete."""
 
     @property
     def loss(self) -> float:
@@ -1348,7 +1393,7 @@ class Simplices:
         """The logarithm of the sum of volumes before the last move."""
 
     @property
-    def done(self) -> int:
+    def steps(self) -> int:
         """Steps so far."""
 
     @property
@@ -1362,7 +1407,7 @@ class Simplices:
         """Minima, then connecting points: shape (vertices, d)."""
 
     def memory(self) -> NDArray[Any]:
-        """The optimiser's memory, as one vector."""
+        """The moments of the optimizer, as one vector."""
 
     def record(self) -> str:
-        """All that the search is besides its vectors."""
+        """The state besides its arrays, as JSON."""

@@ -46,7 +46,7 @@ def test_a_naive_curve_goes_the_same_way(kind: Any) -> None:
     first, last = np.array([-1.0, 2.0, 0.5]), np.array([1.5, 0.0, -1.0])
     spied = Spied()
     options: dict[str, Any] = {"cycles": [(20, 0.1)], "rule": 0.9, "between": 3, "seed": 5}
-    curve = _core.Bending(spied, first, last, kind=kind, bends=2, draws=3, **options)
+    curve = _core.CurveTraining(spied, first, last, kind=kind, bends=2, draws=3, **options)
     control, velocity = curve.control(), np.zeros((2, 3))
     straight = [first, first + (last - first) / 3, last - (last - first) / 3, last]
     assert_allclose(control, straight, atol=1e-12)

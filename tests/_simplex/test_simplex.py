@@ -72,7 +72,9 @@ def test_a_naive_search_goes_the_same_way() -> None:
     minima = np.random.default_rng(2).normal(size=(3, 5))
     spied = Spied()
     options: dict[str, Any] = {"cycles": [(9, 0.1), (6, 0.03)], "rule": 0.9, "samples": 2}
-    search = _core.Simplices(spied, minima, connectors=3, volume=0.4, spread=0.3, seed=5, **options)
+    search = _core.SimplexTraining(
+        spied, minima, connectors=3, volume=0.4, spread=0.3, seed=5, **options
+    )
     search.run(spied, lambda *_: True)
     vertices, asked, drawn = [*minima], iter(spied.asked), 0
     for connector in range(3):

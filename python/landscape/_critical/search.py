@@ -187,17 +187,17 @@ def run_search(
     )
     state = run.load_state()
     if state is None:
-        solver = _core.Search(problem.operator(run.strategy), theta, **arguments)
+        solver = _core.CriticalPointSearch(problem.operator(run.strategy), theta, **arguments)
     else:
         record, arrays = state
-        solver = _core.Search.resumed(record, arrays["theta"], arrays["gradient"])
+        solver = _core.CriticalPointSearch.resumed(record, arrays["theta"], arrays["gradient"])
 
     def get_state() -> SolverState:
         return solver.record(), {"theta": solver.theta(), "gradient": solver.gradient()}
 
-    run.execute(solver, describe_tick, get_state, len(solver.steps()) - 1)
-    steps = solver.steps()
-    status = options.describe_status(solver.ending, solver.gradient_norm, str(objective.dtype))
+    run.execute(solver, describe_tick, get_state, len(solver.history()) - 1)
+    steps = solver.history()
+    status = options.describe_status(solver.status, solver.gradient_norm, str(objective.dtype))
     if run.interrupted:
         status = f"interrupted: the gradient's norm is {solver.gradient_norm:.3g}"
     return CriticalSearch(
@@ -206,7 +206,7 @@ def run_search(
         gradient_norms=steps[:, 1],
         lengths=steps[:, 2],
         method=options.method,
-        ending="interrupted" if run.interrupted else solver.ending,
+        ending="interrupted" if run.interrupted else solver.status,
         tolerance=options.tolerance,
         products=solver.products,
         status=status,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from landscape import _core
 from landscape._export import Unsupported
 from landscape._objective.build import (
     build_evaluator,
@@ -571,6 +572,36 @@ class Objective:
         self._weight_decay.add_derivative(points.rows, gradients)
         penalties = self._weight_decay.penalties(points, points.rows)
         return losses.numpy() + penalties, gradients.numpy()
+
+    def batch_weights(self) -> NDArray[np.float64]:
+        """The denominators of the mini-batch means, shape (batches,)."""
+        criterion, batches = self._evaluator.reductions.criterion, self._evaluator.batches
+        contents = (batches.batch(index) for index in range(self.batches))
+        return np.array([criterion.weight(batch.content, batch.size) for batch in contents])
+
+    def native_objective(
+        self, strategy: Strategy, batch_weights: NDArray[np.float64]
+    ) -> _core.NetworkObjective | None:
+        """L as an object of the core, which solvers evaluate without calling Python.
+
+        Its losses, gradients and Hessian products have the bits of :meth:`losses`,
+        :meth:`gradients`, :meth:`gradients_on` and :meth:`curvature_at`.
+
+        Args:
+            strategy: How L is evaluated.
+            batch_weights: The denominators of the mini-batch means; empty without mini-batches.
+
+        Returns:
+            None where L is not native under this strategy, has no derivatives, or has weight decay,
+            whose penalty PyTorch computes.
+        """
+        self._validate_strategy(strategy)
+        plain = not self.recalibrates and self._weight_decay.weight == 0
+        if strategy.kind != "native" or not plain:
+            return None
+        return self._backends.native.objective(
+            self._summary.weight, batch_weights, self._evaluator.batch_norm, self.memory_budget
+        )
 
     # The model itself
 

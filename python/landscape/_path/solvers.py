@@ -82,14 +82,16 @@ def search_path(
     state = run.load_state()
     functions = problem.operator(run.strategy)
     ends = problem.points
-    solver: _core.AutoNeb | _core.Bending
+    solver: _core.AutoNeb | _core.CurveTraining
     if isinstance(method, AutoNEB):
         solver = (
             _core.AutoNeb(functions, *ends, **options) if state is None else _resume_band(state)
         )
     else:
         solver = (
-            _core.Bending(functions, *ends, **options) if state is None else _resume_curve(state)
+            _core.CurveTraining(functions, *ends, **options)
+            if state is None
+            else _resume_curve(state)
         )
 
     def get_state() -> SolverState:
@@ -102,7 +104,7 @@ def search_path(
 
     failure = ""
     try:
-        run.execute(solver, _describe_tick, get_state, solver.done)
+        run.execute(solver, _describe_tick, get_state, solver.steps)
     except FloatingPointError as error:
         failure = str(error)
         if interrupt == "raise":
@@ -111,17 +113,17 @@ def search_path(
             )
             raise
     if failure or run.interrupted:
-        solver.settle(functions)
-    status = f"complete: {solver.done} steps in {len(method.cycles)} cycles"
-    if isinstance(solver, _core.AutoNeb) and solver.ending == "converged":
+        solver.evaluate(functions)
+    status = f"complete: {solver.steps} steps in {len(method.cycles)} cycles"
+    if isinstance(solver, _core.AutoNeb) and solver.status == "converged":
         status = f"converged: no force above {solver.force:.3g}, within {options['tolerance']:g}"
     if run.interrupted:
-        status = f"interrupted after {solver.done} of {method.max_steps} steps"
+        status = f"interrupted after {solver.steps} of {method.max_steps} steps"
     if failure:
         status = f"stopped: {failure}"
     evaluations, batches = solver.evaluations
     passes = evaluations + -(-batches // problem.objective.batches)
-    return PathSearch(run, solver.best(), solver.looks(), status, passes)
+    return PathSearch(run, solver.best(), solver.history(), status, passes)
 
 
 def _resume_band(state: SolverState) -> _core.AutoNeb:
@@ -129,9 +131,9 @@ def _resume_band(state: SolverState) -> _core.AutoNeb:
     return _core.AutoNeb.resumed(record, arrays["band"], arrays["best"], arrays["memory"])
 
 
-def _resume_curve(state: SolverState) -> _core.Bending:
+def _resume_curve(state: SolverState) -> _core.CurveTraining:
     record, arrays = state
-    return _core.Bending.resumed(record, arrays["control"], arrays["best"], arrays["memory"])
+    return _core.CurveTraining.resumed(record, arrays["control"], arrays["best"], arrays["memory"])
 
 
 def _describe_tick(barrier: float, force: float) -> Mapping[str, float]:

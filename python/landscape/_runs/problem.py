@@ -1,4 +1,4 @@
-"""Problems: a loss function with fixed points, and the callbacks through which solvers see it."""
+"""Problems: a loss function with fixed points, as solvers evaluate it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from landscape import _core
     from landscape._objective import CurvatureOperator, Engine, Objective, Strategy
 
 __all__ = ["BatchedLossFunctions", "BatchedProblem", "LossFunctions", "Problem"]
@@ -78,9 +79,10 @@ class Problem:
             self.points_name: f"crc32 {zlib.crc32(points):08x}",
         }
 
-    def operator(self, strategy: Strategy) -> LossFunctions:
-        """The callbacks of a solver."""
-        return LossFunctions(self.objective, strategy)
+    def operator(self, strategy: Strategy) -> LossFunctions | _core.NetworkObjective:
+        """The function as a solver evaluates it: the native network, or callbacks."""
+        native = self.objective.native_objective(strategy, np.empty(0))
+        return LossFunctions(self.objective, strategy) if native is None else native
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ class BatchedProblem(Problem):
         """What a solver's numbers depend on besides its options, as plain data."""
         return {**super().fingerprint, "batches": self.objective.batches}
 
-    def operator(self, strategy: Strategy) -> BatchedLossFunctions:
-        """The callbacks of a solver."""
+    def operator(self, strategy: Strategy) -> BatchedLossFunctions | _core.NetworkObjective:
+        """The function as a solver evaluates it: the native network, or callbacks."""
+        if strategy.kind == "native":
+            weights = self.objective.batch_weights()
+            native = self.objective.native_objective(strategy, weights)
+            if native is not None:
+                return native
         return BatchedLossFunctions(self.objective, strategy)

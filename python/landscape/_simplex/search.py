@@ -139,7 +139,7 @@ class _Search:
     """A search that has ended."""
 
     run: SolverRun
-    solver: _core.Simplices
+    solver: _core.SimplexTraining
     status: str
 
 
@@ -158,24 +158,24 @@ def _run_search(
     state = run.load_state()
     if state is None:
         functions = problem.operator(run.strategy)
-        solver = _core.Simplices(functions, problem.points, **arguments)
+        solver = _core.SimplexTraining(functions, problem.points, **arguments)
     else:
         record, arrays = state
-        solver = _core.Simplices.resumed(record, arrays["vertices"], arrays["memory"])
+        solver = _core.SimplexTraining.resumed(record, arrays["vertices"], arrays["memory"])
 
     def get_state() -> SolverState:
         return solver.record(), {"vertices": solver.vertices(), "memory": solver.memory()}
 
     status = f"complete: {options.max_steps} steps of {options.connectors} connecting points"
     try:
-        run.execute(solver, _describe_tick, get_state, solver.done)
+        run.execute(solver, _describe_tick, get_state, solver.steps)
     except FloatingPointError as error:
         if interrupt == "raise":
             error.add_note("interrupt='return' returns the complex where losses were last finite")
             raise
         status = f"stopped: {error}"
     if run.interrupted:
-        status = f"interrupted after {solver.done} of {options.max_steps} steps"
+        status = f"interrupted after {solver.steps} of {options.max_steps} steps"
         if len(solver.vertices()) == len(problem.points):
             raise KeyboardInterrupt
     return _Search(run, solver, status)

@@ -122,10 +122,10 @@ def walk(
     def get_state() -> SolverState:
         return walker.record(), {"points": walker.points(), "direction": walker.direction()}
 
-    run.execute(walker, _describe_tick, get_state, len(walker.strides()) - 1)
-    strides = walker.strides()
+    run.execute(walker, _describe_tick, get_state, len(walker.history()) - 1)
+    strides = walker.history()
     products, evaluations = walker.counts
-    ending = "interrupted" if run.interrupted else walker.arrival
+    ending = "interrupted" if run.interrupted else walker.status
     status = _describe_status(ending, float(strides[-1, 1]), distance)
     return Walk(
         walker.points(),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from landscape._objective import CurvatureOperator, Objective
+    from landscape._objective import CurvatureOperator, Objective, Strategy
     from landscape._progress import Choice
 
 __all__ = ["perturb_and_relax"]
@@ -118,7 +118,7 @@ def perturb_and_relax(
     }
     trials = _Trials(theta, index_in_theta, all_shifts, arguments)
     inputs = {**arguments, "parameter": name, "shifts": all_shifts}
-    problem = Problem(objective, theta)
+    problem = _CallbackProblem(objective, theta)
     run = SolverRun(
         "perturb_and_relax", problem, inputs, len(all_shifts), progress, resume, interrupt, "shift"
     )
@@ -200,6 +200,15 @@ class _FrozenEntry:
         return apply
 
 
+@dataclass(frozen=True)
+class _CallbackProblem(Problem):
+    """A function that is always evaluated by callbacks, because one of its entries is frozen."""
+
+    def operator(self, strategy: Strategy) -> LossFunctions:
+        """The callbacks of a solver."""
+        return LossFunctions(self.objective, strategy)
+
+
 @dataclass
 class _Trials:
     """A solver that trains one shift after the other."""
@@ -218,7 +227,7 @@ class _Trials:
             shift = self.shifts[len(self.rows)]
             start = self.theta.copy()
             start[self.index] += shift
-            search = _core.Search(functions_of_others, start, **self.arguments)
+            search = _core.CriticalPointSearch(functions_of_others, start, **self.arguments)
             before = search.loss
             search.run(functions_of_others, lambda *_: True)
             end = search.theta()

@@ -23,10 +23,10 @@ impl FromPyObject<'_, '_> for MethodName {
 
 solver_class! {
     /// A search for a critical point.
-    Search(Core) on objective;
+    CriticalPointSearch(Core) on objective;
     progress: search => (search.steps().len() - 1, search.point().loss, search.point().norm);
     getters {
-        ending: &'static str = search => search.status().name();
+        status: &'static str = search => search.status().name();
         loss: f64 = search => search.point().loss;
         gradient_norm: f64 = search => search.point().norm;
         products: usize = search => search.products();
@@ -35,7 +35,7 @@ solver_class! {
     arrays {
         theta = search => search.point().theta.clone();
         gradient = search => search.point().gradient.clone();
-        steps = search => {
+        history = search => {
             let row = |step: &landscape_core::critical::Step| {
                 [step.loss, step.gradient_norm, step.length]
             };

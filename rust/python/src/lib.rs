@@ -28,7 +28,7 @@ mod _core {
     #[pymodule_export]
     use crate::combinatorial::{assignment, spanning_tree};
     #[pymodule_export]
-    use crate::critical::Search;
+    use crate::critical::CriticalPointSearch;
     #[pymodule_export]
     use crate::grid::grid;
     #[pymodule_export]
@@ -36,7 +36,9 @@ mod _core {
     #[pymodule_export]
     use crate::network_objective::NetworkObjective;
     #[pymodule_export]
-    use crate::path::{AutoNeb, Bending, Simplices, simplex_log_volume, simplex_weights};
+    use crate::path::{
+        AutoNeb, CurveTraining, SimplexTraining, simplex_log_volume, simplex_weights,
+    };
     #[pymodule_export]
     use crate::random::gaussian;
     #[pymodule_export]

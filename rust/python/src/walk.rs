@@ -17,13 +17,13 @@ solver_class! {
         (walk.steps().len() - 1, last.loss, last.distance)
     };
     getters {
-        arrival: &'static str = walk => walk.status().name();
+        status: &'static str = walk => walk.status().name();
         counts: (usize, usize) = walk => walk.counts();
     }
     arrays {
         points = walk => Rows(walk.points().to_vec(), walk.dim());
         direction = walk => walk.direction().to_vec();
-        strides = walk => {
+        history = walk => {
             let row =
                 |s: &WalkStep| [s.loss, s.distance, s.length, s.curvature, s.scale];
             Rows(walk.steps().iter().flat_map(row).collect(), 5)

@@ -135,6 +135,27 @@ class NativeNetwork:
         losses[~has_weight] = np.nan  # a mean over nothing, whose gradient is 0
         return torch.from_numpy(losses), torch.from_numpy(gradients)
 
+    def objective(
+        self,
+        weight: float,
+        batch_weights: NDArray[np.float64],
+        policy: BatchNormPolicy,
+        memory: int,
+    ) -> _core.NetworkObjective:
+        """The sums divided by weights, for solvers that evaluate them without Python."""
+        statistics = self._statistics(policy)
+        if statistics == "recalibrated":
+            raise ValueError(
+                "got recalibrated statistics, expected constants of the batch or stored"
+            )
+        return _core.NetworkObjective(
+            self.network,
+            weight=weight,
+            batch_weights=batch_weights,
+            statistics=statistics,
+            memory=memory,
+        )
+
     def curvature(
         self, point: NDArray[Any], kind: str, *, weight: float, policy: BatchNormPolicy, memory: int
     ) -> _core.NetworkCurvature:

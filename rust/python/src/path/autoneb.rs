@@ -15,13 +15,13 @@ solver_class! {
     AutoNeb(Core) on objective;
     progress: band => (band.steps(), band.barrier(), band.force());
     getters {
-        ending: &'static str = band => band.status().name();
+        status: &'static str = band => band.status().name();
         force: f64 = band => band.force();
-        done: usize = band => band.steps();
+        steps: usize = band => band.steps();
         evaluations: (usize, usize) = band => band.evaluations();
     }
     arrays {
-        looks = band => history(band.history());
+        history = band => history(band.history());
         band = band => rows(band.band());
         best = band => rows(band.best());
         memory = band => band.optimizer_state();
@@ -85,7 +85,7 @@ solver_class! {
         Ok(Self(Handle::new(band)))
     }
 
-    fn settle(&self, py: Python<'_>, objective: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn evaluate(&self, py: Python<'_>, objective: &Bound<'_, PyAny>) -> PyResult<()> {
         self.0.update(|band| {
             for_typed!(band, band => with_objective(py, objective, band, |band, objective| {
                 band.evaluate(objective, &Cancel::new())

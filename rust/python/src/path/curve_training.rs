@@ -24,16 +24,16 @@ impl FromPyObject<'_, '_> for Kind {
 
 solver_class! {
     /// A curve between two minima whose control points are trained.
-    Bending(Core) on objective;
+    CurveTraining(Core) on objective;
     progress: curve => (curve.steps(), curve.barrier(), curve.gradient_norm());
     getters {
-        ending: &'static str = curve => curve.status().name();
-        slope: f64 = curve => curve.gradient_norm();
-        done: usize = curve => curve.steps();
+        status: &'static str = curve => curve.status().name();
+        gradient_norm: f64 = curve => curve.gradient_norm();
+        steps: usize = curve => curve.steps();
         evaluations: (usize, usize) = curve => curve.evaluations();
     }
     arrays {
-        looks = curve => history(curve.history());
+        history = curve => history(curve.history());
         control = curve => rows(curve.control());
         best = curve => rows(curve.best());
         memory = curve => curve.optimizer_state();
@@ -90,7 +90,7 @@ solver_class! {
         Ok(Self(Handle::new(curve)))
     }
 
-    fn settle(&self, py: Python<'_>, objective: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn evaluate(&self, py: Python<'_>, objective: &Bound<'_, PyAny>) -> PyResult<()> {
         self.0.update(|curve| {
             for_typed!(curve, curve => with_objective(py, objective, curve, |curve, objective| {
                 curve.evaluate(objective, &Cancel::new())

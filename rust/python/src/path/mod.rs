@@ -5,8 +5,8 @@ mod curve_training;
 mod simplex_training;
 
 pub use autoneb::AutoNeb;
-pub use curve_training::Bending;
-pub use simplex_training::{Simplices, simplex_log_volume, simplex_weights};
+pub use curve_training::CurveTraining;
+pub use simplex_training::{SimplexTraining, simplex_log_volume, simplex_weights};
 
 use landscape_core::Scalar;
 use landscape_core::path::{Cycle, Evaluation, OptimizerKind, Polyline};

@@ -49,13 +49,13 @@ fn volume<S: Scalar + Element>(py: Python<'_>, corners: &Bound<'_, PyAny>) -> Py
 
 solver_class! {
     /// Simplices through minima whose connecting points are trained.
-    Simplices(Core) on objective;
+    SimplexTraining(Core) on objective;
     progress: training => (training.steps(), training.loss(), training.log_volume());
     getters {
-        ending: &'static str = training => training.status().name();
+        status: &'static str = training => training.status().name();
         loss: f64 = training => training.loss();
         log_volume: f64 = training => training.log_volume();
-        done: usize = training => training.steps();
+        steps: usize = training => training.steps();
         evaluations: u64 = training => training.evaluations();
     }
     arrays {
