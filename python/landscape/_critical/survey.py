@@ -15,10 +15,10 @@ from landscape._critical.search import describe_tick, run_search
 from landscape._directions import RandomDirections, read_weights
 from landscape._results import CriticalPoints
 from landscape._runs import (
+    CallbackProblem,
     Interrupt,
     LossFunctions,
     ObjectiveOptions,
-    Problem,
     SolverRun,
     SolverState,
     build_objectives,
@@ -109,7 +109,7 @@ def critical_points(
     inputs = {**search_options.to_core(objective.dim), "threshold": threshold, "count": method}
     run = SolverRun(
         "critical_points",
-        Problem(objective, points),
+        CallbackProblem(objective, points),
         inputs,
         len(points),
         progress,

@@ -7,7 +7,7 @@ state in a `Checkpoint` and record how they were computed in a `RunPlan`.
 from landscape._runs.checkpoint import Checkpoint
 from landscape._runs.grid import GridRun
 from landscape._runs.plan import RunPlan
-from landscape._runs.problem import BatchedProblem, LossFunctions, Problem
+from landscape._runs.problem import BatchedProblem, CallbackProblem, LossFunctions, Problem
 from landscape._runs.sampling import (
     ObjectiveOptions,
     build_objectives,
@@ -19,6 +19,7 @@ from landscape._runs.solver import Interrupt, Solver, SolverRun, SolverState
 
 __all__ = [
     "BatchedProblem",
+    "CallbackProblem",
     "Checkpoint",
     "GridRun",
     "Interrupt",

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from landscape import _core
     from landscape._objective import CurvatureOperator, Engine, Objective, Strategy
 
-__all__ = ["BatchedLossFunctions", "BatchedProblem", "LossFunctions", "Problem"]
+__all__ = [
+    "BatchedLossFunctions",
+    "BatchedProblem",
+    "CallbackProblem",
+    "LossFunctions",
+    "Problem",
+]
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,15 @@ class Problem:
         """The function as a solver evaluates it: the native network, or callbacks."""
         native = self.objective.native_objective(strategy, np.empty(0))
         return LossFunctions(self.objective, strategy) if native is None else native
+
+
+@dataclass(frozen=True)
+class CallbackProblem(Problem):
+    """A function for solvers in Python, which call it themselves."""
+
+    def operator(self, strategy: Strategy) -> LossFunctions:
+        """The callbacks of a solver."""
+        return LossFunctions(self.objective, strategy)
 
 
 @dataclass(frozen=True)

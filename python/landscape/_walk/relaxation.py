@@ -12,10 +12,10 @@ import numpy as np
 from landscape import _core
 from landscape._results import Relaxation
 from landscape._runs import (
+    CallbackProblem,
     Interrupt,
     LossFunctions,
     ObjectiveOptions,
-    Problem,
     SolverRun,
     SolverState,
     build_objectives,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from landscape._objective import CurvatureOperator, Objective, Strategy
+    from landscape._objective import CurvatureOperator, Objective
     from landscape._progress import Choice
 
 __all__ = ["perturb_and_relax"]
@@ -118,7 +118,7 @@ def perturb_and_relax(
     }
     trials = _Trials(theta, index_in_theta, all_shifts, arguments)
     inputs = {**arguments, "parameter": name, "shifts": all_shifts}
-    problem = _CallbackProblem(objective, theta)
+    problem = CallbackProblem(objective, theta)
     run = SolverRun(
         "perturb_and_relax", problem, inputs, len(all_shifts), progress, resume, interrupt, "shift"
     )
@@ -198,15 +198,6 @@ class _FrozenEntry:
             return image
 
         return apply
-
-
-@dataclass(frozen=True)
-class _CallbackProblem(Problem):
-    """A function that is always evaluated by callbacks, because one of its entries is frozen."""
-
-    def operator(self, strategy: Strategy) -> LossFunctions:
-        """The callbacks of a solver."""
-        return LossFunctions(self.objective, strategy)
 
 
 @dataclass
