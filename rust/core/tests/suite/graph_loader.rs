@@ -5,7 +5,7 @@
 //! must also evaluate.
 
 use landscape_core::network::{
-    DatasetLoss, Network, NetworkObjective, SampleSum, Samples, Statistics, loss,
+    DatasetLoss, Network, NetworkObjective, ObjectiveOptions, SampleSum, Samples, Statistics, loss,
 };
 use landscape_core::{Cancel, Error, Objective};
 use proptest::prelude::*;
@@ -143,7 +143,13 @@ fn survive(text: &str) -> Result<bool, Error> {
     let point: Vec<f64> = (0..DIM).map(|index| (index as f64).cos() * 0.3).collect();
     let mut sums = [0.0];
     loss.sums(&point, &[SampleSum::Loss], Statistics::Batch, &Cancel::new(), &mut sums)?;
-    let objective = NetworkObjective::new(loss, 1 << 20)?;
+    let options = ObjectiveOptions {
+        weight: 3.0,
+        batch_weights: vec![3.0],
+        statistics: Statistics::Stored,
+        memory: 1 << 20,
+    };
+    let objective = NetworkObjective::new(loss, options)?;
     let (mut losses, mut gradient) = ([0.0], vec![0.0; DIM]);
     objective.gradients(&point, &mut losses, &mut gradient, &Cancel::new())?;
     let mut product = vec![0.0; DIM];
