@@ -2,7 +2,7 @@
 
     python benchmarks/spectrum.py [--cifar FILE] [--packages FOLDER] [--threads N]
 
-Everything runs interleaved in this one process, on the same trained network, data and threads. A run
+All programs run interleaved in one process, on the same trained network, data and threads. A run
 is all that a user waits for: making the operator, and the eigenvalues to a relative 1e-3. What a
 package calls its tolerance is its own affair; the largest error of the five values, relative to the
 first and against eigenvalues to 1e-8, is printed beside it.
