@@ -14,7 +14,7 @@ from landscape._results import Surface
 from landscape._runs import (
     LossFunctions,
     ObjectiveOptions,
-    Problem,
+    CallbackProblem,
     SolverRun,
     SolverState,
     build_objectives,
@@ -121,7 +121,7 @@ def curvature_map(
         "seed": seed,
     }
     size = len(alpha) * len(beta)
-    problem = Problem(objective, axes.origin)
+    problem = CallbackProblem(objective, axes.origin)
     run = SolverRun("curvature_map", problem, inputs, size, progress, resume, unit="point")
     state = run.load_state()
     if state is not None:
