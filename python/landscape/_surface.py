@@ -74,18 +74,18 @@ def surface(
         one_dimensional: Under normalisation, ``"zero"`` leaves biases and normalisation scales
             where they are, ``"include"`` moves each tensor of them like one filter.
         span: Half-width, or ``((a0, a1), (b0, b1))``, in unit steps of the directions. None is
-            1.0, or the box around the models that a plane or a trajectory passes through.
+            1.0, or the bounding box of the models of a plane or a trajectory.
         points: Grid points along each axis, or ``(n_alpha, n_beta)``; at least 2.
         test: Further data for the same plane; their surface is the result's ``.test``.
         seed: Of the directions, the sample subset, the batch split and the dropout masks.
         metrics: ``"accuracy"``, ``"error"`` or functions ``metric(outputs, targets)``.
-        resume: A file that keeps the run: created when absent, continued when present.
+        resume: The checkpoint file: created when absent, resumed when present.
         progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, total).
         options: Those of :class:`landscape.Objective`.
 
     Returns:
         The surface; ``losses[i_beta, i_alpha]`` are mean losses over samples. NaN and infinities
-        are kept as they came.
+        are kept.
 
     Raises:
         ValueError: An option or the data do not fit; the text says what was expected.
@@ -205,7 +205,7 @@ def line(
 def parse_directions(
     directions: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
 ) -> Directions | EigenDirections:
-    """The plan of a surface's two axes; see :func:`surface` for the options.
+    """Parse the directions of a surface; see :func:`surface` for the options.
 
     Raises:
         ValueError: An option is unknown, or does not go with these directions.
@@ -232,7 +232,7 @@ def parse_directions(
 def parse_direction(
     to: Any, direction: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
 ) -> Directions | EigenDirections:
-    """The plan of a line's axis; see :func:`line` for the options.
+    """Parse the direction of a line; see :func:`line` for the options.
 
     Raises:
         ValueError: An option is unknown, or ``to`` is passed together with a direction.
@@ -255,7 +255,7 @@ def make_axes(
     test_objective: Objective | None,
     progress: Choice,
 ) -> tuple[Axes, Objective, Objective | None]:
-    """The axes, and both functions under the batch-norm policy that the axes need."""
+    """Make the axes, and set the batch-norm policy that they need in both Objectives."""
     if isinstance(plan, EigenDirections):
         plan = plan.compute(objective.with_default_batch_norm("frozen"), progress)
     axes = plan.axes(objective.theta, objective.layout)

@@ -92,8 +92,8 @@ class PointBuffer:
         self.flat = torch.empty(layout.size, dtype=dtype, device=device)
         pieces = [self.flat[entry.span].view(entry.shape) for entry in layout.entries]
         self.tensors = [
-            piece if piece.dtype == own else torch.empty_like(piece, dtype=own)
-            for piece, own in zip(pieces, dtypes, strict=True)
+            piece if piece.dtype == model_dtype else torch.empty_like(piece, dtype=model_dtype)
+            for piece, model_dtype in zip(pieces, dtypes, strict=True)
         ]
         self._casts = [
             (tensor, piece)

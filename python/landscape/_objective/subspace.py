@@ -1,6 +1,6 @@
 """L on an affine subspace: theta = origin + sum_j c_j basis_j, by its coordinates alone.
 
-The vectors stay where the model lives; only coordinates and values cross to the driver.
+The vectors stay on the model's device; only coordinates and values are exchanged with the driver.
 """
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ class EstimateOptions(TypedDict, total=False):
         max_products: The maximum number of products; 10,000 by default.
         level: Probability with which an interval contains the truth; 0.95 by default.
         seed: Of the random vectors.
-        interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the estimate by then.
-        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+        interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the estimate so far.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, maximum)
             products.
     """
 
@@ -72,7 +72,7 @@ class EstimateOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The requested accuracy of an estimate, and how its run is shown."""
+    """The requested accuracy of an estimate, and the options of its run."""
 
     relative_error: float = 0.01
     absolute_error: float = 0.0

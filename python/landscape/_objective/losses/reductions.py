@@ -1,4 +1,4 @@
-"""Reductions over samples: the sums of losses, metrics and squares that L is computed from."""
+"""Reductions over samples: sums of losses, metrics and squares."""
 
 from __future__ import annotations
 
