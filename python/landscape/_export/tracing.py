@@ -1,4 +1,4 @@
-"""A traced graph: the operations that `torch.export` found, as plain data.
+"""A traced graph: the operations that `torch.export` records, as plain data.
 
 One kind of leaf for every tensor that flows in, one kind of node for every operation; arguments go
 by the names in PyTorch's schemas, defaults included, so that readers never count positions.

@@ -92,7 +92,7 @@ class Connections(Result):
         return float(self.heights[i, j] - max(self.losses[i], self.losses[j]))
 
     def path(self, i: int, j: int) -> Path | None:
-        """The path that was found between two minima, from the lower number to the higher."""
+        """The path between two minima, from the lower index to the higher; None if not searched."""
         pair = tuple(sorted((i, j)))
         matches = [k for k, edge in enumerate(self.edges.tolist()) if tuple(edge) == pair]
         return self.paths[matches[0]] if matches else None

@@ -415,7 +415,7 @@ class Instability(Result):
             on the training data.
         train_error: its standard error as an estimate of the population's.
         test: the same on test data; None without them.
-        test_error: likewise.
+        test_error: its standard error.
         threshold: below which the children count as stable; of the test data where there are any.
         distance: between the children.
         from_parent: distance of each child from the parent, where there is one.

@@ -166,7 +166,7 @@ class Hessian(CurvatureMatrix):
         Args:
             k: How many; from each end when ``which="both"``.
             which: ``"largest"``, ``"smallest"`` (algebraic), ``"magnitude"`` or ``"both"``.
-            tolerance: Of a residual, relative to the largest \|eigenvalue\| found.
+            tolerance: Of a residual, relative to the largest computed \|eigenvalue\|.
             vectors: Whether the result keeps the eigenvectors.
             method: ``"lanczos"``, or ``"power"``: one after the other, with deflation.
             multiplicity: ``"check"`` searches for further copies of multiple eigenvalues, of which

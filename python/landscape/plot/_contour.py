@@ -73,7 +73,7 @@ def filled_contour(
         The Axes; `.figure.savefig(path)` saves them.
 
     Raises:
-        ValueError: no such values or scale, levels that do not ascend, or a logarithm asked for
+        ValueError: no such values or scale, levels that do not ascend, or a logarithmic scale for
             values that are not all positive.
 
     Example:

@@ -52,7 +52,7 @@ def density(
         The Axes drawn on.
 
     Raises:
-        ValueError: nothing of that name can be shown.
+        ValueError: `show` has another value.
 
     Example:
         >>> density = landscape.hessian(model, data).density(probes=4, steps=10)

@@ -62,7 +62,7 @@ def line(
         The Axes of the losses.
 
     Raises:
-        ValueError: no such metric or scale, or a logarithm asked for losses that are not positive.
+        ValueError: no such metric or scale, or a logarithmic scale of non-positive losses.
 
     Example:
         >>> line = landscape.line(model_a, data, to=model_b, metrics="accuracy")

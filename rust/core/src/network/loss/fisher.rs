@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_mean_over_labels_of_squared_slopes() {
+    fn fisher_matrix_is_the_mean_outer_product_over_labels() {
         for options in
             ["", r#","weight":[0.5,2,1]"#, r#","weight":[0.5,2,1],"label_smoothing":0.3"#]
         {
@@ -187,14 +187,14 @@ mod tests {
                 let z = normals(1, 6);
                 let targets = ignored.map(|is| if is { -100 } else { 2 });
                 let case = Case::new(&json, 3, 2, classes(&targets, 2));
-                let found = case.matrix(Curvature::Fisher, 0, &z).concat();
-                near(&found, &brute(&json, &z, ignored), 1e-13);
+                let actual = case.matrix(Curvature::Fisher, 0, &z).concat();
+                near(&actual, &brute(&json, &z, ignored), 1e-13);
             }
         }
     }
 
     #[test]
-    fn without_weights_it_is_the_hessian() {
+    fn fisher_matrix_without_weights_is_the_hessian() {
         let case = Case::new(r#"{"kind":"cross_entropy"}"#, 5, 2, classes(&[0, 4], 2));
         let (z, t) = (normals(2, 10), normals(3, 10));
         let hessian = case.product(Curvature::Hessian, 0, &z, &t);
