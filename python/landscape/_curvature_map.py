@@ -106,10 +106,10 @@ def curvature_map(
         raise ValueError(f"tolerance={tolerance}, expected a number between 0 and 1")
     if max_products < 1:
         raise ValueError(f"max_products={max_products}, expected at least 1")
-    plan = parse_directions(directions, normalize, one_dimensional, seed)
+    axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
     objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
     axes, objective, _ = make_axes(
-        plan, objective.with_default_batch_norm("frozen"), None, progress
+        axes_plan, objective.with_default_batch_norm("frozen"), None, progress
     )
     alpha, beta = grid_coordinates(axes, span, points)
     solver = _PlaneSolver(axes, (alpha, beta), tolerance, max_products, seed)

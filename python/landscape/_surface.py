@@ -104,9 +104,9 @@ def surface(
         >>> landscape.surface(model, data, points=5).losses.shape
         (5, 5)
     """
-    plan = parse_directions(directions, normalize, one_dimensional, seed)
+    axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
     objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
-    axes, objective, on_test = make_axes(plan, objective, on_test, progress)
+    axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
     alpha, beta = grid_coordinates(axes, span, points)
     fields, test_fields = sample_grid(
         objective,
@@ -184,9 +184,9 @@ def line(
         >>> landscape.line(a, data, to=b, points=11).positions[0]
         np.float64(-0.5)
     """
-    plan = parse_direction(to, direction, normalize, one_dimensional, seed)
+    axes_plan = parse_direction(to, direction, normalize, one_dimensional, seed)
     objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
-    axes, objective, on_test = make_axes(plan, objective, on_test, progress)
+    axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
     (positions,) = grid_coordinates(axes, span, points)
     fields, test_fields = sample_grid(
         objective,
@@ -250,15 +250,15 @@ def parse_direction(
 
 
 def make_axes(
-    plan: Directions | EigenDirections,
+    axes_plan: Directions | EigenDirections,
     objective: Objective,
     test_objective: Objective | None,
     progress: Choice,
 ) -> tuple[Axes, Objective, Objective | None]:
     """Make the axes, and set the batch-norm policy that they need in both Objectives."""
-    if isinstance(plan, EigenDirections):
-        plan = plan.compute(objective.with_default_batch_norm("frozen"), progress)
-    axes = plan.axes(objective.theta, objective.layout)
+    if isinstance(axes_plan, EigenDirections):
+        axes_plan = axes_plan.compute(objective.with_default_batch_norm("frozen"), progress)
+    axes = axes_plan.axes(objective.theta, objective.layout)
     policy: Literal["frozen", "recalibrated"] = "recalibrated" if axes.joins_models else "frozen"
     return (
         axes,

@@ -44,7 +44,7 @@ def export_model(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedPro
     """
     _refuse_hooks(model)
     inputs = tuple(_make_example(value) for value in example_inputs)
-    # PyTorch declares no types for this class, nor for the question about global hooks below
+    # PyTorch declares no types for this class, nor for the check of global hooks below
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]
     batch = Dim("batch", min=2)
     for value in inputs:

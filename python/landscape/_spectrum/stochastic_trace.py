@@ -160,7 +160,7 @@ def estimate_frobenius(
             "frobenius takes relative_error alone: an absolute error of the root is not known "
             "before the root"
         )
-    # d(x^2) = 2 x dx: a relative error of the root is half of the square's.
+    # d(x^2) = 2 x dx: the relative error of the root is half that of the square
     of_square = replace(accuracy, relative_error=2 * accuracy.relative_error)
     estimation = _estimate_traces(
         matrix, of_square, "frobenius", method, powers=2, target=1, resume=resume
@@ -204,7 +204,7 @@ def estimate_moments(
     _refuse_xtrace(method)
     if count < 1:
         raise ValueError(f"count={count}, expected at least 1 moment")
-    # An absolute error is the moment's own, and the core estimates traces.
+    # the absolute error is that of a moment, and the core estimates traces
     of_traces = replace(accuracy, absolute_error=accuracy.absolute_error * matrix.dim)
     estimation = _estimate_traces(
         matrix, of_traces, "spectral_moments", method, powers=count, resume=resume

@@ -297,7 +297,7 @@ def split_into_batches(batches: Batches, batch_size: int, seed: int) -> Batches:
         raise ValueError(f"batch_size={batch_size}, expected at least 1")
     total = batches.samples
     sizes = tuple(min(batch_size, total - start) for start in range(0, total, batch_size))
-    # sorted data (all zeros first) would make batches that no training ever saw
+    # sorted data would give batches of a single class, unlike those of training
     order = torch.from_numpy(np.random.default_rng([seed, _SPLIT]).permutation(total))
     return batches.with_split(sizes, order if len(sizes) > 1 else None)
 

@@ -124,7 +124,7 @@ def _mixes_samples(criterion: Criterion, model: SwappedModel, batch: Batch, outp
     if alone.shape[1:] != outputs.shape[1:]:
         return True
     together = outputs[:half].detach().double()
-    # far above what another summation order does, far below what other samples do
+    # far above the effect of another summation order, far below that of other samples
     scale = torch.where(together.isfinite(), together, 0).abs().max()
     tolerance = torch.finfo(outputs.dtype).eps ** 0.5 * float(scale)
     return not torch.allclose(
