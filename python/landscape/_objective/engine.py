@@ -122,7 +122,7 @@ class Backends:
         decay = weight_decay if curvature.penalised else WeightDecay(0.0)
         operator: CurvatureOperator
         if strategy.kind == "native":
-            theta = point.stacked(0, 1)[0].contiguous().numpy()
+            theta = point.stack(0, 1)[0].contiguous().numpy()
             products = self.native.curvature(
                 theta,
                 curvature.native or "",

@@ -202,5 +202,5 @@ def _chunk_rows(points: Points) -> list[NDArray[Any]]:
 
 
 def _rows(points: Points, start: int, stop: int) -> NDArray[Any]:
-    rows: NDArray[Any] = points.stacked(start, stop).contiguous().numpy()
+    rows: NDArray[Any] = points.stack(start, stop).contiguous().numpy()
     return rows

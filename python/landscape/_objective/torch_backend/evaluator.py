@@ -193,7 +193,7 @@ class Evaluator:
         chunks = []
         for start in range(0, len(points), strategy.points):
             stop = min(start + strategy.points, len(points))
-            stack = points.stacked(start, stop).to(self.model.device)
+            stack = points.stack(start, stop).to(self.model.device)
             tensors = [
                 stack[:, entry.span].view(-1, *entry.shape).to(dtype)
                 for entry, dtype in zip(self.layout.entries, self.model.dtypes, strict=True)
