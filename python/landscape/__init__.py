@@ -1,10 +1,10 @@
-"""The geometry of a neural network's loss, measured as an instrument would.
+"""Loss landscapes of neural networks: surfaces, Hessian spectra and paths between minima.
 
     landscape.plot_surface(model, data)                  # filter-normalised 2-D surface
     landscape.hessian(model, data).eigenvalues(k=5)      # top curvature, with residuals
     landscape.connect(model_a, model_b, data).barrier    # AutoNEB path between two minima
 
-This table is the whole public interface. A name is imported where it is first used, so that
+`__all__` is the whole public interface. A name is imported at its first use, so that
 ``import landscape`` itself costs neither PyTorch nor matplotlib.
 """
 
@@ -128,7 +128,7 @@ __all__ = [
     "walk",
 ]
 
-_HOMES = {
+_PACKAGES = {
     "Alignment": "_results",
     "AutoNEB": "_path",
     "Bezier": "_path",
@@ -190,9 +190,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name == "plot":
         return import_module("landscape.plot")
-    if name not in _HOMES:
+    if name not in _PACKAGES:
         raise AttributeError(f"module 'landscape' has no attribute {name!r}")
-    value = getattr(import_module(f"landscape.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"landscape.{_PACKAGES[name]}"), name)
     globals()[name] = value
     return value
 

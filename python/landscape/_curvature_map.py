@@ -56,11 +56,11 @@ def curvature_map(
     progress: Choice = None,
     **options: Unpack[ObjectiveOptions],
 ) -> Surface:
-    r"""The largest and the smallest eigenvalue of the Hessian over a plane: where is L convex?
+    r"""The largest and the smallest eigenvalue of the Hessian over a plane.
 
-    A picture of the loss shows two directions of many; the curvature at its points is that of all
-    of them. Where :math:`\lambda_{\min} / \lambda_{\max}` is far below zero, what looks convex is
-    not.
+    A surface shows L along two of d directions, the eigenvalues at its points its curvature along
+    all of them: where :math:`\lambda_{\min} / \lambda_{\max}` is far below zero, L is not convex,
+    even if the surface is.
 
     Every point's Lanczos iteration starts from its neighbour's eigenvectors, with some noise, and
     so takes few products.
@@ -77,9 +77,9 @@ def curvature_map(
         tolerance: Of both residuals, relative to the largest \|eigenvalue\| at the point. A
             smallest eigenvalue within its bound of 0 has no certain sign; lower the
             tolerance.
-        max_products: The most products at a point.
+        max_products: The maximum number of products at a point.
         seed: Of the directions, the subset, the split, the masks and the noise.
-        resume: A file that keeps the run: created when absent, continued when present.
+        resume: The checkpoint file: created when absent, resumed when present.
         progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, points).
         options: Those of :class:`landscape.Objective`.
 
@@ -98,18 +98,18 @@ def curvature_map(
         (2018), section 6 and figure 7.
 
     Example:
-        >>> found = landscape.curvature_map(model, data, points=3)
-        >>> found.metrics["ratio"].shape
+        >>> result = landscape.curvature_map(model, data, points=3)
+        >>> result.metrics["ratio"].shape
         (3, 3)
     """
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance={tolerance}, expected a number between 0 and 1")
     if max_products < 1:
         raise ValueError(f"max_products={max_products}, expected at least 1")
-    plan = parse_directions(directions, normalize, one_dimensional, seed)
+    axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
     objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
     axes, objective, _ = make_axes(
-        plan, objective.with_default_batch_norm("frozen"), None, progress
+        axes_plan, objective.with_default_batch_norm("frozen"), None, progress
     )
     alpha, beta = grid_coordinates(axes, span, points)
     solver = _PlaneSolver(axes, (alpha, beta), tolerance, max_products, seed)
@@ -154,7 +154,7 @@ class _PlaneSolver:
     """Lanczos at every point in serpentine order, each started from its predecessor's vectors."""
 
     axes: Axes
-    ticks: tuple[NDArray[np.float64], NDArray[np.float64]]
+    coordinates: tuple[NDArray[np.float64], NDArray[np.float64]]
     tolerance: float
     max_products: int
     seed: int
@@ -163,12 +163,12 @@ class _PlaneSolver:
 
     def grid_index(self, index: int) -> tuple[int, int]:
         """Row and column of a point; odd rows run backwards."""
-        row, column = divmod(index, len(self.ticks[0]))
-        return row, len(self.ticks[0]) - 1 - column if row % 2 else column
+        row, column = divmod(index, len(self.coordinates[0]))
+        return row, len(self.coordinates[0]) - 1 - column if row % 2 else column
 
     def run(self, functions: LossFunctions, tick: Callable[..., bool]) -> bool:
         """Measure the remaining points, until a tick pauses it."""
-        while len(self.rows) < len(self.ticks[0]) * len(self.ticks[1]):
+        while len(self.rows) < len(self.coordinates[0]) * len(self.coordinates[1]):
             self.rows.append(self._measure_point(functions))
             if not tick(len(self.rows), *self.rows[-1][:3]):
                 return False
@@ -176,7 +176,7 @@ class _PlaneSolver:
 
     def _measure_point(self, functions: LossFunctions) -> list[float]:
         row, column = self.grid_index(len(self.rows))
-        steps = np.array([1.0, self.ticks[0][column], self.ticks[1][row]])
+        steps = np.array([1.0, self.coordinates[0][column], self.coordinates[1][row]])
         theta = _core.combine([self.axes.origin, *self.axes.basis], steps)
         loss = float(functions.losses(theta[None])[0])
         if not np.isfinite(loss):
@@ -201,7 +201,7 @@ class _PlaneSolver:
         )
 
         def continue_(done: int, _: int, values: Any, residuals: Any) -> bool:
-            """Whether products are too few for both ends, or residuals too large."""
+            """Whether to go on: too few products for both ends, or residuals too large."""
             return done < _MIN_PRODUCTS or not _has_converged(values, residuals, self.tolerance)
 
         solver.run(products, continue_)
@@ -212,14 +212,14 @@ class _PlaneSolver:
 
     def _perturb_guess(self) -> NDArray[Any]:
         guess: NDArray[Any] = np.asarray(self.guess)
-        storage: Any = guess.dtype.name
-        noise = _core.gaussian(guess.size, seed=self.seed, stream=len(self.rows), dtype=storage)
+        dtype: Any = guess.dtype.name
+        noise = _core.gaussian(guess.size, seed=self.seed, stream=len(self.rows), dtype=dtype)
         start: NDArray[Any] = guess + guess.dtype.type(_START_NOISE / np.sqrt(guess.size)) * noise
         return start
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
         """Every number over the plane, (n_beta, n_alpha)."""
-        shape = len(self.ticks[1]), len(self.ticks[0])
+        shape = len(self.coordinates[1]), len(self.coordinates[0])
         values = np.full((*shape, len(_COLUMNS)), np.nan)
         for index, row in enumerate(self.rows):
             values[self.grid_index(index)] = row
@@ -232,7 +232,7 @@ class _PlaneSolver:
         return "", {"rows": rows, "guess": guess}
 
     def restore(self, state: SolverState) -> None:
-        """Continue from a checkpoint."""
+        """Restore the state from a checkpoint."""
         _, arrays = state
         self.rows = arrays["rows"].tolist()
         self.guess = arrays["guess"] if arrays["guess"].size else None

@@ -35,7 +35,7 @@ def eigenplane(
         second: Which one spans the other axis.
         spectrum: Eigenvalues with their vectors, computed before at the same point; computed when
             None. That the point is the same is not checked.
-        tolerance: Of the residuals of those that are computed, relative to the largest
+        tolerance: Of the residuals of computed eigenvectors, relative to the largest
             \|eigenvalue\|.
 
     Returns:
@@ -75,7 +75,7 @@ class EigenDirections:
             )
 
     def compute(self, objective: Objective, progress: Any) -> EigenAxes:
-        """The eigenvectors at the model's own parameters.
+        """Compute the eigenvectors at the model's own parameters.
 
         Raises:
             ValueError: There are fewer parameters, or the spectrum does not contain them.
@@ -114,7 +114,7 @@ class EigenDirections:
 
 @dataclass(frozen=True, eq=False)
 class EigenAxes:
-    """Computed eigenvectors, which make axes."""
+    """Eigenvectors at a point, as the basis of axes."""
 
     vectors: tuple[NDArray[Any], ...]
     values: tuple[float, ...]
@@ -136,10 +136,10 @@ def _find_row(spectrum: Spectrum, rank: int) -> int:
     order = np.argsort(-spectrum.values, kind="stable")
     ends = {"largest": (True, False), "smallest": (False, True), "both": (True, True)}
     above, below = ends.get(spectrum.which, (False, False))
-    every = spectrum.vectors is not None and len(order) == spectrum.vectors.shape[1]
-    above, below = above or every, below or every
-    known = len(order) // 2 if above and below and not every else len(order)
-    if not (above if rank > 0 else below) or abs(rank) > known:
+    is_complete = spectrum.vectors is not None and len(order) == spectrum.vectors.shape[1]
+    above, below = above or is_complete, below or is_complete
+    reachable = len(order) // 2 if above and below and not is_complete else len(order)
+    if not (above if rank > 0 else below) or abs(rank) > reachable:
         raise ValueError(
             f"the spectrum of {len(order)} eigenvalues, {spectrum.which!r}, does not hold "
             f"eigenvector {rank}; compute it with a larger k, or which='both'"

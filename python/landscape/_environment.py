@@ -1,4 +1,4 @@
-"""The environment of a run: what decides the last bits of its numbers."""
+"""The environment of a run: versions, processor and precision, which decide last bits."""
 
 from __future__ import annotations
 

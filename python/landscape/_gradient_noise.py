@@ -57,10 +57,10 @@ def gradient_noise(
         batch: The batch size B, 1 to n.
         theta: The point, shape (d,); the model's own parameters when None.
         relative_error: Requested standard error of each trace, relative to it.
-        max_products: The most products of each trace.
+        max_products: The maximum number of products of each trace.
         level: Probability of the intervals.
         seed: Of the random vectors, the subset, the split and the masks.
-        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, maximum)
             products.
         options: Those of :class:`landscape.Objective`.
 
@@ -124,12 +124,17 @@ def gradient_noise(
         )
 
 
-def _divide(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+def _divide(
+    numerator: NDArray[np.float64], denominator: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """A quotient of two estimates; the halves of their intervals add in quadrature."""
-    value = above[0] / below[0]
+    value = numerator[0] / denominator[0]
     sides = []
     for one, other in ((1, 2), (2, 1)):
-        half = (above[one] - above[0]) / below[0], value * (below[other] - below[0]) / below[0]
+        half = (
+            (numerator[one] - numerator[0]) / denominator[0],
+            value * (denominator[other] - denominator[0]) / denominator[0],
+        )
         sides.append(np.hypot(*half))
     return np.array([value, value - sides[0], value + sides[1]])
 
@@ -147,7 +152,7 @@ class HessianNoiseProduct(CurvatureMatrix):
         self._pair = hessian, noise
 
     def operator(self, strategy: Strategy | None = None) -> CurvatureOperator:
-        """Products of rows, four of the two matrices for each."""
+        """Products of rows; each takes two with H and two with Sigma."""
         hessian, noise = (matrix.operator(strategy) for matrix in self._pair)
         return _SymmetrisedProduct(hessian, noise)
 

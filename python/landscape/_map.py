@@ -1,7 +1,4 @@
-"""Arrays that stay in their file and are mapped into memory.
-
-Depends on NumPy and the standard library alone.
-"""
+"""Arrays that stay in their file and are mapped into memory."""
 
 from __future__ import annotations
 
@@ -21,16 +18,16 @@ _LOCAL_HEADER = 30  # bytes before the name, whose length is in bytes 26 and 27
 def mapped(
     path: str, info: zipfile.ZipInfo, dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> np.ndarray[Any, np.dtype[Any]]:
-    """A member of an uncompressed zip, read-only and where it is.
+    """Map a member of an uncompressed zip into memory, read-only.
 
     Args:
         path: the zip.
         info: the member, a .npy array.
-        dtype: what the array must be.
-        shape: likewise.
+        dtype: the expected dtype.
+        shape: the expected shape.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the member is compressed, or another array than expected.
     """
     with Path(path).open("rb") as file:
         file.seek(info.header_offset)

@@ -1,4 +1,4 @@
-"""`plot_surface`: from a model to a picture in one call."""
+"""`plot_surface`: compute a surface and draw it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def plot_surface(
     kind: Literal["both", "filled", "contour", "3d"] = "both",
     **surface_options: Any,
 ) -> Surface:
-    """Compute a surface and draw it: from a model to a picture in one call.
+    """Compute a surface and draw it.
 
     Args:
         model: As for :func:`surface`.
@@ -44,7 +44,7 @@ def plot_surface(
 
     Raises:
         ValueError: The picture's format or kind is unknown.
-        OSError: ``path`` cannot be written; found out before the computation.
+        OSError: ``path`` cannot be written; checked before the computation.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Progress of a long call: a bar, silence, or the caller's own function. Depends on tqdm alone."""
+"""Progress of a run: a bar, nothing, or the caller's own function."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Progress(Protocol):
         traceback: TracebackType | None,
     ) -> None: ...
 
-    def update(self, done: int, **shown: float) -> None:
-        """Say that `done` of the total are ready, and show these values: `smallest=0.012`."""
+    def update(self, done: int, **values: float) -> None:
+        """Report `done` of the total units, and show these values: `smallest=0.012`."""
 
 
 def reporter(
@@ -41,7 +41,7 @@ def reporter(
     unit: str = "point",
     start: int = 0,
 ) -> Progress:
-    """The reporter that the `progress=` of a public function asks for.
+    """Make the reporter for the `progress=` of a public function.
 
     Args:
         progress: None shows a bar where the standard error stream is a terminal and nothing
@@ -50,7 +50,7 @@ def reporter(
         total: the number of units in the whole run.
         label: shown before the bar.
         unit: what is counted.
-        start: units that a resumed run finds done.
+        start: units that were done before a resumed run.
 
     Raises:
         ValueError: another text.
@@ -61,46 +61,46 @@ def reporter(
         ...     progress.update(8, smallest=0.012)
     """
     if progress is None:
-        progress = "bar" if _terminal() else "off"
+        progress = "bar" if _is_terminal() else "off"
     if callable(progress):
-        return _Calls(progress, total)
+        return _Callback(progress, total)
     if not isinstance(progress, str):
         raise TypeError(f"progress={progress!r}: {_EXPECTED}")
     if progress == "bar":
         return _Bar(total, label, unit, start)
     if progress == "off":
-        return _Silence()
+        return _NoProgress()
     raise ValueError(f"progress={progress!r}: {_EXPECTED}")
 
 
 _EXPECTED = "expected None (a bar in a terminal), 'bar', 'off' or a function of (done, total)"
 
 
-def _terminal() -> bool:
-    """The stream may be missing (pythonw), closed, or an object without isatty."""
+def _is_terminal() -> bool:
+    """Whether standard error is a terminal; it may be missing, closed or without isatty."""
     try:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):
         return False
 
 
-class _Silence:
+class _NoProgress:
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
-    def update(self, done: int, **shown: float) -> None:
+    def update(self, done: int, **values: float) -> None:
         pass
 
 
-class _Calls(_Silence):
+class _Callback(_NoProgress):
     def __init__(self, function: Callable[[int, int], object], total: int) -> None:
         self._function = function
         self._total = total
 
-    def update(self, done: int, **shown: float) -> None:  # noqa: ARG002  (a bar shows them)
+    def update(self, done: int, **values: float) -> None:  # noqa: ARG002  (a bar shows them)
         self._function(done, self._total)
 
 
@@ -117,15 +117,15 @@ class _Bar:
         )
 
     def __enter__(self) -> Self:
-        self._bar = self._open(file=sys.stderr)  # only now: the clock starts with the run
+        self._bar = self._open(file=sys.stderr)  # here, so that its clock starts with the run
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def update(self, done: int, **shown: float) -> None:
-        if shown:
+    def update(self, done: int, **values: float) -> None:
+        if values:
             self._bar.set_postfix(
-                {name: f"{value:.4g}" for name, value in shown.items()}, refresh=False
+                {name: f"{value:.4g}" for name, value in values.items()}, refresh=False
             )
         self._bar.update(done - self._bar.n)

@@ -74,18 +74,18 @@ def surface(
         one_dimensional: Under normalisation, ``"zero"`` leaves biases and normalisation scales
             where they are, ``"include"`` moves each tensor of them like one filter.
         span: Half-width, or ``((a0, a1), (b0, b1))``, in unit steps of the directions. None is
-            1.0, or the box around the models that a plane or a trajectory passes through.
+            1.0, or the bounding box of the models of a plane or a trajectory.
         points: Grid points along each axis, or ``(n_alpha, n_beta)``; at least 2.
         test: Further data for the same plane; their surface is the result's ``.test``.
         seed: Of the directions, the sample subset, the batch split and the dropout masks.
         metrics: ``"accuracy"``, ``"error"`` or functions ``metric(outputs, targets)``.
-        resume: A file that keeps the run: created when absent, continued when present.
+        resume: The checkpoint file: created when absent, resumed when present.
         progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, total).
         options: Those of :class:`landscape.Objective`.
 
     Returns:
         The surface; ``losses[i_beta, i_alpha]`` are mean losses over samples. NaN and infinities
-        are kept as they came.
+        are kept.
 
     Raises:
         ValueError: An option or the data do not fit; the text says what was expected.
@@ -104,9 +104,9 @@ def surface(
         >>> landscape.surface(model, data, points=5).losses.shape
         (5, 5)
     """
-    plan = parse_directions(directions, normalize, one_dimensional, seed)
+    axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
     objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
-    axes, objective, on_test = make_axes(plan, objective, on_test, progress)
+    axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
     alpha, beta = grid_coordinates(axes, span, points)
     fields, test_fields = sample_grid(
         objective,
@@ -184,9 +184,9 @@ def line(
         >>> landscape.line(a, data, to=b, points=11).positions[0]
         np.float64(-0.5)
     """
-    plan = parse_direction(to, direction, normalize, one_dimensional, seed)
+    axes_plan = parse_direction(to, direction, normalize, one_dimensional, seed)
     objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
-    axes, objective, on_test = make_axes(plan, objective, on_test, progress)
+    axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
     (positions,) = grid_coordinates(axes, span, points)
     fields, test_fields = sample_grid(
         objective,
@@ -205,7 +205,7 @@ def line(
 def parse_directions(
     directions: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
 ) -> Directions | EigenDirections:
-    """The plan of a surface's two axes; see :func:`surface` for the options.
+    """Parse the directions of a surface; see :func:`surface` for the options.
 
     Raises:
         ValueError: An option is unknown, or does not go with these directions.
@@ -232,7 +232,7 @@ def parse_directions(
 def parse_direction(
     to: Any, direction: Any, normalize: Normalize, one_dimensional: OneDimensional, seed: int
 ) -> Directions | EigenDirections:
-    """The plan of a line's axis; see :func:`line` for the options.
+    """Parse the direction of a line; see :func:`line` for the options.
 
     Raises:
         ValueError: An option is unknown, or ``to`` is passed together with a direction.
@@ -250,15 +250,15 @@ def parse_direction(
 
 
 def make_axes(
-    plan: Directions | EigenDirections,
+    axes_plan: Directions | EigenDirections,
     objective: Objective,
     test_objective: Objective | None,
     progress: Choice,
 ) -> tuple[Axes, Objective, Objective | None]:
-    """The axes, and both functions under the batch-norm policy that the axes need."""
-    if isinstance(plan, EigenDirections):
-        plan = plan.compute(objective.with_default_batch_norm("frozen"), progress)
-    axes = plan.axes(objective.theta, objective.layout)
+    """Make the axes, and set the batch-norm policy that they need in both Objectives."""
+    if isinstance(axes_plan, EigenDirections):
+        axes_plan = axes_plan.compute(objective.with_default_batch_norm("frozen"), progress)
+    axes = axes_plan.axes(objective.theta, objective.layout)
     policy: Literal["frozen", "recalibrated"] = "recalibrated" if axes.joins_models else "frozen"
     return (
         axes,

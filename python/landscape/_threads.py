@@ -12,7 +12,7 @@ def set_threads(count: int) -> None:
 
     Without a call it is as many as the environment variable ``RAYON_NUM_THREADS`` says, else as
     many as there are processors. Results are the same bits on any number of threads. PyTorch's own
-    pool, which ``torch.set_num_threads`` governs, rests while the native engine works.
+    pool, which ``torch.set_num_threads`` governs, is idle while the native engine evaluates.
 
     Args:
         count: From 1 to 1,024.

@@ -1,4 +1,4 @@
-"""Permutation symmetry of hidden units: models aligned, merged and repaired."""
+"""Permutation symmetry of hidden units: aligning, merging and repairing models."""
 
 from landscape._align.alignment import align, as_model
 from landscape._align.averaging import merge

@@ -24,13 +24,13 @@ def record_unit_activations(objective: Objective) -> dict[str, NDArray[np.float6
     """The activations of every linear layer and convolution, shape (channels, observations).
 
     Args:
-        objective: Its model, under the statistics that its batch norms have stored.
+        objective: The model and the data; batch norm uses its running statistics.
     """
     frozen = objective.with_batch_norm("frozen")
     names = [name for name, m in frozen.model.named_modules() if isinstance(m, UNIT_LAYERS)]
-    return {name: _thin(values) for name, values in frozen.record_activations(names).items()}
+    return {name: _subsample(values) for name, values in frozen.record_activations(names).items()}
 
 
-def _thin(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _subsample(values: NDArray[np.float64]) -> NDArray[np.float64]:
     step = max(1, values.size // _MAX_NUMBERS)
     return values[:, ::step]

@@ -68,7 +68,7 @@ def align(
         The permutations, and the permuted model as ``.model``: its buffers are permuted too.
 
     Raises:
-        TypeError: A model is of no known kind.
+        TypeError: A model is neither a module nor a state dict.
         ValueError: The layouts differ, the model cannot be traced, or it has no hidden units.
 
     Reference:
@@ -193,7 +193,7 @@ def _read_parameters(model: nn.Module) -> dict[str, NDArray[np.float64]]:
 def _permute_and_verify(
     alignment: Alignment, second: nn.Module, inputs: tuple[Tensor, ...]
 ) -> Alignment:
-    """Add the permuted model, whose outputs must be those of the model before."""
+    """Add the permuted model, and check that its outputs equal those of the original."""
     permuted = copy.deepcopy(second)
     tensors = alignment.apply(dict(second.state_dict()))
     permuted.load_state_dict({name: value.clone() for name, value in tensors.items()})

@@ -42,7 +42,7 @@ def merge(
     .. math:: \theta = \frac{1}{n} \Bigl(\theta_r + \sum_{i \ne r} P_i(\theta_i)\Bigr)
 
     Each model is aligned to the reference independently. Buffers are averaged too; the mean of
-    batch-norm statistics is not that of the mean model: where data are given, they are
+    batch-norm statistics is not that of the mean model: with data they are
     re-estimated.
 
     Args:

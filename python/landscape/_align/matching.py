@@ -21,7 +21,7 @@ __all__ = ["Matching", "match_activations", "match_weights"]
 Arrays = Mapping[str, "NDArray[np.float64]"]
 Permutations = dict[str, "NDArray[np.int64]"]
 
-_GAIN = 1e-12  # of the scale: less is rounding
+_MIN_GAIN = 1e-12  # relative to the scale: less is rounding
 
 
 @dataclass
@@ -41,11 +41,11 @@ class Matching:
             for name, axis in group.entries:
                 self._permuted_axes.setdefault(name, []).append((axis, group))
 
-    def permute(self, name: str, but: Axis | None = None) -> NDArray[np.float64]:
-        """A tensor of the second model, permuted along all its axes (or all but one)."""
+    def permute(self, name: str, excluded: Axis | None = None) -> NDArray[np.float64]:
+        """A tensor of the second model, permuted along all its axes except the excluded one."""
         tensor = self.second[name]
         for axis, group in self._permuted_axes.get(name, []):
-            if (name, axis) != but:
+            if (name, axis) != excluded:
                 permutation = self.permutations[group.name]
                 index = group.permute_axis((name, axis), permutation, tensor.shape[axis])
                 tensor = np.take(tensor, index, axis)
@@ -75,7 +75,7 @@ class Matching:
         return float(np.sqrt(sum(squares)))
 
     def improve(self, group: UnitGroup) -> bool:
-        """Solve one group's assignment while the others stay; whether the objective grew."""
+        """Solve one group's assignment, the others fixed; return whether the inner product grew."""
         weights = self.similarity(group)
         candidate = _core.assignment(weights)
         current = self.permutations[group.name]
@@ -90,7 +90,7 @@ class Matching:
             gain = self.inner_product(names) - before
         else:
             gain = float(weights[rows, candidate].sum() - weights[rows, current].sum())
-        improved = gain > _GAIN * scale
+        improved = gain > _MIN_GAIN * scale
         self.permutations[group.name] = candidate if improved else current
         return improved
 
@@ -119,7 +119,7 @@ def match_activations(
     """Match the units whose activations correlate most.
 
     Args:
-        matching: Its permutations are set.
+        matching: The matching, whose permutations are replaced.
         first: The first model's activations by module, shape (entries of units, observations).
         second: The same of the second model.
 
@@ -154,7 +154,7 @@ def _unit_rows(
 
 
 def _standardise(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows of mean 0 and norm 1; a dead unit is 0."""
+    """Scale rows to mean 0 and norm 1; a constant row becomes 0."""
     centred = values - values.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(centred, axis=1, keepdims=True)
     rows: NDArray[np.float64] = centred / np.where(norms > 0, norms, 1.0)

@@ -1,4 +1,4 @@
-"""Groups of units that can be permuted: entries of tensors' axes that move together.
+"""Groups of units that can be permuted, each with its indices along tensors' axes.
 
 Entries of axes are labelled with integers. Where data flow from one entry to another, a union-find
 joins their labels, so that each set of joined entries is one unit.

@@ -23,7 +23,7 @@ class UnsupportedFlow(Exception):  # noqa: N818 - a property of the model, not a
 
 @dataclass(frozen=True)
 class Operand:
-    """A parameter or a buffer that an operation reads, whose axes are not labelled yet."""
+    """A parameter or a buffer that an operation reads, with axes that are not labelled yet."""
 
     name: str
     shape: tuple[int, ...]
@@ -198,7 +198,7 @@ def _embedding(flow: Propagation, a: Mapping[str, Any]) -> Labels:
 
 
 def _apply_to_labels(name: str) -> Rule:
-    """The rule of an operation that only rearranges entries: it rearranges labels alike."""
+    """The rule of an operation that only rearranges entries: it is applied to the labels."""
     operator = getattr(torch.ops.aten, name.split(".", maxsplit=1)[0])
     overload = getattr(operator, name.split(".")[1])
 

@@ -115,7 +115,7 @@ def _compute_statistics(objective: Objective) -> dict[str, Statistics]:
 
 
 def _rescale_channels(module: nn.Module, current: Statistics, target: Statistics) -> None:
-    """Scale and shift a layer's channels to other statistics; a dead one is only shifted."""
+    """Scale and shift a layer's channels to other statistics; a constant one is only shifted."""
     mean, deviation = target
     scale = np.divide(deviation, current[1], out=np.ones_like(deviation), where=current[1] > 0)
     shift = mean - scale * current[0]

@@ -35,7 +35,7 @@ class Symmetry:
 
 
 def find_symmetry(graph: TracedGraph) -> Symmetry:
-    """Propagate units through a model, from each tensor's axes to all that move with them."""
+    """Find the groups of units of a traced model, by propagating labels through its operations."""
     labelling = _Labelling(graph)
     for node in graph.nodes:
         labelling.propagate(node)
@@ -46,7 +46,7 @@ def find_symmetry(graph: TracedGraph) -> Symmetry:
 
 
 class _Labelling:
-    """The values of a graph as labels, one operation after the other."""
+    """Labels of the values of a graph, computed one operation after the other."""
 
     def __init__(self, graph: TracedGraph) -> None:
         self.entries = EntryUnionFind()

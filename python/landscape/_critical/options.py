@@ -1,4 +1,4 @@
-"""Options of a search for a critical point, and sentences about how it ended."""
+"""Options of a search for a critical point, and the text of its status."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SearchOptions:
         }
 
     def describe_status(self, ending: str, norm: float, dtype: str) -> str:
-        """How a search ended, as a sentence."""
+        """Describe how a search ended, in one sentence."""
         reached = f"the gradient's norm is {norm:.3g}"
         if ending == "converged":
             status = f"converged: {reached}, within tolerance={self.tolerance:g}"

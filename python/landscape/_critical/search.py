@@ -53,8 +53,8 @@ def find_critical_point(
 
     within a radius that grows where the prediction holds and shrinks where it does not.
 
-    Where g is in the null space of H without being 0, the search ends as gradient-flat: such
-    points are taken for critical ones where only the decrease of the norm is monitored.
+    Where g is in the null space of H without being 0, the search ends as gradient-flat: judged by
+    the decrease of the gradient norm alone, such a point would pass for a critical one.
 
     Args:
         model: The trained module, or an Objective in place of model, data and loss.
@@ -64,12 +64,12 @@ def find_critical_point(
             the model's own parameters when None.
         tolerance: Norm of the gradient of a critical point. In float32 rounding ends a search
             between 1e-4 and 1e-6 of the loss's derivatives; use ``dtype="float64"`` beyond.
-        max_steps: The most steps.
-        krylov: The most products of a step; as many vectors are kept.
+        max_steps: The maximum number of steps.
+        krylov: The maximum number of products of a step; as many vectors are kept.
         seed: Of the sample subset, the batch split and the dropout masks.
         interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the point reached so far.
-        resume: A file that keeps the run: created when absent, continued when present.
-        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+        resume: The checkpoint file: created when absent, resumed when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, maximum)
             steps.
         options: Those of :class:`landscape.Objective`.
 
@@ -87,8 +87,8 @@ def find_critical_point(
         Network Losses" (2021).
 
     Example:
-        >>> found = landscape.find_critical_point(model, data, dtype="float64", max_steps=5)
-        >>> bool(found.gradient_norms[-1] <= found.gradient_norms[0])
+        >>> result = landscape.find_critical_point(model, data, dtype="float64", max_steps=5)
+        >>> bool(result.gradient_norms[-1] <= result.gradient_norms[0])
         True
     """
     search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
@@ -129,14 +129,14 @@ def saddle_free_newton(
         loss: As for the Objective.
         start: Where to begin; see :func:`landscape.find_critical_point`.
         tolerance: Norm of the gradient of a minimum.
-        max_steps: The most steps.
-        krylov: The most products of a step; as many vectors are kept.
+        max_steps: The maximum number of steps.
+        krylov: The maximum number of products of a step; as many vectors are kept.
         negative_tolerance: Curvature above minus this share of the largest \|eigenvalue\| does not
             count as negative.
         seed: Of the sample subset, the batch split, the dropout masks and random directions.
         interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the point reached so far.
-        resume: A file that keeps the run: created when absent, continued when present.
-        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+        resume: The checkpoint file: created when absent, resumed when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, maximum)
             steps.
         options: Those of :class:`landscape.Objective`.
 
@@ -152,8 +152,8 @@ def saddle_free_newton(
         Point Problem in High-Dimensional Non-Convex Optimization" (2014), algorithm 1.
 
     Example:
-        >>> found = landscape.saddle_free_newton(model, data, max_steps=5)
-        >>> bool(found.losses[-1] <= found.losses[0])
+        >>> result = landscape.saddle_free_newton(model, data, max_steps=5)
+        >>> bool(result.losses[-1] <= result.losses[0])
         True
     """
     search_options = SearchOptions(
@@ -174,7 +174,7 @@ def run_search(
     resume: str | os.PathLike[str] | None = None,
     progress: Choice = "off",
 ) -> CriticalSearch:
-    """Run one search from its options to its result."""
+    """Run one search from a start, and return its result."""
     objective = objective.with_default_batch_norm("frozen")
     theta = objective.theta
     if start is not None:

@@ -1,4 +1,4 @@
-"""`critical_points`: searches from many starting points, and the index of each critical point."""
+"""`critical_points`: searches from many starting points, with the index of each result."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def critical_points(
     progress: Choice = None,
     **options: Unpack[ObjectiveOptions],
 ) -> CriticalPoints:
-    r"""Find many critical points, and plot their index against their loss.
+    r"""Find many critical points, each with its loss and its index.
 
     In high dimensions critical points of high loss have many descending directions and those of
-    low loss few, as for a Gaussian random field. Each start is the start of a
-    :func:`landscape.find_critical_point`, whose end is classified by
-    :meth:`landscape.Hessian.classify`.
+    low loss few, as for a Gaussian random field. A :func:`landscape.find_critical_point`
+    runs from each start, and :meth:`landscape.Hessian.classify` classifies the point that it ends
+    at.
 
     Args:
         model: The trained module, or an Objective in place of model, data and loss.
@@ -70,15 +70,15 @@ def critical_points(
             ``.safetensors`` paths or flat vectors), or a number of random points around the model:
             each lies along a filter-normalised Gaussian direction, at a distance that is uniform
             up to ``distance``.
-        distance: Of random starts at most; 1 is as far as the weights are large.
+        distance: The maximum distance of random starts, relative to the norm of the weights.
         tolerance: Norm of the gradient of a critical point.
-        max_steps: The most steps of a search.
-        krylov: The most products of a step.
-        threshold: Of what counts as a zero eigenvalue; see :meth:`landscape.Hessian.classify`.
-        method: How eigenvalues are counted; see there.
+        max_steps: The maximum number of steps of a search.
+        krylov: The maximum number of products of a step.
+        threshold: Which eigenvalues count as zero; see :meth:`landscape.Hessian.classify`.
+        method: How eigenvalues are counted; see :meth:`landscape.Hessian.classify`.
         seed: Of the starts, the subset, the split and the masks.
         interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the points found so far.
-        resume: A file that keeps the run: created when absent, continued when present.
+        resume: The checkpoint file: created when absent, resumed when present.
         progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, starts).
         options: Those of :class:`landscape.Objective`.
 
@@ -95,8 +95,8 @@ def critical_points(
         critical points of Gaussian fields on large-dimensional spaces".
 
     Example:
-        >>> found = landscape.critical_points(model, data, starts=2, max_steps=2, dtype="float64")
-        >>> len(found)
+        >>> result = landscape.critical_points(model, data, starts=2, max_steps=2, dtype="float64")
+        >>> len(result)
         2
     """
     search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
@@ -150,8 +150,8 @@ def _make_starts(
     theta, layout = objective.theta, objective.layout
     if not isinstance(starts, int):
         rows = [
-            read_weights(one, layout, objective.dtype, f"starts[{index}]")
-            for index, one in enumerate(starts)
+            read_weights(source, layout, objective.dtype, f"starts[{index}]")
+            for index, source in enumerate(starts)
         ]
     else:
         if not distance > 0:
@@ -160,8 +160,9 @@ def _make_starts(
         seeds = generator.integers(2**31, size=max(starts, 0)).tolist()
         rows = [
             theta
-            + objective.dtype.type(distance * generator.random()) * _draw_direction(objective, one)
-            for one in seeds
+            + objective.dtype.type(distance * generator.random())
+            * _draw_direction(objective, number)
+            for number in seeds
         ]
     if not rows:
         raise ValueError(f"starts={starts!r}, expected at least one")
@@ -169,8 +170,8 @@ def _make_starts(
 
 
 def _draw_direction(objective: Objective, seed: int) -> NDArray[Any]:
-    plan = RandomDirections(1, seed, "filter", "include")
-    return plan.axes(objective.theta, objective.layout).basis[0]
+    directions = RandomDirections(1, seed, "filter", "include")
+    return directions.axes(objective.theta, objective.layout).basis[0]
 
 
 @dataclass
@@ -210,7 +211,7 @@ class _Survey:
         )
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """One number, or a few, of every point."""
+        """A field of the rows as an array, one entry for each point."""
         return np.array([row[name] for row in self.rows], np.float64)
 
     def get_state(self) -> SolverState:
@@ -218,6 +219,6 @@ class _Survey:
         return json.dumps(self.rows), {"found": np.array(self.points, self.starts.dtype)}
 
     def restore(self, state: SolverState) -> None:
-        """Continue from a checkpoint."""
+        """Restore the state from a checkpoint."""
         text, arrays = state
         self.rows, self.points = json.loads(text), list(arrays["found"])

@@ -39,7 +39,7 @@ class Axes:
 
 
 class Directions(Protocol):
-    """Makes axes around a model's parameters."""
+    """The plan of axes around a model's parameters."""
 
     def axes(self, theta: NDArray[Any], layout: ParameterLayout) -> Axes:
         """Make the axes.

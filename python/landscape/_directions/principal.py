@@ -108,7 +108,7 @@ def _compute_components(
             "the checkpoints lie on a line or are all equal, so they span no plane; use "
             "landscape.line(to=), or more varied checkpoints"
         )
-    # an eigenvector's sign is arbitrary: let the run end on the positive side
+    # the sign of an eigenvector is arbitrary: the last coordinate shall exceed the first
     signs = np.where(vectors[-1] < vectors[0], -1.0, 1.0)
     shares = (float(values[0]) / total, float(values[1]) / total)
     return vectors * signs / np.sqrt(values), shares

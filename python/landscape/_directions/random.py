@@ -63,10 +63,10 @@ class RandomDirections:
         table = layout.filter_table(self.one_dimensional)
         basis: list[NDArray[Any]] = []
         for stream in range(self.count):
-            drawn = _core.gaussian(theta.size, seed=self.seed, stream=stream, dtype=dtype)
+            direction = _core.gaussian(theta.size, seed=self.seed, stream=stream, dtype=dtype)
             if self.normalize:
-                self._zero_one_dimensional(drawn, layout)
-            basis.append(_core.orthogonalise(drawn, basis) if basis else drawn)
+                self._zero_one_dimensional(direction, layout)
+            basis.append(_core.orthogonalise(direction, basis) if basis else direction)
         if self.normalize:
             for index in range(self.count):
                 basis[index] = _core.normalise(basis[index], theta, table, self.normalize)

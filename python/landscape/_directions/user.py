@@ -1,4 +1,4 @@
-"""Directions of the user's own: used as they are, unless a normalisation is requested."""
+"""Directions passed by the user: used unchanged, unless a normalisation is requested."""
 
 from __future__ import annotations
 

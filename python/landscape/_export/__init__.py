@@ -1,7 +1,7 @@
 """A PyTorch model as a graph: traced by `torch.export`, then lowered to the core's layers.
 
-`trace` reads any model that `torch.export` understands; `lower` takes what a closed list of
-operations covers and refuses the rest by name.
+`trace` reads any model that `torch.export` supports; `lower` supports a closed list of operations
+and names the first that is not on it.
 """
 
 from landscape._export.builder import LoweredModel

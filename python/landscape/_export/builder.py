@@ -1,4 +1,4 @@
-"""The lowered graph, built node by node, and the JSON that it becomes."""
+"""The lowered graph, built node by node and serialised as JSON."""
 
 from __future__ import annotations
 
@@ -107,15 +107,15 @@ class GraphBuilder:
         return offset
 
     def build(self, output: Value, dim: int, dtype: str) -> LoweredModel:
-        """The part of the graph that the output needs, as JSON."""
+        """Serialise the part of the graph that the output depends on."""
         needed = {output.index}
         for index in range(len(self._nodes), 0, -1):
             if index in needed:
                 needed.update(self._nodes[index - 1].inputs)
         positions = {0: 0}
-        kept = [i for i in range(1, len(self._nodes) + 1) if i in needed]
-        positions.update({index: position for position, index in enumerate(kept, start=1)})
-        nodes = [self._nodes[index - 1] for index in kept]
+        indices = [i for i in range(1, len(self._nodes) + 1) if i in needed]
+        positions.update({index: position for position, index in enumerate(indices, start=1)})
+        nodes = [self._nodes[index - 1] for index in indices]
         used = sorted({p for node in nodes for p in node.parameters if p is not None})
         rows = {row: position for position, row in enumerate(used)}
         graph = {

@@ -1,4 +1,4 @@
-"""One operation as a rule sees it: its arguments by name, validated as they are read."""
+"""One operation as its rule reads it: arguments by name, each validated when it is read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Call:
         self._operands = operands
 
     def unsupported(self, why: str) -> Unsupported:
-        """The exception with the reason; the rule raises it."""
+        """Make the exception with this reason, for the rule to raise."""
         return Unsupported(self.node.op, why, self.node.module)
 
     @property
@@ -93,15 +93,15 @@ class Call:
         return float(number)
 
     def integers(self, name: str, count: int, default: Sequence[int] = ()) -> list[int]:
-        """Plain integers, one for all or one each; the default where none is given."""
+        """Plain integers, one for all or one each; the default where there is none."""
         value = self.argument(name)
-        listed = [value] if isinstance(value, int) else list(value or default)
-        if not all(type(member) is int for member in listed):
+        integers = [value] if isinstance(value, int) else list(value or default)
+        if not all(type(member) is int for member in integers):
             raise self.unsupported(f"{name} is not made of plain integers")
-        listed = listed * count if len(listed) == 1 else listed
-        if len(listed) != count:
-            raise self.unsupported(f"{name} has {len(listed)} entries, expected {count}")
-        return listed
+        integers = integers * count if len(integers) == 1 else integers
+        if len(integers) != count:
+            raise self.unsupported(f"{name} has {len(integers)} entries, expected {count}")
+        return integers
 
     def axis(self, dim: int, value: Value) -> int:
         """An axis of the batch as an axis of one sample."""
@@ -118,7 +118,7 @@ class Call:
         shape: tuple[int, ...] | None = None,
         **options: Any,
     ) -> Value:
-        """Add a node to the graph; its shape is that of the operation's result unless given."""
+        """Add a node to the graph; its shape is by default that of the operation's result."""
         shape = self.shape if shape is None else shape
         if len(shape) > max(AXES) or prod(shape) == 0:
             raise self.unsupported(f"a sample of shape {shape}; one to three axes are supported")
@@ -129,7 +129,7 @@ class Call:
         )
 
     def reshape(self, value: Value, shape: tuple[int, ...]) -> Value:
-        """The same numbers under other axes; reshapes of reshapes are one, or none."""
+        """Reshape a value; successive reshapes are merged into one, or none."""
         node = self.builder.producer(value, "reshape")
         value = self.builder.value(node.inputs[0]) if node is not None else value
         if prod(shape) != value.features:

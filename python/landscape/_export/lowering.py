@@ -1,6 +1,7 @@
-"""Lowering: from the traced graph to the core's layers, operation by operation, by a closed list.
+"""Lowering of a traced graph to the core's layers, operation by operation.
 
-Results that do not depend on the sample are computed at once, so that rules see constants; the
+Operations that are not on a closed list are refused. Results that do not depend on the sample are
+computed at once, so that rules see constants; the
 result of an in-place operation replaces the operands that it overwrote.
 """
 
@@ -35,10 +36,10 @@ def lower(traced: TracedGraph, layout: ParameterLayout, model: nn.Module) -> Low
         model: The same model: parameters that do not vary, and buffers, are read from it.
 
     Returns:
-        The graph as JSON, with the numbers that do not vary.
+        The graph as JSON, with the parameters that do not vary.
 
     Raises:
-        Unsupported: An operation, an input, the output or a dtype is not on the list.
+        Unsupported: An operation, an input, the output or a dtype is not supported.
     """
     source = _find_input(traced)
     output = _find_output(traced)
@@ -114,7 +115,7 @@ def _lower_node(
     aliasing: Aliasing,
     dtype: str,
 ) -> Operand | tuple[Operand, ...]:
-    """The operand that an operation's name refers to from now on."""
+    """Lower one operation to the operand that its name refers to."""
     if node.dtype == "size" or node.op == "get_attr":
         return Size()
     if any(aliasing.is_leaf(name) for name in node.overwrites):
@@ -122,7 +123,7 @@ def _lower_node(
     if node.op == "getitem":
         parts = operands[node.references[0]]
         return parts[node.arguments["1"]] if isinstance(parts, tuple) else parts
-    if all(isinstance(operands[name], Constant) for name in node.references) and not node.draws:
+    if all(isinstance(operands[name], Constant) for name in node.references) and not node.is_random:
         return _compute_constant(node, operands)
     rule = RULES.get(_functional_form(node))
     if rule is None:
@@ -135,7 +136,7 @@ def _lower_node(
 
 
 def _functional_form(node: TracedNode) -> str:
-    """The form that returns a new tensor: "aten.relu_.default" abbreviates "aten.relu.default"."""
+    """The form that returns a new tensor: "aten.relu.default" for "aten.relu_.default"."""
     if not node.overwrites:
         return node.op
     library, _, rest = node.op.partition(".")

@@ -1,4 +1,4 @@
-"""Operands of the lowering: what a name of the traced graph refers to."""
+"""Operands of the lowering: the values that names of the traced graph refer to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Value:
 
     @property
     def features(self) -> int:
-        """The count of numbers."""
+        """The number of entries."""
         return prod(self.shape)
 
 
@@ -41,8 +41,8 @@ class Weight:
         """The axes as the traced graph has them."""
         return self.shape[::-1] if self.transposed else self.shape
 
-    def reshaped(self, shape: tuple[int, ...]) -> Weight:
-        """The same numbers under other axes; only of a weight that is not transposed."""
+    def reshape(self, shape: tuple[int, ...]) -> Weight:
+        """The same parameter under other axes; only of a weight that is not transposed."""
         return replace(self, shape=shape)
 
 
@@ -60,7 +60,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Size:
-    """A number that depends on the batch size, or no number at all.
+    """A number that depends on the batch size, or a value that is not a tensor.
 
     Only reshapes accept it, since the shape of their result is known.
     """

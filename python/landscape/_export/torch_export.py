@@ -33,7 +33,7 @@ def export_model(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedPro
 
     Args:
         model: The module. It is restored afterwards, to the last bit.
-        example_inputs: What its forward takes; the first axis of every tensor counts samples.
+        example_inputs: The arguments of its forward; the first axis of every tensor counts samples.
 
     Returns:
         PyTorch's own program, before any decomposition.
@@ -44,7 +44,7 @@ def export_model(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedPro
     """
     _refuse_hooks(model)
     inputs = tuple(_make_example(value) for value in example_inputs)
-    # PyTorch declares no types for this class, nor for the question about global hooks below
+    # PyTorch declares no types for this class, nor for the check of global hooks below
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]
     batch = Dim("batch", min=2)
     for value in inputs:
@@ -112,7 +112,7 @@ def _restore_after(model: nn.Module) -> Iterator[None]:
         for module, _ in saved:
             module.__dict__["training"] = False
             if "_compiled_call_impl" in module.__dict__:
-                module.__dict__["_compiled_call_impl"] = None  # compiled in place: as written
+                module.__dict__["_compiled_call_impl"] = None  # trace the module itself
         yield
     finally:
         for module, attributes in saved:

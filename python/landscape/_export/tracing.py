@@ -1,4 +1,4 @@
-"""A traced graph: the operations that `torch.export` found, as plain data.
+"""A traced graph: the operations that `torch.export` records, as plain data.
 
 One kind of leaf for every tensor that flows in, one kind of node for every operation; arguments go
 by the names in PyTorch's schemas, defaults included, so that readers never count positions.
@@ -82,7 +82,7 @@ class TracedNode:
     """The values whose memory the result may share."""
     overwrites: tuple[str, ...] = ()
     """The values that the operation changes in place."""
-    draws: bool = False
+    is_random: bool = False
     """Whether the result is random."""
 
     @cached_property
@@ -130,7 +130,7 @@ def trace(model: nn.Module, example_inputs: Sequence[Any] | Tensor) -> TracedGra
 
     Args:
         model: The module. It is neither copied nor changed.
-        example_inputs: What its forward takes, as positional arguments; the first axis of every
+        example_inputs: The positional arguments of its forward; the first axis of every
             tensor counts samples. Values do not matter, shapes and dtypes do.
 
     Returns:
@@ -163,13 +163,13 @@ def trace(model: nn.Module, example_inputs: Sequence[Any] | Tensor) -> TracedGra
         if node.op not in ("placeholder", "output")
     )
     (output,) = (node for node in program.graph.nodes if node.op == "output")
-    spec_of_outputs = program.call_spec.out_spec
-    is_bare = spec_of_outputs is None or spec_of_outputs.is_leaf()
+    output_spec = program.call_spec.out_spec
+    is_bare = output_spec is None or output_spec.is_leaf()
     return TracedGraph(
         leaves=tuple(leaves),
         nodes=nodes,
         outputs=tuple(_to_plain(value) for value in output.args[0]),
-        structure=None if is_bare else str(spec_of_outputs),
+        structure=None if is_bare else str(output_spec),
         constants=MappingProxyType(
             {name: c for name, c in program.constants.items() if isinstance(c, Tensor)}
         ),
@@ -222,7 +222,7 @@ def _read_node(node: fx.Node, batch: str) -> TracedNode:
     }
     target = node.target
     if not isinstance(target, torch._ops.OpOverload):
-        # one of several results, arithmetic of sizes, a block under another mode, or its code
+        # getitem, arithmetic of sizes, or a higher-order operation and its subgraph
         name = node.op if isinstance(target, str) else getattr(target, "__name__", str(target))
         unnamed = {str(index): _to_plain(value) for index, value in enumerate(node.args)}
         return TracedNode(op=name, arguments=MappingProxyType(unnamed), **common)
@@ -246,7 +246,7 @@ def _read_node(node: fx.Node, batch: str) -> TracedNode:
         arguments=MappingProxyType(arguments),
         shares=tuple(shares),
         overwrites=tuple(overwrites),
-        draws=torch.Tag.nondeterministic_seeded in target.tags,
+        is_random=torch.Tag.nondeterministic_seeded in target.tags,
         **common,
     )
 

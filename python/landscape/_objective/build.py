@@ -1,6 +1,6 @@
-"""Building an Objective's parts: options and model validated, data read, model probed, evaluator.
+"""Building the parts of an Objective: validated options and model, data, and evaluator.
 
-The record of which function L is (:func:`describe_policy`) is made here as well, from those parts.
+The record of which function L is (:func:`describe_policy`) is built here as well, from those parts.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def validate_option(name: str, value: Any, allowed: Sequence[Any]) -> None:
-    """Refuse a value that an option does not have.
+    """Refuse a value that is not allowed for an option.
 
     Raises:
         ValueError: The value is not among the allowed ones.
@@ -213,7 +213,7 @@ def _input_dtype(model: nn.Module) -> torch.dtype:
 def read_other_data(
     evaluator: Evaluator, data: Any, *, batch_size: int | None, memory_budget: int, seed: int
 ) -> Reading:
-    """Read further data as the first ones were read, in batches of their own if they have any."""
+    """Read further data with the options of the first; their own batches are kept."""
     model = evaluator.model
     placement = Placement(
         model.device,
@@ -243,7 +243,7 @@ def replace_data(evaluator: Evaluator, reading: Reading) -> Evaluator:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What the samples alone decide, whatever the parameters are."""
+    """Properties of the data that do not depend on the parameters."""
 
     weight: float
     """The denominator of L."""
@@ -254,11 +254,11 @@ class DataSummary:
     checksum: int
     """CRC-32 of all samples, so that a run is resumed on the same data only."""
     notes: tuple[str, ...]
-    """What the user should know."""
+    """Notes for the run record."""
 
 
 def summarise_data(evaluator: Evaluator, reading: Reading) -> DataSummary:
-    """Pass over the targets once.
+    """Summarise the data, in one pass over the targets.
 
     Args:
         evaluator: The function.
@@ -286,7 +286,7 @@ def summarise_data(evaluator: Evaluator, reading: Reading) -> DataSummary:
 
 
 def _describe_model(evaluator: Evaluator) -> tuple[str, ...]:
-    """What the user should know about the model."""
+    """Notes on the model for the run record."""
     model, norms = evaluator.model, evaluator.norms
     notes = []
     frozen = [name for name, p in model.module.named_parameters() if not p.requires_grad]

@@ -1,4 +1,4 @@
-"""The two backends, PyTorch and the native network, and which of them evaluates."""
+"""The two backends, PyTorch and the native network, and the choice between them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["ENGINES", "Backends", "Engine", "check_recorded_strategy"]
 ENGINES = ("auto", "torch", "native")
 
 _NATIVE = Strategy(kind="native")
-_CLEAR_LEAD = 2.0  # so many times faster than the plain loop, no other strategy needs a trial
+_CLEAR_LEAD = 2.0  # if native is this many times faster than the plain loop, nothing else is timed
 _TRIAL_POINTS = 8
 _TRIAL_SECONDS = 2.0  # that timing one engine may take
 _SLOWER = "the native network was slower in a short measurement."
@@ -64,7 +64,7 @@ class Backends:
         evaluator = self.evaluator
         if strategy.kind != "native":
             return evaluator.sums(points, strategy)
-        # before a network is built that could not compute them
+        # before the network is built, which is slow and may be in vain
         reductions = _to_native_reductions(evaluator.reductions, evaluator)
         return self.native.sums(points, reductions, evaluator.batch_norm)
 
@@ -122,7 +122,7 @@ class Backends:
         decay = weight_decay if curvature.penalised else WeightDecay(0.0)
         operator: CurvatureOperator
         if strategy.kind == "native":
-            theta = point.stacked(0, 1)[0].contiguous().numpy()
+            theta = point.stack(0, 1)[0].contiguous().numpy()
             products = self.native.curvature(
                 theta,
                 curvature.native or "",
@@ -171,7 +171,7 @@ class Engine:
         """Choose the engine for losses at many points.
 
         Args:
-            backends: The two engines.
+            backends: The two backends.
             theta: A point, shape (d,).
             requested: ``"auto"``, ``"torch"`` or ``"native"``.
 
@@ -212,7 +212,7 @@ class Engine:
                 raise
             return replace(plain, why=_describe_refusal(reason))
         recalibrates = backends.evaluator.batch_norm == "recalibrated" and native.normalises
-        if requested == "native" or recalibrates:  # which has no gradients to time
+        if requested == "native" or recalibrates:  # no gradients to time
             return cls(_NATIVE)
         rows = Rows(theta[None])
         by_native = _seconds(lambda: backends.gradients(rows, _NATIVE, 1.0), 1)
@@ -224,7 +224,7 @@ def check_recorded_strategy(backends: Backends, strategy: Strategy, requested: s
     """Refuse to continue under a strategy of another engine than the requested one.
 
     Args:
-        backends: The two engines.
+        backends: The two backends.
         strategy: The strategy that a run was started with.
         requested: ``"auto"``, ``"torch"`` or ``"native"``.
 
@@ -249,7 +249,7 @@ def check_recorded_strategy(backends: Backends, strategy: Strategy, requested: s
 
 
 def _to_native_reductions(reductions: Reductions, evaluator: Evaluator) -> NativeReductions:
-    """The same sums as the core computes them.
+    """Convert reductions to those of the core.
 
     Raises:
         Unsupported: A metric is a user's function.

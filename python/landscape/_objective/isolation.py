@@ -83,7 +83,7 @@ def iterate_seeded(source: Iterable[Any], seed: int) -> Iterator[Any]:
     Every pass repeats the same shuffling and (without worker processes) the same augmentation,
     whatever the consumer draws in between, and the user's generators are unchanged.
     """
-    generators = _generators(source)
+    generators = _find_generators(source)
     own = [generator.get_state() for generator in generators]
     with DeferredInterrupt(), isolate_random_state(seed):
         items = iter(source)
@@ -106,7 +106,7 @@ def iterate_seeded(source: Iterable[Any], seed: int) -> Iterator[Any]:
             generator.set_state(state)
 
 
-def _generators(source: Any) -> list[torch.Generator]:
+def _find_generators(source: Any) -> list[torch.Generator]:
     """The generators that were passed to a loader or to its samplers."""
     batch_sampler = getattr(source, "batch_sampler", None)
     samplers = (getattr(source, "sampler", None), getattr(batch_sampler, "sampler", None))
@@ -129,7 +129,7 @@ class DeferredInterrupt:
         # only the main thread receives signals; an ignored one stays ignored
         if threading.current_thread() is threading.main_thread() and callable(handler):
             self._handler = handler
-            signal.signal(signal.SIGINT, self._note)
+            signal.signal(signal.SIGINT, self._defer)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,5 +143,5 @@ class DeferredInterrupt:
             self._pending = False
             self._handler(signal.SIGINT, None)
 
-    def _note(self, *_: object) -> None:
+    def _defer(self, *_: object) -> None:
         self._pending = True

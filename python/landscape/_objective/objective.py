@@ -55,7 +55,7 @@ __all__ = ["Objective"]
 
 _MEMORY_BUDGET = 2 << 30
 _HESSIAN = Curvature()
-_MEASURED = ("_loss_engine", "_derivative_engine", "_metric_engine")
+_CACHED_ENGINES = ("_loss_engine", "_derivative_engine", "_metric_engine")
 
 
 class Objective:
@@ -69,7 +69,7 @@ class Objective:
     model is borrowed, never copied: it is bit-identical after every call, also after an exception.
 
     Args:
-        model: The trained module. Data-parallel and compilation wrappers are taken off.
+        model: The trained module. Data-parallel and compilation wrappers are removed.
         data: ``(inputs, targets)`` tensors or arrays, a Dataset, a DataLoader, or any re-iterable
             of batches (tuples, mappings, or what a :func:`batch_loss` understands). Read once and
             kept where it fits ``memory_budget``, else streamed.
@@ -95,7 +95,7 @@ class Objective:
         memory_budget: Bytes that kept data, and separately a kept graph, may take.
 
     Raises:
-        TypeError: The model, the data or the loss is of no known kind.
+        TypeError: The model, the data or the loss is of an unsupported type.
         ValueError: The data are empty, targets do not fit, there is nothing to vary, a parameter
             is not finite, or ``engine="native"`` finds something that it does not support.
 
@@ -200,7 +200,7 @@ class Objective:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know: dropped samples, frozen augmentation, frozen parameters."""
+        """Remarks for the user: dropped samples, frozen augmentation, frozen parameters."""
         return self._summary.notes
 
     @property
@@ -236,7 +236,7 @@ class Objective:
         would for a model in use.
 
         Args:
-            data: As for the Objective, or an Objective, whose data are taken.
+            data: As for the Objective, or an Objective, whose data are used.
 
         Returns:
             An Objective that shares the model, the loss and the policy.
@@ -310,7 +310,7 @@ class Objective:
 
     def _with_evaluator(self, evaluator: Evaluator) -> Self:
         twin = copy.copy(self)
-        for name in _MEASURED:
+        for name in _CACHED_ENGINES:
             twin.__dict__.pop(name, None)
         twin._evaluator = evaluator
         return twin
@@ -676,7 +676,7 @@ class Objective:
         return classes
 
     def model_at(self, theta: ArrayLike | None = None) -> nn.Module:
-        """A copy of the model with the parameters of one point, and buffers that go with them.
+        """A copy of the model with the parameters of one point, and the matching buffers.
 
         Where batch statistics are re-estimated (``batch_norm="recalibrated"``) the copy has those
         of that point; otherwise it has the buffers of the model.
@@ -693,12 +693,12 @@ class Objective:
 
     @property
     def strategy(self) -> Strategy:
-        """The fastest way to evaluate many points here: measured at the first use, then kept."""
+        """The fastest strategy for many points: measured at the first use, then cached."""
         return self._loss_engine.strategy
 
     @property
     def derivative_engine(self) -> Engine:
-        """The engine for gradients and products: measured at the first use, then kept."""
+        """The engine for gradients and products: measured at the first use, then cached."""
         return self._derivative_engine
 
     def choose_engine(self, curvature: Curvature) -> Engine:

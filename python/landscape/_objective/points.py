@@ -23,8 +23,8 @@ class Points(Protocol):
     def write(self, index: int, out: Tensor) -> None:
         """Write one point into a flat vector, shape (d,)."""
 
-    def stacked(self, start: int, stop: int) -> Tensor:
-        """Several points at once, shape (stop - start, d)."""
+    def stack(self, start: int, stop: int) -> Tensor:
+        """Stack several points, shape (stop - start, d)."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Rows:
         """Write one point into a flat vector."""
         out.copy_(self.rows[index])
 
-    def stacked(self, start: int, stop: int) -> Tensor:
-        """Several points at once."""
+    def stack(self, start: int, stop: int) -> Tensor:
+        """Stack several points."""
         return self.rows[start:stop].clone()
 
 
@@ -65,8 +65,8 @@ class AffinePoints:
         for step, direction in zip(steps[1:], self.basis[1:], strict=True):
             out.add_(direction, alpha=step)
 
-    def stacked(self, start: int, stop: int) -> Tensor:
-        """Several points at once, by rank-one updates of the repeated origin."""
+    def stack(self, start: int, stop: int) -> Tensor:
+        """Stack several points, by rank-one updates of the repeated origin."""
         rows = self.origin.repeat(stop - start, 1)
         steps = self.origin.new_tensor(self.coordinates[start:stop])
         for j, direction in enumerate(self.basis):
@@ -92,8 +92,8 @@ class PointBuffer:
         self.flat = torch.empty(layout.size, dtype=dtype, device=device)
         pieces = [self.flat[entry.span].view(entry.shape) for entry in layout.entries]
         self.tensors = [
-            piece if piece.dtype == own else torch.empty_like(piece, dtype=own)
-            for piece, own in zip(pieces, dtypes, strict=True)
+            piece if piece.dtype == model_dtype else torch.empty_like(piece, dtype=model_dtype)
+            for piece, model_dtype in zip(pieces, dtypes, strict=True)
         ]
         self._casts = [
             (tensor, piece)

@@ -1,4 +1,4 @@
-"""A strategy: how points are evaluated, chosen by timing candidates rather than by assumption."""
+"""Strategies: how points are evaluated, and the choice between them by timing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GAIN = 0.95  # a rival must be faster by this factor: clocks of busy machines a
 _GIVE_UP = 1.5  # slower than this at its first try, a candidate is not tried again
 _SECONDS_PER_CALL = 0.25  # of the driver: long enough to amortise, short for Ctrl-C
 _LARGEST_CALL = 4096
-_TRIAL_SECONDS, _TRIAL_POINTS = 1.0, 20  # the larger of the two limits a choice
+_TRIAL_SECONDS, _TRIAL_POINTS = 1.0, 20  # a choice takes at most the longer of these
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Choices:
-    """The candidates for a model and its data."""
+    """The candidate strategies for a model and its data."""
 
     blocks: tuple[int | None, ...]
     """Block sizes from the largest down."""

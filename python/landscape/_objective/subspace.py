@@ -1,6 +1,6 @@
 """L on an affine subspace: theta = origin + sum_j c_j basis_j, by its coordinates alone.
 
-The vectors stay where the model lives; only coordinates and values cross to the driver.
+The vectors stay on the model's device; only coordinates and values are exchanged with the driver.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Subspace:
         for row, coord in enumerate(coords):  # one d-sized gradient at a time
             points = self._points(coord[None])
             loss, gradient = self.backends.gradients(points, self.strategy, self.weights[0])
-            self.weight_decay.add_derivative(points.stacked(0, 1)[0].cpu(), gradient[0])
+            self.weight_decay.add_derivative(points.stack(0, 1)[0].cpu(), gradient[0])
             losses[row] = float(loss[0]) + self.weight_decay.penalties(points, self.origin)[0]
             gradients[row] = [
                 float(gradient[0].double() @ direction.cpu().double()) for direction in self.basis

@@ -21,7 +21,7 @@ class WeightDecay:
     weight: float
 
     def penalties(self, points: Points, like: Tensor) -> NDArray[np.float64]:
-        """(lambda / 2) |theta|^2 of each point, shape (k,); ``like``, (..., d), gives the dtype."""
+        """(lambda / 2) |theta|^2 of each point, shape (k,), in the dtype of ``like``, (..., d)."""
         penalties = np.zeros(len(points))
         if self.weight:
             buffer = like.new_empty(like.shape[-1])
@@ -31,7 +31,7 @@ class WeightDecay:
                 penalties[index] = self.weight / 2 * norm**2
         return penalties
 
-    def add_derivative(self, at: Tensor, out: Tensor) -> None:
+    def add_derivative(self, vector: Tensor, out: Tensor) -> None:
         """Add lambda times a point to its gradient, or lambda times a vector to its product."""
         if self.weight:
-            out.add_(at, alpha=self.weight)
+            out.add_(vector, alpha=self.weight)

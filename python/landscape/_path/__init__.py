@@ -1,4 +1,4 @@
-"""Paths between minima: methods, searches, their evaluation and evidence."""
+"""Paths between minima: methods, searches, evaluation, and evidence that the ends are minima."""
 
 from landscape._path.connection import barrier, connect
 from landscape._path.methods import (
@@ -8,8 +8,8 @@ from landscape._path.methods import (
     Linear,
     Optimizer,
     Polychain,
-    core_cycles,
-    core_optimizer,
+    cycles_to_core,
+    optimizer_to_core,
     validate_cycles,
 )
 from landscape._path.pairs import connect_all
@@ -27,9 +27,9 @@ __all__ = [
     "batched_objective",
     "connect",
     "connect_all",
-    "core_cycles",
-    "core_optimizer",
+    "cycles_to_core",
     "describe_search",
     "instability",
+    "optimizer_to_core",
     "validate_cycles",
 ]

@@ -1,4 +1,4 @@
-"""`connect` and `barrier`: from two models to a path and its evidence."""
+"""`connect` and `barrier`: paths between two models, and evidence that the models are minima."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ import numpy as np
 from landscape import _core
 from landscape._align import align as align_models
 from landscape._path.context import ObjectiveContext
-from landscape._path.endpoints import EndpointEvidence, far_end, measure_endpoints, stored_losses
+from landscape._path.endpoints import (
+    EndpointEvidence,
+    compute_stored_losses,
+    measure_endpoints,
+    read_far_end,
+)
 from landscape._path.evaluation import EvaluatedPath, evaluate_path
 from landscape._path.methods import Linear, Method, method_options, parse_method
 from landscape._path.solvers import PathSearch, batched_objective, describe_search, search_path
@@ -77,8 +82,8 @@ def connect(
         seed: Of the order of mini-batches, the sample subset, the split and the dropout masks.
         interrupt: What Ctrl-C and numbers that are not finite do: ``"raise"``, or ``"return"`` the
             best path so far.
-        resume: A file that keeps the run: created when absent, continued when present.
-        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+        resume: The checkpoint file: created when absent, resumed when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, maximum)
             steps.
         options: Those of :class:`landscape.Objective`. Data that come in one piece are split into
             mini-batches of about 256 for the search unless ``batch_size`` says otherwise.
@@ -117,7 +122,7 @@ def connect(
         )
         notes = (note,)
         model_b = alignment.model
-    ends = np.stack([built.theta, far_end(built, model_b)])
+    ends = np.stack([built.theta, read_far_end(built, model_b)])
     problem = BatchedProblem(batched_objective(functions[0]), ends)
     search: PathSearch | None = None
     points_of_curve, inputs = ends, problem.fingerprint
@@ -151,7 +156,7 @@ def connect(
         test=evaluated.test,
         gradient_norms=evidence.gradient_norms,
         descent_gain=evidence.descent_gain,
-        stored_losses=stored_losses(functions[0], model_b, ends[1]),
+        stored_losses=compute_stored_losses(functions[0], model_b, ends[1]),
         distance=_core.norm(ends[1] - ends[0]),
         status=status,
         run=_make_run(functions[0], evaluated, search, status, notes),
@@ -193,7 +198,7 @@ def barrier(
         metrics: As for :func:`connect`.
         points: As for :func:`connect`.
         seed: Of the sample subset, the split and the dropout masks.
-        resume: A file that keeps the run: created when absent, continued when present.
+        resume: The checkpoint file: created when absent, resumed when present.
         progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, total).
         options: Those of :class:`landscape.Objective`.
 
@@ -232,7 +237,7 @@ def barrier(
 
 
 def refuse_method_options(options: ObjectiveOptions) -> None:
-    """Refuse options of a path method that are passed loose.
+    """Refuse options of a path method that are passed as keywords of the function.
 
     Raises:
         TypeError: There are some; the text names the class that each belongs to.

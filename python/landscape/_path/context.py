@@ -24,7 +24,7 @@ _CURVE_POINTS = 33  # to which a plane is fitted
 
 @dataclass(frozen=True)
 class ObjectiveContext:
-    """The function in which a path was found."""
+    """The objective of a path."""
 
     objective: Objective
 

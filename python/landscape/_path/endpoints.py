@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from landscape._objective import Objective
 
-__all__ = ["EndpointEvidence", "far_end", "measure_endpoints", "stored_losses"]
+__all__ = ["EndpointEvidence", "compute_stored_losses", "measure_endpoints", "read_far_end"]
 
-_STEP_LENGTHS = 10.0 ** np.arange(-3, 2)  # of the step to zero loss of a linear function
+_STEP_LENGTHS = 10.0 ** np.arange(-3, 2)  # times the step that would take a linear loss to 0
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class EndpointEvidence:
     """By how much one steepest-descent step lowers the loss, at the best of several lengths."""
 
 
-def far_end(objective: Objective, model_b: Any) -> NDArray[Any]:
-    """The flat vector of the second end.
+def read_far_end(objective: Objective, model_b: Any) -> NDArray[Any]:
+    """Read the flat vector of the second end.
 
     Raises:
         TypeError: It is no source of weights.
@@ -50,7 +50,7 @@ def far_end(objective: Objective, model_b: Any) -> NDArray[Any]:
 
 
 def measure_endpoints(objective: Objective, ends: NDArray[Any]) -> EndpointEvidence:
-    """Gradient norms at the ends, and the gain of steepest descent there.
+    """Measure the gradient norms and the descent gains of both ends.
 
     Args:
         objective: The function that a search minimises.
@@ -59,13 +59,13 @@ def measure_endpoints(objective: Objective, ends: NDArray[Any]) -> EndpointEvide
     losses, gradients = objective.gradients(ends)
     norms = [_core.norm(gradient) for gradient in gradients]
     gains = [
-        _descent_gain(objective, end, float(loss), gradient, norm)
+        _compute_descent_gain(objective, end, float(loss), gradient, norm)
         for end, loss, gradient, norm in zip(ends, losses, gradients, norms, strict=True)
     ]
     return EndpointEvidence((norms[0], norms[1]), (gains[0], gains[1]))
 
 
-def _descent_gain(
+def _compute_descent_gain(
     objective: Objective, theta: NDArray[Any], loss: float, gradient: NDArray[Any], norm: float
 ) -> float:
     """The largest decrease of the loss along the negative gradient."""
@@ -77,13 +77,13 @@ def _descent_gain(
     return max(0.0, loss - float(np.nanmin(losses, initial=loss)))
 
 
-def stored_losses(
+def compute_stored_losses(
     objective: Objective, model_b: Any, theta_b: NDArray[Any]
 ) -> tuple[float, float] | None:
     """L at each end under the running statistics of its own model.
 
-    None where the function uses these already, or has no batch norm; NaN for an end that is given
-    by its weights alone.
+    None where the function uses these already, or has no batch norm; NaN for an end that is passed
+    as weights without buffers.
     """
     if not objective.recalibrates:
         return None

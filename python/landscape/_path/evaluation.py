@@ -30,7 +30,7 @@ _POINTS_PER_SIDE = 3
 
 @dataclass(frozen=True)
 class EvaluatedPath:
-    """Losses along a curve, on training and test data, and how they were evaluated."""
+    """Losses along a curve on training and test data, with their provenance."""
 
     train: Profile
     test: Profile | None
@@ -53,12 +53,12 @@ def evaluate_path(
 
     Args:
         functions: L of the training data, and of the test data where there are any.
-        curve: Where.
+        curve: The curve.
         points: Positions at equal distances.
         metrics: Evaluated beside the losses.
         inputs: What the numbers depend on besides the functions and the metrics.
         resume: A file that keeps the run.
-        progress: How it is shown.
+        progress: How progress is shown.
 
     Raises:
         ValueError: Fewer than three points, or a metric does not fit the loss.
@@ -92,7 +92,7 @@ def evaluate_path(
 
 
 class _CurveEvaluator:
-    """Every number at positions on a curve, side by side."""
+    """Evaluates losses, metrics and predictions at positions on a curve, as columns."""
 
     def __init__(
         self,

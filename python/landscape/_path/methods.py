@@ -17,9 +17,9 @@ __all__ = [
     "Optimizer",
     "PathMethod",
     "Polychain",
-    "core_cycles",
-    "core_optimizer",
+    "cycles_to_core",
     "method_options",
+    "optimizer_to_core",
     "parse_method",
     "validate_cycles",
 ]
@@ -32,7 +32,7 @@ MethodName = Literal["autoneb", "bezier", "polychain", "linear"]
 _MOMENTUM = 0.9
 _POINTS_PER_SEGMENT = 5  # of an evaluation of a band, between two pivots
 _POINTS_PER_CURVE = 15  # of an evaluation of a curve
-_DRAWS = 4  # points of a step on a curve, one in each of as many equal parts
+_DRAWS = 4  # points per step, one in each of as many equal parts of the curve
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class AutoNEB:
         cycles: Pairs (steps, learning rate), one a cycle, after each of which the whole band is
             evaluated.
         optimizer: ``"adam"``, or ``"sgd"`` with a momentum of 0.9.
-        pivots: Inner points at the beginning.
+        pivots: The number of inner points at the start.
         max_pivots: The maximum number of inner points.
         insertion: A pivot is added where the loss exceeds the line between two pivots by more than
             this share of the range of losses on the band.
         spring: The stiffness of springs between pivots; None spaces them evenly instead.
-        climb: In so many last cycles the highest pivot climbs to the saddle.
-        tolerance: A largest force across the band that ends the search early; needs gradients of
+        climb: The number of last cycles in which the highest pivot climbs to the saddle.
+        tolerance: The search ends early when no force across the band is larger; needs gradients of
             all data (``batch_size=`` their number).
 
     Raises:
@@ -105,8 +105,8 @@ class AutoNEB:
     def to_core(self, seed: int) -> dict[str, Any]:
         """The options of the core's elastic band."""
         return {
-            "cycles": core_cycles(self.cycles),
-            "rule": core_optimizer(self.optimizer),
+            "cycles": cycles_to_core(self.cycles),
+            "rule": optimizer_to_core(self.optimizer),
             "spring": self.spring,
             "climb": self.climb,
             "tolerance": self.tolerance,
@@ -144,8 +144,8 @@ class _TrainedCurve:
         """The options of the core's curve training."""
         return {
             "kind": self.name,
-            "cycles": core_cycles(self.cycles),
-            "rule": core_optimizer(self.optimizer),
+            "cycles": cycles_to_core(self.cycles),
+            "rule": optimizer_to_core(self.optimizer),
             "bends": self.control_points,
             "draws": _DRAWS,
             "between": _POINTS_PER_CURVE,
@@ -190,7 +190,7 @@ class Polychain(_TrainedCurve):
     Args:
         cycles: As for :class:`Bezier`.
         optimizer: As for :class:`Bezier`.
-        control_points: Inner points of the chain.
+        control_points: Inner points of the polyline.
 
     Raises:
         ValueError: An option is out of range.
@@ -232,7 +232,7 @@ _METHODS: tuple[type[PathMethod], ...] = (AutoNEB, Bezier, Polychain, Linear)
 
 
 def parse_method(method: Method) -> PathMethod:
-    """The options of a method: those given, or the defaults of a name.
+    """Convert a name to a method with default options; other methods are returned unchanged.
 
     Raises:
         ValueError: The name is unknown.
@@ -256,13 +256,13 @@ def method_options(name: str) -> list[str]:
     return [cls.__name__ for cls in _METHODS if name in {f.name for f in fields(cls)}]
 
 
-def core_cycles(cycles: Cycles) -> list[tuple[int, float]]:
-    """Cycles as the core takes them."""
+def cycles_to_core(cycles: Cycles) -> list[tuple[int, float]]:
+    """Convert cycles for the core."""
     return [(int(steps), float(rate)) for steps, rate in cycles]
 
 
-def core_optimizer(optimizer: Optimizer) -> Literal["adam"] | float:
-    """An optimizer as the core takes it: Adam, or the momentum of SGD."""
+def optimizer_to_core(optimizer: Optimizer) -> Literal["adam"] | float:
+    """Convert an optimizer for the core: Adam, or the momentum of SGD."""
     return "adam" if optimizer == "adam" else _MOMENTUM
 
 

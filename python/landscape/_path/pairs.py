@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["connect_all"]
 
-_STRAIGHT_POINTS = 25  # of the straight lines, which give upper bounds
+_STRAIGHT_POINTS = 25  # on each straight line, whose highest loss is an upper bound
 _POINTS = 61
 _RECORD_NAMES = {"cycles": "schedule", "control_points": "pivots"}
 """Names of options in checkpoints, which are those of version 0.1."""
@@ -79,7 +79,7 @@ def connect_all(
         points: As for :func:`connect`.
         seed: As for :func:`connect`.
         interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the pairs connected so far.
-        resume: A file that keeps the finished pairs: created when absent, continued when present.
+        resume: The checkpoint file of finished pairs: created when absent, resumed when present.
         progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, pairs).
         options: Those of :class:`landscape.Objective`.
 
@@ -98,8 +98,8 @@ def connect_all(
 
     Example:
         >>> method = landscape.AutoNEB(cycles=[(5, 0.02)])
-        >>> found = landscape.connect_all(checkpoints, data, method=method, points=11)
-        >>> bool((found.heights <= found.saddles).all())
+        >>> result = landscape.connect_all(checkpoints, data, method=method, points=11)
+        >>> bool((result.heights <= result.saddles).all())
         True
     """
     minima = list(models)
@@ -222,7 +222,7 @@ class _PairSearch:
         return json.dumps(_store.encode({"edges": self.edges, "paths": records})), arrays
 
     def restore(self, state: SolverState) -> None:
-        """Continue from a checkpoint."""
+        """Restore the state from a checkpoint."""
         text, arrays = state
         record = json.loads(text, object_hook=_store.decoded)
         self.straight = arrays.get("straight")

@@ -25,14 +25,14 @@ def split_metrics(
     metrics: Sequence[MetricLike] | MetricLike,
 ) -> tuple[list[MetricLike], tuple[str, ...]]:
     """Separate the metrics of single points from those of pairs."""
-    everything = list_metrics(metrics)
-    paired = tuple(name for name in everything if isinstance(name, str) and name in PAIRED)
-    return [metric for metric in everything if metric not in paired], paired
+    every_metric = list_metrics(metrics)
+    paired = tuple(name for name in every_metric if isinstance(name, str) and name in PAIRED)
+    return [metric for metric in every_metric if metric not in paired], paired
 
 
 @dataclass(frozen=True)
 class Predictions:
-    r"""Class probabilities at the first end, with which those elsewhere are compared.
+    r"""Class probabilities at the first end, with which those at other positions are compared.
 
     disagreement: the share of samples whose predicted class differs from that of the end;
     ensemble_accuracy: of the mean of both probabilities.
@@ -52,7 +52,7 @@ class Predictions:
 
     @classmethod
     def at(cls, objective: Objective, theta: NDArray[Any], names: tuple[str, ...]) -> Predictions:
-        """The predictions of one end.
+        """Compute the predictions of one end.
 
         Raises:
             ValueError: The loss is not one of classes.

@@ -57,7 +57,7 @@ class PathSearch:
     """Rows of steps, inner points and highest loss, one for each evaluation."""
     status: str
     passes: int
-    """Over the data."""
+    """The number of passes over the data."""
 
 
 def search_path(
@@ -69,11 +69,11 @@ def search_path(
     progress: Choice,
     interrupt: Interrupt,
 ) -> PathSearch:
-    """Run a search to its end, or to where it has to stop.
+    """Run a search until it ends, fails or is interrupted.
 
     Raises:
         FloatingPointError: A loss or a gradient is not finite, and ``interrupt`` is ``"raise"``.
-        KeyboardInterrupt: Ctrl-C, likewise.
+        KeyboardInterrupt: Ctrl-C, and ``interrupt`` is ``"raise"``.
     """
     options = method.to_core(seed)
     run = SolverRun(

@@ -53,7 +53,7 @@ def instability(
         parent: The model that both started from; the result then has the distances from it and the
             cosine between both displacements.
         test: Test data, on which the verdict is then based.
-        threshold: Of the error barrier.
+        threshold: The error barrier below which the parent counts as stable.
         points: As for :func:`connect`.
         seed: As for :func:`barrier`.
         progress: As for :func:`barrier`.
@@ -70,8 +70,8 @@ def instability(
         Hypothesis" (2020), sections 2 and 3.
 
     Example:
-        >>> found = landscape.instability(model_a, model_b, data, parent=model)
-        >>> found.train >= 0
+        >>> result = landscape.instability(model_a, model_b, data, parent=model)
+        >>> result.train >= 0
         True
     """
     objective, on_test = build_objectives(

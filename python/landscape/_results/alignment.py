@@ -21,7 +21,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Alignment(Result):
-    """Permutations of hidden units that leave a model's function as it is.
+    """Permutations of hidden units that leave the function of a model unchanged.
 
     Args:
         permutations: group of units -> (units,) the former index of each unit.
@@ -122,7 +122,7 @@ class Alignment(Result):
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The alignment that :meth:`pack` took apart."""
+        """Rebuild the alignment from what :meth:`pack` returned."""
         record = cls._rename(record)
         names = enumerate(record["permutations"])
         nested = {

@@ -1,4 +1,4 @@
-"""The base class of results: packing, saving, bitwise comparison and the lines they print."""
+"""The base class of results: serialisation, bitwise comparison and printing."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Result(ABC, DataclassInstance):
     arrays: ClassVar[tuple[str, ...]] = ()
     """The fields that hold arrays, None where there is nothing."""
     unsaved: ClassVar[tuple[str, ...]] = ()
-    """The fields that live in memory alone: a figure, a model."""
+    """The fields that are not saved: a figure, a model."""
     former_names: ClassVar[Mapping[str, str]] = {}
-    """Names of fields in files of earlier versions, to today's."""
+    """Names of fields in files of earlier versions -> their present names."""
 
     run: Run
 
@@ -70,7 +70,7 @@ class Result(ABC, DataclassInstance):
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Arrays) -> Self:
-        """The result that :meth:`pack` took apart, or an earlier version's."""
+        """Rebuild a result from what :meth:`pack` returned, in this version or an earlier one."""
         record, arrays = cls._rename(record), cls._rename(arrays)
         values: dict[str, Any] = {name: arrays.get(name) for name in cls.arrays}
         return cls(**values, **{**record, "run": Run(**record["run"])})

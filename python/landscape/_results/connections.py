@@ -31,7 +31,7 @@ class Connections(Result):
         edges: (m, 2) the pairs between which a path was searched, in order.
         paths: (m,) the paths of the searches.
         method: of the searches.
-        status: how many were made, as a sentence.
+        status: how many pairs were searched, as a sentence.
         run: how the numbers were computed; its evaluations are passes over the data.
 
     Raises:
@@ -39,8 +39,8 @@ class Connections(Result):
 
     Example:
         >>> method = landscape.AutoNEB(cycles=[(5, 0.02)])
-        >>> found = landscape.connect_all(checkpoints, data, method=method, points=11)
-        >>> found.saddles.shape, len(found.tree)
+        >>> result = landscape.connect_all(checkpoints, data, method=method, points=11)
+        >>> result.saddles.shape, len(result.tree)
         ((4, 4), 3)
     """
 
@@ -92,7 +92,7 @@ class Connections(Result):
         return float(self.heights[i, j] - max(self.losses[i], self.losses[j]))
 
     def path(self, i: int, j: int) -> Path | None:
-        """The path that was found between two minima, from the lower number to the higher."""
+        """The path between two minima, from the lower index to the higher; None if not searched."""
         pair = tuple(sorted((i, j)))
         matches = [k for k, edge in enumerate(self.edges.tolist()) if tuple(edge) == pair]
         return self.paths[matches[0]] if matches else None
@@ -119,7 +119,7 @@ class Connections(Result):
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The connections that :meth:`pack` took apart."""
+        """Rebuild the connections from what :meth:`pack` returned."""
         paths = tuple(unpack_paths(record["paths"], arrays))
         return super().unpack({**record, "paths": paths}, arrays)
 

@@ -27,7 +27,7 @@ class CriticalPoint(Result):
         highest: the largest.
         nature: "minimum", "maximum", "saddle", or "degenerate" (one sign, and zeros).
         loss: L at the point.
-        gradient_norm: the norm of the gradient there.
+        gradient_norm: the norm of the gradient at the point.
         gradient_tolerance: the norm up to which a point counts as critical.
         threshold: the largest \|eigenvalue\| that counts as zero.
         level: probability of the intervals; they have no width where all eigenvalues are known.
@@ -118,8 +118,8 @@ class CriticalSearch(Result):
         ValueError: shapes that do not fit together.
 
     Example:
-        >>> found = landscape.find_critical_point(model, data, max_steps=3)
-        >>> point = landscape.hessian(model, data, theta=found.theta).classify()
+        >>> result = landscape.find_critical_point(model, data, max_steps=3)
+        >>> point = landscape.hessian(model, data, theta=result.theta).classify()
     """
 
     kind: ClassVar[str] = "critical_search"
@@ -175,7 +175,7 @@ class CriticalPoints(Result):
 
     Args:
         points: (n, d) the parameters.
-        losses: (n,) L there.
+        losses: (n,) L at the points.
         gradient_norms: (n,) norms of its gradient.
         fractions: (n, 3) the share of negative eigenvalues, and the ends of its interval.
         natures: (n,) "minimum", "maximum", "saddle" or "degenerate".
@@ -190,8 +190,8 @@ class CriticalPoints(Result):
         ValueError: shapes that do not fit together.
 
     Example:
-        >>> found = landscape.critical_points(model, data, starts=2, max_steps=2, dtype="float64")
-        >>> found.losses.shape, found.fractions.shape
+        >>> result = landscape.critical_points(model, data, starts=2, max_steps=2, dtype="float64")
+        >>> result.losses.shape, result.fractions.shape
         ((2,), (2, 3))
     """
 

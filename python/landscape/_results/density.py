@@ -129,14 +129,14 @@ class Quadratures:
         """
         low, high = self.cumulative(points), self.cumulative(points)
         rows = zip(low, high, self.nodes, self.weights, exact, strict=True)
-        for less, more, nodes, weights, is_exact in rows:
+        for lower, upper, nodes, weights, is_exact in rows:
             if is_exact:
                 continue
             index = np.searchsorted(nodes, points, side="right")
             padded = np.concatenate([[0.0], weights, [0.0]])
             finite = np.isfinite(points)
-            less[finite] -= padded[index][finite] / 2
-            more[finite] += padded[index + 1][finite] / 2
+            lower[finite] -= padded[index][finite] / 2
+            upper[finite] += padded[index + 1][finite] / 2
         return low, high
 
     def weight_between(self, low: float, high: float, exact: NDArray[np.bool_]) -> Floats:
@@ -179,7 +179,7 @@ class Density(Result):
     Args:
         nodes: (n,) the theta of all vectors, ascending for each.
         weights: (n,) the w, which sum to 1 for each vector.
-        counts: (m,) how many nodes each vector has.
+        counts: (m,) the number of nodes of each vector.
         dim: d.
         width: standard deviation of the Gaussian kernel, in units of eigenvalues.
         level: probability of every interval.
@@ -246,7 +246,7 @@ class Density(Result):
 
     @cached_property
     def grid(self) -> NDArray[np.float64]:
-        """(points,) eigenvalues at which densities are given, ascending and evenly spaced."""
+        """(points,) eigenvalues at which densities are computed, ascending and evenly spaced."""
         return self._freeze(self._quadratures.grid(self.width))
 
     @cached_property

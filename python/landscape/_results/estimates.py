@@ -1,4 +1,4 @@
-"""Estimate and Estimates: estimates from random vectors, each with its error."""
+"""`Estimate` and `Estimates`: one number or several from random vectors, with error bars."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Estimate(Result):
     Args:
         quantity: "trace", "frobenius" or "log_determinant".
         value: the estimate.
-        standard_error: of the random vectors; rounding alone where the sum is exact.
+        standard_error: from the random vectors; rounding alone where the sum is exact.
         interval: where the quantity lies with probability `level`: from quantiles of Student's
             distribution with the samples' skewness taken into account, and with the sampling error
             where there is one.
-        level: see there.
+        level: the probability of the interval.
         probes: independent random vectors.
         rank: dimension of the subspace that was summed exactly.
         products: Hessian products computed.
@@ -70,8 +70,8 @@ class Estimate(Result):
 
     def __repr__(self) -> str:
         low, high = self.interval
-        head = f"{self.quantity} {self.value:.6g} +- {self.standard_error:.2g}"
-        lines = [f"{head}, within {low:.6g} .. {high:.6g} at {100 * self.level:g}%"]
+        heading = f"{self.quantity} {self.value:.6g} +- {self.standard_error:.2g}"
+        lines = [f"{heading}, within {low:.6g} .. {high:.6g} at {100 * self.level:g}%"]
         if self.sampling_error is not None:
             lines.append(
                 f"sampling  +- {self.sampling_error:.2g} more from the random subset of samples"
@@ -87,9 +87,9 @@ class Estimates(Result):
     Args:
         quantity: "diagonal" or "spectral_moments".
         values: (n,) the estimates.
-        standard_errors: (n,) of the random vectors; rounding alone where the numbers are exact.
+        standard_errors: (n,) from the random vectors; rounding alone where the numbers are exact.
         interval: (n, 2) where each lies with probability `level`.
-        level: see there.
+        level: the probability of the interval.
         probes: independent random vectors.
         rank: dimension of the subspace that was summed exactly.
         products: Hessian products computed.

@@ -1,4 +1,4 @@
-"""Immutable values: read-only arrays, mappings and JSON. Depends on NumPy alone."""
+"""Immutable values: read-only arrays, mappings and JSON."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ class ReadOnly(Mapping[str, V]):
 
 
 def freeze_array(value: Any, name: str, shape: tuple[int, ...] | None) -> NDArray[np.float64]:
-    """A read-only float64 copy, refused unless it has the shape that the other fields ask for.
+    """Copy to a read-only float64 array, and check its shape.
 
     Args:
         value: anything that NumPy reads as real numbers; NaN and infinities are numbers.
-        name: what to call it in an error.
+        name: the field's name in error messages.
         shape: the expected shape; None accepts any.
     """
-    given = np.asarray(value)
-    if given.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {given.dtype}; expected real numbers")
-    if shape is not None and given.shape != shape:
+    raw = np.asarray(value)
+    if raw.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {raw.dtype}; expected real numbers")
+    if shape is not None and raw.shape != shape:
         raise ValueError(
-            f"{name} has shape {given.shape}; expected {shape}, the last axis varying fastest"
+            f"{name} has shape {raw.shape}; expected {shape}, the last axis varying fastest"
         )
-    array = np.array(given, dtype=np.float64, order="C", copy=True)
+    array = np.array(raw, dtype=np.float64, order="C", copy=True)
     array.setflags(write=False)
     return array
 

@@ -1,4 +1,4 @@
-"""GradientNoise: how much the gradients of samples differ, and along which curvature."""
+"""GradientNoise: the variance of sample gradients, and the curvature along it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class GradientNoise(Result):
     Args:
         variance: (3,) tr Sigma: the variance of one sample's gradient, summed over parameters.
         noise_scale: (3,) tr Sigma / \|g\|^2, in samples: batches far smaller are mostly noise.
-        curvature_noise_scale: (3,) tr(H Sigma) / g' H g, in samples: the same where it counts for
-            the loss after a step. Negative where the curvature along g is.
+        curvature_noise_scale: (3,) tr(H Sigma) / g' H g, in samples: the noise scale weighted by
+            curvature, which governs the loss after a step. Negative where the curvature along g is.
         noise_curvature: (3,) tr(H Sigma) / tr Sigma: the mean curvature along the noise.
         batch: the batch size B.
         samples: the number n of samples.
@@ -31,7 +31,7 @@ class GradientNoise(Result):
         gradient_curvature: g' H g / \|g\|^2: the curvature along the gradient.
         alignment: the cosine between g and H g: 1 where g is an eigenvector.
         level: probability of the intervals.
-        products: products by H and by Sigma computed.
+        products: the number of products with H and Sigma.
         status: how the estimates ended, as a sentence.
         run: how the numbers were computed; its evaluations are products.
 

@@ -134,7 +134,7 @@ class Grid(Result):
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Arrays) -> Self:
-        """The result that :meth:`pack` took apart."""
+        """Rebuild the result from what :meth:`pack` returned."""
         axes = {name: arrays[name] for name in cls.axis_names}
         test = None
         if record["test"] is not None:
@@ -172,7 +172,7 @@ class Surface(Grid):
     Args:
         alpha: (na,) coordinates along u, increasing; `recipe.labels` says what a unit step is.
         beta: (nb,) coordinates along v, increasing.
-        losses: (nb, na) a row for each beta; NaN and infinities are kept as they came.
+        losses: (nb, na) a row for each beta; NaN and infinities are kept.
         metrics: name -> (nb, na) further quantities at the same points.
         standard_error: (nb, na) of the losses, where the data are a random subset.
         test: The surface of the test data on the same plane.
@@ -223,7 +223,7 @@ class Line(Grid):
 
     Args:
         positions: (n,) coordinates along u, increasing; `recipe.labels` says what a unit step is.
-        losses: (n,) NaN and infinities are kept as they came.
+        losses: (n,) at the positions; NaN and infinities are kept.
         metrics: name -> (n,) further quantities at the same points.
         standard_error: (n,) of the losses, where the data are a random subset.
         test: The line of the test data on the same points.
@@ -282,21 +282,21 @@ def _metric_key(name: str) -> str:
 
 def _format_table(grid: Grid) -> str:
     """A heading, the numbers on each data set side by side, then the provenance."""
-    sides = [grid] if grid.test is None else [grid, grid.test]
+    grids = [grid] if grid.test is None else [grid, grid.test]
     size = " x ".join(str(len(axis)) for axis in grid.axes.values())
-    centre = ("centre", *(_format_number(side.centre_loss) for side in sides))
+    centre = ("centre", *(_format_number(side.centre_loss) for side in grids))
     rows: list[tuple[str, ...]] = [
-        (f"{type(grid).__name__} {size}", *(["loss", "test loss"][: len(sides)])),
+        (f"{type(grid).__name__} {size}", *(["loss", "test loss"][: len(grids)])),
         *([] if math.isnan(grid.centre_loss) else [centre]),
-        ("minimum", *(_format_number(side.minimum[-1]) for side in sides)),
-        ("  at", *(_format_point(side.minimum[:-1]) for side in sides)),
-        ("range", *(_format_range(side.range) for side in sides)),
+        ("minimum", *(_format_number(side.minimum[-1]) for side in grids)),
+        ("  at", *(_format_point(side.minimum[:-1]) for side in grids)),
+        ("range", *(_format_range(side.range) for side in grids)),
     ]
-    if any(side.non_finite for side in sides):
+    if any(side.non_finite for side in grids):
         total = grid.losses.size
-        rows.append(("non-finite", *(f"{side.non_finite} of {total}" for side in sides)))
-    rows += [(name, *(_format_metric(side, name) for side in sides)) for name in grid.metrics]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(sides) + 1)]
+        rows.append(("non-finite", *(f"{side.non_finite} of {total}" for side in grids)))
+    rows += [(name, *(_format_metric(side, name) for side in grids)) for name in grid.metrics]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(grids) + 1)]
     widths[0] = max(widths[0], len("evaluations"))
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -315,7 +315,7 @@ def _format_table(grid: Grid) -> str:
 
 
 def _format_number(value: float) -> str:
-    return f"{value + 0.0:.5g}"  # which turns -0 into 0
+    return f"{value + 0.0:.5g}"  # + 0.0 turns -0 into 0
 
 
 def _format_point(values: tuple[float, ...]) -> str:
@@ -345,15 +345,15 @@ def _format_recipe(recipe: Recipe) -> str:
 
 
 def _format_engine(run: Run) -> str:
-    known = {**run.policy, **run.strategy}
-    details = (known.get(name) for name in ("device", "dtype"))
+    record = {**run.policy, **run.strategy}
+    details = (record.get(name) for name in ("device", "dtype"))
     return ", ".join([run.engine, *(str(detail) for detail in details if detail is not None)])
 
 
 def _to_dataset(grid: Grid) -> xarray.Dataset:
     """Named dimensions and units; metrics and test data as variables; records as JSON text."""
     try:
-        import xarray  # noqa: PLC0415  (an extra)
+        import xarray  # noqa: PLC0415  (an optional dependency)
     except ImportError as error:
         raise ImportError(
             "to_xarray needs xarray, which is not installed: "
@@ -398,8 +398,10 @@ def _dataset_variables(grid: Grid, dimensions: tuple[str, ...], prefix: str) -> 
 def _variable_name(metric: str, dimensions: tuple[str, ...]) -> str:
     """A name that netCDF accepts and that no other variable has."""
     name = re.sub(r"\W", "_", metric)
-    taken = name in (*_RESERVED, *dimensions) or name.startswith("test_") or not name[:1].isalpha()
-    return f"metric_{name}" if taken else name
+    is_reserved = (
+        name in (*_RESERVED, *dimensions) or name.startswith("test_") or not name[:1].isalpha()
+    )
+    return f"metric_{name}" if is_reserved else name
 
 
 def _to_json(record: dict[str, Any]) -> str:

@@ -94,16 +94,16 @@ class Profile:
 
     @property
     def resolution(self) -> float:
-        """The wider of the steps beside the highest loss, as a share of the arc length."""
+        """The larger distance from the highest loss to a neighbour, as a share of the length."""
         steps = np.diff(self.positions)
         return float(np.max(steps[max(self.saddle - 1, 0) : self.saddle + 1]))
 
     @property
     def between(self) -> float:
-        """An estimate of how far the loss exceeds its highest value between positions.
+        """An estimate of how far the loss between positions exceeds its highest value at positions.
 
-        The parabola through the highest point and its neighbours peaks by so much above it; 0
-        where the highest point is an end.
+        The height, above the highest point, of the peak of the parabola through it and its two
+        neighbours; 0 where the highest point is an end.
         """
         top = self.saddle
         if top in (0, len(self.losses) - 1):
@@ -112,9 +112,9 @@ class Profile:
             return float("nan")
         (a, b, c), (x, y, z) = (v[top - 1 : top + 2] for v in (self.losses, self.positions))
         left, right = (b - a) / (y - x), (c - b) / (z - y)
-        bend = (right - left) / (z - x)
-        slope = left + bend * (y - x)
-        return float(-(slope**2) / (4 * bend)) if bend < 0 else 0.0
+        curvature = (right - left) / (z - x)
+        slope = left + curvature * (y - x)
+        return float(-(slope**2) / (4 * curvature)) if curvature < 0 else 0.0
 
     @property
     def range(self) -> tuple[float, float]:
@@ -152,7 +152,7 @@ class Path(Result):
         descent_gain: by how much a step of steepest descent lowers the loss of each end: an end is
             a minimum only as far as this is small, and barriers below it say little.
         stored_losses: L at each end under the running statistics stored in its own model, where
-            the path's own are re-estimated; NaN for an end without stored statistics.
+            those of the path are re-estimated; NaN for an end without stored statistics.
         distance: between the two ends.
         status: how the search ended, as a sentence.
         run: how the numbers were computed; its evaluations are passes over the data.
@@ -324,7 +324,7 @@ class Path(Result):
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The path that :meth:`pack` took apart."""
+        """Rebuild the path from what :meth:`pack` returned."""
         parts = {part: _unpack_profile(part, record[part], arrays) for part in _SETS}
         return super().unpack({**record, **parts}, arrays)
 
@@ -365,7 +365,7 @@ def pack_paths(paths: Sequence[Path]) -> tuple[list[dict[str, Any]], dict[str, N
 def unpack_paths(
     records: Sequence[Mapping[str, Any]], arrays: Mapping[str, NDArray[Any]]
 ) -> list[Path]:
-    """The paths that :func:`pack_paths` took apart."""
+    """Rebuild the paths from what :func:`pack_paths` returned."""
     parts = (select_prefix(f"path_{index}", arrays) for index in range(len(records)))
     return [Path.unpack(record, part) for record, part in zip(records, parts, strict=True)]
 
@@ -373,9 +373,11 @@ def unpack_paths(
 def _format_path(path: Path) -> list[str]:
     """The numbers on each data set, below each other."""
     inner = len(path.points) - 2
-    head = f"Path, {path.method}: {inner} point{'' if inner == 1 else 's'} between the two models"
+    heading = (
+        f"Path, {path.method}: {inner} point{'' if inner == 1 else 's'} between the two models"
+    )
     lines = [
-        head,
+        heading,
         f"length    {path.length:.5g}, {path.length / path.distance:.4g} of the distance",
     ]
     for name, part in (("loss", path.train), ("test loss", path.test)):
@@ -413,7 +415,7 @@ class Instability(Result):
             on the training data.
         train_error: its standard error as an estimate of the population's.
         test: the same on test data; None without them.
-        test_error: likewise.
+        test_error: its standard error.
         threshold: below which the children count as stable; of the test data where there are any.
         distance: between the children.
         from_parent: distance of each child from the parent, where there is one.
@@ -423,8 +425,8 @@ class Instability(Result):
         run: how the numbers were computed.
 
     Example:
-        >>> found = landscape.instability(model_a, model_b, data, parent=model)
-        >>> found.stable == (found.train < found.threshold)
+        >>> result = landscape.instability(model_a, model_b, data, parent=model)
+        >>> result.stable == (result.train < result.threshold)
         True
     """
 
@@ -461,7 +463,7 @@ class Instability(Result):
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The result that :meth:`pack` took apart."""
+        """Rebuild the result from what :meth:`pack` returned."""
         path = Path.unpack(record["path"], select_prefix("path", arrays))
         return super().unpack({**record, "path": path}, {})
 

@@ -28,7 +28,7 @@ class Run:
         seed: Of the sample subset, the split and the dropout; that of directions is in the recipe.
         status: How it ended, as a sentence; "complete" where nothing is left to say.
         versions: Of landscape, torch, numpy and python.
-        notes: What the user should know: dropped samples, frozen augmentation, frozen parameters.
+        notes: Remarks for the user: dropped samples, frozen augmentation, frozen parameters.
 
     Sequences inside `strategy` and `policy` become tuples, so that a run read from a file equals
     the one that was written.

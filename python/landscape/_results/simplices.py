@@ -1,4 +1,4 @@
-"""SimplicialComplex: simplices of low loss through minima, and what was measured in them."""
+"""SimplicialComplex: simplices of low loss through minima, with their losses and volumes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sample_simplex(corners: int, count: int, seed: int, index: int) -> NDArray[n
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SimplicialComplex(Result):
-    """Low-loss simplices, each spanned by one minimum and connecting points that all share.
+    """Low-loss simplices, each spanned by one minimum and the shared connecting points.
 
     Args:
         vertices: (v, d) the minima, then the connecting points.
@@ -76,7 +76,7 @@ class SimplicialComplex(Result):
     run: Run
 
     def __post_init__(self) -> None:
-        # Memory-mapped vertices may exceed the memory: they are not copied.
+        # memory-mapped vertices may exceed the memory, and are not copied
         vertices = (
             self.vertices if isinstance(self.vertices, np.memmap) else np.array(self.vertices)
         )
@@ -113,21 +113,22 @@ class SimplicialComplex(Result):
     @property
     def mean_errors(self) -> NDArray[np.float64]:
         """(s,) standard errors of `means`, from the spread of the points."""
-        found: NDArray[np.float64] = self.losses.std(axis=1, ddof=1) / np.sqrt(self.losses.shape[1])
-        return found
+        deviations = self.losses.std(axis=1, ddof=1)
+        errors: NDArray[np.float64] = deviations / np.sqrt(self.losses.shape[1])
+        return errors
 
     @property
     def highest(self) -> NDArray[np.float64]:
         """(s,) the highest loss of the sampled points; that of the whole simplex may be higher."""
-        found: NDArray[np.float64] = self.losses.max(axis=1)
-        return found
+        highest: NDArray[np.float64] = self.losses.max(axis=1)
+        return highest
 
     @property
     def volumes(self) -> NDArray[np.float64]:
-        """(s,) volumes; 0 or infinite where they leave the range of numbers."""
+        """(s,) volumes; 0 or infinite where they leave the range of float64."""
         with np.errstate(over="ignore", under="ignore"):
-            found: NDArray[np.float64] = np.exp(self.log_volumes)
-        return found
+            volumes: NDArray[np.float64] = np.exp(self.log_volumes)
+        return volumes
 
     @property
     def log_volume(self) -> float:
@@ -136,7 +137,7 @@ class SimplicialComplex(Result):
 
     @property
     def volume(self) -> float:
-        """The sum of volumes; 0 or infinite where it leaves the range of numbers."""
+        """The sum of volumes; 0 or infinite where it leaves the range of float64."""
         return float(self.volumes.sum())
 
     def sample(self, count: int, seed: int = 0, simplex: int | None = None) -> NDArray[np.float64]:
@@ -162,7 +163,7 @@ class SimplicialComplex(Result):
                 "simplex= an index"
             )
         if simplex is None:
-            # a weight of two is uniform on [0, 1]
+            # the first of two barycentric weights is uniform on [0, 1]
             uniform = _core.simplex_weights(2, count, seed=seed, stream=_CHOICE_STREAM)[:, 0]
             shares = np.cumsum(np.exp(self.log_volumes - self.log_volume))
             chosen = np.minimum(np.searchsorted(shares, uniform, side="right"), total - 1)

@@ -29,7 +29,7 @@ class Spectrum(Result):
             "magnitude".
         residuals: (n,) norms of H v - lambda v: an eigenvalue of H lies within each of its value.
         bounds: (n,) on the errors of the values: the residual r, or r^2/gap where the gap to the
-            other values found is wider than r.
+            other computed values is wider than r.
         products: Hessian products computed.
         status: how the run ended, as a sentence.
         which: "largest", "smallest", "magnitude" or "both".
@@ -40,7 +40,7 @@ class Spectrum(Result):
         vectors: (n, d) orthonormal eigenvectors, where they were requested.
         standard_errors: (n,) of sampling the data, to first order, where the data are a random
             subset.
-        multiplicity: what the check for multiple eigenvalues found, where it was requested.
+        multiplicity: the outcome of the check for multiple eigenvalues, where it was requested.
         run: how the numbers were computed; its evaluations are products.
 
     Raises:
@@ -134,9 +134,6 @@ class Spectrum(Result):
             lines.append(f"  {value:12.6g} +- {error:8.2g}   residual {residual:8.2g}{mark}")
         lines += self._describe_run(f"{self.products}, {self.method}", copies=self.multiplicity)
         return "\n".join(lines)
-
-
-_SHOWN = 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -22,12 +22,12 @@ class Walk(Result):
 
     Args:
         points: (steps + 1, d) the parameters, the start first.
-        losses: (steps + 1,) L there: none exceeds the first by more than the tolerance.
+        losses: (steps + 1,) L at the points: none exceeds the first by more than the tolerance.
         distances: (steps + 1,) from the start.
         lengths: (steps + 1,) of the steps; that of the start is 0.
         curvatures: (steps + 1,) v'Hv along the unit direction of each step, at its first
             point, from its Krylov space; 0 for the start.
-        scales: (steps + 1,) the largest absolute Ritz value up to there.
+        scales: (steps + 1,) the largest absolute Ritz value so far.
         ending: "reached", "stalled", "max_steps" or "interrupted".
         tolerance: by how much the loss may exceed that of the start.
         products: Hessian products computed.
@@ -83,7 +83,7 @@ class Walk(Result):
 
     @property
     def length(self) -> float:
-        """Of all steps together."""
+        """The length of all steps together."""
         return float(self.lengths.sum())
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
@@ -123,12 +123,12 @@ class Relaxation(Result):
     Args:
         shifts: (k,) of the parameter; the first is 0, the control.
         shifted: (k,) L directly after the shift.
-        relaxed: (k,) L after the others were trained again, with the parameter frozen.
-        moved: (k,) distance that the others moved.
+        relaxed: (k,) L after the other parameters were trained again, with this one frozen.
+        moved: (k,) distance that the other parameters moved.
         gradient_norms: (k,) norms of the gradient over the others, in the end.
         points: (k, d) all parameters in the end.
         parameter: its tensor and index, such as "0.weight[2, 1]".
-        value: of the parameter before.
+        value: of the parameter before the shift.
         tolerance: by how much a relaxed loss may exceed the control's for the minimum to continue.
         products: Hessian products computed.
         status: for how many shifts the minimum continues, as a sentence.
@@ -138,9 +138,9 @@ class Relaxation(Result):
         ValueError: shapes that do not fit together.
 
     Example:
-        >>> found = landscape.perturb_and_relax(model, data, parameter="weight", index=(0, 1),
+        >>> result = landscape.perturb_and_relax(model, data, parameter="weight", index=(0, 1),
         ...     shifts=0.1, max_steps=3)
-        >>> found.continues.tolist()[0]
+        >>> result.continues.tolist()[0]
         True
     """
 

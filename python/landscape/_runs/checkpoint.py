@@ -1,4 +1,4 @@
-"""Checkpoints: the file of an unfinished run, whose it is and when it is written."""
+"""Checkpoints: the file of an unfinished run, what identifies it, and when it is written."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Checkpoint:
         if not Path(self.path).exists():
             return None
         stored = _store.read(self.path, _KIND)
-        found = dict(stored.record["inputs"])
-        if "columns" in stored.record:  # as grids of version 0.1 wrote them
-            found["columns"] = stored.record["columns"]
-        differences = list_differences(found, _to_plain(self.inputs))
+        recorded = dict(stored.record["inputs"])
+        if "columns" in stored.record:  # grids of version 0.1
+            recorded["columns"] = stored.record["columns"]
+        differences = list_differences(recorded, _to_plain(self.inputs))
         if differences:
             raise ValueError(
                 f"{Path(self.path)} holds another computation: {'; '.join(differences)}. Pass the "
@@ -64,7 +64,7 @@ class Checkpoint:
         return stored
 
     def save(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Write the file; the longer that takes, the later it is due again."""
+        """Write the file; the next save is due after a multiple of the time that this one took."""
         if self.path is None:
             return
         start = time.perf_counter()
@@ -74,16 +74,16 @@ class Checkpoint:
 
 
 def list_differences(
-    found: Mapping[str, Any], expected: Mapping[str, Any], prefix: str = ""
+    recorded: Mapping[str, Any], expected: Mapping[str, Any], prefix: str = ""
 ) -> list[str]:
     """The entries in which a file's record differs from this call's, as sentences."""
     lines = []
-    for key in dict.fromkeys((*found, *expected)):
-        in_file, here = found.get(key), expected.get(key)
-        if isinstance(in_file, Mapping) and isinstance(here, Mapping):
-            lines += list_differences(in_file, here, f"{prefix}{key}.")
-        elif in_file != here:
-            lines.append(f"{prefix}{key} is {in_file!r} in the file and {here!r} here")
+    for key in dict.fromkeys((*recorded, *expected)):
+        old, new = recorded.get(key), expected.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            lines += list_differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            lines.append(f"{prefix}{key} is {old!r} in the file and {new!r} here")
     return lines
 
 

@@ -35,7 +35,7 @@ class GridRun:
         inputs: What the numbers depend on, as plain data: a resume with others is refused.
         device: Where the points are evaluated.
         resume: The file that keeps the run; None keeps nothing.
-        progress: How it is shown.
+        progress: How progress is shown.
 
     Raises:
         OSError: The file could not be written.

@@ -28,7 +28,7 @@ class RunPlan:
     strategies: tuple[Strategy, ...]
     """One for each function; empty until they are chosen."""
     threads: int
-    """Of PyTorch."""
+    """PyTorch's thread count."""
     environment: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
@@ -39,7 +39,7 @@ class RunPlan:
 
     @classmethod
     def resume(cls, record: Mapping[str, Any], device: torch.device) -> RunPlan:
-        """The plan in a checkpoint, with a warning where this environment may change bits."""
+        """The plan in a checkpoint; warns where this environment may change the last bits."""
         records = record["strategies"] if "strategies" in record else [record["strategy"]]
         strategies = tuple(Strategy.from_record(item) for item in records if item)
         differences = list_differences(record["environment"], environment(device))
@@ -67,7 +67,7 @@ class RunPlan:
 
     @contextmanager
     def thread_count(self) -> Iterator[None]:
-        """Let PyTorch use as many threads as the run began with."""
+        """Set PyTorch's thread count to that of the run's start."""
         with thread_count(self.threads):
             yield
 
@@ -87,13 +87,13 @@ class RunPlan:
 
         Args:
             objective: The function that was evaluated.
-            strategy: How; its name is that of the engine.
+            strategy: How points were evaluated; it decides the engine's name.
             evaluations: Passes over the data, or products.
             seconds: Wall-clock time.
             status: How the run ended, as a sentence.
             engine: The backend's name with its reason; what the objective says when None.
             seed: Of the computation; the objective's own when None.
-            notes: What else the user should know.
+            notes: Further remarks for the user.
         """
         return Run(
             engine=objective.describe_engine(strategy) if engine is None else engine,

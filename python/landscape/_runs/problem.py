@@ -65,7 +65,7 @@ class Problem:
     """A function, and the points where a solver starts."""
 
     points_name: ClassVar[str] = "start"
-    """What the points are called where a checkpoint has others."""
+    """The points' key in the fingerprint."""
 
     objective: Objective
     points: NDArray[Any]
@@ -73,7 +73,7 @@ class Problem:
 
     @property
     def engine(self) -> Engine:
-        """The backend, measured at the first need and then kept."""
+        """The backend, chosen by a measurement at the first use, then cached."""
         return self.objective.derivative_engine
 
     @property

@@ -1,4 +1,4 @@
-"""Losses and metrics on a grid, on training and test data: what surfaces and lines share."""
+"""Sampling of surfaces and lines: losses and metrics on a grid, on training and test data."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ObjectiveOptions(TypedDict, total=False):
 def build_objectives(
     model: Any, data: Any, loss: Any, *, test: Any, seed: int, options: ObjectiveOptions
 ) -> tuple[Objective, Objective | None]:
-    """The function to measure, and the same function of the test data.
+    """Build the Objective of the training data, and that of the test data where there are any.
 
     Raises:
         TypeError: An Objective is passed together with what it already holds.
@@ -88,28 +88,28 @@ def grid_coordinates(
         raise ValueError(f"points={points!r}, expected {expected}")
     return tuple(
         _core.axis(low, high, int(n))
-        for (low, high), n in zip(_ranges(axes, span), sizes, strict=True)
+        for (low, high), n in zip(_read_ranges(axes, span), sizes, strict=True)
     )
 
 
-def _ranges(axes: Axes, span: Any) -> Sequence[tuple[float, float]]:
+def _read_ranges(axes: Axes, span: Any) -> Sequence[tuple[float, float]]:
     if span is None:
         return axes.span
     count = len(axes.basis)
     advice = "a positive half-width, or (low, high)" + (" for each axis" if count == 2 else "")
     try:
-        shape = np.asarray(span, dtype=np.float64)
+        array = np.asarray(span, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"span={span!r}, expected {advice}") from None
-    if shape.shape == ():
-        ranges = [(-float(shape), float(shape))] * count
-    elif shape.shape == (2,) and count == 1:
-        ranges = [(float(shape[0]), float(shape[1]))]
-    elif shape.shape == (count, 2):
-        ranges = [(float(low), float(high)) for low, high in shape]
+    if array.shape == ():
+        ranges = [(-float(array), float(array))] * count
+    elif array.shape == (2,) and count == 1:
+        ranges = [(float(array[0]), float(array[1]))]
+    elif array.shape == (count, 2):
+        ranges = [(float(low), float(high)) for low, high in array]
     else:
         raise ValueError(f"span={span!r}, expected {advice}")
-    if not np.isfinite(shape).all() or any(low >= high for low, high in ranges):
+    if not np.isfinite(array).all() or any(low >= high for low, high in ranges):
         raise ValueError(f"span={span!r} has no positive, finite extent; expected {advice}")
     return ranges
 
@@ -135,7 +135,7 @@ def sample_grid(
         label: Shown beside the progress bar.
         metrics: Evaluated beside the loss.
         resume: The file that keeps the run.
-        progress: How it is shown.
+        progress: How progress is shown.
 
     Returns:
         The fields of a result, arrays shaped (len(beta), len(alpha)) or (len(positions),); and
@@ -199,5 +199,5 @@ def sample_grid(
 
 
 def describe_metrics(metrics: Sequence[MetricLike] | MetricLike) -> list[Any]:
-    """Metrics as plain data: what tells two of them apart in a checkpoint."""
+    """Metrics as plain data, by which a checkpoint identifies them."""
     return [m if isinstance(m, str) else identify_function(m) for m in list_metrics(metrics)]

@@ -61,7 +61,7 @@ class SolverRun:
         problem: What it is computed on.
         inputs: What the numbers depend on besides the problem: a resume with others is refused.
         max_units: The maximum units of work.
-        progress: How it is shown.
+        progress: How progress is shown.
         resume: The file that keeps the run; None keeps nothing.
         interrupt: What Ctrl-C does: "raise", or "return" what there is.
         unit: Of work: "product", "step", ...

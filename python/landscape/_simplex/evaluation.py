@@ -53,9 +53,9 @@ def evaluate_complex(
         strategy: How points are evaluated.
         vertices: Shape (vertices, d).
         simplices: Rows of vertices.
-        points: The number in each simplex.
+        points: The number of points in each simplex.
         seed: Of the points.
-        progress: How it is shown.
+        progress: How progress is shown.
     """
     total = len(functions) * (len(vertices) + len(simplices) * points)
     results = []

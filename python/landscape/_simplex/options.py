@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from landscape._path import Cycles, Optimizer, core_cycles, core_optimizer, validate_cycles
+from landscape._path import Cycles, Optimizer, cycles_to_core, optimizer_to_core, validate_cycles
 
 __all__ = ["CYCLES", "SimplexOptions"]
 
@@ -73,8 +73,8 @@ class SimplexOptions:
         """The options of the core's search."""
         return {
             "connectors": self.connectors,
-            "cycles": core_cycles(self.cycles),
-            "rule": core_optimizer(self.optimizer),
+            "cycles": cycles_to_core(self.cycles),
+            "rule": optimizer_to_core(self.optimizer),
             "samples": self.draws,
             "volume": self.volume_weight,
             "spread": self.spread,

@@ -89,9 +89,9 @@ def simplex(
             the dropout masks.
         interrupt: What Ctrl-C and numbers that are not finite do to the search: ``"raise"``, or
             ``"return"`` the complex as it is.
-        resume: A file that keeps the search: created when absent, continued when present.
-        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most):
-            steps of the search, then points that are evaluated.
+        resume: The checkpoint file of the search: created when absent, resumed when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done,
+            maximum), in steps of the search and then in evaluated points.
         options: Those of :class:`landscape.Objective`. Data that come in one piece are split into
             mini-batches of about 256 for the search unless ``batch_size`` says otherwise.
 

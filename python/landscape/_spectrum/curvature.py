@@ -1,4 +1,4 @@
-"""Hessian: second derivatives of the loss at a point, and every measure of them."""
+"""`Hessian`: a curvature matrix of the loss at a point, with its spectrum, traces and class."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def hessian(
             prefixes or patterns) selects the block of these parameters, of an Objective too.
 
     Returns:
-        The operator; nothing is computed before it is asked for.
+        The operator; products are computed on demand.
 
     Raises:
         ValueError: An option or the data do not fit, a pattern matches nothing, or the loss is not
@@ -112,7 +112,7 @@ def hessian(
 class Hessian(CurvatureMatrix):
     r"""A curvature of L at one point, as a symmetric operator; :func:`landscape.hessian`.
 
-    It multiplies (``H @ v``, :meth:`matvec`, :meth:`matmat`, :meth:`to_scipy`), cuts out blocks
+    It multiplies (``H @ v``, :meth:`matvec`, :meth:`matmat`, :meth:`to_scipy`), extracts blocks
     (:meth:`block`, :meth:`blocks`) and measures itself: :meth:`eigenvalues`, :meth:`density`,
     :meth:`trace`, :meth:`diagonal`, :meth:`frobenius`, :meth:`spectral_moments`,
     :meth:`log_determinant`, :meth:`gradient_energy`, :meth:`classify`. One product costs about
@@ -153,7 +153,7 @@ class Hessian(CurvatureMatrix):
         resume: str | os.PathLike[str] | None = None,
         progress: Choice = None,
     ) -> Spectrum:
-        r"""Eigenvalues of one end or of both, each with its residual.
+        r"""Compute extreme eigenvalues, each with its residual.
 
         .. math:: H v_i \approx \lambda_i v_i, \quad r_i = \lVert H v_i - \lambda_i v_i \rVert
 
@@ -166,7 +166,7 @@ class Hessian(CurvatureMatrix):
         Args:
             k: How many; from each end when ``which="both"``.
             which: ``"largest"``, ``"smallest"`` (algebraic), ``"magnitude"`` or ``"both"``.
-            tolerance: Of a residual, relative to the largest \|eigenvalue\| found.
+            tolerance: Of a residual, relative to the largest computed \|eigenvalue\|.
             vectors: Whether the result keeps the eigenvectors.
             method: ``"lanczos"``, or ``"power"``: one after the other, with deflation.
             multiplicity: ``"check"`` searches for further copies of multiple eigenvalues, of which
@@ -174,10 +174,10 @@ class Hessian(CurvatureMatrix):
                 are counted separately.
             basis: Vectors that Lanczos keeps, at least two more than pairs; chosen when None.
                 Beyond the Objective's memory budget they lie in a temporary file.
-            max_products: The most products; chosen when None.
+            max_products: The maximum number of products; chosen when None.
             seed: Of the random start.
             interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` what has converged so far.
-            resume: A file that keeps the run: created when absent, continued when present.
+            resume: The checkpoint file: created when absent, resumed when present.
             progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of
                 (done, total) products.
 
@@ -225,7 +225,7 @@ class Hessian(CurvatureMatrix):
             k: Dimension of the largest space.
             tolerance: Of the residuals, relative to the largest \|eigenvalue\|; one more pair
                 than k is computed, so that the gap below the space is known.
-            max_products: The most products; chosen when None.
+            max_products: The maximum number of products; chosen when None.
             seed: Of the random start.
             progress: As for :meth:`eigenvalues`.
 
@@ -283,9 +283,9 @@ class Hessian(CurvatureMatrix):
             seed: Of the vectors and of the bootstrap.
             interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the density of the probes so
                 far.
-            resume: A file that keeps the run: created when absent, continued when present.
+            resume: The checkpoint file: created when absent, resumed when present.
             progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of
-                (done, most) products.
+                (done, maximum) products.
 
         Raises:
             ValueError: An option is out of range, the matrix is not symmetric, one probe's basis
@@ -330,7 +330,7 @@ class Hessian(CurvatureMatrix):
             method: ``"hutch++"`` sums a sketch Q exactly that captures the large eigenvalues, and
                 grows it while that saves products; ``"hutchinson"`` has none; ``"xtrace"`` uses
                 every vector for both, with a jackknife standard error.
-            resume: A file that keeps the run: created when absent, continued when present; not
+            resume: The checkpoint file: created when absent, resumed when present; not
                 with ``"xtrace"``.
             options: See the class.
 
@@ -507,10 +507,10 @@ class Hessian(CurvatureMatrix):
             level: Of its intervals.
             seed: Of random vectors.
             progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of
-                (done, most) products.
+                (done, maximum) products.
 
         Returns:
-            The class, the index and what it rests on.
+            The class, the index, and the eigenvalues or estimates behind them.
 
         Raises:
             ValueError: An option is out of range, or the matrix is not symmetric.

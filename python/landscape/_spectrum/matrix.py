@@ -28,7 +28,7 @@ _ROWS_PER_PRODUCT = 32
 
 
 class CurvatureMatrix:
-    """A symmetric matrix of second derivatives of L at one point, given by its products.
+    """A symmetric matrix of second derivatives of L at one point, defined by its products.
 
     What products share (graphs, activations, derivatives) is computed at the first one and kept
     while the Objective's memory budget allows.
@@ -87,7 +87,7 @@ class CurvatureMatrix:
 
     @property
     def engine(self) -> Engine:
-        """The backend that multiplies, measured at the first need and then kept."""
+        """The backend that multiplies, chosen by a measurement at the first use, then cached."""
         return self.objective.choose_engine(self.kind)
 
     @property
@@ -175,7 +175,7 @@ class CurvatureMatrix:
             parameters: Names, module prefixes or shell patterns, such as ``"layer3.*"``.
 
         Raises:
-            ValueError: A pattern matches nothing; the names are list_metrics.
+            ValueError: A pattern matches nothing; the text lists the names.
         """
         return self._block(self.layout.positions(parameters))
 

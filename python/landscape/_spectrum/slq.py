@@ -77,7 +77,7 @@ def estimate_density(
     if matrix.objective.is_random_subset:
         run.notes += (_SUBSET_NOTE,)
     provenance = run.make_run(solver.products, status, seed)
-    # The default width is a property of the quadratures: any valid one stands in until they exist.
+    # the default width is a property of the quadratures, which need a valid one to be created
     provisional = float(np.ptp(arrays["nodes"])) or 1.0
     density = Density(
         **arrays,

@@ -56,8 +56,8 @@ class EstimateOptions(TypedDict, total=False):
         max_products: The maximum number of products; 10,000 by default.
         level: Probability with which an interval contains the truth; 0.95 by default.
         seed: Of the random vectors.
-        interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the estimate by then.
-        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+        interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the estimate so far.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, maximum)
             products.
     """
 
@@ -72,7 +72,7 @@ class EstimateOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The requested accuracy of an estimate, and how its run is shown."""
+    """The requested accuracy of an estimate, and the options of its run."""
 
     relative_error: float = 0.01
     absolute_error: float = 0.0
@@ -160,7 +160,7 @@ def estimate_frobenius(
             "frobenius takes relative_error alone: an absolute error of the root is not known "
             "before the root"
         )
-    # d(x^2) = 2 x dx: a relative error of the root is half of the square's.
+    # d(x^2) = 2 x dx: the relative error of the root is half that of the square
     of_square = replace(accuracy, relative_error=2 * accuracy.relative_error)
     estimation = _estimate_traces(
         matrix, of_square, "frobenius", method, powers=2, target=1, resume=resume
@@ -204,7 +204,7 @@ def estimate_moments(
     _refuse_xtrace(method)
     if count < 1:
         raise ValueError(f"count={count}, expected at least 1 moment")
-    # An absolute error is the moment's own, and the core estimates traces.
+    # the absolute error is that of a moment, and the core estimates traces
     of_traces = replace(accuracy, absolute_error=accuracy.absolute_error * matrix.dim)
     estimation = _estimate_traces(
         matrix, of_traces, "spectral_moments", method, powers=count, resume=resume

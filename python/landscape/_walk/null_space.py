@@ -69,12 +69,12 @@ def walk(
         flat_tolerance: Curvature up to this share of the largest \|eigenvalue\| counts as zero.
         stride: The longest step; a twentieth of the distance when None.
         start: Where to begin; see :func:`landscape.find_critical_point`.
-        max_steps: The most steps; all points are kept.
-        krylov: The most products of a direction; as many vectors are kept.
+        max_steps: The maximum number of steps; all points are kept.
+        krylov: The maximum number of products of a direction; as many vectors are kept.
         seed: Of the first direction, the sample subset, the batch split and the dropout masks.
         interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the steps so far.
-        resume: A file that keeps the run: created when absent, continued when present.
-        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+        resume: The checkpoint file: created when absent, resumed when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, maximum)
             steps.
         options: Those of :class:`landscape.Objective`.
 
@@ -91,8 +91,8 @@ def walk(
         of the Hessian of Over-Parametrized Neural Networks" (2018), for their flat directions.
 
     Example:
-        >>> found = landscape.walk(model, data, distance=0.1, tolerance=1.0)
-        >>> bool(found.rise <= 1.0)
+        >>> result = landscape.walk(model, data, distance=0.1, tolerance=1.0)
+        >>> bool(result.rise <= 1.0)
         True
     """
     built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
@@ -147,9 +147,9 @@ def _validate(**options: float) -> dict[str, Any]:
     for name in ("distance", "stride"):
         if not (np.isfinite(options[name]) and options[name] > 0):
             raise ValueError(f"{name}={options[name]}, expected a length above 0")
-    for name, shown in (("tolerance", "tolerance"), ("flat", "flat_tolerance")):
+    for name, option in (("tolerance", "tolerance"), ("flat", "flat_tolerance")):
         if not (np.isfinite(options[name]) and options[name] >= 0):
-            raise ValueError(f"{shown}={options[name]}, expected a number that is not negative")
+            raise ValueError(f"{option}={options[name]}, expected a number that is not negative")
     for name in ("max_steps", "krylov"):
         if options[name] < 1:
             raise ValueError(f"{name}={options[name]}, expected at least 1")

@@ -65,17 +65,16 @@ def perturb_and_relax(
         data: As for the Objective.
         loss: As for the Objective.
         parameter: The name of a tensor that varies, such as ``"0.weight"``.
-        index: The entry of it.
+        index: The index of an entry of it.
         shifts: One shift or several, each from the model's own value.
         tolerance: By how much a relaxed loss may exceed the control's.
-        gradient_tolerance: Norm of the gradient over the others that ends a training.
-        max_steps: The most steps of each.
-        krylov: The most products of a step; as many vectors are kept.
+        gradient_tolerance: Norm of the gradient over the other parameters at which a training ends.
+        max_steps: The maximum number of steps of each training.
+        krylov: The maximum number of products of a step; as many vectors are kept.
         seed: As for :func:`landscape.saddle_free_newton`.
         interrupt: What Ctrl-C does: ``"raise"``, or ``"return"`` the finished shifts.
-        resume: A file that keeps the finished shifts: created when absent, continued when
-            present.
-        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, most)
+        resume: The checkpoint file of finished shifts: created when absent, resumed when present.
+        progress: None (a bar in a terminal), ``"bar"``, ``"off"``, or a function of (done, maximum)
             shifts.
         options: Those of :class:`landscape.Objective`.
 
@@ -92,10 +91,10 @@ def perturb_and_relax(
         5, on parameters that can be perturbed and compensated for.
 
     Example:
-        >>> found = landscape.perturb_and_relax(
+        >>> result = landscape.perturb_and_relax(
         ...     model, data, parameter="weight", index=(0, 1), shifts=[-0.1, 0.1], max_steps=3
         ... )
-        >>> found.shifts.tolist()
+        >>> result.shifts.tolist()
         [0.0, -0.1, 0.1]
     """
     built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
@@ -158,14 +157,14 @@ def _find_entry(
     known = ", ".join(e.name for e in objective.layout.entries[:8])
     if not matches:
         raise ValueError(f"parameter={parameter!r} does not vary; expected one of {known}, ...")
-    entry, at = matches[0], index if isinstance(index, tuple) else (index,)
-    fits = len(at) == len(entry.shape) and all(
-        0 <= i < size for i, size in zip(at, entry.shape, strict=True)
+    entry, indices = matches[0], index if isinstance(index, tuple) else (index,)
+    fits = len(indices) == len(entry.shape) and all(
+        0 <= i < size for i, size in zip(indices, entry.shape, strict=True)
     )
     if not fits:
         raise ValueError(f"index={index}, expected an entry of {parameter!r}, shape {entry.shape}")
-    name = f"{entry.name}[{', '.join(map(str, at))}]"
-    return entry.offset + int(np.ravel_multi_index(at, entry.shape)), name
+    name = f"{entry.name}[{', '.join(map(str, indices))}]"
+    return entry.offset + int(np.ravel_multi_index(indices, entry.shape)), name
 
 
 @dataclass(frozen=True)
@@ -180,14 +179,14 @@ class _FrozenEntry:
         return self.functions.losses(points)
 
     def gradients(self, points: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """L and its gradient, which is 0 for the frozen one."""
+        """L and its gradient, which is 0 for the frozen parameter."""
         losses, gradients = self.functions.gradients(points)
         gradients = gradients.copy()
         gradients[:, self.index] = 0
         return losses, gradients
 
     def curvature_at(self, theta: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
-        """The Hessian, with zeros in the row and the column of the frozen one."""
+        """The Hessian, with zeros in the row and the column of the frozen parameter."""
         products: CurvatureOperator = self.functions.curvature_at(theta)
 
         def apply(block: NDArray[Any]) -> NDArray[Any]:
@@ -235,7 +234,7 @@ class _Trials:
         return json.dumps(self.rows), {"points": np.array(self.points, self.theta.dtype)}
 
     def restore(self, state: SolverState) -> None:
-        """Continue from a checkpoint."""
+        """Restore the state from a checkpoint."""
         text, arrays = state
         self.rows, self.points = json.loads(text), list(arrays["points"])
 

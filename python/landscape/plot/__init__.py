@@ -1,7 +1,7 @@
-"""Pictures of results; the only part that knows matplotlib, and never pyplot.
+"""Plots of results by matplotlib, without pyplot; no other package imports matplotlib.
 
-Every function draws on the Axes it is given, or makes a figure of its own that no global list
-holds; it returns the Axes and shows nothing.
+Every function draws on the Axes that are passed, or makes a figure that pyplot does not know; it
+returns the Axes and shows nothing.
 """
 
 from landscape.plot._composite import compare, draw

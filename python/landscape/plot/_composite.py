@@ -1,4 +1,4 @@
-"""Whole figures: surfaces side by side on one colour scale, and the picture of a run."""
+"""Composite figures: surfaces side by side on one colour scale, and contours beside a 3-D plot."""
 
 from __future__ import annotations
 
@@ -65,27 +65,27 @@ def compare(
         >>> axes[0].figure.savefig("train-and-test.pdf")
     """
     named = surfaces.items() if isinstance(surfaces, Mapping) else (("", s) for s in surfaces)
-    shown = [(title, surface, select_values(surface, values)) for title, surface in named]
-    if not shown:
+    panels = [(title, surface, select_values(surface, values)) for title, surface in named]
+    if not panels:
         raise ValueError("no surfaces to compare; expected at least one")
-    if axes is not None and len(axes) != len(shown):
-        raise ValueError(f"{len(axes)} axes for {len(shown)} surfaces; expected one each")
-    together = np.concatenate([numbers.ravel() for *_, numbers in shown])
+    if axes is not None and len(axes) != len(panels):
+        raise ValueError(f"{len(axes)} axes for {len(panels)} surfaces; expected one each")
+    together = np.concatenate([numbers.ravel() for *_, numbers in panels])
     chosen = choose_scale(together, values, scale, levels)
-    places = _make_row([surface for _, surface, _ in shown]) if axes is None else tuple(axes)
+    row = _make_row([surface for _, surface, _ in panels]) if axes is None else tuple(axes)
     coloured = None
-    for ax, (title, surface, numbers) in zip(places, shown, strict=True):
+    for ax, (title, surface, numbers) in zip(row, panels, strict=True):
         coloured = draw_filled_contour(ax, surface, numbers, chosen, **options) or coloured
         ax.set_title(title, fontsize=LABEL, color=INK, loc="left")
-        if axes is None and ax is not places[0] and _same_beta(surface, shown[0][1]):
+        if axes is None and ax is not row[0] and _same_beta(surface, panels[0][1]):
             ax.set_ylabel("")
             ax.tick_params(labelleft=False)
-    add_colour_bar(places[-1], coloured, chosen, describe_values(shown[0][1], values))
-    return places
+    add_colour_bar(row[-1], coloured, chosen, describe_values(panels[0][1], values))
+    return row
 
 
 def draw(surface: Surface, kind: str = "both", **options: Any) -> Figure:
-    """The picture of a run, in a figure outside pyplot.
+    """Draw a surface in a figure outside pyplot.
 
     Args:
         surface: what to draw.
@@ -136,7 +136,7 @@ def _both(
 
 
 def _make_row(surfaces: Sequence[Surface]) -> tuple[Axes, ...]:
-    """Axes of one height side by side, as wide as their planes ask for, strips excepted."""
+    """Make axes of one height side by side, with the aspects of their planes up to 1.5."""
     height = 2.6
     left = 0.7
     lefts: list[float] = []
@@ -148,8 +148,8 @@ def _make_row(surfaces: Sequence[Surface]) -> tuple[Axes, ...]:
         lefts.append(left)
         left += widths[-1]
     figure = new_figure(left + 0.8, height + 1.0)
-    places = zip(lefts, widths, strict=True)
-    return tuple(new_axes(figure, x, 0.55, width, height) for x, width in places)
+    extents = zip(lefts, widths, strict=True)
+    return tuple(new_axes(figure, x, 0.55, width, height) for x, width in extents)
 
 
 def _same_beta(a: Surface, b: Surface) -> bool:

@@ -36,23 +36,23 @@ def connections(
 
     Example:
         >>> method = landscape.AutoNEB(cycles=[(5, 0.02)])
-        >>> found = landscape.connect_all(checkpoints, data, method=method, points=11)
-        >>> landscape.plot.connections(found).figure.savefig("connections.pdf")
+        >>> result = landscape.connect_all(checkpoints, data, method=method, points=11)
+        >>> landscape.plot.connections(result).figure.savefig("connections.pdf")
     """
     if ax is None:
         ax = new_axes(new_figure(5.0, 3.6), 0.75, 0.55, 4.0, 2.7)
     style_axes(ax)
     style = {"color": INK, "lw": 1.2, "solid_capstyle": "round", **options}
     order, merges = _order_merges(connections)
-    places = {member: float(place) for place, member in enumerate(order)}
-    feet = {frozenset([i]): (places[i], connections.losses[i]) for i in places}
+    positions = {member: float(index) for index, member in enumerate(order)}
+    feet = {frozenset([i]): (positions[i], connections.losses[i]) for i in positions}
     for one, other, height in merges:
         (x, low), (y, down) = feet.pop(one), feet.pop(other)
         ax.plot([x, x, y, y], [low, height, height, down], **style)
         feet[one | other] = ((x + y) / 2, height)
-    at = [places[i] for i in range(len(connections))]
-    ax.plot(at, connections.losses, "o", ms=5, color=BLUE, zorder=3)
-    for i, x in places.items():
+    minima = [positions[i] for i in range(len(connections))]
+    ax.plot(minima, connections.losses, "o", ms=5, color=BLUE, zorder=3)
+    for i, x in positions.items():
         ax.annotate(
             str(i),
             (x, connections.losses[i]),
@@ -78,7 +78,7 @@ Merge = tuple[frozenset[int], frozenset[int], float]
 
 
 def _order_merges(connections: Connections) -> tuple[list[int], list[Merge]]:
-    """The minima from left to right, so that no lines cross, and what joins at which height."""
+    """The minima from left to right, so that no lines cross, and the merges with their heights."""
     parts = {i: (frozenset([i]), [i]) for i in range(len(connections))}
     merges: list[Merge] = []
     order = [0]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _LABEL = 0.9 * SMALL
 _CLEARANCE = 12.0  # points between the label of a level and everything else
-_PIECES = 12  # a line in more pieces is noise, and stays without a label
+_PIECES = 12  # a line in more pieces is noise and gets no label
 
 
 def filled_contour(
@@ -73,7 +73,7 @@ def filled_contour(
         The Axes; `.figure.savefig(path)` saves them.
 
     Raises:
-        ValueError: no such values or scale, levels that do not ascend, or a logarithm asked for
+        ValueError: no such values or scale, levels that do not ascend, or a logarithmic scale for
             values that are not all positive.
 
     Example:
@@ -268,7 +268,7 @@ def select_values(result: Surface | Line, name: str) -> NDArray[np.float64]:
 
 
 def describe_values(result: Surface | Line, name: str) -> str:
-    """The loss with its kind, as the run records it: "loss (cross-entropy)"."""
+    """The name of the values, the loss with its kind: "loss (cross-entropy)"."""
     kind = result.run.policy.get("loss")
     return f"loss ({kind})" if name == "loss" and isinstance(kind, str) and kind else name
 
@@ -317,7 +317,7 @@ def plane_aspect(surface: Surface) -> float | None:
 def draw_bands(
     ax: Axes, surface: Surface, values: NDArray[np.float64], scale: Scale, **options: Any
 ) -> QuadContourSet | None:
-    """Bands of colour between the levels, what is not finite hatched; None if nothing is finite."""
+    """Draw bands between the levels and hatch non-finite values; None if no value is finite."""
     hatch_non_finite(ax, surface.alpha, surface.beta, values)
     if not has_finite(values):
         return None
@@ -335,7 +335,7 @@ def draw_bands(
 def draw_lines(
     ax: Axes, surface: Surface, values: NDArray[np.float64], scale: Scale, **options: Any
 ) -> QuadContourSet | None:
-    """A line at each level that the values cross; None where they cross none."""
+    """Draw a line at each level that the values cross; None where they cross none."""
     if not has_finite(values):
         return None
     drawn = _scale.mask_non_finite(values)
@@ -344,7 +344,7 @@ def draw_lines(
         return None
     style = {"zorder": 2.0, "linestyles": "solid", **options}
     if "colors" not in style:
-        # A norm of its own: contours announce a change of theirs, which resets colour bars.
+        # A copy: contours change their norm, which would reset colour bars that share it.
         style = {"cmap": COLOURS, "norm": deepcopy(scale.norm), **style}
     return ax.contour(surface.alpha, surface.beta, drawn, levels=crossed, **style)
 
@@ -363,24 +363,24 @@ def label_lines(
     """
     if drawn is None:
         return
-    places: list[tuple[float, float]] = []
+    positions: list[tuple[float, float]] = []
     for level, path in zip(drawn.levels, drawn.get_paths(), strict=True):
         pieces = np.count_nonzero(path.codes == Path.MOVETO) if len(path) else 0
         if level not in scale.ticks or not 1 <= pieces <= _PIECES:
             continue
         half = 0.3 * _LABEL * count_letters(scale.text(level))
-        place = _find_label_position(placement, path, half)
-        if place is not None:
-            data, (x, y) = place
+        position = _find_label_position(placement, path, half)
+        if position is not None:
+            data, (x, y) = position
             placement.reserve(Box(x - half, y - _LABEL / 2, x + half, y + _LABEL / 2))
-            places.append(data)
-    if places:
+            positions.append(data)
+    if positions:
         colours = [inks[-1] if scale.height(level) > 0.5 else inks[0] for level in drawn.levels]
-        ax.clabel(drawn, manual=places, fmt=scale.text, fontsize=_LABEL, colors=colours)
+        ax.clabel(drawn, manual=positions, fmt=scale.text, fontsize=_LABEL, colors=colours)
 
 
 def add_colour_bar(ax: Axes, coloured: QuadContourSet | None, scale: Scale, name: str) -> None:
-    """The levels as a bar as tall as the axes; none where nothing was coloured."""
+    """Add a colour bar as tall as the axes; none where nothing was coloured."""
     figure = ax.get_figure()
     if coloured is None or figure is None:
         return
@@ -394,7 +394,7 @@ def add_colour_bar(ax: Axes, coloured: QuadContourSet | None, scale: Scale, name
 
 
 def has_finite(values: NDArray[np.float64]) -> bool:
-    """Whether there is anything to draw."""
+    """Whether any value is finite."""
     return bool(np.isfinite(values).any())
 
 
@@ -410,17 +410,17 @@ def _find_label_position(
     As data coordinates and as points on the axes; None where there is none.
     """
     vertices = np.asarray(path.vertices)[path.codes != Path.CLOSEPOLY]
-    places = placement.to_points(vertices)
+    positions = placement.to_points(vertices)
     from_ends = np.min(
-        [np.hypot(*(places - end).T) for end in placement.to_points(_line_ends(path))], axis=0
+        [np.hypot(*(positions - end).T) for end in placement.to_points(_line_ends(path))], axis=0
     )
-    clear = np.minimum(np.minimum(placement.clearance(places), from_ends) - half, _CLEARANCE)
+    clear = np.minimum(np.minimum(placement.clearance(positions), from_ends) - half, _CLEARANCE)
     if clear.max() < _CLEARANCE / 4:
         return None
-    along = np.gradient(places, axis=0) if len(places) > 1 else np.ones_like(places)
+    along = np.gradient(positions, axis=0) if len(positions) > 1 else np.ones_like(positions)
     steepness = np.abs(along[:, 1]) / (np.hypot(*along.T) + 1e-12)
     best = int(np.argmin(np.where(clear == clear.max(), steepness, np.inf)))
-    (x, y), (a, b) = vertices[best], places[best]
+    (x, y), (a, b) = vertices[best], positions[best]
     return (float(x), float(y)), (float(a), float(b))
 
 

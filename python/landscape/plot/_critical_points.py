@@ -43,8 +43,8 @@ def critical_points(points: CriticalPoints, ax: Axes | None = None, **options: A
         The Axes drawn on.
 
     Example:
-        >>> found = landscape.critical_points(model, data, starts=2, max_steps=2, dtype="float64")
-        >>> landscape.plot.critical_points(found).figure.savefig("critical_points.pdf")
+        >>> result = landscape.critical_points(model, data, starts=2, max_steps=2, dtype="float64")
+        >>> landscape.plot.critical_points(result).figure.savefig("critical_points.pdf")
     """
     if ax is None:
         ax = new_axes(new_figure(5.6, 3.6), 0.7, 0.55, 4.6, 2.7)

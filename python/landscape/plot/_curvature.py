@@ -26,7 +26,7 @@ _LIMITS = 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0
 def curvature(
     surface: Surface, axes: Sequence[Axes] | None = None, **options: Any
 ) -> tuple[Axes, ...]:
-    """The loss, the largest eigenvalue, and the ratio of both ends, side by side.
+    """Plot the loss, the largest eigenvalue and the ratio of both ends, side by side.
 
     The ratio is that of the smallest eigenvalue to the larger of both absolute values: above 0
     where the loss is convex, -1 where curvature is as negative as it is positive. A line runs along
@@ -45,43 +45,43 @@ def curvature(
         ValueError: the surface has no eigenvalues, or another number of axes.
 
     Example:
-        >>> found = landscape.curvature_map(model, data, points=5)
-        >>> landscape.plot.curvature(found)[0].figure.savefig("curvature.pdf")
+        >>> result = landscape.curvature_map(model, data, points=5)
+        >>> landscape.plot.curvature(result)[0].figure.savefig("curvature.pdf")
     """
     ratio = select_values(surface, "ratio")
-    shown = _make_row(surface) if axes is None else tuple(axes)
-    if len(shown) != 3:
-        raise ValueError(f"{len(shown)} axes; expected three")
-    filled_contour(surface, shown[0], **options)
-    filled_contour(surface, shown[1], values="lambda_max", scale="auto", **options)
+    panels = _make_row(surface) if axes is None else tuple(axes)
+    if len(panels) != 3:
+        raise ValueError(f"{len(panels)} axes; expected three")
+    filled_contour(surface, panels[0], **options)
+    filled_contour(surface, panels[1], values="lambda_max", scale="auto", **options)
     filled_contour(
         surface,
-        shown[2],
+        panels[2],
         values="ratio",
         scale="linear",
         levels=_levels(ratio),
         **{"cmap": DIVERGING, **options},
     )
     if np.nanmin(ratio) < 0 < np.nanmax(ratio):
-        shown[2].contour(
+        panels[2].contour(
             surface.alpha, surface.beta, ratio, levels=[0.0], colors=INK, linewidths=1.0
         )
-    _mark_unknown_sign(shown[2], surface)
+    _mark_unknown_sign(panels[2], surface)
     titles = ("loss", "largest eigenvalue", "smallest / largest")
-    for ax, title in zip(shown, titles, strict=True):
+    for ax, title in zip(panels, titles, strict=True):
         ax.set_title(title, fontsize=LABEL, color=INK, loc="left")
-    return shown
+    return panels
 
 
 def _levels(ratio: NDArray[np.float64]) -> list[float]:
-    """Ten steps on each side of 0, up to a round limit beyond all ratios."""
+    """Ten levels on each side of 0, up to a round limit beyond all ratios."""
     size = float(np.nanmax(np.abs(ratio))) if np.isfinite(ratio).any() else 0.0
     limit = next((limit for limit in _LIMITS if limit >= size), 1.0)
     return [float(level) for level in np.linspace(-limit, limit, 21).round(12)]
 
 
 def _mark_unknown_sign(ax: Axes, surface: Surface) -> None:
-    """Dots where the sign of the smallest eigenvalue is not known."""
+    """Mark with dots where the sign of the smallest eigenvalue is not known."""
     excess = surface.metrics["lambda_min bound"] - np.abs(surface.metrics["lambda_min"])
     if not (excess > 0).any():
         return
@@ -96,5 +96,5 @@ def _make_row(surface: Surface) -> tuple[Axes, ...]:
     """Three axes of one height, each with space for its colour bar."""
     width = _HEIGHT * min(1 / (plane_aspect(surface) or 1.0), 1.5)
     figure = new_figure(3 * (width + _APART), _HEIGHT + 1.0)
-    lefts = [0.7 + place * (width + _APART) for place in range(3)]
+    lefts = [0.7 + index * (width + _APART) for index in range(3)]
     return tuple(new_axes(figure, left, 0.55, width, _HEIGHT) for left in lefts)

@@ -52,7 +52,7 @@ def density(
         The Axes drawn on.
 
     Raises:
-        ValueError: nothing of that name can be shown.
+        ValueError: `show` has another value.
 
     Example:
         >>> density = landscape.hessian(model, data).density(probes=4, steps=10)
@@ -75,7 +75,7 @@ def density(
     ax.axvspan(low, high, color=FRAME, alpha=0.08, lw=0, label="bulk")
     inside = (density.grid >= low) & (density.grid <= high)
     for colour, where in ((BLUE, inside), (VERMILION, ~_shrink(inside))):
-        shown = np.where(where, values, np.nan)
+        curve = np.where(where, values, np.nan)
         ax.fill_between(
             density.grid,
             interval[:, 0],
@@ -85,7 +85,7 @@ def density(
             alpha=0.25,
             lw=0,
         )
-        ax.plot(density.grid, shown, **{"color": colour, "lw": 1.1, **options})
+        ax.plot(density.grid, curve, **{"color": colour, "lw": 1.1, **options})
     first, last = float(density.grid[0]), float(density.grid[-1])
     ax.set_xlim(first - _MARGIN * (last - first), last + _MARGIN * (last - first))
     ax.set_xlabel("eigenvalue", fontsize=LABEL, color=INK)
@@ -107,5 +107,5 @@ def _style_density_axis(ax: Axes, density: Density) -> None:
 
 
 def _shrink(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Without the first and last points, so that two curves meet."""
+    """Drop the first and the last point of the range, so that both curves meet."""
     return inside & np.roll(inside, 1) & np.roll(inside, -1)

@@ -26,9 +26,9 @@ COLOURS = "viridis"
 
 
 class Picture(Figure):
-    """A figure outside pyplot's list, so that nothing global is touched and nothing leaks.
+    """A figure outside pyplot, which changes no global state and is freed with its last reference.
 
-    It is saved with its edges around what is drawn, so that no label is ever cut off. A notebook
+    It is saved with a tight bounding box, so that no label is cut off. A notebook
     shows what offers `_repr_png_`; for plain figures it relies on pyplot.
     """
 
@@ -40,7 +40,7 @@ class Picture(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png")
         data = buffer.getvalue()
-        width, height = struct.unpack(">II", data[16:24])  # where every PNG says it
+        width, height = struct.unpack(">II", data[16:24])  # of the PNG header
         return data, {"width": width * 100 // DPI, "height": height * 100 // DPI}
 
 
@@ -84,7 +84,7 @@ def new_axes(figure: Figure, left: float, low: float, width: float, height: floa
 
 
 def style_axes(ax: Axes) -> None:
-    """Thin frames, small ticks, quiet greys."""
+    """Set thin frames, small ticks and grey colours."""
     ax.tick_params(labelsize=SMALL, length=3, width=0.6, color=FRAME, labelcolor=INK)
     for spine in ax.spines.values():
         spine.set_linewidth(0.6)
@@ -92,7 +92,7 @@ def style_axes(ax: Axes) -> None:
 
 
 def axis_label(recipe: Recipe, index: int, length: float) -> str:
-    """What a unit step is, with Greek letters set as such, and the explained variance if known.
+    """The label of an axis, with Greek letters as symbols, and the explained variance if known.
 
     Args:
         recipe: of the axes.

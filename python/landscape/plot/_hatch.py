@@ -1,4 +1,4 @@
-"""Hatching of NaN and infinite values, which are data and shown as such."""
+"""Hatching of the cells whose values are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STYLE: dict[str, Any] = {
 def hatch_non_finite(
     ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], values: NDArray[np.float64]
 ) -> None:
-    """Hatch the cells that contours leave white, and count their values in the legend."""
+    """Hatch the cells that contours do not cover, and count their values in the legend."""
     bad = ~np.isfinite(values)
     if not bad.any():
         return
@@ -53,8 +53,8 @@ def add_legend_entry(ax: Axes, patch: Patch) -> None:
 def describe_non_finite(values: NDArray[np.float64]) -> str:
     """Count values that are NaN or infinite: "12 NaN, 3 infinite of 961 points"."""
     counts = {"NaN": int(np.isnan(values).sum()), "infinite": int(np.isinf(values).sum())}
-    found = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
-    return f"{found} of {values.size} points"
+    parts = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    return f"{parts} of {values.size} points"
 
 
 def non_finite_cells(

@@ -1,4 +1,4 @@
-"""Eigenvalues by layer: one row a layer, one column an eigenvalue."""
+"""Eigenvalues by layer: one row for each layer, one column for each eigenvalue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DARK = 0.55  # of the colours' range: text on it is white
 
 
 def layers(spectra: Mapping[str, Spectrum], ax: Axes | None = None, **options: Any) -> Axes:
-    """A heat map of the eigenvalues of every layer's block, each written in its cell.
+    """Plot a heat map of the eigenvalues of every layer's block, each printed in its cell.
 
     Colours are linear within a thousandth of the largest |eigenvalue| and logarithmic beyond.
     Values that are no larger than their bound are in brackets.
@@ -63,7 +63,7 @@ def layers(spectra: Mapping[str, Spectrum], ax: Axes | None = None, **options: A
         text = f"{value:.3g}" if abs(value) > errors[row, column] else f"({value:.2g})"
         dark = abs(float(norm(value)) - 0.5) > _DARK / 2
         ax.text(column, row, text, ha="center", va="center", size=SMALL, color="w" if dark else INK)
-    ax.set_xticks(np.arange(columns), [str(place + 1) for place in range(columns)])
+    ax.set_xticks(np.arange(columns), [str(index + 1) for index in range(columns)])
     ax.set_yticks(np.arange(len(spectra)), list(spectra))
     ax.tick_params(length=0)
     ax.set_xlabel(f"eigenvalue of the layer's block ({ends.pop()})", fontsize=LABEL, color=INK)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_TICKS = 7  # the most labels that a colour bar or a picture carries
+_TICKS = 7  # the maximum number of labels of a colour bar or an axis
 # Round mantissas, from sparse to dense.
 _MANTISSAS = (
     ("1",),
@@ -28,8 +28,8 @@ def steps(low: float, high: float, bands: int) -> NDArray[np.float64]:
     locator = MaxNLocator(bands, steps=[1, 2, 2.5, 5, 10])
     levels = np.asarray(locator.tick_values(low, high), dtype=np.float64)
     step = levels[1] - levels[0]
-    # The locator lets a rounding error of the range outside; and contourf keeps the lowest value
-    # inside by taking 1 from the lowest level, which large numbers do not feel.
+    # The locator may leave a rounding error of the range out; and contourf keeps the lowest value
+    # inside by taking 1 from the lowest level, which does not change large numbers.
     if levels[0] > low or levels[0] - 1 == low:
         levels = np.concatenate([[levels[0] - step], levels])
     return levels if levels[-1] >= high else np.concatenate([levels, [levels[-1] + step]])
@@ -38,7 +38,7 @@ def steps(low: float, high: float, bands: int) -> NDArray[np.float64]:
 def decades(low: float, high: float, bands: int) -> NDArray[np.float64]:
     """About `bands` round numbers, each decade alike, from at most `low` to at least `high` > 0."""
     span = math.log10(high) - math.log10(low)
-    mantissas = min(_MANTISSAS, key=lambda some: abs(len(some) * span - bands))
+    mantissas = min(_MANTISSAS, key=lambda digits: abs(len(digits) * span - bands))
     stride = max(1, round(span / bands))
     first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
     first -= first % stride
@@ -46,7 +46,7 @@ def decades(low: float, high: float, bands: int) -> NDArray[np.float64]:
     every = np.array([float(f"{m}e{k}") for k in exponents for m in mantissas])
     every = every[(every > 0) & np.isfinite(every)]
     below, above = every[every <= low], every[every >= high]
-    bottom = below[-1] if below.size else low  # at the ends of what a float can hold
+    bottom = below[-1] if below.size else low  # at the ends of the range of floats
     top = above[0] if above.size else high
     inside = every[(every > bottom) & (every < top)]
     return np.array([bottom, *inside, top] if top > bottom else [bottom])
@@ -60,8 +60,8 @@ def round_up(value: float) -> float:
     )
 
 
-def both_sides(low: float, high: float, threshold: float, bands: int) -> NDArray[np.float64]:
-    """Halves of the threshold around zero, decades beyond it, on the sides that are there."""
+def symlog_levels(low: float, high: float, threshold: float, bands: int) -> NDArray[np.float64]:
+    """Levels of a symlog scale: halves of the threshold around zero, decades beyond it."""
     parts: list[NDArray[np.float64]] = []
     if low < -threshold:
         parts.append(-decades(threshold, -low, bands // 2)[::-1])
@@ -74,7 +74,7 @@ def both_sides(low: float, high: float, threshold: float, bands: int) -> NDArray
 
 
 def round_steps(levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Few of evenly spaced levels: the rounder ones."""
+    """Select a few of evenly spaced levels, the roundest."""
     index = np.rint(levels / (levels[1] - levels[0]))
     for stride in (1, 2, 4, 5, 10):
         chosen: NDArray[np.float64] = levels[index % stride == 0]
@@ -84,7 +84,7 @@ def round_steps(levels: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def round_decades(levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Few of the levels by decades: powers of ten where three or more are there."""
+    """Select a few of levels by decades: powers of ten where there are three or more."""
     mantissas = np.array([_mantissa(level) for level in levels])
     for rounder in (("1",), ("1", "3"), ("1", "2", "5"), tuple(mantissas)):
         chosen = levels[np.isin(mantissas, ("0", *rounder))]
@@ -115,7 +115,7 @@ def decimal(value: float, step: float = 0.0, powers: tuple[float, float] = (1e-4
 
 
 def count_letters(text: str) -> int:
-    """About how many letters wide a text is, mathematical type included."""
+    """The approximate width of a text in letters, mathematical type included."""
     return len(re.sub(r"[$^{}\\]|times", "", text))
 
 

@@ -62,7 +62,7 @@ def line(
         The Axes of the losses.
 
     Raises:
-        ValueError: no such metric or scale, or a logarithm asked for losses that are not positive.
+        ValueError: no such metric or scale, or a logarithmic scale of non-positive losses.
 
     Example:
         >>> line = landscape.line(model_a, data, to=model_b, metrics="accuracy")
@@ -175,10 +175,10 @@ def draw_metrics(
     other = ax.twinx()
     style_axes(other)
     for k, name in enumerate(metrics):
-        for whose, colour, side in sides:
+        for data_set, colour, side in sides:
             if name in side.metrics:
                 style = {"color": colour, "linewidth": 1.1, "linestyle": _DASHES[k % len(_DASHES)]}
-                drawn += draw_curve(other, side, side.metrics[name], f"{whose} {name}", **style)
+                drawn += draw_curve(other, side, side.metrics[name], f"{data_set} {name}", **style)
     other.set_ylabel(", ".join(metrics), fontsize=LABEL, color=INK)
     return drawn
 

@@ -43,7 +43,7 @@ def collect_markers(
 ) -> list[Marker]:
     """The named points inside the picture and the minimum, coincident ones joined."""
     (left, right), (low, top) = surface.alpha[[0, -1]], surface.beta[[0, -1]]
-    markers = [Marker(x, y, draw_label) for draw_label, (x, y) in surface.recipe.markers.items()]
+    markers = [Marker(x, y, name) for name, (x, y) in surface.recipe.markers.items()]
     named = [p for p in (*markers, *others) if left <= p.x <= right and low <= p.y <= top]
     x, y, least = surface.minimum
     is_loss = values is surface.losses
@@ -59,8 +59,8 @@ def _join_coincident(markers: list[Marker], width: float, height: float) -> list
     for marker in markers:
         for index, other in enumerate(joined):
             if abs(marker.x - other.x) <= width and abs(marker.y - other.y) <= height:
-                kept = marker if marker.star else other
-                joined[index] = kept._replace(text=f"{other.text}, {marker.text}")
+                base = marker if marker.star else other
+                joined[index] = base._replace(text=f"{other.text}, {marker.text}")
                 break
         else:
             joined.append(marker)
@@ -71,10 +71,10 @@ def draw_markers(ax: Axes, placement: LabelPlacement, markers: list[Marker]) -> 
     """Draw a mark for each point, and its name where it overlaps neither edges nor neighbours."""
     if not markers:
         return
-    places = placement.to_points(np.array([marker[:2] for marker in markers]))
-    for x, y in places:
+    positions = placement.to_points(np.array([marker[:2] for marker in markers]))
+    for x, y in positions:
         placement.reserve(Box(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS))
-    for marker, place in zip(markers, places, strict=True):
+    for marker, position in zip(markers, positions, strict=True):
         ax.scatter(
             marker.x,
             marker.y,
@@ -86,28 +86,28 @@ def draw_markers(ax: Axes, placement: LabelPlacement, markers: list[Marker]) -> 
             marker="*" if marker.star else "o",
             s=120.0 if marker.star else 24.0,
         )
-        draw_label(ax, placement, marker, place, places)
+        draw_label(ax, placement, marker, position, positions)
 
 
 def draw_label(
     ax: Axes,
     placement: LabelPlacement,
     marker: Marker,
-    place: NDArray[np.float64],
+    position: NDArray[np.float64],
     others: NDArray[np.float64],
 ) -> None:
     """Draw the name on the side of its mark with the least overlap."""
     width = _WIDTH * SMALL * count_letters(marker.text)
-    away = place - others
+    away = position - others
     away = np.sum(away[np.hypot(*away.T) < _CLOSE], axis=0)
 
     def cost(side: tuple[int, int]) -> float:
-        return placement.overlap(_box(place, width, side)) - 0.02 * float(
+        return placement.overlap(_box(position, width, side)) - 0.02 * float(
             np.dot(np.sign(away), side)
         )
 
     side = min(_SIDES, key=cost)
-    placement.reserve(_box(place, width, side))
+    placement.reserve(_box(position, width, side))
     ax.annotate(
         marker.text,
         (marker.x, marker.y),
@@ -122,9 +122,9 @@ def draw_label(
     )
 
 
-def _box(place: NDArray[np.float64], width: float, side: tuple[int, int]) -> Box:
+def _box(position: NDArray[np.float64], width: float, side: tuple[int, int]) -> Box:
     """The box of a name on one side of its mark."""
-    x, y = place
+    x, y = position
     left = x + {-1: -_GAP - width, 0: -width / 2, 1: _GAP}[side[0]]
     low = y + (0.75 * _GAP if side[1] > 0 else -0.75 * _GAP - SMALL)
     return Box(left, low, left + width, low + SMALL)

@@ -63,14 +63,14 @@ def path(
     sides: list[tuple[str, str, Profile]] = [("train", BLUE, path.train)]
     if path.test is not None:
         sides.append(("test", VERMILION, path.test))
-    shown = [part.losses for _, _, part in sides]
+    losses = [part.losses for _, _, part in sides]
     if beside is not None:
         _draw_other(ax, beside)
-        shown.append(beside.losses)
+        losses.append(beside.losses)
     for name, colour, part in sides:
         _draw_profile(ax, name, colour, part, options)
     _draw_pivots(ax, path)
-    scale_vertical_axis(ax, _scale.choose(np.concatenate(shown), scale))
+    scale_vertical_axis(ax, _scale.choose(np.concatenate(losses), scale))
     ax.set_xlim(0.0, 1.0)
     ax.set_xlabel(f"share of the path's length, {path.length:.4g}", fontsize=LABEL, color=INK)
     ax.set_ylabel("loss", fontsize=LABEL, color=INK)
@@ -80,7 +80,7 @@ def path(
 
 
 def _describe_barrier(path: Path) -> str:
-    """Barrier and excess; of either that is 0, that there is none."""
+    """Describe barrier and excess, as a title."""
     parts = ["no barrier above the ends" if path.barrier == 0 else f"barrier {path.barrier:.3g}"]
     if path.excess > 0 or path.barrier != 0:
         parts.append(f"excess {path.excess:.3g}")
@@ -88,7 +88,7 @@ def _describe_barrier(path: Path) -> str:
 
 
 def _draw_profile(ax: Axes, name: str, colour: str, part: Profile, options: dict[str, Any]) -> None:
-    """One profile with its chord, its highest point and its confidence band."""
+    """Draw a profile with its chord, its highest point and its confidence band."""
     ax.plot(part.positions, part.losses, **{"color": colour, "lw": 1.6, "label": name, **options})
     ax.plot([0, 1], part.ends, color=colour, lw=0.8, ls=(0, (4, 3)), alpha=0.8)
     if part.standard_error is not None:
@@ -105,12 +105,12 @@ def _draw_other(ax: Axes, other: Path) -> None:
 
 
 def _draw_pivots(ax: Axes, path: Path) -> None:
-    """Where the inner points of a polyline lie."""
+    """Draw ticks at the inner points of a polyline."""
     if path.curve == "polyline":
-        places = np.cumsum(path.geometry.segments)[:-1] / path.length
+        positions = np.cumsum(path.geometry.segments)[:-1] / path.length
         ax.plot(
-            places,
-            np.zeros_like(places),
+            positions,
+            np.zeros_like(positions),
             "|",
             color=FRAME,
             ms=5,

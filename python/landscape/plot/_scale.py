@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["linear", "log", "symlog", "constant"]
 Extend: TypeAlias = Literal["neither", "min", "max", "both"]
 KINDS = ("auto", "linear", "log", "symlog")
-BANDS = 14  # about as many colours as an eye tells apart
+BANDS = 14  # about as many colours as can be told apart
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How values become colours: one object for every surface that is to be compared.
+    """The mapping from values to colours, shared by all surfaces that are compared.
 
     Args:
         kind: "linear", "log", "symlog" (linear around zero, logarithmic beyond), or "constant"
@@ -71,7 +71,7 @@ class Scale:
 
 
 def choose(values: NDArray[np.float64], kind: str = "auto", bands: int = BANDS) -> Scale:
-    """The scale for all finite values among those given.
+    """Choose the scale of all finite values.
 
     "auto" is logarithmic where positive values span a decade or more, linear where they do not,
     and symmetric-logarithmic where values at or below zero go with values a hundred times larger.
@@ -92,7 +92,7 @@ def choose(values: NDArray[np.float64], kind: str = "auto", bands: int = BANDS) 
             f"scale='log' with a smallest value of {low:g}; expected positive values. "
             "Use scale='symlog' or 'linear'"
         )
-    # The noise of rounding has no shape, and neither have subnormal numbers.
+    # Differences as small as rounding errors or subnormal numbers count as none.
     if high - low <= max(1e-12 * max(abs(low), abs(high)), 1e-300):
         return _constant((low + high) / 2)
     chosen = _kind(finite) if kind == "auto" else kind
@@ -105,7 +105,7 @@ def choose(values: NDArray[np.float64], kind: str = "auto", bands: int = BANDS) 
         threshold = _threshold(finite)
         beyond = finite[finite > threshold]
         top = _top(beyond) if beyond.size else high
-        levels = _levels.both_sides(low, top, threshold, bands)
+        levels = _levels.symlog_levels(low, top, threshold, bands)
         norm = SymLogNorm(threshold, vmin=levels[0], vmax=levels[-1], base=10)
         ticks = _levels.round_decades(levels)
         return Scale("symlog", norm, levels, ticks, _extend(finite, levels), threshold)
@@ -115,15 +115,15 @@ def choose(values: NDArray[np.float64], kind: str = "auto", bands: int = BANDS) 
 
 
 def mask_non_finite(values: NDArray[np.float64]) -> np.ma.MaskedArray[Any, np.dtype[np.float64]]:
-    """The values as contours take them: masked where not finite.
+    """Mask values that are not finite, as contours require.
 
-    Beyond 1e300, where the difference of two values is no longer a number, they stop at 1e300.
+    Values are clipped to 1e300, beyond which their differences overflow.
     """
     return np.ma.clip(np.ma.masked_invalid(values), -1e300, 1e300)
 
 
 def from_levels(values: NDArray[np.float64], levels: Sequence[float], kind: str = "auto") -> Scale:
-    """The scale of the caller's own levels.
+    """Make the scale of the caller's levels.
 
     Raises:
         ValueError: fewer than two levels, or levels that do not ascend.
@@ -141,7 +141,7 @@ def from_levels(values: NDArray[np.float64], levels: Sequence[float], kind: str 
 def _kind(finite: NDArray[np.float64]) -> Kind:
     low, high = float(finite[0]), float(finite[-1])
     # One value in a hundred that lies far below the others (the minimum of a quadratic, at the
-    # noise of rounding) is as good as zero: a logarithm would be about that value alone.
+    # noise of rounding) counts as zero: it would take most of a logarithmic scale.
     if low > 0 and _ratio(float(np.quantile(finite, 0.01)), low) <= 0.5 * _ratio(high, low):
         return "log" if _ratio(high, low) >= 1 else "linear"
     if high <= 0:
@@ -167,7 +167,7 @@ def _threshold(finite: NDArray[np.float64]) -> float:
 def _top(finite: NDArray[np.float64]) -> float:
     """The largest value, or where the highest one in a hundred begin if they take half the scale.
 
-    A corner that explodes would otherwise leave nothing for the valley.
+    A corner of very high losses would otherwise take most of the colours.
     """
     low, high, bulk = float(finite[0]), float(finite[-1]), float(np.quantile(finite, 0.99))
     return bulk if _ratio(high, bulk) > 0.5 * _ratio(high, low) else high

@@ -47,10 +47,10 @@ def spectrum(spectrum: Spectrum, ax: Axes | None = None, **options: Any) -> Axes
     if ax is None:
         ax = new_axes(new_figure(5.6, 3.4), 0.7, 0.55, 4.6, 2.5)
     style_axes(ax)
-    places = np.arange(1, len(spectrum) + 1)
+    indices = np.arange(1, len(spectrum) + 1)
     colours = np.where(spectrum.values < 0, VERMILION, BLUE)
     bars = ax.bar(
-        places,
+        indices,
         spectrum.values,
         yerr=spectrum.errors,
         color=list(colours),

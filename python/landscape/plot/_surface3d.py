@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from landscape._results import Surface
     from landscape.plot._scale import Scale
 
-_ELEVATION, _AZIMUTH = 36.0, -58.0  # high enough to look into the valley
+_ELEVATION, _AZIMUTH = 36.0, -58.0  # degrees
 _TALL = 0.62  # of the box, over its longer side
 _SIDE = 160.0  # points, about the length of an axis on the page
 _FLOOR = -0.28  # in heights, which lie in [0, 1]
-_FEWEST, _MOST = 80, 150  # cells along an axis: for a smooth play of light; in bearable time
-_LIGHT = np.array([-0.45, -0.35, 0.82])  # towards the lamp: left, front, above
+_MIN_CELLS, _MAX_CELLS = 80, 150  # along an axis: least for smooth shading, most for speed
+_LIGHT = np.array([-0.45, -0.35, 0.82])  # towards the light: left, front, above
 
 
 def surface_3d(
@@ -60,7 +60,7 @@ def surface_3d(
     """The graph of L over the plane, shaded, above its contours.
 
     On a logarithmic scale equal heights are equal factors. What is not finite is left open and
-    hatched on the floor; values beyond the levels are drawn at their edge, the data never changed.
+    hatched on the floor; values beyond the levels are drawn at the outermost level.
 
     Args:
         surface: what to draw.
@@ -105,8 +105,8 @@ def draw_relief(
     name: str,
     **options: Any,
 ) -> None:
-    """The surface above its contours; heights are the scale's, so decades are even steps."""
-    ax.computed_zorder = False  # what hides what is known: floor, surface, marks
+    """Draw the surface above its contours; heights follow the scale, so decades are even steps."""
+    ax.computed_zorder = False  # the drawing order is fixed: floor, surface, marks
     box = _box(surface)
     draw_floor(ax, surface, numbers, scale)
     if has_finite(numbers):
@@ -117,8 +117,8 @@ def draw_relief(
         ax.plot_surface(
             *np.meshgrid(x, y),
             heights,
-            rcount=min(len(y), _MOST),
-            ccount=min(len(x), _MOST),
+            rcount=min(len(y), _MAX_CELLS),
+            ccount=min(len(x), _MAX_CELLS),
             facecolors=np.pad(colours.clip(0.0, 1.0), ((0, 1), (0, 1), (0, 0))),
             shade=False,
             **{"linewidth": 0.25, "zorder": 2, **options},  # a line's width closes the seams
@@ -128,7 +128,7 @@ def draw_relief(
 
 
 def draw_floor(ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Scale) -> None:
-    """The contours, and what is not finite hatched, below the surface."""
+    """Draw the contours below the surface, and hatch non-finite values."""
     if has_finite(numbers):
         draw_lines(ax, surface, numbers, scale, linewidths=0.7, zdir="z", offset=_FLOOR, zorder=1.0)
     bad = ~np.isfinite(numbers)
@@ -141,7 +141,7 @@ def draw_floor(ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale
 def draw_markers_3d(
     ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Scale
 ) -> None:
-    """The named points and the minimum, each on a stem from the floor."""
+    """Draw the named points and the minimum, each on a stem from the floor."""
     for point in _join_labels(surface, collect_markers(surface, numbers, scale)):
         j = int(np.argmin(np.abs(surface.beta - point.y)))
         i = int(np.argmin(np.abs(surface.alpha - point.x)))
@@ -181,7 +181,7 @@ def style_axes_3d(
         axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
         axis.line.set_color(FRAME)
         axis.line.set_linewidth(0.6)
-        axis._axinfo["grid"].update(color="0.88", linewidth=0.5)  # there is no other way
+        axis._axinfo["grid"].update(color="0.88", linewidth=0.5)  # matplotlib has no public setter
         axis._axinfo["tick"].update(inward_factor=0.0, outward_factor=0.15)
         axis.set_tick_params(labelsize=SMALL, labelcolor=INK, pad=0)
     longest = max((len(tick.strip("$")) for tick in ticks), default=1)
@@ -211,20 +211,20 @@ def _box(surface: Surface) -> tuple[float, float, float]:
 
 
 def _ticks(length: float) -> MaxNLocator:
-    """Few, and none at the ends, where two axes would write over each other."""
+    """A few ticks, none at the ends, where the labels of two axes would overlap."""
     return MaxNLocator(4 if length > 0.6 else 3, steps=[1, 2, 5, 10], prune="both")
 
 
 def _refine_grid(
     surface: Surface, heights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Straight lines between the points of a coarse grid, so that colours change evenly on them."""
+    """Interpolate a coarse grid linearly, so that colours change evenly."""
     grids = []
     for axis, at in ((0, surface.beta), (1, surface.alpha)):
-        parts = max(1, round(_FEWEST / (len(at) - 1)))
-        where = np.linspace(0.0, len(at) - 1, parts * (len(at) - 1) + 1)
-        left = np.minimum(where.astype(int), len(at) - 2)
-        share = where - left
+        parts = max(1, round(_MIN_CELLS / (len(at) - 1)))
+        positions = np.linspace(0.0, len(at) - 1, parts * (len(at) - 1) + 1)
+        left = np.minimum(positions.astype(int), len(at) - 2)
+        share = positions - left
         grids.append(at[left] * (1 - share) + at[left + 1] * share)
         share = share[:, None] if axis == 0 else share
         first, second = heights.take(left, axis), heights.take(left + 1, axis)
@@ -234,12 +234,12 @@ def _refine_grid(
 
 
 def _cell_means(heights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One value a cell, from its corners."""
+    """The mean of each cell's corners."""
     return (heights[:-1, :-1] + heights[:-1, 1:] + heights[1:, :-1] + heights[1:, 1:]) / 4
 
 
 def _shade(heights: NDArray[np.float64], box: tuple[float, float, float]) -> NDArray[np.float64]:
-    """How bright each cell is: Lambert's cosine law, softly, for colours have a meaning."""
+    """The brightness of each cell by Lambert's cosine law, damped so that colours stay readable."""
     rows, columns = heights.shape
     tall = heights * box[2] / (1 - _FLOOR)
     slope_x = np.diff(tall, axis=1) * (columns - 1) / box[0]

@@ -31,8 +31,8 @@ def walk(walk: Walk, ax: Axes | None = None, *, scale: str = "auto", **options: 
         The Axes drawn on.
 
     Example:
-        >>> found = landscape.walk(model, data, distance=0.1, tolerance=1.0)
-        >>> landscape.plot.walk(found).figure.savefig("walk.pdf")
+        >>> result = landscape.walk(model, data, distance=0.1, tolerance=1.0)
+        >>> landscape.plot.walk(result).figure.savefig("walk.pdf")
     """
     if ax is None:
         ax = new_axes(new_figure(5.6, 3.4), 0.75, 0.55, 4.6, 2.5)

@@ -1,4 +1,4 @@
-"""The closed list of operations, by family: from PyTorch's names to the rules that lower them.
+"""The supported operations by family: PyTorch's names -> the rules that lower them.
 
 An in-place operation is lowered by the rule of its functional form.
 """

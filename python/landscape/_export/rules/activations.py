@@ -63,7 +63,7 @@ def _identity(call: Call) -> Operand:
     return operand
 
 
-def _not_differentiated(call: Call) -> Operand:
+def _refuse_detach(call: Call) -> Operand:
     raise call.unsupported("it cuts the derivative")
 
 
@@ -86,13 +86,13 @@ ACTIVATIONS: Mapping[str, Rule] = {
     "aten.clone.default": _identity,
     "aten.contiguous.default": _identity,
     "aten.positive.default": _identity,
-    # to another dtype is refused by the dtype of the result
+    # a cast to another dtype is refused later, by the dtype of the result
     "aten.to.dtype": _identity,
     "aten.to.dtype_layout": _identity,
     "aten.to.device": _identity,
     "aten.to.other": _identity,
     "aten.type_as.default": _identity,
     "aten._to_copy.default": _identity,
-    "aten.detach.default": _not_differentiated,
-    "wrap_with_set_grad_enabled": _not_differentiated,
+    "aten.detach.default": _refuse_detach,
+    "wrap_with_set_grad_enabled": _refuse_detach,
 }

@@ -1,7 +1,7 @@
-"""Values plus and times tensors that do not depend on the sample.
+"""Sums and products of values with tensors that do not depend on the sample.
 
-A number for each channel is a 1 x 1 convolution of one channel each (depthwise); regrouping the
-axes makes one number for all, or one for each feature, a case of the same.
+A number for each channel is a depthwise 1 x 1 convolution. One number for all, or one for each
+feature, is the same after the axes are regrouped.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ def apply_affine(call: Call, x: Value, scale: float, shift: float) -> Value:
     return call.emit("affine", [x], shape=x.shape, scale=scale, shift=shift)
 
 
-def add(call: Call, x: Value, by: object) -> Value:
+def add(call: Call, x: Value, other: object) -> Value:
     """Add a number, a constant or a parameter to x."""
-    if isinstance(by, int | float):
-        return apply_affine(call, x, 1.0, float(by))
-    tensor = _tensor(call, by)
-    number = _number(tensor)
+    if isinstance(other, int | float):
+        return apply_affine(call, x, 1.0, float(other))
+    tensor = _check_parameter(call, other)
+    number = _as_number(tensor)
     if number is not None:
         return apply_affine(call, x, 1.0, number)
     return _add_to_bias(call, x, tensor) or _depthwise(call, x, None, tensor)
 
 
-def multiply(call: Call, x: Value, by: object) -> Value:
+def multiply(call: Call, x: Value, other: object) -> Value:
     """Multiply x by a number, a constant or a parameter."""
-    if isinstance(by, int | float):
-        return apply_affine(call, x, float(by), 0.0)
-    tensor = _tensor(call, by)
-    number = _number(tensor)
+    if isinstance(other, int | float):
+        return apply_affine(call, x, float(other), 0.0)
+    tensor = _check_parameter(call, other)
+    number = _as_number(tensor)
     if number is not None:
         return apply_affine(call, x, number, 0.0)
     if isinstance(tensor, Constant):
@@ -48,13 +48,13 @@ def multiply(call: Call, x: Value, by: object) -> Value:
     return _depthwise(call, x, tensor, None)
 
 
-def _tensor(call: Call, operand: object) -> Parameter:
+def _check_parameter(call: Call, operand: object) -> Parameter:
     if isinstance(operand, Weight | Constant):
         return operand
     raise call.unsupported("it joins values in a way that is not supported")
 
 
-def _number(tensor: Parameter) -> float | None:
+def _as_number(tensor: Parameter) -> float | None:
     if isinstance(tensor, Constant) and tensor.tensor.numel() == 1:
         number = float(tensor.tensor)
         return number if abs(number) < float("inf") else None
@@ -62,7 +62,7 @@ def _number(tensor: Parameter) -> float | None:
 
 
 def _expand(call: Call, constant: Constant, x: Value) -> Constant:
-    """A constant at every feature of a sample."""
+    """Expand a constant to every feature of a sample."""
     axes = constant.axes
     if len(axes) == len(x.shape) + 1 and axes[0] == 1:
         axes = axes[1:]
@@ -75,7 +75,11 @@ def _add_to_bias(call: Call, x: Value, shift: Parameter) -> Value | None:
     """Add to the bias of the matrix product behind a value, where it has none."""
     for kind in ("linear", "conv2d"):
         node = call.builder.producer(x, kind)
-        if node is not None and node.parameters[1] is None and _leading(shift, x) == x.shape[:1]:
+        if (
+            node is not None
+            and node.parameters[1] is None
+            and _leading_axes(shift, x) == x.shape[:1]
+        ):
             source = call.builder.value(node.inputs[0])
             parameters = [node.parameters[0], call.entry(shift, x.shape[:1])]
             return call.emit(kind, [source], parameters, shape=x.shape, **node.options)
@@ -85,10 +89,10 @@ def _add_to_bias(call: Call, x: Value, shift: Parameter) -> Value | None:
 def _depthwise(call: Call, x: Value, scale: Parameter | None, shift: Parameter | None) -> Value:
     tensor = scale or shift
     assert tensor is not None
-    if isinstance(tensor, Constant) and _leading(tensor, x) is None:
+    if isinstance(tensor, Constant) and _leading_axes(tensor, x) is None:
         tensor = _expand(call, tensor, x)
         scale, shift = (tensor, None) if scale else (None, tensor)
-    leading = _leading(tensor, x)
+    leading = _leading_axes(tensor, x)
     if leading is None:
         raise call.unsupported(
             f"a parameter of shape {tensor.axes} against samples of shape {x.shape}"
@@ -111,8 +115,8 @@ def _depthwise(call: Call, x: Value, scale: Parameter | None, shift: Parameter |
     return call.reshape(y, x.shape)
 
 
-def _leading(tensor: Parameter, x: Value) -> tuple[int, ...] | None:
-    """The sample's leading axes that a tensor has a number for each of; None if it has others."""
+def _leading_axes(tensor: Parameter, x: Value) -> tuple[int, ...] | None:
+    """The sample's leading axes along which a tensor varies; None where it varies along others."""
     axes = tensor.axes
     if len(axes) > len(x.shape) + 1 or (len(axes) == len(x.shape) + 1 and axes[0] != 1):
         return None

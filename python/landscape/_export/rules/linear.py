@@ -20,10 +20,12 @@ def _linear(call: Call) -> Value:
 
 
 def _matmul(call: Call) -> Value:
-    return _product(call, call.value("self"), _as_stored(call, call.argument(_right(call))), None)
+    return _product(
+        call, call.value("self"), _to_linear_weight(call, call.argument(_name_of_right(call))), None
+    )
 
 
-def _right(call: Call) -> str:
+def _name_of_right(call: Call) -> str:
     return "other" if "other" in call.node.arguments else "mat2"
 
 
@@ -32,11 +34,11 @@ def _addmm(call: Call) -> Value:
     x, weight, bias = call.value("mat1"), call.argument("mat2"), call.argument("self")
     if call.number("beta") != 1 or call.number("alpha") != 1:
         raise call.unsupported("only alpha = beta = 1 is supported")
-    product = _product(call, x, _as_stored(call, weight), None)
+    product = _product(call, x, _to_linear_weight(call, weight), None)
     return add(call, product, bias)
 
 
-def _as_stored(call: Call, weight: object) -> Weight | Constant:
+def _to_linear_weight(call: Call, weight: object) -> Weight | Constant:
     """The matrix W of x @ W as linear layers store it: transposed, (out, in)."""
     if isinstance(weight, Constant) and weight.tensor.dim() == 2:
         return Constant(weight.tensor.t())
@@ -82,7 +84,7 @@ def _convolution(call: Call, axes: int) -> Value:
     stride = call.integers("stride", axes)
     dilation = call.integers("dilation", axes)
     if isinstance(call.argument("padding"), str):
-        x, padding = _padded(call, x, kernel, dilation)
+        x, padding = _resolve_padding(call, x, kernel, dilation)
     else:
         padding = call.integers("padding", axes)
     return call.emit(
@@ -96,10 +98,10 @@ def _convolution(call: Call, axes: int) -> Value:
     )
 
 
-def _padded(
+def _resolve_padding(
     call: Call, x: Value, kernel: list[int], dilation: list[int]
 ) -> tuple[Value, list[int]]:
-    """padding="same" or "valid", in numbers; an odd total under "same" is padded at the end."""
+    """Resolve padding="same" or "valid"; an odd total under "same" is padded at the end."""
     if call.argument("padding") == "valid":
         return x, [0] * len(kernel)
     total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]

@@ -1,4 +1,4 @@
-"""Reshapes, which move nothing, and transposed weights.
+"""Reshapes, which keep the order of entries, and transposed weights.
 
 The requested shape need not be read: the traced graph has the shape of the result, and a result
 with one row per sample is the only one that keeps the samples apart.
@@ -23,7 +23,7 @@ def _reshape(call: Call) -> Operand:
     if isinstance(operand, Weight) and not operand.transposed and shape is not None:
         plain = tuple(size for size in shape if isinstance(size, int))
         if len(plain) == len(shape):
-            return operand.reshaped(plain)
+            return operand.reshape(plain)
     raise call.unsupported("it reshapes a transposed parameter")
 
 
@@ -38,13 +38,13 @@ def _transpose(call: Call) -> Operand:
     return Weight(operand.name, operand.offset, operand.shape, not operand.transposed)
 
 
-def _permuted(call: Call) -> Operand:
+def _permute(call: Call) -> Operand:
     if call.argument("dims") not in ((1, 0), (-1, -2), (-1, 0), (1, -2)):
         raise call.unsupported("it is no transposition of a matrix")
     return _transpose(call)
 
 
-def _transposed(call: Call) -> Operand:
+def _transpose_dims(call: Call) -> Operand:
     if (call.argument("dim0") - call.argument("dim1")) % 2 == 0:
         raise call.unsupported("it is no transposition of a matrix")
     return _transpose(call)
@@ -70,6 +70,6 @@ RESHAPES: Mapping[str, Rule] = {
     "aten.t.default": _transpose,
     "aten.numpy_T.default": _transpose,
     "aten.mT.default": _transpose,
-    "aten.transpose.int": _transposed,
-    "aten.permute.default": _permuted,
+    "aten.transpose.int": _transpose_dims,
+    "aten.permute.default": _permute,
 }

@@ -1,4 +1,4 @@
-"""The type of a rule: from an operation's call to the operand that its name refers to."""
+"""The type of a lowering rule: a function of an operation's call, which returns its result."""
 
 from collections.abc import Callable
 from typing import TypeAlias

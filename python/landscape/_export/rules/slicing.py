@@ -12,7 +12,7 @@ from landscape._export.rules.rule import Rule
 
 __all__ = ["SLICING"]
 
-_ALL = {"channels": 0, "height": 1, "width": 2}
+_AXIS_INDICES = {"channels": 0, "height": 1, "width": 2}
 
 
 def _concat(call: Call) -> Value:
@@ -34,14 +34,14 @@ def _pad(call: Call) -> Value:
     value = 0.0 if call.argument("value") is None else call.number("value")
     if any(amount < 0 for amount in amounts):
         raise call.unsupported("negative padding")
-    sides: dict[str, Any] = {name: [0, 0] for name in _ALL}
+    sides: dict[str, Any] = {name: [0, 0] for name in _AXIS_INDICES}
     for index in range(len(amounts) // 2):  # the last axis comes first
         pair = amounts[2 * index : 2 * index + 2]
         axis = len(x.shape) - 1 - index
         if axis < 0 and any(pair):
             raise call.unsupported("it pads the batch")
         if axis >= 0:
-            sides[_axes(call, x)[axis]] = pair
+            sides[_axis_names(call, x)[axis]] = pair
     return call.emit("pad", [x], **sides, value=value)
 
 
@@ -84,28 +84,30 @@ def _narrow(call: Call) -> Operand:
 def _chunk(call: Call) -> tuple[Operand, ...]:
     x, chunks = call.value("self"), int(call.number("chunks"))
     axis = call.axis(call.argument("dim"), x)
-    return _equal_parts(call, x, axis, -(-x.shape[axis] // chunks))
+    return _slice_equal_parts(call, x, axis, -(-x.shape[axis] // chunks))
 
 
 def _split(call: Call) -> tuple[Operand, ...]:
     x = call.value("self")
     axis = call.axis(call.argument("dim"), x)
-    return _equal_parts(call, x, axis, int(call.number("split_size")))
+    return _slice_equal_parts(call, x, axis, int(call.number("split_size")))
 
 
 def _split_with_sizes(call: Call) -> tuple[Operand, ...]:
     x = call.value("self")
     axis = call.axis(call.argument("dim"), x)
     sizes = call.integers("split_sizes", len(call.argument("split_sizes")))
-    return _parts(call, x, axis, sizes)
+    return _slice_parts(call, x, axis, sizes)
 
 
-def _equal_parts(call: Call, x: Value, axis: int, size: int) -> tuple[Operand, ...]:
+def _slice_equal_parts(call: Call, x: Value, axis: int, size: int) -> tuple[Operand, ...]:
     length = x.shape[axis]
-    return _parts(call, x, axis, [min(size, length - at) for at in range(0, length, size)])
+    return _slice_parts(
+        call, x, axis, [min(size, length - start) for start in range(0, length, size)]
+    )
 
 
-def _parts(call: Call, x: Value, axis: int, sizes: Sequence[int]) -> tuple[Operand, ...]:
+def _slice_parts(call: Call, x: Value, axis: int, sizes: Sequence[int]) -> tuple[Operand, ...]:
     bounds = pairwise(accumulate(sizes, initial=0))
     return tuple(_slice_axis(call, x, axis, slice(start, stop)) for start, stop in bounds)
 
@@ -116,19 +118,20 @@ def _slice_axis(call: Call, x: Value, axis: int, bounds: slice) -> Value:
     if len(chosen) == x.shape[axis]:
         return x
     shape = (*x.shape[:axis], len(chosen), *x.shape[axis + 1 :])
-    names = _axes(call, x)
-    cut = call.builder.producer(x, "slice")
-    source = x if cut is None else call.builder.value(cut.inputs[0])
-    sizes = {**dict.fromkeys(_ALL, 1), **dict(zip(names, source.shape, strict=True))}
+    names = _axis_names(call, x)
+    previous = call.builder.producer(x, "slice")
+    source = x if previous is None else call.builder.value(previous.inputs[0])
+    sizes = {**dict.fromkeys(_AXIS_INDICES, 1), **dict(zip(names, source.shape, strict=True))}
     ranges = {
-        name: range(sizes[name]) if cut is None else range(*cut.options[name]) for name in _ALL
+        name: range(sizes[name]) if previous is None else range(*previous.options[name])
+        for name in _AXIS_INDICES
     }
     ranges[names[axis]] = ranges[names[axis]][bounds]
     options: dict[str, Any] = {name: [r.start, r.stop, r.step] for name, r in ranges.items()}
     return call.emit("slice", [source], shape=shape, **options)
 
 
-def _axes(call: Call, x: Value) -> tuple[str, ...]:
+def _axis_names(call: Call, x: Value) -> tuple[str, ...]:
     names = AXES.get(len(x.shape))
     if names is None:
         raise call.unsupported(f"samples of shape {x.shape}; one to three axes are supported")

@@ -131,7 +131,7 @@ class ResidentBatches:
 
 @dataclass(frozen=True)
 class RaggedBatches:
-    """Batches that cannot be concatenated (ragged tokens, graphs), kept as the loader gave them."""
+    """Batches that cannot be concatenated (ragged tokens, graphs), kept as they were read."""
 
     contents: tuple[Any, ...]
     sizes: tuple[int, ...]
@@ -161,7 +161,7 @@ class RaggedBatches:
 
 @dataclass(frozen=True)
 class StreamedBatches:
-    """Batches too large to keep: read anew in every pass, and compared with the first one."""
+    """Batches too large to keep: read again in every pass, and compared with the first pass."""
 
     source: Any
     sizes: tuple[int, ...]
@@ -190,12 +190,12 @@ class StreamedBatches:
         count = 0
         for count, raw in enumerate(iterate_seeded(self.source, self.seed), start=1):
             if count > len(self.sizes) or compute_checksum(raw) != self.checksums[count - 1]:
-                raise _differing_pass(count)
+                raise _make_pass_error(count)
             yield Batch(self.placement(raw), self.sizes[count - 1])
         if count != len(self.sizes):
-            raise _differing_pass(count + 1)
+            raise _make_pass_error(count + 1)
 
-    def iter_blocks(self, size: int | None) -> Iterator[Batch]:  # noqa: ARG002 - cutting gains nothing
+    def iter_blocks(self, size: int | None) -> Iterator[Batch]:  # noqa: ARG002 - batches stay as they are
         """Yield the batches of one pass."""
         return self.iter_batches()
 
@@ -213,7 +213,7 @@ def compute_checksum(tree: Any) -> int:
     return value
 
 
-def _differing_pass(count: int) -> RuntimeError:
+def _make_pass_error(count: int) -> RuntimeError:
     return RuntimeError(
         f"two passes over the data differ (first at batch {count}), so the loss is not a function "
         "of the parameters; switch shuffling and random augmentation off, or raise memory_budget "

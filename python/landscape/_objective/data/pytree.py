@@ -54,7 +54,7 @@ def can_concatenate(trees: list[Any]) -> bool:
 
 
 def concatenate(trees: list[Any]) -> Any:
-    """Concatenate batches along their samples; they must be :func:`can_concatenate`."""
+    """Concatenate batches along their samples; see :func:`can_concatenate`."""
     if len(trees) == 1:
         return trees[0]
     first = trees[0]
@@ -67,7 +67,7 @@ def concatenate(trees: list[Any]) -> Any:
 
 
 def _signature(tree: Any) -> Any:
-    """The shape of a tree without its samples, or None where it is more than a tree of tensors."""
+    """The structure of a tree without its sample axis; None unless all leaves are tensors."""
     size = next((t.shape[0] for t in iter_tensors(tree) if t.ndim > 0), None)
     return None if size is None else _part_signature(tree, size)
 

@@ -37,7 +37,7 @@ _FORMS = "(inputs, targets), a Dataset, a DataLoader or a list of batches"
 
 @dataclass(frozen=True)
 class Placement:
-    """The device and dtypes that tensors are given, and how many bytes may be kept."""
+    """The device and dtypes of the data's tensors, and how many bytes may be kept."""
 
     device: torch.device
     dtype: torch.dtype | None
@@ -83,7 +83,7 @@ class Reading:
 
     batches: Batches
     population: int
-    """Samples before a subset was taken."""
+    """The number of samples before a subset was drawn."""
     notes: tuple[str, ...]
     at_random: bool = False
     """Whether the samples are a random subset of the population."""
@@ -102,7 +102,7 @@ def read_data(
     Args:
         data: Tensors or arrays ``(inputs, targets)``, a Dataset, a DataLoader or any re-iterable
             of batches.
-        placement: Where tensors go.
+        placement: The device and dtypes of the tensors.
         batch_size: The split of data that come without batches; one batch of all when None.
         samples: A count (seeded subset) or the indices of the samples to use.
         seed: Seeds the split, the subset and the pass over the data.
@@ -112,7 +112,7 @@ def read_data(
 
     Raises:
         TypeError: The data are none of these, or can be read only once.
-        ValueError: There are no samples, lengths differ, or a subset cannot be taken.
+        ValueError: There are no samples, lengths differ, or a subset cannot be drawn.
     """
     whole = _as_tensor_tree(data)
     if whole is not None:
@@ -297,7 +297,7 @@ def split_into_batches(batches: Batches, batch_size: int, seed: int) -> Batches:
         raise ValueError(f"batch_size={batch_size}, expected at least 1")
     total = batches.samples
     sizes = tuple(min(batch_size, total - start) for start in range(0, total, batch_size))
-    # sorted data (all zeros first) would make batches that no training ever saw
+    # sorted data would give batches of a single class, unlike those of training
     order = torch.from_numpy(np.random.default_rng([seed, _SPLIT]).permutation(total))
     return batches.with_split(sizes, order if len(sizes) > 1 else None)
 

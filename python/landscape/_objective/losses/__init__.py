@@ -1,1 +1,1 @@
-"""Losses and metrics: what a batch contributes to each mean over samples."""
+"""Losses and metrics: the terms of a batch in each mean over samples."""

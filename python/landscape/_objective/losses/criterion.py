@@ -1,4 +1,4 @@
-"""From a batch to numbers: how the model is called, and how its outputs are turned into a loss."""
+"""Criteria: how the model is called on a batch, and how its outputs become a loss."""
 
 from __future__ import annotations
 
@@ -205,9 +205,9 @@ def choose_criterion(loss: Any, probe: Callable[[], Any], content: Any) -> Crite
             "the batches have no targets that this loss could be given; pass "
             "landscape.batch_loss(f) with f(model, batch)"
         )
-    known = recognise_loss(loss)
-    if known is not None:
-        return RecognisedCriterion(known)
+    recognised = recognise_loss(loss)
+    if recognised is not None:
+        return RecognisedCriterion(recognised)
     name = getattr(loss, "__name__", type(loss).__name__)
     return OpaqueCriterion(
         name,
@@ -240,7 +240,7 @@ def _infer_criterion(outputs: Any, content: Any) -> Criterion:
 
 
 def call_model(model: nn.Module, content: Any) -> Any:
-    """Call the model as a batch asks: ``model(**batch)`` for mappings, ``model(*inputs)`` else."""
+    """Call the model on a batch: ``model(**batch)`` for mappings, ``model(*inputs)`` else."""
     if isinstance(content, Mapping):
         return model(**content)
     if isinstance(content, (tuple, list)):

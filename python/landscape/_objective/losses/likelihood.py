@@ -36,14 +36,14 @@ def make_fisher_product(
         return _make_elementwise_product(loss, outputs)
     if loss.name == "cross-entropy":
         return _make_class_product(loss, outputs, targets)
-    raise _no_likelihood(loss)
+    raise _make_likelihood_error(loss)
 
 
 def _make_elementwise_product(loss: RecognisedLoss, outputs: Tensor) -> Callable[[Tensor], Tensor]:
     """(V + m m') t with the variances V and means m of s: elements are independent."""
     ones = torch.ones_like(outputs)
-    weight = _or_one(loss.options.get("weight"), ones)
-    positive = _or_one(loss.options.get("pos_weight"), ones)
+    weight = _weight_or_ones(loss.options.get("weight"), ones)
+    positive = _weight_or_ones(loss.options.get("pos_weight"), ones)
     p = torch.sigmoid(outputs)
     bernoulli = p * (1 - p)  # the variance of a label
     mean = weight * bernoulli * (1 - positive)
@@ -65,21 +65,23 @@ def _make_class_product(
     classes = outputs.shape[1]
     smoothing: float = loss.options.get("label_smoothing", 0.0)
     shape = (1, classes, *[1] * (outputs.ndim - 2))
-    weight = _or_one(loss.options.get("weight"), torch.ones(classes).to(outputs)).reshape(shape)
+    ones = torch.ones(classes).to(outputs)
+    weight = _weight_or_ones(loss.options.get("weight"), ones).reshape(shape)
     scale = (1 - smoothing) * weight
     p = outputs.softmax(1)
     smooth = smoothing / classes * (p * weight.sum() - weight)
     drift = p * ((p * scale).sum(1, keepdim=True) - scale)
-    counted = torch.ones_like(p[:, :1])
+    is_counted = torch.ones_like(p[:, :1])
     if not targets.is_floating_point():
-        counted = (targets != loss.options["ignore_index"]).unsqueeze(1).to(p)
+        is_counted = (targets != loss.options["ignore_index"]).unsqueeze(1).to(p)
 
     def product(tangent: Tensor) -> Tensor:
-        apart = scale * ((p * tangent).sum(1, keepdim=True) - tangent)
-        mean = (p * apart).sum(1, keepdim=True)
-        along = (mean + (smooth * tangent).sum(1, keepdim=True)) * counted
-        result = p * ((p * scale * apart).sum(1, keepdim=True) - scale * apart)
-        return (result - drift * mean + (drift + smooth) * _sum_samples(along)) * counted
+        projections = scale * ((p * tangent).sum(1, keepdim=True) - tangent)
+        mean = (p * projections).sum(1, keepdim=True)
+        mean_projection = (mean + (smooth * tangent).sum(1, keepdim=True)) * is_counted
+        result = p * ((p * scale * projections).sum(1, keepdim=True) - scale * projections)
+        result = result - drift * mean + (drift + smooth) * _sum_samples(mean_projection)
+        return result * is_counted
 
     return product
 
@@ -96,7 +98,7 @@ def draw_targets(
         ValueError: The loss has no likelihood.
     """
     if loss.name not in ("MSE", "BCE with logits", "cross-entropy"):
-        raise _no_likelihood(loss)
+        raise _make_likelihood_error(loss)
     positions = outputs[:, 0] if loss.name == "cross-entropy" else outputs
     size = (len(outputs), draws, *positions.shape[1:])
     normal = loss.name == "MSE"
@@ -107,9 +109,9 @@ def draw_targets(
     if loss.name == "BCE with logits":
         p = torch.sigmoid(outputs)
         return [(noise[:, i] < p).to(outputs) for i in range(draws)]
-    below = outputs.softmax(1).cumsum(1)
+    cumulative = outputs.softmax(1).cumsum(1)
     last = outputs.shape[1] - 1
-    labels = [(below < noise[:, i].unsqueeze(1)).sum(1).clamp_max(last) for i in range(draws)]
+    labels = [(cumulative < noise[:, i].unsqueeze(1)).sum(1).clamp_max(last) for i in range(draws)]
     if targets.is_floating_point():
         return labels
     ignored = targets == loss.options["ignore_index"]
@@ -121,11 +123,11 @@ def _sum_samples(tensor: Tensor) -> Tensor:
     return tensor.sum(dim=tuple(range(1, tensor.ndim)), keepdim=True)
 
 
-def _or_one(weight: Tensor | None, ones: Tensor) -> Tensor:
+def _weight_or_ones(weight: Tensor | None, ones: Tensor) -> Tensor:
     return ones if weight is None else weight.to(ones)
 
 
-def _no_likelihood(loss: RecognisedLoss) -> ValueError:
+def _make_likelihood_error(loss: RecognisedLoss) -> ValueError:
     return ValueError(
         f"{loss.name} has no likelihood, so no Fisher matrix; pass another curvature, such as "
         "'gauss_newton' or 'gradient_covariance'"

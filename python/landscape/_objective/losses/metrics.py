@@ -51,14 +51,14 @@ def choose_metrics(
         The metrics, in order.
 
     Raises:
-        ValueError: A name is unknown, taken, appears twice, or does not fit the loss.
+        ValueError: A name is unknown, reserved, appears twice, or does not fit the loss.
     """
     chosen = [_choose_metric(metric, criterion) for metric in list_metrics(metrics)]
     names = [metric.name for metric in chosen]
-    taken = sorted(_COLUMNS.intersection(names))
-    if taken:
+    reserved = sorted(_COLUMNS.intersection(names))
+    if reserved:
         raise ValueError(
-            f"a metric is called {taken[0]!r}, as a column of every result is; give it another "
+            f"a metric is called {reserved[0]!r}, as a column of every result is; give it another "
             "__name__"
         )
     repeated = {name for name in names if names.count(name) > 1}

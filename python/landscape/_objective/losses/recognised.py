@@ -22,7 +22,7 @@ __all__ = ["ClassLoss", "ElementwiseLoss", "RecognisedLoss", "recognise_loss"]
 class RecognisedLoss:
     """A loss from model outputs to a sum, computed in float64 from the outputs onward.
 
-    float32 cross-entropy is 7% wrong at a loss of 1e-6: a well-trained minimum would be noise.
+    float32 cross-entropy is 7% wrong at a loss of 1e-6, as at a well-trained minimum.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Reductions over samples: the sums of losses, metrics and squares that L is computed from."""
+"""Reductions over samples: sums of losses, metrics and squares."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class SubsetStandardError:
             sums: sum t_i^2 and sum t_i w_i at each point, shape (k, 2).
             weight: sum w_i.
             power: The exponent of sum w_i in the denominator: 2 for n sum t_i / (sum w_i)^2, whose
-                numerators are then n t_i / sum w_i here.
+                numerators are then n t_i / sum w_i.
 
         Returns:
             One standard error per point; NaN for a single sample, whose variance is unknown.

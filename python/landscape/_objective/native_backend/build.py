@@ -1,4 +1,4 @@
-"""Building a native network: the model exported, its data and loss encoded, the result verified."""
+"""Building a native network: export of the model, encoding of data and loss, verification."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def build_network(evaluator: Evaluator) -> NativeNetwork:
     )
 
     def build_from(batches: ResidentBatches) -> NativeNetwork:
-        few = _create_network(evaluator, exported, loss, batches)
-        return NativeNetwork(few, few)
+        network = _create_network(evaluator, exported, loss, batches)
+        return NativeNetwork(network, network)
 
     difference = find_disagreement(evaluator, build_from)
     if difference:
@@ -155,9 +155,9 @@ def _check_shapes(exported: LoweredModel, inputs: Tensor, targets: Tensor) -> No
         raise Unsupported(
             "data", f"samples are {tuple(inputs.shape[1:])}, not {exported.input_shape}"
         )
-    rest, outputs = tuple(targets.shape[1:]), exported.output_shape
-    if rest not in (outputs, outputs[1:]):
-        raise Unsupported("data", f"targets are {rest} for outputs of {outputs}")
+    shape, outputs = tuple(targets.shape[1:]), exported.output_shape
+    if shape not in (outputs, outputs[1:]):
+        raise Unsupported("data", f"targets are {shape} for outputs of {outputs}")
 
 
 _KINDS = {
@@ -178,7 +178,7 @@ def encode_loss(loss: RecognisedLoss, sample: torch.Size) -> str:
         sample: The shape of one sample's targets.
 
     Raises:
-        Unsupported: The loss, or a weight that differs from sample to sample.
+        Unsupported: The loss is not supported, or a weight differs from sample to sample.
     """
     if loss.name not in _KINDS:
         raise Unsupported(loss.name, "the native engine does not know this loss")

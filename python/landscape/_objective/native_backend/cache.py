@@ -1,4 +1,4 @@
-"""The cache of native networks: one for each set of data that was used lately."""
+"""The cache of native networks: one for each set of data that was used recently."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The native network: sums, gradients and curvatures from the core, in the evaluator's columns.
+"""The native network: sums, gradients and curvature products computed by the core.
 
-It never touches the user's module.
+It does not use the user's module.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class NativeReductions:
         return ["loss", *["hits"] * len(self.metrics), *squares]
 
     def to_columns(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The evaluator's columns, in place: an error counts the predictions that are wrong."""
+        """Convert the core's sums to the evaluator's columns, in place: hits to errors."""
         for column, (metric, weight) in enumerate(
             zip(self.metrics, self.weights, strict=True), start=1
         ):
@@ -202,5 +202,5 @@ def _chunk_rows(points: Points) -> list[NDArray[Any]]:
 
 
 def _rows(points: Points, start: int, stop: int) -> NDArray[Any]:
-    rows: NDArray[Any] = points.stacked(start, stop).contiguous().numpy()
+    rows: NDArray[Any] = points.stack(start, stop).contiguous().numpy()
     return rows

@@ -26,7 +26,7 @@ __all__ = ["find_disagreement"]
 _SAMPLES = 40  # two panels and a ragged one
 _TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 _ERROR_FACTOR = 2.0  # times PyTorch's own error in float32
-_ROUNDINGS = 30.0  # of every output: errors that layers may add up to in their last bits
+_ROUNDINGS = 30.0  # roundings of every output that layers may accumulate
 
 Values = dict[str, Tensor]
 

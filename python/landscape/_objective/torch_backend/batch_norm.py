@@ -1,4 +1,4 @@
-"""Batch normalisation away from the trained point: the three policies."""
+"""Policies of batch normalisation: frozen, recalibrated or batch statistics."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Evaluator:
 
     @property
     def supports_vmap(self) -> bool:
-        """Whether several points may share a pass, because nothing in it belongs to one point."""
+        """Whether several points may share a pass, because no state in it belongs to one point."""
         return (
             self.batch_norm != "recalibrated"
             and self.dropout == "off"
@@ -127,10 +127,10 @@ class Evaluator:
         """Yield the batches of one pass, with the same random numbers in every pass."""
         for index, batch in enumerate(blocks, start=first):
             self.model.begin_batch(index)
-            yield self._protect(batch)
+            yield self._clone_if_overwritten(batch)
 
-    def _protect(self, batch: Batch) -> Batch:
-        """A batch that the model may use: a copy, where it would be written into."""
+    def _clone_if_overwritten(self, batch: Batch) -> Batch:
+        """Clone a batch where the model writes into its inputs."""
         return batch.clone() if self.model.behaviour.overwrites_inputs else batch
 
     def sums(self, points: Points, strategy: Strategy) -> Tensor:
@@ -183,7 +183,9 @@ class Evaluator:
                 buffer.fill(points, index)
                 self.model.reset()
                 self.model.begin_batch(position)
-                sums[index] += self.reductions.totals(module, self._protect(batch)).detach()
+                sums[index] += self.reductions.totals(
+                    module, self._clone_if_overwritten(batch)
+                ).detach()
         return sums
 
     def _sum_by_vmap(self, points: Points, strategy: Strategy) -> Tensor:
@@ -191,7 +193,7 @@ class Evaluator:
         chunks = []
         for start in range(0, len(points), strategy.points):
             stop = min(start + strategy.points, len(points))
-            stack = points.stacked(start, stop).to(self.model.device)
+            stack = points.stack(start, stop).to(self.model.device)
             tensors = [
                 stack[:, entry.span].view(-1, *entry.shape).to(dtype)
                 for entry, dtype in zip(self.layout.entries, self.model.dtypes, strict=True)
@@ -253,7 +255,7 @@ def _estimate_statistics(evaluator: Evaluator, point: Rows) -> dict[str, tuple[T
         evaluator.model.install(buffer.tensors)
         buffer.fill(point, 0)
         for _ in evaluator.iter_pass(()):
-            pass  # the statistics are estimated before the first of no batches
+            pass  # a pass over no batches estimates the statistics
         return {
             paths[id(layer)]: tuple(
                 layer.get_buffer(name).clone() for name in ("running_mean", "running_var")

@@ -1,4 +1,4 @@
-"""Hessian products at one point by double backward, and the same curvature of every sample."""
+"""Hessian products at one point by double backward, and curvatures of single samples."""
 
 from __future__ import annotations
 

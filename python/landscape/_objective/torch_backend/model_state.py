@@ -36,9 +36,9 @@ _FINGERPRINT_SIZE = 4096  # numbers of a tensor that enter its fingerprint
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a model does besides mapping inputs to outputs, as seen when it first ran.
+    """Side effects of a model, as observed in its first run.
 
-    Until then the worst is assumed.
+    Until then it is assumed to have all of them.
     """
 
     is_random: bool = True
@@ -53,36 +53,36 @@ class Behaviour:
     """Outputs depend on the other samples of a batch: batches are never cut."""
 
     def union(self, other: Behaviour) -> Behaviour:
-        """What either of two has."""
+        """The side effects that either of two has."""
         return Behaviour(*(a or b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 class AttributeSnapshot:
     """The attributes of modules, and the members of their plain containers, to be restored."""
 
-    def __init__(self, modules: Iterable[nn.Module], besides: Collection[str] = ()) -> None:
-        self._besides = frozenset(besides)
+    def __init__(self, modules: Iterable[nn.Module], excluded: Collection[str] = ()) -> None:
+        self._excluded = frozenset(excluded)
         self._saved: list[tuple[dict[str, Any], dict[str, Any], list[tuple[Any, Any]]]] = []
         for module in modules:
-            saved = {n: value for n, value in module.__dict__.items() if n not in self._besides}
+            saved = {n: value for n, value in module.__dict__.items() if n not in self._excluded}
             containers = [(c, copy.copy(c)) for c in saved.values() if type(c) in _CONTAINERS]
             self._saved.append((module.__dict__, saved, containers))
 
     def changed(self) -> bool:
         """Whether any attribute or member of a container is another object than it was."""
         return any(
-            {n: id(value) for n, value in now.items() if n not in self._besides}
+            {n: id(value) for n, value in current.items() if n not in self._excluded}
             != {n: id(value) for n, value in saved.items()}
             or any(_members(container) != _members(before) for container, before in containers)
-            for now, saved, containers in self._saved
+            for current, saved, containers in self._saved
         )
 
     def restore(self) -> None:
         """Restore every attribute and every container."""
-        for now, saved, containers in self._saved:
-            for name in now.keys() - saved.keys() - self._besides:
-                del now[name]
-            now.update(saved)
+        for current, saved, containers in self._saved:
+            for name in current.keys() - saved.keys() - self._excluded:
+                del current[name]
+            current.update(saved)
             for container, before in containers:
                 if container or before:
                     container.clear()
@@ -108,7 +108,7 @@ class SwappedModel:
         self.seed = seed
         self.behaviour = Behaviour()
         self._interrupts = DeferredInterrupt()
-        self._drops_out = False
+        self._uses_dropout = False
         self._attributes = AttributeSnapshot(())
         self._working_buffers: list[tuple[dict[str, Any], str, Tensor, Tensor, int]] = []
         self._modules = list(module.modules())
@@ -127,7 +127,7 @@ class SwappedModel:
 
     @contextmanager
     def swapped_in(self, *, dropout: str) -> Iterator[None]:
-        """Ready the model inside the block and restore it, bit for bit, after it.
+        """Prepare the model inside the block and restore it, bit for bit, after it.
 
         Frozen parameters are detached, buffers are working copies, batch norm reads its stored
         statistics, random generators are isolated, and autocast and attention's inference fast
@@ -191,9 +191,9 @@ class SwappedModel:
         )
 
     def begin_batch(self, index: int) -> None:
-        """Let a pending Ctrl-C happen, and give a batch the same random numbers at every point."""
+        """Handle a pending Ctrl-C, and give a batch the same random numbers at every point."""
         self._interrupts.check()
-        if self.behaviour.is_random or self._drops_out:  # seeding costs more than a small layer
+        if self.behaviour.is_random or self._uses_dropout:  # seeding costs more than a small layer
             seed_generators(self.seed + index)
 
     def reset(self) -> None:
@@ -211,11 +211,13 @@ class SwappedModel:
         return [slots[0][0][slots[0][1]] for slots in self._frozen]
 
     def _set_flags(self, dropout: str) -> None:
-        self._drops_out = dropout == "seeded"
+        self._uses_dropout = dropout == "seeded"
         for module in self._modules:
             normalises = isinstance(module, _NormBase)
-            module.__dict__["training"] = self._drops_out and not normalises
-            module.__dict__["_compiled_call_impl"] = None  # compiled in place: run as written
+            module.__dict__["training"] = self._uses_dropout and not normalises
+            module.__dict__["_compiled_call_impl"] = (
+                None  # run the module itself, not its compiled form
+            )
 
     def _swap_frozen_and_buffers(self) -> None:
         for slots in self._frozen:

@@ -29,13 +29,13 @@ _PROBE_SAMPLES = 64
 def probe_model(
     model: SwappedModel, batches: Batches, loss: Any, point: PointBuffer, *, dropout: str
 ) -> tuple[Criterion, Behaviour]:
-    """Evaluate a few samples at the model's clone parameters to choose the criterion.
+    """Evaluate a few samples at the model's own parameters to choose the criterion.
 
     Args:
         model: The model; its batch norm reads its stored statistics.
         batches: The data.
         loss: The user's loss, or None.
-        point: The model's clone parameters.
+        point: The model's own parameters.
         dropout: Whether dropout is off or seeded.
 
     Returns:
@@ -124,7 +124,7 @@ def _mixes_samples(criterion: Criterion, model: SwappedModel, batch: Batch, outp
     if alone.shape[1:] != outputs.shape[1:]:
         return True
     together = outputs[:half].detach().double()
-    # far above what another summation order does, far below what other samples do
+    # far above the effect of another summation order, far below that of other samples
     scale = torch.where(together.isfinite(), together, 0).abs().max()
     tolerance = torch.finfo(outputs.dtype).eps ** 0.5 * float(scale)
     return not torch.allclose(
@@ -133,7 +133,7 @@ def _mixes_samples(criterion: Criterion, model: SwappedModel, batch: Batch, outp
 
 
 def _run_model(criterion: Criterion, model: SwappedModel, batch: Batch) -> tuple[Any, bool]:
-    """Run the model without a graph, or with one where it needs one; and whether it did."""
+    """Run the model, with a graph only where it needs one; also return whether it did."""
 
     def outputs() -> Any:
         return criterion.outputs(model.module, batch.content)

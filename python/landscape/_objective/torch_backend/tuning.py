@@ -1,4 +1,4 @@
-"""Which strategies a model and its data allow on PyTorch, and a short measurement of them."""
+"""Candidate strategies of the PyTorch backend for a model and its data, and their timing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def measure_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
         RuntimeError: Even the smallest block does not fit the memory.
     """
     batches = evaluator.batches
-    if isinstance(batches, StreamedBatches):  # one pass serves several points, where it can
+    if isinstance(batches, StreamedBatches):  # one pass evaluates several points, where possible
         return Strategy(chunk=_STREAMED_POINTS if evaluator.batches_independent else 1)
     choices = _list_choices(evaluator, len(theta) * theta.element_size())
     sample = batches
@@ -75,7 +75,7 @@ def measure_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
                     warnings.simplefilter("error")  # vmap warns when it falls back on a slow loop
                 return seconds()
         except Exception as error:  # any failure of a rival disqualifies it
-            if plain and not _out_of_memory(error):
+            if plain and not _is_out_of_memory(error):
                 raise  # the plain loop is the definition: its error is the user's
             failures.append(error)
             return float("inf")
@@ -86,7 +86,7 @@ def measure_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
     return strategy
 
 
-def _out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         "not enough memory" in str(error)
     )
@@ -96,7 +96,7 @@ def _list_choices(evaluator: Evaluator, point_bytes: int) -> Choices:
     behaviour = evaluator.model.behaviour
     blocks = _list_blocks(evaluator)
     if behaviour.is_random or behaviour.is_stateful:
-        # the blocks decide which random numbers and states samples meet: a clock must not
+        # block sizes change the random numbers and states of samples: timing must not decide them
         blocks = blocks[:1]
     convolves = any(isinstance(m, nn.Conv2d) for m in evaluator.model.module.modules())
     stacks = _list_stacks(evaluator, blocks[0], point_bytes) if evaluator.supports_vmap else ()

@@ -21,10 +21,10 @@ use crate::network::workspace::Workspace;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
 
-/// Vectors that are multiplied at once and share a block's tape.
+/// The maximum number of vectors that are multiplied at once and share a block's tape.
 const MAX_VECTORS: usize = 8;
-/// Bytes of their products where tapes are retained: beyond the near caches they would
-/// cost more than the sharing saves.
+/// The maximum bytes of their products where tapes are retained: products that do not fit the near
+/// caches cost more than sharing saves.
 const PRODUCTS_BYTES: usize = 1 << 20;
 
 /// A curvature of a network's loss at a point.

@@ -8,8 +8,8 @@ use crate::network::shape::Shape;
 pub(crate) struct Data<T> {
     /// The samples of the lanes, in order.
     pub order: Vec<usize>,
-    /// (panels, features, lanes); lanes past the last sample repeat it, so that their numbers are as
-    /// finite as those of a sample.
+    /// (panels, features, lanes); lanes past the last sample repeat it, so that their numbers are
+    /// finite wherever those of the sample are.
     pub values: AlignedVec<T>,
     /// Numbers of a panel.
     pub panel: usize,

@@ -19,8 +19,8 @@ const BLOCK_BYTES: usize = 2 << 20;
 const MAX_BLOCK_PANELS: usize = 16;
 /// The largest number of groups, and so of threads that can share a point.
 const MAX_GROUPS: usize = 32;
-/// The smallest number of blocks in a group, if there are enough: adding a group's vector costs as much
-/// as a part of a block.
+/// The smallest number of blocks in a group, if there are enough: adding the vector of a group costs
+/// as much as a part of a block.
 const MIN_BLOCKS_PER_GROUP: usize = 2;
 /// Groups per thread between additions of their vectors.
 const GROUPS_PER_THREAD: usize = 4;
@@ -87,10 +87,11 @@ pub(crate) fn sum_over_groups<T: Real, B: Sync>(
 ) -> Result<(f64, Vec<f64>), Error> {
     let groups: Vec<_> = blocks.chunks(blocks_per_group::<T>(blocks.len(), numbers)).collect();
     // A few groups at a time: the vectors of all of them would not fit the cache.
-    let wave = if threads() == 1 { 1 } else { GROUPS_PER_THREAD * threads() }.min(groups.len());
-    let mut vectors = vec![T::ZERO; wave * numbers.max(1)];
+    let groups_at_once =
+        if threads() == 1 { 1 } else { GROUPS_PER_THREAD * threads() }.min(groups.len());
+    let mut vectors = vec![T::ZERO; groups_at_once * numbers.max(1)];
     let mut sums = (0.0, vec![0.0; numbers]);
-    for groups in groups.chunks(wave.max(1)) {
+    for groups in groups.chunks(groups_at_once.max(1)) {
         let vectors = vectors.par_chunks_mut(numbers.max(1)).take(groups.len());
         let groups_done: Result<Vec<_>, Error> = vectors
             .zip(groups)

@@ -19,9 +19,9 @@ use crate::network::pass::Moments;
 use crate::network::threads::{install, threads};
 use crate::network::workspace::{LossBuffers, PreparedPoint, Workspace};
 
-/// Panels of a run: as many as a task evaluates at a point before it goes to its next point.
+/// The number of panels that a task evaluates at one point before its next point.
 const RUN: usize = 4;
-/// The most points of a task, which are evaluated round-robin.
+/// The maximum number of points of a task, which are evaluated round-robin.
 const MAX_POINTS_PER_TASK: usize = 8;
 /// Bytes that the packed points of a task may take.
 const TASK_POINT_BYTES: usize = 4 << 20;
@@ -30,7 +30,7 @@ const NEAR_CACHE: usize = 128 << 10;
 
 /// Reduces a panel's outputs to a few numbers.
 pub(crate) trait Reduction<T>: Sync {
-    /// How many numbers a panel is reduced to.
+    /// The number of numbers that a panel is reduced to.
     fn numbers(&self) -> usize;
 
     /// Reduces the outputs of these samples.
@@ -60,7 +60,7 @@ impl<T> ProductCache<T> for NoCache {
 }
 
 impl<T: Real> DatasetLoss<T> {
-    /// How many panels are evaluated side by side: they share the weights that are read.
+    /// The number of panels that are evaluated together and share the loads of weights.
     fn panels_at_once(&self) -> usize {
         let bytes = self.forward.buffer_size::<T>() * size_of::<T>();
         [RUN, RUN / 2].into_iter().find(|panels| panels * bytes <= NEAR_CACHE).unwrap_or(1)
@@ -192,8 +192,9 @@ impl<T: Real, R: Reduction<T>, C: ProductCache<T>> Evaluation<'_, T, R, C> {
         let mut tasks = Vec::new();
         for index in 0..points.count() {
             for batch in batches {
-                let (own, others) = rest.split_at_mut(batch.panels() * self.reduction.numbers());
-                tasks.push((index, batch, own));
+                let (numbers, others) =
+                    rest.split_at_mut(batch.panels() * self.reduction.numbers());
+                tasks.push((index, batch, numbers));
                 rest = others;
             }
         }

@@ -1,8 +1,8 @@
 //! The forward pass under running statistics, with fused layers and shared buffers.
 //!
-//! A product absorbs the layers that are the only readers of its result: batch normalisation becomes a scale and a shift
-//! of its rows, then a residual sum, then a ReLU, then 2 × 2 max-pooling, all in the epilogue while
-//! the sums are in registers. Element-wise layers run in place, except for a tanh that can follow a
+//! A product absorbs the layers that are the only readers of its result: batch normalisation becomes
+//! a scale and a shift of its rows, then a residual sum, then a ReLU, then 2 × 2 max-pooling, all in
+//! the epilogue while the sums are in registers. Element-wise layers run in place, except for a tanh that can follow a
 //! combination of cached products. Values share buffers as soon as no later step reads them, so that
 //! a panel's values stay in the processor's cache.
 
@@ -30,7 +30,7 @@ pub(crate) struct FusedForward {
     input_products: Vec<usize>,
 }
 
-/// Buffers of the panels that are evaluated side by side.
+/// Buffers of the panels that are evaluated together.
 #[derive(Default)]
 pub(crate) struct FusedBuffers<T> {
     slots: Vec<AlignedVec<T>>,

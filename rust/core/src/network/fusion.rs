@@ -1,4 +1,4 @@
-//! What a fused forward pass may do with a layer.
+//! The role of a layer in a fused forward pass.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use crate::isa::Isa;
 use crate::network::kernel::{Epilogue, Pool2x2};
 use crate::network::pass::Pass;
 
-/// The role of a layer in a fused forward pass. Steps are planned by it.
+/// The role of a layer, by which the steps of the pass are planned.
 pub enum Fusion<'a, T> {
     /// The layer is evaluated by its forward rule.
     None,

@@ -92,8 +92,8 @@ impl<T: Real> DatasetLoss<T> {
         })
     }
 
-    /// The forward pass of a block, with the adjoint of its outputs. Returns the
-    /// scaled sum of losses.
+    /// Records the forward pass of a block and the adjoint of its outputs; returns the scaled sum of
+    /// losses.
     pub(crate) fn record_tape(
         &self,
         point: &Packed<T>,

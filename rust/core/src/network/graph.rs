@@ -113,8 +113,8 @@ impl<T: Real> Network<T> {
             values.push(view);
         }
         let Some(output) = values.get(graph.output) else {
-            let (given, count) = (graph.output, values.len());
-            return Err(Error::Invalid(format!("got the output {given} of {count} values")));
+            let (output, count) = (graph.output, values.len());
+            return Err(Error::Invalid(format!("got the output {output} of {count} values")));
         };
         (network.output, network.output_shape) = (output.value, output.shape);
         Ok(network)
@@ -157,14 +157,14 @@ impl<T: Real> Network<T> {
         values: &[ValueView],
         tensors: &[Tensor],
     ) -> Result<ValueView, Error> {
-        let inputs: Vec<_> = lookup(&node.inputs, values, "value")?;
+        let inputs: Vec<_> = get_all(&node.inputs, values, "value")?;
         require!(!inputs.is_empty(), "got no inputs; pass at least one");
         let declared = Shape::from_axes(&node.shape)?;
         if node.kind == "reshape" {
-            return view_reshaped(node, &inputs, declared);
+            return build_view(node, &inputs, declared);
         }
         let parameters = node.parameters.iter().map(|index| match index {
-            Some(index) => Ok(lookup(&[*index], tensors, "parameter")?.pop()),
+            Some(index) => Ok(get_all(&[*index], tensors, "parameter")?.pop()),
             None => Ok(None),
         });
         let parameters = parameters.collect::<Result<Vec<_>, Error>>()?;
@@ -182,15 +182,16 @@ impl<T: Real> Network<T> {
         require!(shape == declared, "makes {shape:?}, but the graph says {declared:?}");
         let varied = parameters.iter().flatten().any(|tensor| tensor.varied);
         let values: Vec<_> = inputs.iter().map(|view| view.value).collect();
-        let fed = values.iter().any(|&value| self.active[value]);
-        self.active.push(varied || fed || matches!(layer.fusion(), Fusion::Normalisation(_)));
+        let depends_on_theta = values.iter().any(|&value| self.active[value]);
+        self.active
+            .push(varied || depends_on_theta || matches!(layer.fusion(), Fusion::Normalisation(_)));
         self.shapes.push(shape);
         self.nodes.push(Node { inputs: values, layer });
         Ok(ValueView { value: self.nodes.len(), shape })
     }
 }
 
-fn lookup<V: Clone>(indices: &[usize], among: &[V], what: &str) -> Result<Vec<V>, Error> {
+fn get_all<V: Clone>(indices: &[usize], among: &[V], what: &str) -> Result<Vec<V>, Error> {
     let values = indices.iter().map(|&index| {
         among.get(index).cloned().ok_or_else(|| {
             Error::Invalid(format!("got {what} {index}; there are {} before it", among.len()))
@@ -199,11 +200,7 @@ fn lookup<V: Clone>(indices: &[usize], among: &[V], what: &str) -> Result<Vec<V>
     values.collect()
 }
 
-fn view_reshaped(
-    node: &NodeText,
-    inputs: &[ValueView],
-    declared: Shape,
-) -> Result<ValueView, Error> {
+fn build_view(node: &NodeText, inputs: &[ValueView], declared: Shape) -> Result<ValueView, Error> {
     let same = inputs.len() == 1 && inputs[0].shape.features() == declared.features();
     require!(
         same && node.parameters.is_empty(),

@@ -9,7 +9,7 @@
 //! | `loss` | loss functions of network outputs |
 //! | `parameters` | the layout of parameters, and how a point is packed for the kernels |
 //! | `pass` | the arguments of a layer's rules |
-//! | `fusion` | what a fused forward pass may do with a layer |
+//! | `fusion` | the role of a layer in a fused forward pass |
 //! | `layer` | the interface of a layer: its four rules |
 //! | `layers` | the kinds of layers |
 //! | `graph` | a network read from JSON |
@@ -23,7 +23,7 @@
 //! | `recalibrate` | batch-norm statistics re-estimated at a point |
 //! | `partial_sums` | results by point and panel, summed in a fixed order |
 //! | `evaluate` | the forward pass of all panels at all points, in parallel |
-//! | `reductions` | what a panel's outputs are reduced to |
+//! | `reductions` | sums, losses and derivatives computed from a panel's outputs |
 //! | `sums` | sums over samples, at points |
 //! | `affine_subspace` | the loss on an affine subspace, with cached products |
 //! | `derivatives` | blocks of samples, and reproducible sums of vectors over them |

@@ -15,7 +15,7 @@ use crate::objective::{BatchedObjective, Objective, Subspace};
 use crate::operator::LinearOperator;
 use crate::subspace::HostSubspace;
 
-/// How a network's sums of losses become L.
+/// The options of an objective: denominators, batch statistics and memory.
 pub struct ObjectiveOptions<T: 'static> {
     /// The denominator W of L on all samples.
     pub weight: f64,
@@ -121,9 +121,9 @@ impl<T: Real> Objective<T> for NetworkObjective<T> {
         origin: &[T],
         basis: &[&[T]],
     ) -> Result<Box<dyn Subspace + 'a>, Error> {
-        let plane = NetworkSubspace::new(Arc::clone(&self.loss), origin, basis, &Cancel::new())?;
+        let subspace = NetworkSubspace::new(Arc::clone(&self.loss), origin, basis, &Cancel::new())?;
         let host = HostSubspace::new(self, origin, basis)?;
-        Ok(Box::new(Restricted { options: &self.options, plane, host }))
+        Ok(Box::new(MeanLossSubspace { options: &self.options, subspace, host }))
     }
 }
 
@@ -151,20 +151,20 @@ impl<T: Real> BatchedObjective<T> for NetworkObjective<T> {
 }
 
 /// L on an affine subspace.
-struct Restricted<'a, T: Real> {
+struct MeanLossSubspace<'a, T: Real> {
     options: &'a ObjectiveOptions<T>,
-    plane: NetworkSubspace<T>,
+    subspace: NetworkSubspace<T>,
     /// Computes the points themselves, for gradients.
     host: HostSubspace<'a, T>,
 }
 
-impl<T: Real> Subspace for Restricted<'_, T> {
+impl<T: Real> Subspace for MeanLossSubspace<'_, T> {
     fn dim(&self) -> usize {
-        self.plane.dim()
+        self.subspace.dim()
     }
 
     fn evaluate(&self, coords: &[f64], out: &mut [f64], cancel: &Cancel) -> Result<(), Error> {
-        self.plane.sums(coords, &[SampleSum::Loss], self.options.statistics, cancel, out)?;
+        self.subspace.sums(coords, &[SampleSum::Loss], self.options.statistics, cancel, out)?;
         for loss in out {
             *loss /= self.options.weight;
         }
@@ -219,17 +219,17 @@ mod tests {
             .gradients(&points, &mut losses, &mut gradients, &Cancel::new())
             .expect("no failure");
         // With residuals a − 2 times x: the mean of x² is 5/3, that of x is 1.
-        let near = |a: f64, b: f64| (a - b).abs() < 1e-14;
-        assert!(near(losses[0], 0.0) && near(losses[1], 5.0 / 3.0), "{losses:?}");
-        assert!(near(gradients[2], 10.0 / 3.0) && near(gradients[3], 2.0), "{gradients:?}");
+        let is_close = |a: f64, b: f64| (a - b).abs() < 1e-14;
+        assert!(is_close(losses[0], 0.0) && is_close(losses[1], 5.0 / 3.0), "{losses:?}");
+        assert!(is_close(gradients[2], 10.0 / 3.0) && is_close(gradients[3], 2.0), "{gradients:?}");
         let mut product = [0.0; 2];
         let hessian = objective.curvature_at(&points[..2]).expect("smooth");
         hessian.apply(&[1.0, 0.0], &mut product, &Cancel::new()).expect("no failure");
-        assert!(near(product[0], 10.0 / 3.0) && near(product[1], 2.0), "{product:?}");
+        assert!(is_close(product[0], 10.0 / 3.0) && is_close(product[1], 2.0), "{product:?}");
     }
 
     #[test]
-    fn batches_have_means_of_their_own() {
+    fn batches_have_their_own_means() {
         let objective = regression();
         let (mut losses, mut gradients) = ([0.0; 2], [0.0; 4]);
         let points = [3.0, 1.0, 3.0, 1.0];
@@ -248,21 +248,23 @@ mod tests {
     fn no_points_have_no_losses() {
         let objective = regression();
         objective.losses(&[], &mut [], &Cancel::new()).expect("nothing to do");
-        let plane = objective.subspace(&[2.0, 1.0], &[&[1.0, 1.0]]).expect("fits");
-        plane.evaluate(&[], &mut [], &Cancel::new()).expect("nothing to do");
-        plane.gradients(&[], &mut [], &mut [], &Cancel::new()).expect("nothing to do");
+        let subspace = objective.subspace(&[2.0, 1.0], &[&[1.0, 1.0]]).expect("fits");
+        subspace.evaluate(&[], &mut [], &Cancel::new()).expect("nothing to do");
+        subspace.gradients(&[], &mut [], &mut [], &Cancel::new()).expect("nothing to do");
     }
 
     #[test]
-    fn a_plane_has_the_losses_and_slopes_of_its_points() {
+    fn subspaces_have_the_losses_and_derivatives_of_their_points() {
         let objective = regression();
-        let plane = objective.subspace(&[2.0, 1.0], &[&[1.0, 1.0]]).expect("fits");
-        let (mut values, mut losses, mut slopes) = ([0.0; 2], [0.0; 2], [0.0; 2]);
-        plane.evaluate(&[0.0, 0.5], &mut values, &Cancel::new()).expect("no failure");
-        plane.gradients(&[0.0, 0.5], &mut losses, &mut slopes, &Cancel::new()).expect("smooth");
+        let subspace = objective.subspace(&[2.0, 1.0], &[&[1.0, 1.0]]).expect("fits");
+        let (mut values, mut losses, mut derivatives) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+        subspace.evaluate(&[0.0, 0.5], &mut values, &Cancel::new()).expect("no failure");
+        subspace
+            .gradients(&[0.0, 0.5], &mut losses, &mut derivatives, &Cancel::new())
+            .expect("smooth");
         // Along (1, 1) residuals are c (x + 1), whose squares have the mean 14/3.
         assert!((values[1] - 0.25 * 14.0 / 3.0).abs() < 1e-14, "{values:?}");
-        assert!((slopes[1] - 14.0 / 3.0).abs() < 1e-14, "{slopes:?}");
+        assert!((derivatives[1] - 14.0 / 3.0).abs() < 1e-14, "{derivatives:?}");
         assert_eq!(values, losses);
     }
 }

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_point_is_gathered_from_both_its_parts() {
+    fn packing_gathers_varied_and_frozen_entries() {
         let mut gather = Gather::default();
         let span = gather.reserve([Some(2), None, Some(0)]).expect("small");
         assert_eq!(span, 0..3);

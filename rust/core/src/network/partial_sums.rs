@@ -1,4 +1,4 @@
-//! Results by point and panel, summed in an order that does not depend on the threads.
+//! Partial sums by point and panel, added up in an order that does not depend on the threads.
 
 /// The numbers of every panel at every point.
 pub(crate) struct PartialSums<'a> {
@@ -8,7 +8,7 @@ pub(crate) struct PartialSums<'a> {
     pub order: Vec<&'a [usize]>,
     /// The lanes of a panel.
     pub lanes: usize,
-    /// How many numbers a panel has.
+    /// The number of numbers of a panel.
     pub numbers_of_panel: usize,
 }
 

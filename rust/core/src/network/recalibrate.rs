@@ -1,4 +1,4 @@
-//! Batch-norm statistics re-estimated at a point.
+//! Re-estimation of batch-norm statistics at a point.
 
 use crate::error::Error;
 use crate::monitor::Cancel;

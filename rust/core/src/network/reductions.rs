@@ -1,5 +1,5 @@
-//! What a panel's outputs are reduced to: sums over samples, losses of samples, and the derivatives
-//! that backward passes start from.
+//! Reductions of a panel's outputs: sums over samples, losses of samples, and the derivatives by the
+//! outputs, from which backward passes start.
 
 use crate::isa::Isa;
 use crate::network::dataset_loss::DatasetLoss;

@@ -1,4 +1,4 @@
-//! The shape of one sample's values.
+//! The shape of a value of one sample: channels, height and width.
 
 use crate::error::{Error, require};
 

@@ -1,4 +1,4 @@
-//! Sums over the samples at points.
+//! Sums of losses and metrics over the samples, at many points.
 
 use crate::error::Error;
 use crate::monitor::Cancel;

@@ -12,14 +12,14 @@ pub(super) struct Plan {
     pub steps: Vec<Step>,
     /// Features of every buffer.
     pub slots: Vec<usize>,
-    /// Where the network's output is stored.
+    /// The location of the network's output.
     pub output: Location,
     /// The number of derived numbers of a point.
     pub derived: usize,
 }
 
 impl Plan {
-    /// Fuses what follows each product, and assigns buffers.
+    /// Fuses the layers that follow each product, and assigns buffers.
     pub fn new<T: Real>(network: &Network<T>) -> Self {
         let consumers = consumers(network);
         let mut derived = 0;
@@ -50,7 +50,7 @@ fn consumers<T: Real>(network: &Network<T>) -> Vec<Vec<usize>> {
     consumers
 }
 
-/// Fuses to a product what follows it; None for another layer.
+/// Fuses the layers that follow a product to it; None for another layer.
 fn fuse<T: Real>(
     network: &Network<T>,
     consumers: &[Vec<usize>],

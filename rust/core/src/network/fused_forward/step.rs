@@ -1,10 +1,10 @@
-//! The steps of a fused forward pass.
+//! The steps of a fused forward pass, with the locations of their inputs and outputs.
 
 use smallvec::SmallVec;
 
 use crate::network::kernel::{FinalActivation, Pool2x2, Rectify};
 
-/// Where a value is stored.
+/// The location of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Location {
     /// The panels' input.
@@ -24,23 +24,23 @@ pub(super) struct FusedProduct {
     pub residual: Option<usize>,
     pub rectify: Rectify,
     pub pool: Option<Pool2x2>,
-    /// The activation of a product that reads the network's input. The product may be cached, and a
-    /// combination of cached products waits for memory meanwhile.
+    /// The activation of a product that reads the network's input. If the product is cached, its
+    /// combination is bound by memory, and the activation costs little.
     pub activation: FinalActivation,
     /// The last node that is fused.
     pub end: usize,
     /// The offset of its scale and shift among the derived numbers of a point.
     pub affine: usize,
-    /// The offset of its prepared weights there.
+    /// The offset of its prepared weights among the derived numbers.
     pub prepared: usize,
 }
 
-/// What a step computes.
+/// The operation of a step.
 #[derive(Clone, Debug)]
 pub(super) enum Operation {
     /// One layer.
     Layer { node: usize, in_place: bool },
-    /// A product with what is fused to it; `input_product` is its index among the products that read
+    /// A product with the layers that are fused to it; `input_product` is its index among the products that read
     /// the network's input.
     Product { fused: FusedProduct, input_product: Option<usize> },
 }

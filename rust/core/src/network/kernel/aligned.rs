@@ -113,7 +113,7 @@ mod tests {
     use super::{AlignedScratch, AlignedVec};
 
     #[test]
-    fn kept_numbers_begin_with_a_cache_line() {
+    fn aligned_vectors_start_at_a_cache_line() {
         let mut lines = AlignedVec::<f64>::default();
         assert!(lines.is_empty());
         for count in [3, 50, 7, 0, 51] {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn gathered_columns_begin_with_a_cache_line() {
+    fn gathered_columns_start_at_a_cache_line() {
         let from: Vec<f32> = (0..48_u8).map(f32::from).collect();
         let gathered = AlignedScratch::gather(&from, [32, 0].into_iter(), 2);
         assert_eq!(gathered[..16], from[32..]);

@@ -1,7 +1,7 @@
 //! Mathematical constants and polynomial coefficients of the element-wise functions, by precision.
 //!
-//! The coefficients are minimax fits of our own: the linearised problem was solved by weighted least
-//! squares on Chebyshev nodes in 60 digits, the weights moved towards the nodes of largest error
+//! The coefficients are minimax fits made for this file: the linearised problem was solved by
+//! weighted least squares on Chebyshev nodes in 60 digits, the weights moved towards the nodes of largest error
 //! (Lawson's iteration), and the coefficients then rounded; those of the f32 quotients were moved by a
 //! few units until the rounding errors of the whole were smallest. `error` is the fit's largest
 //! relative error, before all rounding.

@@ -84,7 +84,7 @@ impl Contraction {
     }
 
     /// y = epilogue(w x) for some panels. x is `[panel][inner][source position][lane]`, y is
-    /// `[panel][row][position][lane]`, and so are the sums of sums.
+    /// `[panel][row][position][lane]`, and so is the residual of the epilogue.
     ///
     /// # Panics
     /// When a slice has another length.
@@ -147,15 +147,15 @@ impl Contraction {
     ) {
         let (x_size, y_size) = (self.input_size::<T>(), self.output_size::<T>());
         let (rows, inner) = (self.packing.rows(), self.packing.inner());
-        let deep = inner.div_ceil(inner.div_ceil(BLOCK_DEPTH).max(1)).max(1);
+        let block_depth = inner.div_ceil(inner.div_ceil(BLOCK_DEPTH).max(1)).max(1);
         for first in (0..panels).step_by(MAX_POINTWISE) {
             let count = MAX_POINTWISE.min(panels - first);
             let sums = first * y_size..(first + count) * y_size;
             let (table, columns) = pointwise(count);
             let epilogue = epilogue.restrict(0..rows, sums.clone());
             // The epilogue runs even if there are no channels.
-            for start in (0..inner.max(1)).step_by(deep) {
-                let depth = start..inner.min(start + deep);
+            for start in (0..inner.max(1)).step_by(block_depth) {
+                let depth = start..inner.min(start + block_depth);
                 let epilogue = match (epilogue, depth.end == inner) {
                     (Epilogue::Overwrite(_), false) if start == 0 => Epilogue::plain(),
                     (_, false) => Epilogue::Accumulate,

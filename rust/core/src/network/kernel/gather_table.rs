@@ -184,7 +184,7 @@ mod tests {
     use super::GatherTable;
 
     #[test]
-    fn sources_that_cannot_be_are_refused() {
+    fn impossible_sources_are_errors() {
         let message = |taps: Result<GatherTable, crate::Error>| taps.unwrap_err().to_string();
         assert!(message(GatherTable::new(0, vec![Some(0)], 1)).contains("no output positions"));
         assert!(
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn reversing_twice_changes_nothing() {
+    fn transposing_twice_is_the_identity() {
         let table = GatherTable::new(2, vec![None, Some(0), Some(2), Some(1)], 3).unwrap();
         let transposed = table.transpose();
         assert_eq!((transposed.positions(), transposed.source_positions()), (3, 2));

@@ -108,29 +108,30 @@ impl<T: Real> Combination<'_, T> {
         let columns = self.row / L;
         let rows = self.vectors.len() / (self.coords.len() + 1) / self.row;
         if let Some(pool) = self.epilogue.pool() {
-            return self.squares::<V, C, L>(simd, pool, rows, sum);
+            return self.store_pooled::<V, C, L>(simd, pool, rows, sum);
         }
         // A tile of several rows or columns shares the overhead of the epilogue.
         let (lines, length) = if columns == 1 { (1, rows) } else { (rows, columns) };
         for line in 0..lines {
             let (start, end) = (line * length, (line + 1) * length);
-            let whole = start + length / TILE * TILE;
-            for at in (start..whole).step_by(TILE) {
+            let tiles_end = start + length / TILE * TILE;
+            for at in (start..tiles_end).step_by(TILE) {
                 let mut sums = [[simd.splat(T::ZERO); C]; TILE];
                 for (i, sums) in sums.iter_mut().enumerate() {
                     *sums = sum(at + i);
                 }
-                self.finish_tile::<V, TILE, C, L>(simd, columns, at, sums);
+                self.store_tile::<V, TILE, C, L>(simd, columns, at, sums);
             }
-            for at in whole..end {
-                self.finish_tile::<V, 1, C, L>(simd, columns, at, [sum(at)]);
+            for at in tiles_end..end {
+                self.store_tile::<V, 1, C, L>(simd, columns, at, [sum(at)]);
             }
         }
     }
 
-    /// Applies the epilogue to the columns from `at` on; they are rows where each row has one.
+    /// Applies epilogue and activation to the columns from `at` on, and stores them. Where a row has one
+    /// column, they are rows.
     #[inline(always)]
-    fn finish_tile<V: Vector<Number = T>, const N: usize, const C: usize, const L: usize>(
+    fn store_tile<V: Vector<Number = T>, const N: usize, const C: usize, const L: usize>(
         &mut self,
         simd: Simd<V>,
         columns: usize,
@@ -168,7 +169,7 @@ impl<T: Real> Combination<'_, T> {
 
     /// Applies the epilogue to every pooling window, and stores the maxima.
     #[inline(always)]
-    fn squares<V: Vector<Number = T>, const C: usize, const L: usize>(
+    fn store_pooled<V: Vector<Number = T>, const C: usize, const L: usize>(
         self,
         simd: Simd<V>,
         pool: Pool2x2,
@@ -177,12 +178,12 @@ impl<T: Real> Combination<'_, T> {
     ) {
         let increasing = self.epilogue.is_increasing();
         for row in 0..rows {
-            for square in 0..pool.windows() {
+            for window in 0..pool.windows() {
                 let columns @ [a, b, c, d] =
-                    pool.window(square).map(|at| row * (self.row / L) + at);
+                    pool.window(window).map(|at| row * (self.row / L) + at);
                 let sums = [[sum(a), sum(b), sum(c), sum(d)]];
                 let layout = TileLayout { first: columns.map(|column| column * L), step: 0 };
-                let to = TileLayout { first: [(row * pool.windows() + square) * L], step: 0 };
+                let to = TileLayout { first: [(row * pool.windows() + window) * L], step: 0 };
                 self.epilogue.apply_pool_and_store(simd, row, layout, sums, increasing, to, self.y);
             }
         }

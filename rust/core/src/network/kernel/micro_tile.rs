@@ -39,15 +39,16 @@ impl MicroTile {
         let mut reads = Vec::new();
         for tap in 0..table.taps() {
             let sources = positions.map(|position| table.source(position, tap));
-            let fed = (0..TILE_POSITIONS).filter(|&p| sources[p].is_some());
-            let mut left: usize = fed.map(|p| 1 << p).sum();
+            let readers_of_tap = (0..TILE_POSITIONS).filter(|&p| sources[p].is_some());
+            let mut remaining: usize = readers_of_tap.map(|p| 1 << p).sum();
             for readers in READERS {
-                if left & readers != readers {
+                if remaining & readers != readers {
                     continue;
                 }
-                left -= readers;
-                let one = sources[readers.trailing_zeros() as usize].unwrap_or_default();
-                let read = |p: usize| sources[p].filter(|_| readers >> p & 1 == 1).unwrap_or(one);
+                remaining -= readers;
+                let default = sources[readers.trailing_zeros() as usize].unwrap_or_default();
+                let read =
+                    |p: usize| sources[p].filter(|_| readers >> p & 1 == 1).unwrap_or(default);
                 reads.push(TapRead { tap, readers, sources: from_fn(read) });
             }
         }
@@ -114,12 +115,13 @@ mod tests {
         MicroTile { positions, reads, .. }: &MicroTile,
     ) {
         for (p, &position) in positions.iter().enumerate() {
-            let own = reads.iter().filter(|read| read.readers >> p & 1 == 1);
-            let found: Vec<_> = own.map(|read| (read.tap, read.sources[p])).collect();
+            let reads_of_position = reads.iter().filter(|read| read.readers >> p & 1 == 1);
+            let actual: Vec<_> =
+                reads_of_position.map(|read| (read.tap, read.sources[p])).collect();
             let expected: Vec<_> = (0..table.taps())
                 .filter_map(|tap| Some((tap, table.source(position, tap)?)))
                 .collect();
-            assert_eq!(found, expected, "{table:?}");
+            assert_eq!(actual, expected, "{table:?}");
         }
         for read in reads {
             assert!(READERS.contains(&read.readers));
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_position_reads_what_its_table_says() {
+    fn every_position_reads_the_sources_of_the_table() {
         for table in tables() {
             let MicroTiles { tiles, single } = MicroTiles::positions(&table);
             let positions = tiles.iter().flat_map(|reads| reads.positions).chain(single);

@@ -90,7 +90,7 @@ mod tests {
     use super::Number;
 
     #[test]
-    fn nan_is_the_larger_and_the_smaller() {
+    fn maximum_and_minimum_with_nan_are_nan() {
         for (a, b) in [(f32::NAN, 1.0), (1.0, f32::NAN), (f32::NAN, f32::NAN)] {
             assert!(Number::maximum(a, b).is_nan() && Number::minimum(a, b).is_nan());
         }

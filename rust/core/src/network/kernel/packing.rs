@@ -118,7 +118,7 @@ mod tests {
     use super::Packing;
 
     #[test]
-    fn the_last_groups_share_what_remains() {
+    fn the_last_groups_share_the_remaining_rows() {
         let sizes = |rows| super::group_sizes(rows).collect();
         let cases: [(usize, &[usize]); 13] = [
             (0, &[]),

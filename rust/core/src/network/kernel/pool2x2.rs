@@ -39,7 +39,7 @@ mod tests {
     use super::Pool2x2;
 
     #[test]
-    fn windows_are_side_by_side() {
+    fn windows_are_adjacent() {
         let pool = Pool2x2::new(5, 4);
         assert_eq!((pool.positions(), pool.windows()), (20, 4));
         assert_eq!(pool.window(0), [0, 1, 4, 5]);

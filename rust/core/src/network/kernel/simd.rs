@@ -1,7 +1,7 @@
 //! SIMD registers. All `unsafe` of the crate is here and in `isa/compiled.rs`.
 //!
 //! Soundness rests on two invariants. A function compiled for an instruction set is called only with
-//! an [`Isa`] in hand, which is handed out only on machines that have the instruction set; and a
+//! an [`Isa`], which is created only on machines that have the instruction set; and a
 //! register is created only from a [`Simd`] token of its type or from other registers.
 //!
 //! | module | what it holds |

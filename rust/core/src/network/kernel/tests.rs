@@ -201,19 +201,19 @@ fn pooling_agrees<T: Real>() {
 }
 
 #[test]
-fn a_pooled_product_is_the_largest_of_its_squares() {
+fn pooled_products_are_maxima_of_windows() {
     pooling_agrees::<f32>();
     pooling_agrees::<f64>();
 }
 
 #[test]
-fn a_product_is_its_sums_however_it_is_tiled_and_finished() {
+fn products_agree_with_naive_sums_for_all_tiles_and_epilogues() {
     products_agree::<f32>();
     products_agree::<f64>();
 }
 
 #[test]
-fn a_product_of_many_channels_is_finished_once() {
+fn the_epilogue_of_a_long_product_runs_once() {
     deep_products_agree::<f32>();
     deep_products_agree::<f64>();
 }
@@ -238,7 +238,7 @@ fn rectifies<T: Real>() {
 }
 
 #[test]
-fn relu_leaves_nan_and_infinity_as_they_are() {
+fn relu_keeps_nan_and_infinity() {
     rectifies::<f32>();
     rectifies::<f64>();
 }
@@ -297,7 +297,7 @@ fn combinations_agree<T: Real>() {
 }
 
 #[test]
-fn a_combination_is_its_sums() {
+fn linear_combinations_agree_with_naive_sums() {
     combinations_agree::<f32>();
     combinations_agree::<f64>();
 }
@@ -321,7 +321,7 @@ fn totals_agree<T: Real>() {
 }
 
 #[test]
-fn totals_are_sums_over_panels_positions_and_lanes() {
+fn row_sums_are_sums_over_panels_positions_and_lanes() {
     totals_agree::<f32>();
     totals_agree::<f64>();
 }

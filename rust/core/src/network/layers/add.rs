@@ -1,4 +1,4 @@
-//! y = x₀ + α x₁.
+//! Sum of two inputs: y = x₀ + α x₁.
 
 use serde::Deserialize;
 
@@ -89,7 +89,7 @@ mod tests {
     use crate::network::layers::check::{Sketch, check};
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         for alpha in [1.0, -0.5] {
             let mut sketch = Sketch::moving(&[2, 3]).then("tanh", json!({}), &[2, 3]);
             sketch.add_node("add", &[2, 3], &[], json!({"alpha": alpha}), &[2, 3]);
@@ -101,7 +101,7 @@ mod tests {
     /// Sums that are fused to a product: with a value, with its own input, with the data; and the
     /// sum of a product with itself, which cannot be fused.
     #[test]
-    fn sums_that_follow_a_product() {
+    fn sums_after_a_product_are_fused() {
         let mut sketch = Sketch::new(&[3]);
         let weights = |sketch: &mut Sketch| [Some(sketch.add_varied(&[3, 3])), None];
         let sum = json!({"alpha": 1.0});

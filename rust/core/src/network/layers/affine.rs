@@ -1,4 +1,4 @@
-//! y = s x + t with constants s and t.
+//! Affine function with constants: y = s x + t with constants s and t.
 
 use serde::Deserialize;
 
@@ -48,7 +48,7 @@ mod tests {
     use crate::network::layers::check::{Sketch, check};
 
     #[test]
-    fn it_scales_and_shifts() {
+    fn affine_scales_and_shifts() {
         let options = json!({"scale": -2.0, "shift": 0.5});
         let outputs = Sketch::new(&[2]).then("affine", options.clone(), &[2]).outputs(&[1.0, -3.0]);
         assert_eq!(outputs, [-1.5, 6.5]);

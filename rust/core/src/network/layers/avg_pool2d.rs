@@ -32,8 +32,8 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
     let [] = spec.tensors()?;
     let window = Window { kernel, stride, padding, dilation: [1, 1] };
     let (views, shape) = Views::new(&window, image)?;
-    let whole = kernel[0] * kernel[1];
-    let count = |sources: &[usize]| if count_include_pad { whole } else { sources.len() };
+    let window_size = kernel[0] * kernel[1];
+    let count = |sources: &[usize]| if count_include_pad { window_size } else { sources.len() };
     let factors = views.iter().map(|sources| T::narrow(1.0 / count(sources) as f64)).collect();
     Ok(BuiltLayer { layer: Box::new(AvgPool { views, factors }), shape })
 }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_the_mean_of_each_window() {
+    fn pooling_takes_the_mean_of_each_window() {
         let x = [4.0, 8.0, 12.0, 16.0];
         let pooled = |options: Value, shape: &[usize]| {
             Sketch::new(&[1, 2, 2]).then("avg_pool2d", options, shape).outputs(&x)
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         let pooled = |input: &[usize], options: Value, shape: &[usize]| {
             let outputs = Sketch::moving(input).then("avg_pool2d", options, shape);
             check(&outputs.then("tanh", json!({}), shape));

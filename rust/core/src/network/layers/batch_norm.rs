@@ -1,4 +1,4 @@
-//! y = γ (x − μ) r + β per channel, with r = 1 / √(σ² + ε).
+//! Batch normalisation: y = γ (x − μ) r + β per channel, with r = 1 / √(σ² + ε).
 //!
 //! μ and σ² are the running statistics, which makes the layer affine, or those of the batch, which
 //! are functions of x (Ioffe & Szegedy 2015). The derivatives of the second case are in `moments`.
@@ -47,15 +47,15 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
     for tensor in [gamma.as_ref(), beta.as_ref(), Some(&mean), Some(&variance)] {
         tensor.map_or(Ok(()), |tensor| tensor.expect("batch-norm tensor", &[shape.channels]))?;
     }
-    let mut whole = |tensor: &Tensor| spec.forward.reserve_tensor(tensor);
+    let mut reserve = |tensor: &Tensor| spec.forward.reserve_tensor(tensor);
     let layer = BatchNorm {
         channels: shape.channels,
         positions: shape.positions(),
         eps,
-        gamma: gamma.as_ref().map(&mut whole).transpose()?,
-        beta: beta.as_ref().map(&mut whole).transpose()?,
-        mean: whole(&mean)?,
-        variance: whole(&variance)?,
+        gamma: gamma.as_ref().map(&mut reserve).transpose()?,
+        beta: beta.as_ref().map(&mut reserve).transpose()?,
+        mean: reserve(&mean)?,
+        variance: reserve(&variance)?,
         gamma_gradient: gamma.as_ref().and_then(Tensor::gradient),
         beta_gradient: beta.as_ref().and_then(Tensor::gradient),
     };

@@ -22,7 +22,7 @@ const FUNCTIONS: [(&str, Value); 6] = [
 ];
 
 /// Appends a layer to the last value, if one of this kind fits.
-fn grow(sketch: Sketch, step: Step) -> Sketch {
+fn append_layer(sketch: Sketch, step: Step) -> Sketch {
     let (kind, a, b) = step;
     match kind {
         0 | 1 => convolution(sketch, a, b),
@@ -123,11 +123,11 @@ fn normalisation(mut sketch: Sketch, a: usize) -> Sketch {
 
 fn sum(mut sketch: Sketch, a: usize, b: usize) -> Sketch {
     let (last, shape) = (sketch.last(), image(&sketch));
-    let alike: Vec<_> = (0..=last).filter(|&value| sketch.shape(value) == shape).collect();
-    if alike.is_empty() {
+    let compatible: Vec<_> = (0..=last).filter(|&value| sketch.shape(value) == shape).collect();
+    if compatible.is_empty() {
         return sketch;
     }
-    let other = alike[a % alike.len()];
+    let other = compatible[a % compatible.len()];
     let inputs = if b.is_multiple_of(2) { [last, other] } else { [other, last] };
     let alpha = if b.is_multiple_of(3) { -0.5 } else { 1.0 };
     sketch.add_node("add", &inputs, &[], json!({"alpha": alpha}), &shape);
@@ -139,9 +139,9 @@ fn concatenation(mut sketch: Sketch, a: usize) -> Sketch {
     if 2 * channels * height * width > MAX_FEATURES {
         return sketch;
     }
-    let alike: Vec<_> =
+    let compatible: Vec<_> =
         (0..=last).filter(|&v| sketch.shape(v) == [channels, height, width]).collect();
-    let other = if alike.is_empty() { last } else { alike[a % alike.len()] };
+    let other = if compatible.is_empty() { last } else { compatible[a % compatible.len()] };
     let shape = [2 * channels, height, width];
     sketch.add_node("concat", &[other, last], &[], Value::Null, &shape);
     sketch
@@ -199,7 +199,7 @@ proptest! {
     ) {
         let shape = [image.0, image.1, image.2];
         let start = if moves { Sketch::moving(&shape) } else { Sketch::new(&shape) };
-        let sketch = steps.into_iter().fold(start.with_seed(seed), grow);
+        let sketch = steps.into_iter().fold(start.with_seed(seed), append_layer);
         // a parameter and a value at least
         let sketch = flat(sketch, 2);
         check_block(&sketch, Moments::Stored, samples);
@@ -207,8 +207,8 @@ proptest! {
     }
 }
 
-/// Numbers that a graph may have where it should not.
-fn wild() -> impl Strategy<Value = usize> {
+/// Sizes that a malformed graph may contain.
+fn arbitrary_size() -> impl Strategy<Value = usize> {
     prop_oneof![
         0_usize..5,
         Just(1 << 10),
@@ -222,10 +222,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn malformed_options_are_refused_and_nothing_worse(
-        n in proptest::collection::vec(wild(), 9),
+    fn malformed_options_are_errors(
+        n in proptest::collection::vec(arbitrary_size(), 9),
         kernel in (0_usize..6, 0_usize..6),
-        shape in proptest::collection::vec(wild(), 0..4),
+        shape in proptest::collection::vec(arbitrary_size(), 0..4),
     ) {
         let pairs = |i: usize| json!([n[i], n[i + 1]]);
         let triples = |i: usize| json!([n[i], n[i + 1], n[i + 2]]);

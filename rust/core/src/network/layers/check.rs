@@ -125,13 +125,18 @@ pub(super) fn outcome<T: Real>(
     let outputs = scatter_samples(&tape.values[network.output], features, samples);
     let output_tangent = scatter_samples(&along.dots[network.output], features, samples);
     let plain = Sketch::normals(14, outputs.len());
-    let slopes: Vec<f64> = outputs.iter().zip(&plain).map(|(y, c)| c + SQUARE * y).collect();
+    let output_gradient: Vec<f64> =
+        outputs.iter().zip(&plain).map(|(y, c)| c + SQUARE * y).collect();
     let output_gradient_tangent: Vec<f64> =
         output_tangent.iter().map(|y_dot| SQUARE * y_dot).collect();
     let loss = dot(&outputs, &plain) + 0.5 * SQUARE * dot(&outputs, &outputs);
     let mut gradient = vec![T::ZERO; network.dim()];
     let mut gradient_tangent = gradient.clone();
-    network.seed_adjoints(&pass, &arrange_panels::<T>(&slopes, features, samples), &mut tape.bars);
+    network.seed_adjoints(
+        &pass,
+        &arrange_panels::<T>(&output_gradient, features, samples),
+        &mut tape.bars,
+    );
     network.backpropagate(&pass, &input, &tape.values, &mut tape.bars, &mut gradient);
     network.seed_adjoints(
         &pass,
@@ -158,9 +163,9 @@ fn run_fused<T: Real>(
     samples: usize,
 ) -> Vec<f64> {
     let point = pack_point(network, theta, frozen);
-    let program = FusedForward::new(network);
+    let fused = FusedForward::new(network);
     let mut derived = Vec::new();
-    program.derive(Isa::detect(), network, &point.forward, &mut derived);
+    fused.derive(Isa::detect(), network, &point.forward, &mut derived);
     let input = arrange_panels::<T>(inputs, network.input().features(), samples);
     let mut buffers = FusedBuffers::default();
     let mut outputs = Vec::new();
@@ -169,7 +174,7 @@ fn run_fused<T: Real>(
         let isa = Isa::detect();
         let moments = Moments::Stored;
         let pass = Pass { isa, point: &point, direction: None, panels: 1, samples, moments };
-        outputs.extend_from_slice(program.run(
+        outputs.extend_from_slice(fused.run(
             network,
             &pass,
             &derived,
@@ -194,32 +199,32 @@ fn pack_point<T: Real>(network: &Network<T>, theta: &[f64], frozen: &[f64]) -> P
 fn arrange_panels<T: Real>(rows: &[f64], features: usize, samples: usize) -> Vec<T> {
     let mut panels = vec![T::ZERO; samples.div_ceil(T::LANES) * features * T::LANES];
     for (index, &value) in rows.iter().enumerate() {
-        panels[place::<T>(index, features)] = T::narrow(value);
+        panels[panel_index::<T>(index, features)] = T::narrow(value);
     }
     panels
 }
 
 fn scatter_samples<T: Real>(panels: &[T], features: usize, samples: usize) -> Vec<f64> {
-    (0..samples * features).map(|index| panels[place::<T>(index, features)].widen()).collect()
+    (0..samples * features).map(|index| panels[panel_index::<T>(index, features)].widen()).collect()
 }
 
-fn place<T: Real>(index: usize, features: usize) -> usize {
+fn panel_index<T: Real>(index: usize, features: usize) -> usize {
     let (sample, feature) = (index / features, index % features);
     (sample / T::LANES * features + feature) * T::LANES + sample % T::LANES
 }
 
 /// Asserts that the difference with one of the steps is as expected.
-fn agree(context: &str, what: &str, found: &[f64], bound: f64, by: impl Fn(f64) -> Vec<f64>) {
+fn agree(context: &str, what: &str, actual: &[f64], bound: f64, by: impl Fn(f64) -> Vec<f64>) {
     let differences = STEPS.map(by);
-    let near = |expected: &Vec<f64>| distance(found, expected) <= bound * (1.0 + norm(expected));
-    assert!(differences.iter().any(near), "{context}: {what} is {found:?}, not {differences:?}");
+    let near = |expected: &Vec<f64>| distance(actual, expected) <= bound * (1.0 + norm(expected));
+    assert!(differences.iter().any(near), "{context}: {what} is {actual:?}, not {differences:?}");
 }
 
 /// Asserts that two vectors are close relative to the second.
-pub(super) fn close(context: &str, what: &str, found: &[f64], expected: &[f64], bound: f64) {
-    let far = distance(found, expected);
+pub(super) fn close(context: &str, what: &str, actual: &[f64], expected: &[f64], bound: f64) {
+    let far = distance(actual, expected);
     let near = far <= bound * (1.0 + norm(expected));
-    assert!(near, "{context}: {what} is {found:?}, not {expected:?} ({far:e})");
+    assert!(near, "{context}: {what} is {actual:?}, not {expected:?} ({far:e})");
 }
 
 fn difference(up: &[f64], down: &[f64], step: f64) -> Vec<f64> {

@@ -33,7 +33,7 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
 }
 
 impl Concat {
-    /// The panels of an input, with its part of the output's panels.
+    /// Numbers of an input's panel, numbers of the output's panel, and the input's range in the latter.
     fn parts<T: Real>(&self, which: usize) -> (usize, usize, std::ops::Range<usize>) {
         let (start, end) = (self.starts[which] * T::LANES, self.starts[which + 1] * T::LANES);
         (end - start, self.starts[self.starts.len() - 1] * T::LANES, start..end)
@@ -43,8 +43,8 @@ impl Concat {
 impl<T: Real> Layer<T> for Concat {
     fn forward(&self, _: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
         for (which, x) in x.iter().enumerate() {
-            let (size, whole, span) = self.parts::<T>(which);
-            for (x, y) in x.chunks_exact(size).zip(y.chunks_exact_mut(whole)) {
+            let (size, total, span) = self.parts::<T>(which);
+            for (x, y) in x.chunks_exact(size).zip(y.chunks_exact_mut(total)) {
                 y[span.clone()].copy_from_slice(x);
             }
         }
@@ -59,8 +59,8 @@ impl<T: Real> Layer<T> for Concat {
         y_dot: &mut [T],
     ) {
         for (which, x_dot) in x_dot.iter().enumerate() {
-            let (size, whole, span) = self.parts::<T>(which);
-            for (panel, y_dot) in y_dot.chunks_exact_mut(whole).enumerate() {
+            let (size, total, span) = self.parts::<T>(which);
+            for (panel, y_dot) in y_dot.chunks_exact_mut(total).enumerate() {
                 let part = &mut y_dot[span.clone()];
                 match x_dot {
                     Some(x_dot) => part.copy_from_slice(&x_dot[panel * size..][..size]),
@@ -71,11 +71,11 @@ impl<T: Real> Layer<T> for Concat {
     }
 
     fn adjoint(&self, pass: &Pass<'_, T>, which: usize, primal: &Primal<'_, T>, x_bar: &mut [T]) {
-        let (size, whole, span) = self.parts::<T>(which);
+        let (size, total, span) = self.parts::<T>(which);
         pass.isa.run(
             #[inline(always)]
             || {
-                for (x, y) in x_bar.chunks_exact_mut(size).zip(primal.y_bar.chunks_exact(whole)) {
+                for (x, y) in x_bar.chunks_exact_mut(size).zip(primal.y_bar.chunks_exact(total)) {
                     for (x, &y) in x.iter_mut().zip(&y[span.clone()]) {
                         *x += y;
                     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         let mut sketch = Sketch::moving(&[3, 1, 1]).then("tanh", json!({}), &[3, 1, 1]);
         // The input itself does not depend on θ.
         sketch.add_node("concat", &[2, 0, 3, 2], &[], json!({}), &[12]);

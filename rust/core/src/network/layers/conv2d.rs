@@ -153,8 +153,8 @@ mod tests {
                     if (0..signed(height)).contains(&row) && (0..signed(width)).contains(&column) {
                         let channel = o / (rows / self.groups) * inner + c;
                         let source = (signed(channel * height) + row) * signed(width) + column;
-                        let place = ((o * inner + c) * kernel_height + a) * kernel_width + b;
-                        sum += weight[place] * x[usize::try_from(source).expect("inside")];
+                        let index = ((o * inner + c) * kernel_height + a) * kernel_width + b;
+                        sum += weight[index] * x[usize::try_from(source).expect("inside")];
                     }
                 }
                 y.push(sum);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_sum_of_the_definition() {
+    fn convolution_agrees_with_its_definition() {
         for case in CASES {
             let sketch = case.on(Sketch::new(&case.input), true);
             let (weight, bias) = sketch.theta.split_at(case.weight.iter().product());
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         for case in CASES {
             check(&case.on(Sketch::moving(&case.input), true));
             check(&case.on(Sketch::moving(&case.input), false).then(

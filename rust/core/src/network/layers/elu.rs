@@ -1,4 +1,4 @@
-//! y = x where x > 0, α (eˣ − 1) elsewhere.
+//! ELU: y = x where x > 0, α (eˣ − 1) elsewhere.
 
 use serde::Deserialize;
 
@@ -53,7 +53,7 @@ mod tests {
     use crate::network::layers::check::{Sketch, check, close};
 
     #[test]
-    fn it_saturates_at_minus_alpha() {
+    fn elu_saturates_at_minus_alpha() {
         for alpha in [1.0, 0.5] {
             let options = json!({"alpha": alpha});
             let sketch = Sketch::new(&[1]).then("elu", options.clone(), &[1]);

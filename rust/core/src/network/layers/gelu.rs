@@ -1,4 +1,4 @@
-//! y = x Φ(x) with the normal distribution's Φ, or with a hyperbolic tangent close to it.
+//! GELU: y = x Φ(x) with the normal distribution's Φ, or with a hyperbolic tangent close to it.
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
@@ -60,23 +60,23 @@ impl<T: Real> Function<T> for Normal {
     }
 
     /// Φ and φ.
-    fn prepare(&self, isa: Isa, x: &[T], [cumulated, dense]: [&mut [T]; PARTS]) {
-        cumulated.copy_from_slice(x);
-        distribution(isa)(cumulated);
-        dense.copy_from_slice(x);
-        density(isa)(dense);
+    fn prepare(&self, isa: Isa, x: &[T], [cdf, pdf]: [&mut [T]; PARTS]) {
+        cdf.copy_from_slice(x);
+        distribution(isa)(cdf);
+        pdf.copy_from_slice(x);
+        density(isa)(pdf);
     }
 
     /// Φ + x φ.
     #[inline(always)]
-    fn derivative(&self, At { x, parts: [cumulated, dense], .. }: At<T>) -> T {
-        x * dense + cumulated
+    fn derivative(&self, At { x, parts: [cdf, pdf], .. }: At<T>) -> T {
+        x * pdf + cdf
     }
 
     /// φ (2 − x²).
     #[inline(always)]
-    fn second_derivative(&self, At { x, parts: [_, dense], .. }: At<T>) -> T {
-        dense * (T::ONE + T::ONE - x * x)
+    fn second_derivative(&self, At { x, parts: [_, pdf], .. }: At<T>) -> T {
+        pdf * (T::ONE + T::ONE - x * x)
     }
 }
 
@@ -125,9 +125,9 @@ impl<T: Real> Function<T> for Tanh {
     #[inline(always)]
     fn second_derivative(&self, At { x, parts: [t, _], .. }: At<T>) -> T {
         let (rest, inner) = (T::ONE - t * t, inner(x));
-        let bend = inner + x * (T::narrow(3.0 * SCALE * CUBE) * x - t * inner * inner);
+        let factor = inner + x * (T::narrow(3.0 * SCALE * CUBE) * x - t * inner * inner);
         // where tanh is ±1, the powers of x may have overflowed
-        if rest == T::ZERO { T::ZERO } else { rest * bend }
+        if rest == T::ZERO { T::ZERO } else { rest * factor }
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
     use crate::network::layers::check::{Sketch, check, close};
 
     #[test]
-    fn it_is_x_times_a_distribution() {
+    fn gelu_is_x_times_a_distribution_function() {
         let x = [2.0, -1e-9, -1.5, 0.0, -10.0, 1e4];
         let gelu = |name| Sketch::new(&[1]).then("gelu", json!({"approximate": name}), &[1]);
         let root = (2.0 / std::f64::consts::PI).sqrt();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         for name in ["none", "tanh"] {
             // more features than one chunk has numbers
             check(&Sketch::moving(&[40]).then("gelu", json!({"approximate": name}), &[40]));

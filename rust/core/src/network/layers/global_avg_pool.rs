@@ -19,13 +19,13 @@ mod tests {
     use crate::network::layers::check::{Sketch, check};
 
     #[test]
-    fn it_takes_the_mean_of_each_channel() {
+    fn pooling_takes_the_mean_of_each_channel() {
         let pooled = Sketch::new(&[2, 1, 3]).then("global_avg_pool", json!({}), &[2, 1, 1]);
         assert_eq!(pooled.outputs(&[1.0, 2.0, 6.0, -1.0, 0.0, 4.0]), [3.0, 1.0]);
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         let pooled = Sketch::moving(&[3, 2, 4]).then("global_avg_pool", json!({}), &[3, 1, 1]);
         check(&pooled.then("tanh", json!({}), &[3, 1, 1]));
     }

@@ -48,8 +48,8 @@ mod tests {
         for (index, x) in inputs.chunks(6).enumerate() {
             let mean = x.iter().sum::<f64>() / 6.0;
             let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 6.0;
-            expected.extend(x.iter().enumerate().map(|(place, x)| {
-                let channel = index % 2 * 2 + place / 3;
+            expected.extend(x.iter().enumerate().map(|(feature, x)| {
+                let channel = index % 2 * 2 + feature / 3;
                 gamma[channel] * (x - mean) / (variance + 0.01).sqrt() + beta[channel]
             }));
         }
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         check(&build_norm(Sketch::moving(&[4, 3]), 2, &[4, 3], true));
         check(&build_norm(Sketch::moving(&[6, 2, 2]), 3, &[6, 2, 2], false));
         let whole = build_norm(Sketch::moving(&[2, 2, 2]), 1, &[2, 2, 2], true);

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         check(&build_norm(Sketch::moving(&[5]), &[5], true));
         check(&build_norm(Sketch::moving(&[5]), &[5], false));
         check(&build_norm(Sketch::moving(&[2, 3]), &[2, 3], true).then("tanh", json!({}), &[2, 3]));
@@ -59,7 +59,7 @@ mod tests {
 
     /// Lanes without a sample are all zeros and have no standard deviation.
     #[test]
-    fn missing_samples_leave_no_trace_even_without_epsilon() {
+    fn empty_lanes_have_no_effect_even_without_epsilon() {
         let mut sketch = Sketch::new(&[3]);
         sketch.add_node("layer_norm", &[0], &[None, None], json!({"eps": 0.0}), &[3]);
         let weight = sketch.add_varied(&[2, 3]);

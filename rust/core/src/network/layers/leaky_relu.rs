@@ -1,4 +1,4 @@
-//! y = x where x > 0, α x elsewhere.
+//! Leaky ReLU: y = x where x > 0, α x elsewhere.
 
 use serde::Deserialize;
 
@@ -47,7 +47,7 @@ mod tests {
     use crate::network::layers::check::{Sketch, check};
 
     #[test]
-    fn it_leaks() {
+    fn leaky_relu_scales_negative_inputs() {
         let options = json!({"slope": 0.25});
         let sketch = Sketch::new(&[4]).then("leaky_relu", options.clone(), &[4]);
         assert_eq!(sketch.outputs(&[2.0, -2.0, 0.0, -8.0]), [2.0, -0.5, 0.0, -2.0]);

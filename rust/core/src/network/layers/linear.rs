@@ -1,4 +1,4 @@
-//! y = W x + b.
+//! Linear layer: y = W x + b.
 
 use crate::error::{Error, require};
 use crate::network::kernel::{GatherTable, Real};

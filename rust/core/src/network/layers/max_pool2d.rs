@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_the_largest_of_each_window() {
+    fn pooling_takes_the_maximum_of_each_window() {
         let x = [1.0, -2.0, 3.0, 4.0, 0.0, -6.0, -7.0, -8.0, -9.0];
         let pooled = |options: Value, shape: &[usize]| {
             Sketch::new(&[1, 3, 3]).then("max_pool2d", options, shape).outputs(&x)
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equals_wins_and_so_does_nan() {
+    fn the_first_of_equal_maxima_or_nan_receives_the_derivative() {
         let mut x = [0.0_f64; 32];
         (x[8], x[16], x[9], x[17]) = (1.0, 1.0, f64::NAN, 5.0);
         x[2] = f64::NEG_INFINITY;
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         let pooled = |input: &[usize], options: Value, shape: &[usize]| {
             check(&Sketch::moving(input).then("max_pool2d", options, shape));
         };

@@ -4,7 +4,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `spec` | what a layer is built from |
+//! | `spec` | the specification that a layer is built from |
 //! | `windows` | sliding windows of convolutions and pooling |
 //! | `moments` | sums over a batch, for normalisation by the batch |
 //! | `normalise` | normalisation of a slice by its own mean and variance |

@@ -206,23 +206,23 @@ impl Sums {
     ) {
         let (x, bar, bar_dot) = (primal.x[0], primal.y_bar, tangent.y_bar);
         let x_dot = tangent.x[0].unwrap_or(x);
-        let moves = f64::from(u8::from(tangent.x[0].is_some()));
+        let has_tangent = f64::from(u8::from(tangent.x[0].is_some()));
         let (mean_dot, product_dot) = self.drift(channel, x, x_dot);
-        let drift = (mean_dot * moves, product_dot * moves);
+        let drift = (mean_dot * has_tangent, product_dot * has_tangent);
         let parts = |[x, dx, bar, bar_dot]: [f64; 4]| {
-            let normal_dot = self.normal_dot(x, dx * moves, drift);
+            let normal_dot = self.normal_dot(x, dx * has_tangent, drift);
             (self.normal(x), normal_dot, self.gamma * bar, gamma_dot * bar + self.gamma * bar_dot)
         };
         let [g, gx, g_dot, gx_dot] = channel.mean([x, x_dot, bar, bar_dot], |numbers| {
             let (n, n_dot, g, g_dot) = parts(numbers);
             [g, g * n, g_dot, g_dot * n + g * n_dot]
         });
-        let shrink = -self.r * drift.1;
+        let relative_scale_dot = -self.r * drift.1;
         channel.map_samples([x, x_dot, bar, bar_dot], x_bar_dot, |numbers, out| {
-            let (n, n_dot, own, own_dot) = parts(numbers);
-            let adjoint = own - g - n * gx;
-            let change = own_dot - g_dot - n_dot * gx - n * gx_dot;
-            *out += T::narrow(self.r * (shrink * adjoint + change));
+            let (n, n_dot, scaled, scaled_dot) = parts(numbers);
+            let adjoint = scaled - g - n * gx;
+            let change = scaled_dot - g_dot - n_dot * gx - n * gx_dot;
+            *out += T::narrow(self.r * (relative_scale_dot * adjoint + change));
         });
     }
 
@@ -237,9 +237,9 @@ impl Sums {
         let (x, bar, bar_dot) = (primal.x[0], primal.y_bar, tangent.y_bar);
         let [gamma, beta] = channel.total([x, bar_dot], |[x, bar]| [bar * self.normal(x), bar]);
         let Some(x_dot) = tangent.x[0] else { return [gamma, beta] };
-        let [moved] =
+        let [change] =
             channel.total([x, bar, x_dot], |[x, bar, dx]| [bar * self.normal_dot(x, dx, drift)]);
-        [gamma + moved, beta]
+        [gamma + change, beta]
     }
 
     /// x̂˙; under running statistics, which do not depend on x, the drift is zero.

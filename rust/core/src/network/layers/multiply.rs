@@ -1,4 +1,4 @@
-//! y = c ⊙ x with a constant for each feature.
+//! Multiplication by a constant: y = c ⊙ x with a constant for each feature.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
     let Some(constant) = constant else {
         return Err(Error::Invalid("got no constant; pass one number a feature".into()));
     };
-    require!(!constant.varied, "got a constant that is varied; pass one that is held");
+    require!(!constant.varied, "got a constant that is varied; pass one that is frozen");
     require!(
         constant.len() == shape.features(),
         "got a constant of shape {:?} for {shape:?}; pass one number a feature",
@@ -89,7 +89,7 @@ mod tests {
     use crate::network::layers::check::{Sketch, check};
 
     #[test]
-    fn it_multiplies_each_feature() {
+    fn multiply_scales_each_feature() {
         let on = |mut sketch: Sketch| {
             let constant = sketch.add_frozen(&[2, 3]);
             let last = sketch.last();
@@ -105,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn constants_are_held_and_have_a_number_for_each_feature() {
-        let said = |held: bool, shape: &[usize]| {
+    fn constants_are_frozen_and_have_a_number_for_each_feature() {
+        let refusal = |frozen: bool, shape: &[usize]| {
             let mut sketch = Sketch::new(&[4]);
-            let constant = if held { sketch.add_frozen(shape) } else { sketch.add_varied(shape) };
+            let constant = if frozen { sketch.add_frozen(shape) } else { sketch.add_varied(shape) };
             sketch.add_node("multiply", &[0], &[Some(constant)], json!({}), &[4]);
             sketch.refusal()
         };
-        assert!(said(true, &[3]).contains("pass one number a feature"));
-        assert!(said(false, &[4]).contains("pass one that is held"));
+        assert!(refusal(true, &[3]).contains("pass one number a feature"));
+        assert!(refusal(false, &[4]).contains("pass one that is frozen"));
     }
 }

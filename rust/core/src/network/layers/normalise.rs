@@ -88,7 +88,7 @@ impl Block {
     }
 
     /// ⟨g⟩ and ⟨g x̂⟩ for g = γȳ, with a γ for each row.
-    fn pulls<T: Real>(
+    fn mean_adjoints<T: Real>(
         &self,
         centre: &Centre,
         gamma: impl Fn(usize) -> f64,
@@ -108,7 +108,7 @@ impl Block {
         [x, y_bar]: [&[T]; 2],
         x_bar: &mut [T],
     ) {
-        let [mean, product] = self.pulls(centre, gamma, [x, y_bar]);
+        let [mean, product] = self.mean_adjoints(centre, gamma, [x, y_bar]);
         each([x, y_bar], x_bar, |row, lane, [x, bar], out| {
             let rest = gamma(row) * bar - mean[lane] - centre.normal(lane, x) * product[lane];
             *out += T::narrow(centre.r[lane] * rest);
@@ -126,16 +126,16 @@ impl Block {
         x_bar_dot: &mut [T],
     ) {
         let drift = self.drift(centre, x, x_dot);
-        let [mean, product] = self.pulls(centre, gamma, [x, y_bar]);
-        let [turned] = self.means([x, x_dot, y_bar], |row, lane, [x, dx, bar]| {
+        let [mean, product] = self.mean_adjoints(centre, gamma, [x, y_bar]);
+        let [normal_change] = self.means([x, x_dot, y_bar], |row, lane, [x, dx, bar]| {
             [gamma(row) * bar * centre.normal_dot(&drift, lane, x, dx)]
         });
         each([x, x_dot, y_bar], x_bar_dot, |row, lane, [x, dx, bar], out| {
             let (r, normal) = (centre.r[lane], centre.normal(lane, x));
-            let pulled = gamma(row) * bar - mean[lane] - normal * product[lane];
-            let moved = centre.normal_dot(&drift, lane, x, dx) * product[lane];
-            let shrunk = r * drift.product[lane] * pulled;
-            *out -= T::narrow(r * (shrunk + moved + normal * turned[lane]));
+            let adjoint = gamma(row) * bar - mean[lane] - normal * product[lane];
+            let input_change = centre.normal_dot(&drift, lane, x, dx) * product[lane];
+            let scale_change = r * drift.product[lane] * adjoint;
+            *out -= T::narrow(r * (scale_change + input_change + normal * normal_change[lane]));
         });
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
-use crate::network::layers::rearrange::{Axis, Rearranged};
+use crate::network::layers::rearrange::{Axis, Rearrangement};
 use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
     let Options { channels, height, width, value } = spec.options()?;
     let [input] = spec.inputs()?;
     let [] = spec.tensors()?;
-    let layer = Rearranged {
+    let layer = Rearrangement {
         input,
         channels: axis(channels, input.channels)?,
         height: axis(height, input.height)?,
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn it_surrounds_a_value() {
+    fn padding_surrounds_the_input() {
         let padded = |options: Value, shape: &[usize]| {
             Sketch::new(&[1, 1, 2]).then("pad", options, shape).outputs(&[1.0, 2.0])
         };
@@ -58,9 +58,9 @@ mod tests {
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
-        let made = options([1, 0], [0, 2], [1, 1]);
-        let sketch = Sketch::moving(&[2, 2, 3]).then("pad", made, &[3, 4, 5]);
+    fn derivatives_agree_with_finite_differences() {
+        let padding = options([1, 0], [0, 2], [1, 1]);
+        let sketch = Sketch::moving(&[2, 2, 3]).then("pad", padding, &[3, 4, 5]);
         check(&sketch.then("affine", json!({"scale": 0.1, "shift": 0.0}), &[3, 4, 5]).then(
             "tanh",
             json!({}),
@@ -70,11 +70,11 @@ mod tests {
 
     #[test]
     fn huge_padding_is_refused() {
-        let said = |width| {
-            let made = options([0, 0], [0, 0], width);
-            Sketch::new(&[1, 1, 2]).then("pad", made, &[1, 1, 2]).refusal()
+        let refusal = |width| {
+            let padding = options([0, 0], [0, 0], width);
+            Sketch::new(&[1, 1, 2]).then("pad", padding, &[1, 1, 2]).refusal()
         };
-        assert!(said([usize::MAX, 1]).contains("pass smaller numbers"));
-        assert!(said([1 << 40, 1]).contains("positive axes of at most"));
+        assert!(refusal([usize::MAX, 1]).contains("pass smaller numbers"));
+        assert!(refusal([1 << 40, 1]).contains("positive axes of at most"));
     }
 }

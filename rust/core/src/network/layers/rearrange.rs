@@ -33,7 +33,7 @@ impl Axis {
 }
 
 /// A layer that selects channels, rows and columns of the input independently.
-pub(super) struct Rearranged<T> {
+pub(super) struct Rearrangement<T> {
     pub input: Shape,
     pub channels: Axis,
     pub height: Axis,
@@ -42,7 +42,7 @@ pub(super) struct Rearranged<T> {
     pub padding: T,
 }
 
-impl<T: Real> Rearranged<T> {
+impl<T: Real> Rearrangement<T> {
     /// The shape of the output.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl<T: Real> Rearranged<T> {
     }
 }
 
-impl<T: Real> Layer<T> for Rearranged<T> {
+impl<T: Real> Layer<T> for Rearrangement<T> {
     fn forward(&self, pass: &Pass<'_, T>, x: &[&[T]], y: &mut [T]) {
         pass.isa.run(
             #[inline(always)]

@@ -1,4 +1,4 @@
-//! y = max(0, x).
+//! ReLU: y = max(0, x).
 //!
 //! A derivative passes where x > 0, and where x is NaN, as in PyTorch. It is selected, not
 //! multiplied by 0 or 1: where x ≤ 0 even an infinite derivative becomes 0.
@@ -98,7 +98,7 @@ mod tests {
     use crate::network::pass::{Moments, Packed, Pass, Primal};
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         check(&Sketch::moving(&[5]).then("relu", json!({}), &[5]));
         check(&Sketch::moving(&[2, 3]).then("relu", json!({}), &[2, 3]).then(
             "tanh",
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_passes_where_it_is_off_and_nan_stays() {
+    fn derivatives_are_zero_where_relu_is_off_and_nan_stays() {
         let (inf, nan) = (f32::INFINITY, f32::NAN);
         let x = [-1.0, 0.0, -0.0, 2.0, -inf, inf, nan, -3.0];
         let mut y = [1.0; 8];

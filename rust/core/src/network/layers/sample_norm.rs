@@ -1,4 +1,4 @@
-//! y = γ (x − μ) r + β with the mean and variance of each sample's own groups of channels.
+//! Layer and group normalisation: y = γ (x − μ) r + β with statistics of each sample's own channels.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ pub(super) struct SampleNorm {
     beta_gradient: Option<Range<usize>>,
 }
 
-/// Builds the layer with so many groups, whose γ and β apply to `shared` consecutive numbers each.
+/// Builds the layer with `groups` groups, where `shared` consecutive numbers have one γ and one β.
 pub(super) fn build_sample_norm<T: Real>(
     spec: &mut LayerSpec<'_>,
     groups: usize,
@@ -42,14 +42,14 @@ pub(super) fn build_sample_norm<T: Real>(
             tensor.shape
         );
     }
-    let mut whole = |tensor: &Tensor| spec.forward.reserve_tensor(tensor);
+    let mut reserve = |tensor: &Tensor| spec.forward.reserve_tensor(tensor);
     let layer = SampleNorm {
         groups,
         rows: shape.features() / groups,
         shared,
         eps,
-        gamma: gamma.as_ref().map(&mut whole).transpose()?,
-        beta: beta.as_ref().map(&mut whole).transpose()?,
+        gamma: gamma.as_ref().map(&mut reserve).transpose()?,
+        beta: beta.as_ref().map(&mut reserve).transpose()?,
         gamma_gradient: gamma.as_ref().and_then(Tensor::gradient),
         beta_gradient: beta.as_ref().and_then(Tensor::gradient),
     };
@@ -67,14 +67,14 @@ impl SampleNorm {
     /// All groups of all panels.
     fn groups_of_pass<T: Real>(&self, pass: &Pass<'_, T>) -> impl Iterator<Item = Group> {
         let (samples, size) = (pass.samples, self.rows * T::LANES);
-        let own = self.rows / self.shared;
+        let parameters = self.rows / self.shared;
         (0..pass.panels * self.groups).map(move |index| {
             let (panel, group) = (index / self.groups, index % self.groups);
             let samples = samples.saturating_sub(panel * T::LANES).min(T::LANES);
             Group {
                 block: Block { rows: self.rows, samples, eps: self.eps },
                 span: index * size..(index + 1) * size,
-                parameters: group * own..(group + 1) * own,
+                parameters: group * parameters..(group + 1) * parameters,
             }
         })
     }
@@ -87,9 +87,9 @@ impl SampleNorm {
         group: &Group,
         none: f64,
     ) -> impl Fn(usize) -> f64 + Copy + use<'a, T> {
-        let own = span.map(|span| &packed[span.clone()][group.parameters.clone()]);
+        let values = span.map(|span| &packed[span.clone()][group.parameters.clone()]);
         let shared = self.shared;
-        move |row| own.map_or(none, |own| own[row / shared].widen())
+        move |row| values.map_or(none, |values| values[row / shared].widen())
     }
 
     fn gamma<'a, T: Real>(
@@ -270,7 +270,7 @@ impl<T: Real> Layer<T> for SampleNorm {
             let (x, y_bar) = (&primal.x[0][span.clone()], &primal.y_bar[span.clone()]);
             let y_bar_dot = &tangent.y_bar[span.clone()];
             let centre = group.block.centre(x);
-            let moves = tangent.x[0].map(|x_dot| {
+            let input_tangent = tangent.x[0].map(|x_dot| {
                 let x_dot = &x_dot[span];
                 (x_dot, group.block.drift(&centre, x, x_dot))
             });
@@ -278,11 +278,11 @@ impl<T: Real> Layer<T> for SampleNorm {
                 let index = row * T::LANES + lane;
                 let x = x[index].widen();
                 let bar_dot = y_bar_dot[index].widen();
-                let turned = moves.as_ref().map_or(0.0, |(x_dot, drift)| {
+                let change = input_tangent.as_ref().map_or(0.0, |(x_dot, drift)| {
                     let normal_dot = centre.normal_dot(drift, lane, x, x_dot[index].widen());
                     y_bar[index].widen() * normal_dot
                 });
-                [bar_dot * centre.normal(lane, x) + turned, bar_dot]
+                [bar_dot * centre.normal(lane, x) + change, bar_dot]
             });
         }
     }

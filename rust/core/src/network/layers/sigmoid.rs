@@ -1,4 +1,4 @@
-//! y = σ(x) = 1 / (1 + e⁻ˣ).
+//! Sigmoid: y = σ(x) = 1 / (1 + e⁻ˣ).
 
 use crate::error::Error;
 use crate::isa::Isa;
@@ -38,7 +38,7 @@ mod tests {
     use crate::network::layers::check::{Sketch, check, close};
 
     #[test]
-    fn it_is_a_probability() {
+    fn sigmoid_is_a_probability() {
         let sketch = Sketch::new(&[1]).then("sigmoid", json!({}), &[1]);
         let x = [2.0, -1e-9, -1.5, 0.0, -1e4, 1e4];
         let expected = x.map(|x: f64| 1.0 / (1.0 + libm::exp(-x)));

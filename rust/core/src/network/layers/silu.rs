@@ -1,4 +1,4 @@
-//! y = x σ(x).
+//! SiLU: y = x σ(x).
 
 use crate::error::Error;
 use crate::isa::Isa;
@@ -45,7 +45,7 @@ mod tests {
     use crate::network::layers::check::{Sketch, check, close};
 
     #[test]
-    fn it_is_x_times_its_sigmoid() {
+    fn silu_is_x_times_its_sigmoid() {
         let sketch = Sketch::new(&[1]).then("silu", json!({}), &[1]);
         let x = [2.0, -1e-9, -1.5, 0.0, -1e4, 1e4];
         let expected = x.map(|x: f64| x / (1.0 + libm::exp(-x)));

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, require};
 use crate::network::kernel::Real;
-use crate::network::layers::rearrange::{Axis, Rearranged};
+use crate::network::layers::rearrange::{Axis, Rearrangement};
 use crate::network::layers::spec::{BuiltLayer, LayerSpec};
 
 #[derive(Deserialize)]
@@ -19,7 +19,7 @@ pub(super) fn build<T: Real>(spec: &mut LayerSpec<'_>) -> Result<BuiltLayer<T>, 
     let Options { channels, height, width } = spec.options()?;
     let [input] = spec.inputs()?;
     let [] = spec.tensors()?;
-    let layer = Rearranged {
+    let layer = Rearrangement {
         input,
         channels: axis(channels, input.channels)?,
         height: axis(height, input.height)?,
@@ -50,10 +50,10 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_every_so_many() {
+    fn slices_take_every_step() {
         let x: Vec<f64> = (0..24).map(f64::from).collect();
-        let sliced = |options: Value, shape: &[usize]| {
-            Sketch::new(&[2, 3, 4]).then("slice", options, shape).outputs(&x)
+        let sliced = |slices: Value, shape: &[usize]| {
+            Sketch::new(&[2, 3, 4]).then("slice", slices, shape).outputs(&x)
         };
         assert_eq!(
             sliced(options([1, 2, 1], [0, 3, 2], [1, 4, 2]), &[1, 2, 2]),
@@ -63,18 +63,18 @@ mod tests {
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
-        let made = options([0, 3, 2], [1, 3, 1], [0, 4, 3]);
-        let sketch = Sketch::moving(&[3, 3, 4]).then("slice", made, &[2, 2, 2]);
+    fn derivatives_agree_with_finite_differences() {
+        let slices = options([0, 3, 2], [1, 3, 1], [0, 4, 3]);
+        let sketch = Sketch::moving(&[3, 3, 4]).then("slice", slices, &[2, 2, 2]);
         check(&sketch.then("tanh", json!({}), &[2, 2, 2]));
     }
 
     #[test]
-    fn slices_lie_within() {
+    fn slices_outside_the_input_are_errors() {
         for channels in [[0, 3, 1], [1, 1, 1], [0, 2, 0], [usize::MAX, 1, 1]] {
-            let made = options(channels, [0, 1, 1], [0, 1, 1]);
-            let said = Sketch::new(&[2, 1, 1]).then("slice", made, &[2, 1, 1]).refusal();
-            assert!(said.contains("got the slice"), "{said}");
+            let slices = options(channels, [0, 1, 1], [0, 1, 1]);
+            let refusal = Sketch::new(&[2, 1, 1]).then("slice", slices, &[2, 1, 1]).refusal();
+            assert!(refusal.contains("got the slice"), "{refusal}");
         }
     }
 }

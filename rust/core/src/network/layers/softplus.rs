@@ -1,4 +1,4 @@
-//! y = log(1 + e^{βx}) / β, and x where βx is above a threshold.
+//! Softplus: y = log(1 + e^{βx}) / β, and x where βx is above a threshold.
 
 use serde::Deserialize;
 
@@ -74,7 +74,7 @@ mod tests {
     use crate::network::layers::check::{Sketch, check, close};
 
     #[test]
-    fn it_is_linear_above_the_threshold() {
+    fn softplus_is_linear_above_the_threshold() {
         let options = json!({"beta": 2.0, "threshold": 3.0});
         let sketch = Sketch::new(&[1]).then("softplus", options.clone(), &[1]);
         let x = [1.6, 1.4, -1e-9, -1.5, 0.0, -1e4, 1e4];

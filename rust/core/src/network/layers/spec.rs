@@ -1,4 +1,4 @@
-//! What a layer is built from.
+//! The specification that a layer is built from: shapes, tensors and options.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ pub(crate) struct BuiltLayer<T> {
     pub shape: Shape,
 }
 
-/// What a layer is built from: its node of the graph, and the layouts where it registers parameters.
+/// The specification of a layer: its node of the graph, and the layouts where it registers parameters.
 pub(crate) struct LayerSpec<'a> {
     /// The shapes of its inputs.
     pub shapes: &'a [Shape],
@@ -39,8 +39,11 @@ impl LayerSpec<'_> {
     /// Exactly N tensors, absent ones included.
     pub fn tensors<const N: usize>(&self) -> Result<[Option<Tensor>; N], Error> {
         let tensors = <[Option<Tensor>; N]>::try_from(self.parameters.to_vec());
-        tensors.map_err(|given| {
-            Error::Invalid(format!("got {} parameters; pass {N}, null where absent", given.len()))
+        tensors.map_err(|parameters| {
+            Error::Invalid(format!(
+                "got {} parameters; pass {N}, null where absent",
+                parameters.len()
+            ))
         })
     }
 

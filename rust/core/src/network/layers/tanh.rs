@@ -1,4 +1,4 @@
-//! y = tanh x.
+//! Hyperbolic tangent: y = tanh x.
 
 use crate::error::Error;
 use crate::isa::Isa;
@@ -43,7 +43,7 @@ mod tests {
     use crate::network::layers::check::{Sketch, check};
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         check(&Sketch::moving(&[5]).then("tanh", json!({}), &[5]));
     }
 }

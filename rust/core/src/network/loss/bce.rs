@@ -61,10 +61,11 @@ impl Rule for Bce {
     #[inline(always)]
     fn losses(&self, isa: Isa, element: usize, z: &Lanes, t: &Lanes) -> Lanes {
         let (w, q) = (self.weights[element], self.positive[element]);
-        let mut bend: Lanes = from_fn(|i| -z[i].abs());
-        softplus(isa, &mut bend);
+        let mut log_term: Lanes = from_fn(|i| -z[i].abs());
+        softplus(isa, &mut log_term);
         from_fn(|i| {
-            let (negative, positive) = (z[i].max(0.0) + bend[i], (-z[i]).max(0.0) + bend[i]);
+            let (negative, positive) =
+                (z[i].max(0.0) + log_term[i], (-z[i]).max(0.0) + log_term[i]);
             // PyTorch's loss of a logit of −∞ is NaN at every target, as ∞ − ∞.
             let limit = z[i].min(0.0) * 0.0;
             w * ((1.0 - t[i]) * negative + q * t[i] * positive + limit)
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_pytorch_computes() {
+    fn loss_agrees_with_pytorch() {
         near(&[of(0.3).loss(0, &[1.0])], &[1.013_261_687_518_222_8], 1e-13);
         near(&of(0.3).gradient(0, &[-1.0]), &[-0.031_058_578_630_004_885], 1e-13);
         let json = r#"{"kind":"bce_with_logits","weight":[1],"pos_weight":[2]}"#;
@@ -126,21 +127,21 @@ mod tests {
     }
 
     #[test]
-    fn tiny_losses_are_right_to_all_digits() {
+    fn tiny_losses_are_accurate() {
         for scale in [1e-3, 1e-9, 1e-40, 1e-300_f64] {
             let z = scale.ln();
-            let found =
+            let actual =
                 [of(0.0).loss(0, &[z]), of(1.0).loss(0, &[-z]), -of(1.0).gradient(0, &[-z])[0]];
             let power = z.exp();
             let expected = [power.ln_1p(), power.ln_1p(), power / (1.0 + power)];
-            for (found, expected) in found.into_iter().zip(expected) {
-                assert!((found / expected - 1.0).abs() < 1e-12, "{found} is not {expected}");
+            for (actual, expected) in actual.into_iter().zip(expected) {
+                assert!((actual / expected - 1.0).abs() < 1e-12, "{actual} is not {expected}");
             }
         }
     }
 
     #[test]
-    fn outputs_at_the_ends_of_the_line_behave_as_in_pytorch() {
+    fn infinite_outputs_behave_as_in_pytorch() {
         assert_eq!([of(0.0).loss(0, &[INFINITY]), of(0.3).loss(0, &[INFINITY])], [INFINITY; 2]);
         assert!(of(1.0).loss(0, &[INFINITY]).is_nan());
         for target in [0.0, 0.3, 1.0] {
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn its_fisher_matrix_is_the_mean_of_squared_slopes() {
+    fn fisher_matrix_is_the_mean_outer_product_of_gradients() {
         let json = r#"{"kind":"bce_with_logits","weight":[1,2],"pos_weight":[3,0.5]}"#;
         let case = |targets: &[f64; 2]| Case::new(json, 2, 1, dense(targets, 2));
         let z = [0.4, -1.1_f64];
@@ -172,12 +173,12 @@ mod tests {
                 *entry += p * gradient[index / 2] * gradient[index % 2];
             }
         }
-        let found = case(&[0.0, 0.0]).matrix(Curvature::Fisher, 0, &z).concat();
-        near(&found, &expected, 1e-13);
+        let actual = case(&[0.0, 0.0]).matrix(Curvature::Fisher, 0, &z).concat();
+        near(&actual, &expected, 1e-13);
     }
 
     #[test]
-    fn hits_are_on_the_target_s_side() {
+    fn hits_are_outputs_on_the_side_of_the_target() {
         let guesses = Case::new(r#"{"kind":"bce_with_logits"}"#, 3, 1, dense(&[1.0, 0.0, 0.5], 3));
         assert_eq!(guesses.hits(0, &[0.1, 0.0, f64::NAN]), 3.0);
         assert_eq!(guesses.hits(0, &[0.0, 0.1, 0.1]), 0.0);

@@ -56,7 +56,7 @@ impl Case {
         self.on_panel(8, &[sample], &[z.to_vec()], |outputs, scratch| {
             let mut out = vec![f64::NAN; outputs.values.len()];
             self.loss.gradients(outputs, scratch, &mut out);
-            alone(&out)
+            first_lane(&out)
         })
     }
 
@@ -66,7 +66,7 @@ impl Case {
         self.on_panel(8, &[sample], &[z.to_vec()], |outputs, scratch| {
             let mut out = vec![f64::NAN; outputs.values.len()];
             self.loss.multiply_curvature(kind, outputs, &tangent, scratch, &mut out);
-            alone(&out)
+            first_lane(&out)
         })
     }
 
@@ -90,8 +90,8 @@ impl Case {
     }
 }
 
-/// The first lane of eight, where all others are 0.
-fn alone(out: &[f64]) -> Vec<f64> {
+/// The numbers of the first lane of eight; all others must be 0.
+fn first_lane(out: &[f64]) -> Vec<f64> {
     for row in out.chunks(8) {
         assert_eq!(row[1..], [0.0; 7], "lanes without samples");
     }
@@ -106,11 +106,11 @@ pub(super) fn normals(seed: u64, count: usize) -> Vec<f64> {
 }
 
 /// Asserts that numbers are close relative to the largest.
-pub(super) fn near(found: &[f64], expected: &[f64], tolerance: f64) {
-    assert_eq!(found.len(), expected.len());
+pub(super) fn near(actual: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(actual.len(), expected.len());
     let scale = expected.iter().fold(1.0_f64, |scale, x| scale.max(x.abs()));
-    for (a, b) in found.iter().zip(expected) {
-        assert!((a - b).abs() <= tolerance * scale, "found {found:?}, expected {expected:?}");
+    for (a, b) in actual.iter().zip(expected) {
+        assert!((a - b).abs() <= tolerance * scale, "got {actual:?}, expected {expected:?}");
     }
 }
 
@@ -153,7 +153,7 @@ fn all() -> Vec<Case> {
 }
 
 #[test]
-fn slopes_are_what_losses_differ_by() {
+fn gradients_agree_with_differences_of_losses() {
     for case in all() {
         for sample in 0..SAMPLES {
             let z = normals(sample as u64, case.shape.features());
@@ -173,7 +173,7 @@ fn slopes_are_what_losses_differ_by() {
 }
 
 #[test]
-fn hessians_are_what_slopes_differ_by() {
+fn hessians_agree_with_differences_of_gradients() {
     for case in all() {
         for sample in 0..SAMPLES {
             let (z, t) =
@@ -190,7 +190,7 @@ fn hessians_are_what_slopes_differ_by() {
 }
 
 #[test]
-fn curvature_is_symmetric_and_semidefinite_where_it_should_be() {
+fn curvature_is_symmetric_and_semidefinite_where_expected() {
     let kinds = [Curvature::GaussNewton, Curvature::Fisher, Curvature::EmpiricalFisher];
     for case in all() {
         for kind in kinds.into_iter().chain([Curvature::Hessian]) {
@@ -214,7 +214,7 @@ fn curvature_is_symmetric_and_semidefinite_where_it_should_be() {
 }
 
 #[test]
-fn empirical_fisher_is_the_square_of_slopes() {
+fn empirical_fisher_is_the_outer_product_of_gradients() {
     for case in all() {
         let (z, t) = (normals(7, case.shape.features()), normals(8, case.shape.features()));
         let gradient = case.gradient(4, &z);

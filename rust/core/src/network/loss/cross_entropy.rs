@@ -60,16 +60,20 @@ impl CrossEntropy {
     /// ignored.
     #[inline(always)]
     fn soft_targets(&self, block: &Block<'_>, position: usize, amounts: &mut [Lanes]) {
-        let (kept, spread) = (1.0 - self.smoothing, self.smoothing / self.shape.channels as f64);
+        let (label_share, class_share) =
+            (1.0 - self.smoothing, self.smoothing / self.shape.channels as f64);
         match &self.truth {
             Truth::Labels(labels) => {
                 let labels = labels.at(block, position);
-                let spread = labels.map(|label| if label == IGNORED { 0.0 } else { spread });
+                let class_shares =
+                    labels.map(|label| if label == IGNORED { 0.0 } else { class_share });
                 let labels = labels.map(f64::from);
                 let mut channel = 0.0;
                 for (row, weight) in amounts.iter_mut().zip(&self.weights) {
                     *row = from_fn(|i| {
-                        weight * (spread[i] + if labels[i] == channel { kept } else { 0.0 })
+                        weight
+                            * (class_shares[i]
+                                + if labels[i] == channel { label_share } else { 0.0 })
                     });
                     channel += 1.0;
                 }
@@ -81,7 +85,7 @@ impl CrossEntropy {
                     *row = ZEROS;
                     for (amount, sample) in row.iter_mut().zip(block.samples) {
                         let probability = probabilities[sample * features + index];
-                        *amount = weight * (kept * probability + spread);
+                        *amount = weight * (label_share * probability + class_share);
                     }
                 }
             }
@@ -205,10 +209,10 @@ impl CrossEntropy {
                     from_fn(|i| if sums.total[i] < floor { floor } else { sums.total[i] });
                 for (power, row) in powers.iter().zip(position.rows()) {
                     let t = block.read(tangent, row);
-                    let made = from_fn(|i| {
+                    let result = from_fn(|i| {
                         total[i] * (scale[i] * power[i]) * (t[i] - at_top[i] - mean[i])
                     });
-                    block.write(out, row, made);
+                    block.write(out, row, result);
                 }
             },
         );
@@ -255,13 +259,13 @@ impl Loss for CrossEntropy {
             |block, position, softmax, powers, amounts, sums| {
                 let (scale, mut channel) = (softmax.scale(), 0.0);
                 for ((power, amount), row) in powers.iter().zip(amounts).zip(position.rows()) {
-                    let made = from_fn(|i| {
+                    let result = from_fn(|i| {
                         let share = sums.total[i] * scale[i];
                         let at_top = sums.beyond_top[i] - share * softmax.rest[i];
                         let elsewhere = share * power[i] - amount[i];
                         if softmax.top[i] == channel { at_top } else { elsewhere }
                     });
-                    block.write(out, row, made);
+                    block.write(out, row, result);
                     channel += 1.0;
                 }
             },

@@ -82,8 +82,8 @@ impl<R: Rule> Elements<R> {
                 for block in outputs.blocks() {
                     for element in 0..self.width {
                         let row = element * outputs.lanes;
-                        let made = of(&block, element, &block.read(outputs.values, row));
-                        block.write(out, row, made);
+                        let result = of(&block, element, &block.read(outputs.values, row));
+                        block.write(out, row, result);
                     }
                 }
             },
@@ -106,8 +106,8 @@ impl<R: Rule> Elements<R> {
                     let mut sum = ZEROS;
                     for element in 0..self.width {
                         let z = block.read(outputs.values, element * outputs.lanes);
-                        let made = of(&block, element, &z);
-                        sum = std::array::from_fn(|i| sum[i] + made[i]);
+                        let result = of(&block, element, &z);
+                        sum = std::array::from_fn(|i| sum[i] + result[i]);
                     }
                     block.write(out, 0, sum);
                 }
@@ -135,8 +135,9 @@ impl<R: Rule> Elements<R> {
                     for (element, row) in rows() {
                         let Noise { mean, variance } = noise(&block, element, row);
                         let t = block.read(tangent, row);
-                        let made = std::array::from_fn(|i| variance[i] * t[i] + mean[i] * inner[i]);
-                        block.write(out, row, made);
+                        let result =
+                            std::array::from_fn(|i| variance[i] * t[i] + mean[i] * inner[i]);
+                        block.write(out, row, result);
                     }
                 }
             },

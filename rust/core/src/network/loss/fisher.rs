@@ -17,7 +17,7 @@ use crate::network::loss::soft_targets::Truth;
 use crate::network::loss::softmax::{Position, Softmax};
 
 /// Sums over the labels of one position.
-struct Expected {
+struct LabelSums {
     /// 1 / Σ e^(z−m).
     scale: Lanes,
     /// The tangent at the greatest output, which is subtracted from all others.
@@ -31,7 +31,7 @@ struct Expected {
     /// G.
     inner: Lanes,
     /// bᵀ t.
-    spread: Lanes,
+    smoothing: Lanes,
 }
 
 impl CrossEntropy {
@@ -52,16 +52,16 @@ impl CrossEntropy {
                     let mut total = ZEROS;
                     for index in 0..self.shape.positions() {
                         let position = self.position(outputs, index);
-                        let sums = self.expected_sums(outputs, &block, position, tangent, powers);
+                        let sums = self.sum_over_labels(outputs, &block, position, tangent, powers);
                         let counted = self.is_counted(&block, index);
                         total = from_fn(|i| {
-                            let share = sums.inner[i] + sums.spread[i];
+                            let share = sums.inner[i] + sums.smoothing[i];
                             total[i] + if counted[i] { share } else { 0.0 }
                         });
                     }
                     for index in 0..self.shape.positions() {
                         let position = self.position(outputs, index);
-                        let sums = self.expected_sums(outputs, &block, position, tangent, powers);
+                        let sums = self.sum_over_labels(outputs, &block, position, tangent, powers);
                         let counted = self.is_counted(&block, index);
                         for (channel, row) in position.rows().enumerate() {
                             let t = block.read(tangent, row);
@@ -95,20 +95,20 @@ impl CrossEntropy {
 
     /// b_c.
     #[inline(always)]
-    fn spread(&self, channel: usize, p: f64, weight: f64) -> f64 {
+    fn smoothing_gradient(&self, channel: usize, p: f64, weight: f64) -> f64 {
         let share = self.smoothing / self.shape.channels as f64;
         share * (p * weight - self.weights[channel])
     }
 
     #[inline(always)]
-    fn expected_sums(
+    fn sum_over_labels(
         &self,
         outputs: &Outputs<'_>,
         block: &Block<'_>,
         position: Position,
         tangent: &[f64],
         powers: &mut [Lanes],
-    ) -> Expected {
+    ) -> LabelSums {
         let softmax = Softmax::new(outputs, block, position, powers);
         let rows = || position.rows().map(|row| block.read(tangent, row));
         let (scale, at_top) = (softmax.scale(), softmax.at_top(rows()));
@@ -117,7 +117,7 @@ impl CrossEntropy {
             mean = from_fn(|i| mean[i] + scale[i] * power[i] * (t[i] - at_top[i]));
         }
         let weight = self.weights.iter().sum();
-        let [mut omega, mut gamma, mut inner, mut spread] = [ZEROS; 4];
+        let [mut omega, mut gamma, mut inner, mut smoothing] = [ZEROS; 4];
         for (channel, (power, t)) in powers.iter().zip(rows()).enumerate() {
             for i in 0..WIDTH {
                 let (p, w) = (scale[i] * power[i], self.omega(channel));
@@ -125,10 +125,10 @@ impl CrossEntropy {
                 omega[i] += p * w;
                 gamma[i] += p * w * g;
                 inner[i] += p * g;
-                spread[i] += self.spread(channel, p, weight) * (t[i] - at_top[i]);
+                smoothing[i] += self.smoothing_gradient(channel, p, weight) * (t[i] - at_top[i]);
             }
         }
-        Expected { scale, at_top, mean, omega, gamma, inner, spread }
+        LabelSums { scale, at_top, mean, omega, gamma, inner, smoothing }
     }
 
     /// One channel of E[s sᵀ] t.
@@ -138,7 +138,7 @@ impl CrossEntropy {
         channel: usize,
         power: &Lanes,
         t: &Lanes,
-        sums: &Expected,
+        sums: &LabelSums,
         total: &Lanes,
     ) -> Lanes {
         let (w, weight) = (self.omega(channel), self.weights.iter().sum());
@@ -146,7 +146,7 @@ impl CrossEntropy {
             let p = sums.scale[i] * power[i];
             let g = w * (sums.mean[i] - (t[i] - sums.at_top[i]));
             let d = p * (sums.omega[i] - w);
-            let b = self.spread(channel, p, weight);
+            let b = self.smoothing_gradient(channel, p, weight);
             p * (sums.gamma[i] - w * g) - d * sums.inner[i] + (d + b) * total[i]
         })
     }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_mean_over_labels_of_squared_slopes() {
+    fn fisher_matrix_is_the_mean_outer_product_over_labels() {
         for options in
             ["", r#","weight":[0.5,2,1]"#, r#","weight":[0.5,2,1],"label_smoothing":0.3"#]
         {
@@ -187,14 +187,14 @@ mod tests {
                 let z = normals(1, 6);
                 let targets = ignored.map(|is| if is { -100 } else { 2 });
                 let case = Case::new(&json, 3, 2, classes(&targets, 2));
-                let found = case.matrix(Curvature::Fisher, 0, &z).concat();
-                near(&found, &brute(&json, &z, ignored), 1e-13);
+                let actual = case.matrix(Curvature::Fisher, 0, &z).concat();
+                near(&actual, &brute(&json, &z, ignored), 1e-13);
             }
         }
     }
 
     #[test]
-    fn without_weights_it_is_the_hessian() {
+    fn fisher_matrix_without_weights_is_the_hessian() {
         let case = Case::new(r#"{"kind":"cross_entropy"}"#, 5, 2, classes(&[0, 4], 2));
         let (z, t) = (normals(2, 10), normals(3, 10));
         let hessian = case.product(Curvature::Hessian, 0, &z, &t);

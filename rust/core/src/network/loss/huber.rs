@@ -1,4 +1,4 @@
-//! ½ d² where |d| < δ, and δ (|d| − ½ δ) elsewhere, with d = z − t.
+//! Huber loss: ½ d² where |d| < δ, and δ (|d| − ½ δ) elsewhere, with d = z − t.
 
 use std::array::from_fn;
 
@@ -59,7 +59,7 @@ mod tests {
     use crate::network::loss::checks::{Case, dense, near};
 
     #[test]
-    fn it_is_a_parabola_between_lines() {
+    fn huber_is_a_parabola_between_lines() {
         let case = Case::new(r#"{"kind":"huber","delta":2.0}"#, 4, 1, dense(&[0.0; 4], 4));
         let z = [1.0, -3.0, 2.0, f64::NAN];
         near(&[case.loss(0, &[1.0, -3.0, 2.0, 0.0])], &[0.5 + 4.0 + 2.0], 1e-15);

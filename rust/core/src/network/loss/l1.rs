@@ -1,4 +1,4 @@
-//! |z − t|.
+//! Absolute error: |z − t|.
 
 use std::array::from_fn;
 
@@ -35,7 +35,7 @@ mod tests {
     use crate::network::loss::checks::{Case, dense};
 
     #[test]
-    fn it_is_the_sum_of_distances() {
+    fn l1_is_the_sum_of_distances() {
         let case = Case::new(r#"{"kind":"l1"}"#, 4, 1, dense(&[1.0, -2.0, 0.0, 5.0], 4));
         assert_eq!(case.loss(0, &[3.0, -3.0, 0.0, 5.0]), 3.0);
         assert_eq!(case.gradient(0, &[3.0, -3.0, f64::NAN, 5.0]), [1.0, -1.0, 0.0, 0.0]);

@@ -1,4 +1,4 @@
-//! (z − t)².
+//! Squared error: (z − t)².
 
 use std::array::from_fn;
 
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_sum_of_squares() {
+    fn mse_is_the_sum_of_squares() {
         let case = of(&[1.0, -2.0]);
         assert_eq!(case.loss(0, &[3.0, 1.0]), 13.0);
         assert_eq!(case.gradient(0, &[3.0, 1.0]), [4.0, 6.0]);
@@ -56,7 +56,7 @@ mod tests {
 
     /// Targets one deviation to either side have the second moments of normal ones.
     #[test]
-    fn its_fisher_matrix_is_the_mean_of_squared_slopes() {
+    fn fisher_matrix_is_the_mean_outer_product_of_gradients() {
         let (z, step) = ([0.3, -1.0], 0.5_f64.sqrt());
         let mut expected = [0.0; 4];
         for (a, b) in [(step, step), (step, -step), (-step, step), (-step, -step)] {

@@ -31,12 +31,12 @@ impl Nll {
     /// Calls `work` with the block, its lane, the index among the outputs, and the weight of every label.
     fn each(&self, outputs: &Outputs<'_>, mut work: impl FnMut(&Block<'_>, usize, usize, f64)) {
         for block in outputs.blocks() {
-            for index in 0..self.shape.positions() {
-                let position = Position::new(outputs, index, self.shape.positions());
-                for (own, label) in self.labels.at(&block, index).into_iter().enumerate() {
+            for position in 0..self.shape.positions() {
+                let rows = Position::new(outputs, position, self.shape.positions());
+                for (lane, label) in self.labels.at(&block, position).into_iter().enumerate() {
                     if label != IGNORED {
-                        let place = position.row(label as usize) + block.lane(own);
-                        work(&block, own, place, self.weights[label as usize]);
+                        let index = rows.row(label as usize) + block.lane(lane);
+                        work(&block, lane, index, self.weights[label as usize]);
                     }
                 }
             }
@@ -52,21 +52,21 @@ impl Loss for Nll {
     fn losses(&self, outputs: &Outputs<'_>, _scratch: &mut Scratch, out: &mut [f64]) {
         outputs.check_lanes(self.shape.features(), out);
         out.fill(0.0);
-        self.each(outputs, |block, own, place, weight| {
-            out[block.lane(own)] -= weight * outputs.values[place];
+        self.each(outputs, |block, lane, index, weight| {
+            out[block.lane(lane)] -= weight * outputs.values[index];
         });
     }
 
     fn gradients(&self, outputs: &Outputs<'_>, _scratch: &mut Scratch, out: &mut [f64]) {
         outputs.check_all(self.shape.features(), out);
         out.fill(0.0);
-        self.each(outputs, |_, _, place, weight| out[place] = -weight);
+        self.each(outputs, |_, _, index, weight| out[index] = -weight);
     }
 
     fn check_curvature(&self, kind: Curvature) -> Result<(), Error> {
         require!(
             kind != Curvature::Fisher,
-            "{NAME} has no likelihood of its own, so no Fisher matrix; pass another curvature, or \
+            "{NAME} has no likelihood of its lane, so no Fisher matrix; pass another curvature, or \
              cross-entropy on a network without log-softmax"
         );
         Ok(())
@@ -106,7 +106,7 @@ mod tests {
     use crate::network::loss::checks::{Case, classes};
 
     #[test]
-    fn it_is_the_weighted_output_at_the_label() {
+    fn nll_is_the_weighted_output_at_the_label() {
         let json = r#"{"kind":"nll","weight":[0.5,2],"ignore_index":7}"#;
         let case = Case::new(json, 2, 2, classes(&[1, 0, 7, 1], 2));
         let z = [-1.0, -2.0, -3.0, f64::NEG_INFINITY];

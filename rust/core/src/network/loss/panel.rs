@@ -82,10 +82,10 @@ impl<'a> Outputs<'a> {
 }
 
 impl Block<'_> {
-    /// The lane of the panel that the block's own lane is.
+    /// The index in the panel of a lane of the block.
     #[inline(always)]
-    pub fn lane(&self, own: usize) -> usize {
-        self.first + own
+    pub fn lane(&self, index: usize) -> usize {
+        self.first + index
     }
 
     /// Loads the block's part of a row of lanes that starts at `row`.

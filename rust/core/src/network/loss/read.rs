@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn errors_name_what_does_not_fit() {
         let labels = || classes(&[0, 1, 2, -100], 2);
         let numbers = || dense(&[0.0; 12], 6);
         for (json, targets, advice) in [

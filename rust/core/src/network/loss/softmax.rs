@@ -63,7 +63,7 @@ impl<'a> LogSums<'a> {
         (channels + 3) * (outputs.lanes / WIDTH)
     }
 
-    /// Computes them. The element-wise functions have long dependency chains, so all blocks of a panel
+    /// Computes the log-sum. The element-wise functions have long dependency chains, so all blocks of a panel
     /// are passed to them at once.
     #[inline(always)]
     pub fn new(outputs: &Outputs<'_>, position: Position, rows: &'a mut [Lanes]) -> Self {
@@ -117,7 +117,7 @@ pub(super) struct Softmax {
 }
 
 impl Softmax {
-    /// Computes it, and leaves e^(z−m) in `powers`, a row for each channel.
+    /// Computes the softmax, and leaves e^(z−m) in `powers`, a row for each channel.
     #[inline(always)]
     pub fn new(
         outputs: &Outputs<'_>,
@@ -125,8 +125,8 @@ impl Softmax {
         position: Position,
         powers: &mut [Lanes],
     ) -> Self {
-        let found = top(position.rows().map(|row| block.read(outputs.values, row)));
-        let max = found.value;
+        let maximum = top(position.rows().map(|row| block.read(outputs.values, row)));
+        let max = maximum.value;
         position.subtract(outputs, block, &max, powers);
         exp(outputs.isa, powers.as_flattened_mut());
         // 0, but NaN where the greatest output is infinite or NaN.
@@ -134,11 +134,11 @@ impl Softmax {
         let mut channel = 0.0;
         for power in powers.iter() {
             // The power at `top` is 1, or NaN where r is NaN.
-            let others: Lanes = from_fn(|i| if found.index[i] == channel { 0.0 } else { 1.0 });
+            let others: Lanes = from_fn(|i| if maximum.index[i] == channel { 0.0 } else { 1.0 });
             rest = from_fn(|i| rest[i] + others[i] * power[i]);
             channel += 1.0;
         }
-        Self { top: found.index, rest }
+        Self { top: maximum.index, rest }
     }
 
     /// 1 / (1 + r): the probability at the top, and the factor from powers to probabilities.
@@ -147,14 +147,14 @@ impl Softmax {
         from_fn(|i| 1.0 / (1.0 + self.rest[i]))
     }
 
-    /// The top's own number of rows, one for each channel.
+    /// The row of the top channel, selected lane by lane from one row for each channel.
     #[inline(always)]
     pub fn at_top(&self, rows: impl Iterator<Item = Lanes>) -> Lanes {
-        let (mut found, mut channel) = (ZEROS, 0.0);
+        let (mut selected, mut channel) = (ZEROS, 0.0);
         for row in rows {
-            found = from_fn(|i| if self.top[i] == channel { row[i] } else { found[i] });
+            selected = from_fn(|i| if self.top[i] == channel { row[i] } else { selected[i] });
             channel += 1.0;
         }
-        found
+        selected
     }
 }

@@ -1,4 +1,4 @@
-//! Targets of all samples.
+//! Targets of all samples: class labels, or a number for each output.
 
 use crate::error::{Error, require};
 use crate::network::shape::Shape;

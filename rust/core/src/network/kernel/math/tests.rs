@@ -114,7 +114,7 @@ fn errors_are_small_over_doubles() {
 }
 
 #[test]
-fn tanh_stays_within_one_and_reaches_it() {
+fn tanh_is_at_most_one_and_reaches_it() {
     let numbers: Vec<f32> = (0x40a0_0000..0x4120_0000).step_by(7).map(f32::from_bits).collect();
     for isa in Isa::available() {
         for sign in [1.0, -1.0] {
@@ -144,7 +144,7 @@ fn edges<T: Real>(limits: &Limits) {
 }
 
 #[test]
-fn limits_zeros_and_no_numbers_are_as_they_should_be() {
+fn limits_zeros_and_nan_are_those_of_the_c_library() {
     edges::<f32>(&F32);
     edges::<f64>(&F64);
 }
@@ -167,7 +167,7 @@ fn check_independence_of_index<T: Real>() {
 }
 
 #[test]
-fn a_result_does_not_depend_on_its_place() {
+fn results_do_not_depend_on_the_index() {
     check_independence_of_index::<f32>();
     check_independence_of_index::<f64>();
 }

@@ -1,6 +1,6 @@
 //! The macro that defines a register type from its instructions.
 
-/// Implements [`Vector`] by the instructions given, which see the registers themselves.
+/// Implements [`Vector`] by these instructions, which take the raw registers.
 macro_rules! vector {
     (
         $name:ident($register:ty), $number:ty, $len:literal;
@@ -21,7 +21,7 @@ macro_rules! vector {
 
             #[inline(always)]
             fn $apply(self, other: Self) -> Self {
-                // SAFETY: the registers say that the machine has them.
+                // SAFETY: values of this type exist only on machines that have the register.
                 Self(unsafe { $operation(self.0, other.0) })
             }
         })*
@@ -33,7 +33,7 @@ macro_rules! vector {
 
             #[inline(always)]
             fn splat(_: Simd<Self>, $x: $number) -> Self {
-                // SAFETY: the evidence says that the machine has the register.
+                // SAFETY: the token proves that the machine has the register.
                 Self(unsafe { $splat })
             }
 
@@ -41,8 +41,8 @@ macro_rules! vector {
             fn load(_: Simd<Self>, $from: &[$number]) -> Self {
                 assert!($from.len() >= Self::LEN);
                 let $from = $from.as_ptr();
-                // SAFETY: the evidence says that the machine has the register, the slice is long
-                // enough, and the instruction asks for no alignment.
+                // SAFETY: the token proves that the machine has the register, the slice is long
+                // enough, and the instruction needs no alignment.
                 Self(unsafe { $load })
             }
 
@@ -50,28 +50,28 @@ macro_rules! vector {
             fn store(self, to: &mut [$number]) {
                 assert!(to.len() >= Self::LEN);
                 let ($stored, $to) = (self.0, to.as_mut_ptr());
-                // SAFETY: the register says that the machine has it, and the slice is long enough.
+                // SAFETY: values of this type exist only on machines that have the register, and the slice is long enough.
                 unsafe { $store }
             }
 
             #[inline(always)]
             fn sum_lanes(self) -> $number {
                 let $summed = self.0;
-                // SAFETY: the register says that the machine has it.
+                // SAFETY: values of this type exist only on machines that have the register.
                 unsafe { $total }
             }
 
             $(#[inline(always)]
             fn times_power_of_two(_: Simd<Self>, $scaled: Self, $power: Self) -> Self {
                 let ($scaled, $power) = ($scaled.0, $power.0);
-                // SAFETY: the registers say that the machine has them.
+                // SAFETY: values of this type exist only on machines that have the register.
                 Self(unsafe { $scale })
             })?
 
             $(#[inline(always)]
             fn $method($($argument: Self),*) -> Self {
                 $(let $argument = $argument.0;)*
-                // SAFETY: the registers say that the machine has them.
+                // SAFETY: values of this type exist only on machines that have the register.
                 Self(unsafe { $body })
             })*
         }

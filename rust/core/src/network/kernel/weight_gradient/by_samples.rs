@@ -23,9 +23,9 @@ pub(super) fn add_weight_gradient<T: Real>(
 ) {
     let channels = [dy, x].map(|value| value.channels * panels * T::LANES);
     let mut scratch = AlignedScratch::with_len(channels[0] + channels[1]);
-    let (dy_room, x_room) = scratch.split_at_mut(channels[0]);
-    let dy = Rows::new(dy, table.positions(), panels, dy_room);
-    let x = Rows::new(x, table.source_positions(), panels, x_room);
+    let (dy_scratch, x_scratch) = scratch.split_at_mut(channels[0]);
+    let dy = Rows::new(dy, table.positions(), panels, dy_scratch);
+    let x = Rows::new(x, table.source_positions(), panels, x_scratch);
     let runs = |tap| runs(table, tap, panels, (dy.panel, x.panel));
     let runs: Vec<_> = (0..table.taps()).map(runs).collect();
     T::dispatch(isa, WeightGradient { runs: &runs, dy: &dy, x: &x, out });

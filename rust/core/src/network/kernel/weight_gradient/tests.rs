@@ -1,4 +1,4 @@
-//! Gradients of products against loops that say what they are.
+//! Weight gradients against naive loops.
 
 use super::{Panels, add_weight_gradient};
 use crate::isa::Isa;
@@ -57,7 +57,7 @@ fn assert_gradient_agrees<T: Real>(
 }
 
 #[test]
-fn a_gradient_is_its_sums_however_it_is_tiled() {
+fn weight_gradients_agree_with_naive_sums_for_all_tiles() {
     reductions_agree::<f32>();
     reductions_agree::<f64>();
 }

@@ -91,13 +91,13 @@ fn images_agree<T: Real>() {
 }
 
 #[test]
-fn a_convolution_is_its_sums() {
+fn convolutions_agree_with_naive_sums() {
     images_agree::<f32>();
     images_agree::<f64>();
 }
 
 #[test]
-fn other_taps_are_no_images() {
+fn other_tables_are_not_recognised_as_images() {
     for table in [convolution(5, 5, 2, 1), convolution(5, 5, 1, 0), GatherTable::identity()] {
         assert_eq!(table.image(), None);
     }
@@ -105,7 +105,7 @@ fn other_taps_are_no_images() {
 }
 
 #[test]
-fn it_is_taken_where_there_is_less_to_do() {
+fn winograd_is_chosen_where_it_is_cheaper() {
     let choice = |rows: usize, inner: usize, size: usize| {
         let taps = convolution(size, size, 1, 1);
         let image = taps.image().expect("an image");
@@ -153,7 +153,7 @@ fn errors_are_a_few_roundings() {
 /// Positions far from what is not finite are as they would be without it, and all are what the sums
 /// say.
 #[test]
-fn what_is_not_finite_stays_where_it_is() {
+fn non_finite_values_do_not_spread() {
     let contraction = Contraction::new(32, 32, convolution(16, 16, 1, 1));
     assert!(contraction.prepared_len() > 0);
     let weights = numbers::<f64>(contraction.packing().len(), 1);

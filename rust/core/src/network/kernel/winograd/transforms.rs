@@ -91,7 +91,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Outpu
         let m = m.as_chunks::<L>().0;
         let increasing = self.epilogue.is_increasing();
         for row in 0..rows {
-            for (index, &place) in origins.iter().enumerate() {
+            for (index, &origin) in origins.iter().enumerate() {
                 let m = &m[row * origins.len() + index..][..=(N * N - 1) * stride];
                 let mut parts = [[[simd.splat(T::ZERO); C]; M]; M];
                 for c in 0..C {
@@ -110,7 +110,7 @@ impl<T: Real, S: Tile<N, M>, const N: usize, const M: usize> Kernel<T> for Outpu
                         }
                     }
                 }
-                self.store::<V, C, L>(simd, row, place, increasing, &parts);
+                self.store::<V, C, L>(simd, row, origin, increasing, &parts);
             }
         }
     }

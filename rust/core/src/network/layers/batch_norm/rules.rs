@@ -1,4 +1,4 @@
-//! The rules of batch normalisation.
+//! Forward, tangent, adjoint and second-order rules of batch normalisation.
 
 use super::{Affine, BatchNorm};
 use crate::network::fusion::Fusion;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn its_rules_are_those_of_differences() {
+    fn derivatives_agree_with_finite_differences() {
         check(&build_norm(&[4], true));
         check(&build_norm(&[2, 5], true));
         check(&build_norm(&[3, 2, 2], true));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn normalised_twice_with_a_function_between() {
+    fn normalising_twice_with_a_function_between() {
         let mut sketch = build_norm(&[3, 2, 2], true).then("tanh", json!({}), &[3, 2, 2]);
         let last = sketch.last();
         let parameters = [

@@ -34,7 +34,7 @@ impl Sketch {
         }
     }
 
-    /// A graph whose last value has this shape and depends on θ: a linear layer of three inputs.
+    /// A linear layer of three inputs, so that the last value has this shape and depends on θ.
     pub fn moving(shape: &[usize]) -> Self {
         let mut sketch = Self::new(&[3]);
         let features = shape.iter().product();
@@ -45,7 +45,7 @@ impl Sketch {
         sketch
     }
 
-    /// Another seed for the numbers to come.
+    /// Sets another seed for the numbers that are drawn next.
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -123,9 +123,9 @@ impl Sketch {
     pub fn outputs(&self, inputs: &[f64]) -> Vec<f64> {
         let network = self.network::<f64>().expect("a graph");
         let samples = inputs.len() / network.input().features();
-        let still = vec![0.0; self.theta.len()];
+        let zero_direction = vec![0.0; self.theta.len()];
         let (theta, frozen) = (&self.theta, &self.frozen);
-        outcome(&network, Moments::Stored, theta, frozen, &still, inputs, samples).outputs
+        outcome(&network, Moments::Stored, theta, frozen, &zero_direction, inputs, samples).outputs
     }
 
     /// Standard normals of this graph.

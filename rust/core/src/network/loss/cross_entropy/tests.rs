@@ -26,7 +26,7 @@ fn two_equal_outputs_have_a_loss_of_log_two() {
 }
 
 #[test]
-fn tiny_losses_and_slopes_are_right_to_all_digits() {
+fn tiny_losses_and_gradients_are_accurate() {
     for scale in [1e-3, 1e-9, 1e-15, 1e-40, 1e-300_f64] {
         let z = [scale.ln(), 0.0, scale.ln() - 1.0];
         let rest = z[0].exp() + z[2].exp();
@@ -41,7 +41,7 @@ fn tiny_losses_and_slopes_are_right_to_all_digits() {
 }
 
 #[test]
-fn outputs_at_the_ends_of_the_line_behave_as_in_pytorch() {
+fn infinite_outputs_behave_as_in_pytorch() {
     for z in [[INFINITY, 0.0, 1.0], [NAN, 0.0, 1.0], [-INFINITY; 3], [-INFINITY, 0.0, INFINITY]] {
         for label in [0, 1] {
             assert!(of_label(label).loss(0, &z).is_nan());
@@ -71,7 +71,7 @@ fn outputs_at_the_ends_of_the_line_behave_as_in_pytorch() {
 
 /// F.cross_entropy of the same numbers in float64.
 #[test]
-fn weights_smoothing_and_shares_are_those_of_pytorch() {
+fn weights_smoothing_and_probabilities_agree_with_pytorch() {
     let json = r#"{"kind":"cross_entropy","weight":[0.5,2,1],"label_smoothing":0.1}"#;
     // Two positions: (0.3, 1, 0.5) with class 1, (−1.2, 0, 2) with class 0.
     let z = [0.3, -1.2, 1.0, 0.0, 0.5, 2.0];
