@@ -12,9 +12,9 @@ import numpy as np
 from landscape import _core
 from landscape._results import Surface
 from landscape._runs import (
+    CallbackProblem,
     LossFunctions,
     ObjectiveOptions,
-    CallbackProblem,
     SolverRun,
     SolverState,
     build_objectives,
