@@ -63,7 +63,9 @@ def test_intervals_cover() -> None:
     shares = (values[None] <= grid[:, None]).mean(axis=1)
     between = (shares > 0) & (shares < 1)
     held, held_shares = [], []
-    for seed in range(1000):
+    # The standard error of 400 coverages of 0.95 is 0.011: one of 0.88 would fail for 97% of the
+    # choices of seeds.
+    for seed in range(400):
         solver = _core.Density(
             10, "float64", probes=300, steps=10, block=300, seed=seed, known=[], products=0
         )
