@@ -77,8 +77,17 @@ def _make_example(value: Any) -> Any:
         return torch.cat([value, value]) if value.shape[0] == 1 else value.clone()
 
 
+_GLOBAL_HOOKS = (
+    "_global_backward_pre_hooks",
+    "_global_backward_hooks",
+    "_global_forward_pre_hooks",
+    "_global_forward_hooks",
+)
+"""The registries of PyTorch's hooks on all modules."""
+
+
 def _refuse_hooks(model: nn.Module) -> None:
-    if nn.modules.module._has_any_global_hook():  # type: ignore[no-untyped-call]
+    if any(getattr(nn.modules.module, name) for name in _GLOBAL_HOOKS):
         raise Unsupported("hook", "hooks on all modules would not be called")
     for path, module in model.named_modules():
         for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks"):
