@@ -52,7 +52,7 @@ quick: build
 	cargo fmt --check
 	$(BIN)/ruff check --force-exclude tests/$(PACKAGE) $(CHANGED)
 	$(BIN)/ruff format --check --force-exclude tests/$(PACKAGE) $(CHANGED)
-	cargo test --package landscape-core --lib
+	cargo test --lib
 	$(PYTEST) tests/$(PACKAGE)
 
 # The stub is all that stubtest looks at: types of packages that its neighbours import take minutes.
