@@ -55,6 +55,16 @@ def freeze_array(value: Any, name: str, shape: tuple[int, ...] | None) -> NDArra
     return array
 
 
+def freeze_vectors(value: Any) -> NDArray[Any]:
+    """Read-only vectors in their own dtype: a copy, or the memory-mapped array itself.
+
+    Memory-mapped vectors may exceed the memory.
+    """
+    vectors = value if isinstance(value, np.memmap) else np.array(value)
+    vectors.setflags(write=False)
+    return vectors
+
+
 def freeze_axis(value: Any, name: str) -> NDArray[np.float64]:
     """A read-only axis: two or more coordinates, finite and strictly increasing."""
     array = freeze_array(value, name, None)

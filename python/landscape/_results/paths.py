@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from landscape._results.base import Result, add_prefix, select_prefix
 from landscape._results.curve import Curve, CurveKind
-from landscape._results.frozen import finite_range, freeze_array, freeze_arrays, freeze_axis
+from landscape._results.frozen import (
+    finite_range,
+    freeze_array,
+    freeze_arrays,
+    freeze_axis,
+    freeze_vectors,
+)
 from landscape._results.provenance import Run
 
 if TYPE_CHECKING:
@@ -188,10 +194,9 @@ class Path(Result):
     context: PathContext | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        points = self.points if isinstance(self.points, np.memmap) else np.array(self.points)
+        points = freeze_vectors(self.points)
         if points.ndim != 2 or len(points) < 2:
             raise ValueError(f"points has shape {points.shape}; expected two rows or more")
-        points.setflags(write=False)
         object.__setattr__(self, "points", points)
         count = np.shape(self.history)[0]
         object.__setattr__(self, "history", freeze_array(self.history, "history", (count, 3)))

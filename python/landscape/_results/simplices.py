@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from landscape import _core
 from landscape._results.base import Result
-from landscape._results.frozen import freeze_array
+from landscape._results.frozen import freeze_array, freeze_vectors
 from landscape._results.provenance import Run
 
 __all__ = ["SimplicialComplex", "sample_simplex"]
@@ -76,13 +76,9 @@ class SimplicialComplex(Result):
     run: Run
 
     def __post_init__(self) -> None:
-        # memory-mapped vertices may exceed the memory, and are not copied
-        vertices = (
-            self.vertices if isinstance(self.vertices, np.memmap) else np.array(self.vertices)
-        )
+        vertices = freeze_vectors(self.vertices)
         if vertices.ndim != 2:
             raise ValueError(f"vertices has shape {vertices.shape}; expected (v, d)")
-        vertices.setflags(write=False)
         object.__setattr__(self, "vertices", vertices)
         simplices = tuple(tuple(int(vertex) for vertex in row) for row in self.simplices)
         object.__setattr__(self, "simplices", simplices)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape._results.base import Result
-from landscape._results.frozen import freeze_array
+from landscape._results.frozen import freeze_array, freeze_vectors
 from landscape._results.provenance import Run
 
 if TYPE_CHECKING:
@@ -63,10 +63,9 @@ class Walk(Result):
 
     def __post_init__(self) -> None:
         count = np.size(self.losses)
-        points = self.points if isinstance(self.points, np.memmap) else np.array(self.points)
+        points = freeze_vectors(self.points)
         if points.ndim != 2 or len(points) != count:
             raise ValueError(f"points has shape {points.shape}; expected ({count}, d)")
-        points.setflags(write=False)
         object.__setattr__(self, "points", points)
         for name in self.arrays[1:]:
             object.__setattr__(self, name, freeze_array(getattr(self, name), name, (count,)))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -65,11 +65,9 @@ class RunPlan:
             "environment": dict(self.environment),
         }
 
-    @contextmanager
-    def thread_count(self) -> Iterator[None]:
+    def thread_count(self) -> AbstractContextManager[None]:
         """Set PyTorch's thread count to that of the run's start."""
-        with thread_count(self.threads):
-            yield
+        return thread_count(self.threads)
 
     def make_run(
         self,
