@@ -23,6 +23,7 @@ from landscape._objective.losses.reductions import Reductions, SubsetStandardErr
 from landscape._objective.points import PointBuffer, Rows
 from landscape._objective.torch_backend.batch_norm import BatchNormPolicy, BatchNorms
 from landscape._objective.torch_backend.evaluator import Evaluator
+from landscape._objective.torch_backend.loss_state import LossState
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._objective.torch_backend.probe import probe_model, probe_other_data
 from landscape._parameters import ParameterLayout
@@ -144,8 +145,9 @@ def build_evaluator(
     norms = BatchNorms(model)
     point = PointBuffer(layout, swapped.dtypes, dtype=flat_dtype, device=chosen_device)
     point.fill(Rows(torch.from_numpy(theta)[None]), 0)
+    loss_state = LossState(loss, model)
     criterion, swapped.behaviour = probe_model(
-        swapped, reading.batches, loss, point, dropout=dropout
+        swapped, reading.batches, loss, point, dropout=dropout, loss_state=loss_state
     )
     evaluator = Evaluator(
         model=swapped,
@@ -157,6 +159,7 @@ def build_evaluator(
         statistics=reading.batches,
         batch_norm=batch_norm,
         dropout=dropout,
+        loss_state=loss_state,
     )
     return reading, evaluator
 
@@ -235,7 +238,12 @@ def replace_data(evaluator: Evaluator, reading: Reading) -> Evaluator:
     point.fill(Rows(torch.from_numpy(theta)[None]), 0)
     criterion = evaluator.reductions.criterion
     behaviour = probe_other_data(
-        criterion, model, reading.batches, point, dropout=evaluator.dropout
+        criterion,
+        model,
+        reading.batches,
+        point,
+        dropout=evaluator.dropout,
+        loss_state=evaluator.loss_state,
     )
     model.behaviour = model.behaviour.union(behaviour)
     return replace(evaluator, batches=reading.batches)

@@ -47,6 +47,7 @@ class ObjectiveOptions(TypedDict, total=False):
     weight_decay: float
     batch_size: int | None
     memory_budget: int
+    check: Literal["on", "off"]
 
 
 def build_objectives(
