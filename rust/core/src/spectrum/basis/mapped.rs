@@ -17,11 +17,11 @@ pub(super) struct Mapped {
 impl Mapped {
     /// Creates a file of `rows` times `dim` zeros, replacing an existing one.
     ///
-    /// Its blocks are reserved on the disk: a write to a mapped page that the disk has no room for is no
+    /// Its blocks are reserved on the disk: a write to a mapped page that does not fit on the disk is no
     /// error but a signal that ends the process.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the file cannot be created, or the disk has no room for it.
+    /// [`Error::Invalid`] where the file cannot be created, or the disk is full.
     #[expect(unsafe_code, reason = "another process could change a mapped file")]
     pub(super) fn new<S: Scalar>(path: &Path, dim: usize, rows: usize) -> Result<Self, Error> {
         let count = dim.checked_mul(rows).and_then(|count| count.checked_mul(size_of::<S>()));
