@@ -27,6 +27,7 @@ from landscape._objective.torch_backend.loss_state import LossState
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._objective.torch_backend.probe import probe_model, probe_other_data
 from landscape._parameters import ParameterLayout
+from landscape._turns import undisturbed
 
 __all__ = [
     "DataSummary",
@@ -79,6 +80,12 @@ def validate_model(model: object) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
     model = _unwrap_model(model)
+    with undisturbed(model):
+        _refuse_unswappable(model)
+    return model
+
+
+def _refuse_unswappable(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise TypeError(
@@ -99,7 +106,6 @@ def validate_model(model: object) -> nn.Module:
             "the model is used inside parametrize.cached(), which would evaluate stale weights; "
             "leave that block first"
         )
-    return model
 
 
 def _unwrap_model(model: nn.Module) -> nn.Module:

@@ -20,7 +20,8 @@ decide; before the first product two gradients and one product, or twice as many
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +45,7 @@ from landscape._objective.torch_backend.hessian import HessianOperator
 from landscape._objective.torch_backend.precision import to_double
 from landscape._objective.torch_backend.user_program import UserProgram
 from landscape._objective.weight_decay import WeightDecay
+from landscape._turns import held, suspended
 
 __all__ = ["CHECKS", "FunctionCheck", "take_probe"]
 
@@ -131,11 +133,12 @@ class FunctionCheck:
         if self.mode == "off":
             return
         start = time.perf_counter()
-        single = _restrict(evaluator, _SAMPLES)
-        self.notes += _describe_draws(single)
-        self._findings["own_program"], stored = self._compare_programs(single)
-        if stored is not None and evaluator.batch_norm == "frozen":
-            self.notes += self._compare_statistics(single, stored)
+        with _as_its_owner_left_it(evaluator):
+            single = _restrict(evaluator, _SAMPLES)
+            self.notes += _describe_draws(single)
+            self._findings["own_program"], stored = self._compare_programs(single)
+            if stored is not None and evaluator.batch_norm == "frozen":
+                self.notes += self._compare_statistics(single, stored)
         self._seconds += time.perf_counter() - start
 
     def require_gradient(self, evaluator: Evaluator) -> None:
@@ -164,7 +167,8 @@ class FunctionCheck:
         if key in self._findings:
             return
         start = time.perf_counter()
-        finding, fault = compare(evaluator)
+        with _as_its_owner_left_it(evaluator):
+            finding, fault = compare(evaluator)
         self._findings[key] = finding
         self._seconds += time.perf_counter() - start
         if fault:
@@ -355,6 +359,14 @@ class _Slopes:
     agree: bool
     smooth: bool
     """Whether differences at two steps agree, so that L has a derivative at that scale."""
+
+
+@contextmanager
+def _as_its_owner_left_it(evaluator: Evaluator) -> Iterator[None]:
+    """The model for this thread alone, without the tensors of an evaluation that asks for this."""
+    module = evaluator.model.module
+    with held(module), suspended(frozenset(map(id, module.modules()))):
+        yield
 
 
 def take_probe(batches: Batches, samples: int) -> Batches:

@@ -20,6 +20,7 @@ from landscape._objective.torch_backend.batch_norm import BatchNormPolicy, Batch
 from landscape._objective.torch_backend.loss_state import LossState
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._parameters import ParameterLayout
+from landscape._turns import undisturbed
 
 __all__ = ["Evaluator", "copy_model_at", "estimate_statistics"]
 
@@ -96,11 +97,10 @@ class Evaluator:
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Swap the model in under this policy; it is restored after the block."""
-        swapped_in, preserved = (
-            self.model.swapped_in(dropout=self.dropout),
-            self.loss_state.preserved(),
-        )
-        with torch.inference_mode(mode=False), swapped_in, preserved:
+        draws = not all(metric.separable for metric in self.reductions.metrics)
+        swapped = self.model.swapped_in(dropout=self.dropout, draws=draws)
+        preserved = self.loss_state.preserved()
+        with torch.inference_mode(mode=False), swapped, preserved:
             if self.batch_norm == "batch":
                 self.norms.use_batch_statistics()
             yield
@@ -250,7 +250,8 @@ def copy_model_at(evaluator: Evaluator, point: Rows) -> nn.Module:
     Under "recalibrated" its batch norms have the statistics of that point, otherwise those of the
     model.
     """
-    twin = copy.deepcopy(evaluator.model.module)
+    with undisturbed(evaluator.model.module):
+        twin = copy.deepcopy(evaluator.model.module)
     twin.zero_grad(set_to_none=True)
     with torch.no_grad():
         for name, tensor in evaluator.layout.unflatten(point.rows[0].numpy()).items():

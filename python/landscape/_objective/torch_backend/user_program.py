@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from landscape._objective.data.batches import Batch
 from landscape._objective.data.pytree import map_tensors
-from landscape._objective.isolation import DeferredInterrupt
 from landscape._objective.losses.criterion import BatchLoss, call_model, get_targets
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._objective.torch_backend.model_state import SwappedModel
+from landscape._turns import undisturbed
 
 __all__ = ["UserProgram"]
 
@@ -85,7 +85,7 @@ class UserProgram:
         An embedding may renormalise its rows, and a loss may call backward(). Through ``.data``,
         which leaves no trace in graphs that the user keeps.
         """
-        with DeferredInterrupt():
+        with undisturbed(self._evaluator.model.module):
             stored = [(p, p.data.clone(), p.grad) for p in self._parameters]
             try:
                 for parameter in self._parameters:
