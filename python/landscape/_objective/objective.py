@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -648,11 +648,11 @@ class Objective:
         for outputs in compute_outputs(self._evaluator, rows, self._default_strategy):
             yield outputs.numpy()
 
-    def record_activations(self, modules: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    def record_activations(self, modules: Mapping[str, int]) -> dict[str, NDArray[np.float64]]:
         """The outputs of inner modules over all data, at the model's own parameters, by PyTorch.
 
         Args:
-            modules: Their names in the model.
+            modules: Their names in the model, and which axis of their outputs counts channels.
 
         Returns:
             Names to arrays, shape (channels, observations); modules that are not called are left

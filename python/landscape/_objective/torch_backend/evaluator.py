@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape._copies import copy_module, recompute_derived_weights
 from landscape._objective.data.batches import Batch, Batches, ResidentBatches, StreamedBatches
 from landscape._objective.data.pytree import map_tensors
 from landscape._objective.losses.reductions import Reductions
@@ -251,11 +251,12 @@ def copy_model_at(evaluator: Evaluator, point: Rows) -> nn.Module:
     model.
     """
     with undisturbed(evaluator.model.module):
-        twin = copy.deepcopy(evaluator.model.module)
+        twin = copy_module(evaluator.model.module)
     twin.zero_grad(set_to_none=True)
     with torch.no_grad():
         for name, tensor in evaluator.layout.unflatten(point.rows[0].numpy()).items():
             twin.get_parameter(name).copy_(tensor)
+        recompute_derived_weights(twin)
         if evaluator.recalibrates:
             for path, (mean, variance) in estimate_statistics(evaluator, point).items():
                 twin.get_buffer(f"{path}.running_mean").copy_(mean)
