@@ -35,7 +35,7 @@ class Progress(Protocol):
 
 def reporter(
     progress: Choice,
-    total: int,
+    total: int | None,
     label: str,
     *,
     unit: str = "point",
@@ -47,7 +47,7 @@ def reporter(
         progress: None shows a bar where the standard error stream is a terminal and nothing
             elsewhere; "bar" always shows one (on that stream, after two seconds); "off" is
             silent; a function is called with (done, total) after each update.
-        total: the number of units in the whole run.
+        total: the number of units in the whole run; None where it is unknown.
         label: shown before the bar.
         unit: what is counted.
         start: units that were done before a resumed run.
@@ -96,7 +96,7 @@ class _NoProgress:
 
 
 class _Callback(_NoProgress):
-    def __init__(self, function: Callable[[int, int], object], total: int) -> None:
+    def __init__(self, function: Callable[[int, int | None], object], total: int | None) -> None:
         self._function = function
         self._total = total
 
@@ -105,7 +105,7 @@ class _Callback(_NoProgress):
 
 
 class _Bar:
-    def __init__(self, total: int, label: str, unit: str, start: int) -> None:
+    def __init__(self, total: int | None, label: str, unit: str, start: int) -> None:
         self._open = partial(
             tqdm,
             total=total,

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
 
 from landscape._objective.data.batches import Batch, Batches, compute_checksum
-from landscape._objective.data.pytree import iter_tensors, map_tensors
+from landscape._objective.data.counting import SampleCounts
+from landscape._objective.data.pytree import iter_tensors, take_rows
 from landscape._objective.isolation import read_random_state
 from landscape._objective.losses.criterion import (
     Criterion,
+    OpaqueCriterion,
     RecognisedCriterion,
     call_model,
     choose_criterion,
+)
+from landscape._objective.losses.weights import (
+    check_inferred,
+    check_opaque_weights,
+    check_output_weights,
+    has_labels,
 )
 from landscape._objective.points import PointBuffer
 from landscape._objective.torch_backend.model_state import Behaviour, SwappedModel
@@ -27,7 +36,13 @@ _PROBE_SAMPLES = 64
 
 
 def probe_model(
-    model: SwappedModel, batches: Batches, loss: Any, point: PointBuffer, *, dropout: str
+    model: SwappedModel,
+    batches: Batches,
+    loss: Any,
+    point: PointBuffer,
+    *,
+    dropout: str,
+    counts: SampleCounts,
 ) -> tuple[Criterion, Behaviour]:
     """Evaluate a few samples at the model's own parameters to choose the criterion.
 
@@ -37,23 +52,28 @@ def probe_model(
         loss: The user's loss, or None.
         point: The model's own parameters.
         dropout: Whether dropout is off or seeded.
+        counts: What the batches' parts say about their numbers of samples.
 
     Returns:
         The criterion, with its weights on the device, and the model's behaviour.
 
     Raises:
-        ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
+        ValueError: Targets do not fit the outputs or the inputs, the loss returns no number, or
+            the weights of the batches are unknown.
     """
 
     def probe(batch: Batch) -> tuple[Criterion, Behaviour]:
         def outputs() -> Any:
+            model.install(point.leaves())  # a model's own loss is compared by its gradient too
             with torch.enable_grad():
                 return call_model(model.module, batch.clone().content)
 
         with _swapped_in(model, point, dropout):
-            criterion = choose_criterion(loss, outputs, batch.content)
+            criterion = choose_criterion(loss, outputs, batch.content, batches.weigh)
         if isinstance(criterion, RecognisedCriterion):
-            criterion = RecognisedCriterion(criterion.recognised.to(model.device))
+            criterion = replace(criterion, recognised=criterion.recognised.to(model.device))
+        with _swapped_in(model, point, dropout):
+            _check_counts(criterion, model, batch, batches, counts)
         with _swapped_in(model, point, dropout):
             return criterion, _observe_behaviour(criterion, model, batch, batches)
 
@@ -61,7 +81,13 @@ def probe_model(
 
 
 def probe_other_data(
-    criterion: Criterion, model: SwappedModel, batches: Batches, point: PointBuffer, *, dropout: str
+    criterion: Criterion,
+    model: SwappedModel,
+    batches: Batches,
+    point: PointBuffer,
+    *,
+    dropout: str,
+    counts: SampleCounts,
 ) -> Behaviour:
     """Run a known criterion on a few samples of other data, and validate all their targets.
 
@@ -74,6 +100,8 @@ def probe_other_data(
 
     def probe(batch: Batch) -> Behaviour:
         with _swapped_in(model, point, dropout):
+            _check_counts(criterion, model, batch, batches, counts)
+        with _swapped_in(model, point, dropout):
             return _observe_behaviour(criterion, model, batch, batches)
 
     return _probe_few_samples(probe, batches)
@@ -81,7 +109,10 @@ def probe_other_data(
 
 def _probe_few_samples(probe: Callable[[Batch], T], batches: Batches) -> T:
     """Probe with a few samples; with a whole batch of the split where part of one fails."""
-    few = next(iter(batches.iter_blocks(_PROBE_SAMPLES)))
+    blocks = batches.iter_blocks(_PROBE_SAMPLES)
+    few = first = next(iter(blocks))
+    if not has_labels(first.content):  # from labels that are all ignored nothing can be learnt
+        few = next((block for block in blocks if has_labels(block.content)), first)
     try:
         return probe(few)
     except Exception:
@@ -116,12 +147,12 @@ def _mixes_samples(criterion: Criterion, model: SwappedModel, batch: Batch, outp
     half = batch.size // 2
     if not isinstance(criterion, RecognisedCriterion) or half == 0:
         return False
-    content = map_tensors(lambda tensor: tensor[:half], batch.clone().content)
     try:
+        content = take_rows(slice(half), batch.clone().content)
         alone, _ = _run_model(criterion, model, Batch(content, half))
     except Exception:
         return True
-    if alone.shape[1:] != outputs.shape[1:]:
+    if alone.shape != (half, *outputs.shape[1:]):
         return True
     together = outputs[:half].detach().double()
     # far above the effect of another summation order, far below that of other samples
@@ -157,16 +188,32 @@ def _swapped_in(model: SwappedModel, point: PointBuffer, dropout: str) -> Iterat
         yield
 
 
+def _check_counts(
+    criterion: Criterion, model: SwappedModel, batch: Batch, batches: Batches, counts: SampleCounts
+) -> None:
+    """Refuse batches whose weights in L are unknown; see :mod:`losses.weights`."""
+    if batches.weigh is not None:
+        return
+    if isinstance(criterion, OpaqueCriterion) and criterion.kind != "outputs":
+        check_opaque_weights(criterion, batches, counts)
+        return
+    index = counts.disputed
+    probed = batch if index is None else batches.batch(index)
+    outputs, _ = _run_model(criterion, model, probed.clone())
+    check_output_weights(criterion, outputs, counts, probed.size)
+
+
 def _check_targets(
     criterion: RecognisedCriterion, outputs: torch.Tensor, probed: Batch, batches: Batches
 ) -> None:
     """Check shapes where the model was run, and lengths and classes everywhere."""
+    loss = criterion.recognised
+    is_binary = criterion.inferred
     for batch in batches.iter_blocks(None):
         targets = criterion.targets(batch.content)
-        if len(targets) != batch.size:
-            raise ValueError(
-                f"data has {batch.size} inputs and {len(targets)} targets; expected one target "
-                "for each sample"
-            )
-        criterion.recognised.check_values(outputs, targets)
-    criterion.recognised.check_shapes(outputs, criterion.targets(probed.content))
+        loss.check_values(outputs, targets)
+        is_binary = is_binary and bool(((targets == 0) | (targets == 1)).all())
+    targets = criterion.targets(probed.content)
+    loss.check_shapes(outputs, targets)
+    if criterion.inferred:
+        check_inferred(loss, outputs, targets, is_binary=is_binary)
