@@ -210,10 +210,10 @@ def _list_statements(content: Any) -> Iterator[Statement]:
         for key, value in content.items():
             yield from _state(f"{key!r}", value, is_target=key == "labels")
     elif isinstance(content, (tuple, list)) and not _is_leaf(content):
-        last = len(content) - 1
+        last, fields = len(content) - 1, getattr(content, "_fields", ())
         for index, value in enumerate(content):
-            if is_namedtuple(content):
-                name = content._fields[index]
+            if fields:
+                name = fields[index]
             elif index == last and last:
                 name = "targets"
             else:
@@ -244,11 +244,11 @@ def _state(part: str, value: Any, *, is_target: bool = False) -> Iterator[Statem
 def _list_counts(value: Any) -> list[int]:
     """The numbers of samples that a value may mean, the likeliest first."""
     if isinstance(value, PackedSequence):
-        return [int(value.batch_sizes[0])] if len(value.batch_sizes) else []
-    if is_array(value):
-        return [int(value.size(0) if isinstance(value, Tensor) else len(value))] if value.ndim else []
-    if is_samples(value):
-        return [len(value)]
+        return [int(n) for n in value.batch_sizes[:1]]
+    if isinstance(value, Tensor):
+        return [value.size(0)] if value.ndim else []
+    if is_samples(value) or is_array(value):
+        return [len(value)] if is_samples(value) or value.ndim else []
     if not isinstance(value, (tuple, list)) or not value:
         return []
     entries = [_list_counts(entry) for entry in value]

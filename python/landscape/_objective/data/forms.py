@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
-from landscape._objective.data.pytree import is_array, is_graph, is_namedtuple
+from landscape._objective.data.pytree import is_array, is_graph, is_namedtuple, map_parts
 
 __all__ = ["EXPECTED", "Form", "convert_arrays", "read_form"]
 
@@ -44,22 +44,8 @@ def read_form(data: Any, *, pairs: bool) -> Form:
         TypeError: The data are none of these, can be read only once, or hold no numbers.
         ValueError: Two readings are possible, and would give different losses.
     """
-    if isinstance(data, TensorDataset):
-        return Form("whole", tuple(data.tensors))
-    if isinstance(data, Dataset):
-        return Form("samples", data)
-    if _is_table_of_rows(data):
-        return Form("samples", _make_rows(data))
-    if is_graph(data):
-        return Form("batches", [data])
-    if _is_frame(data):
-        raise TypeError(
-            f"data is a {type(data).__name__}, which does not say what are inputs and what are "
-            "targets; pass (frame[[...]], frame['target'])"
-        )
-    if isinstance(data, Mapping):
-        _refuse_splits(data)
-        return Form("whole", convert_arrays(data))
+    if (known := _read_collection(data)) is not None:
+        return known
     if isinstance(data, (tuple, list)) and data and not isinstance(data, PackedSequence):
         return _read_sequence(data, pairs=pairs)
     converted = convert_arrays(data)
@@ -76,6 +62,25 @@ def read_form(data: Any, *, pairs: bool) -> Form:
     return Form("batches", data)
 
 
+def _read_collection(data: Any) -> Form | None:
+    """The form of datasets, tables, graphs and mappings, which say themselves what they are."""
+    if isinstance(data, TensorDataset):
+        return Form("whole", tuple(data.tensors))
+    if isinstance(data, Dataset) or _is_table_of_rows(data):
+        return Form("samples", data if isinstance(data, Dataset) else _make_rows(data))
+    if is_graph(data):
+        return Form("batches", [data])
+    if _is_frame(data):
+        raise TypeError(
+            f"data is a {type(data).__name__}, which does not say what are inputs and what are "
+            "targets; pass (frame[[...]], frame['target'])"
+        )
+    if isinstance(data, Mapping):
+        _refuse_splits(data)
+        return Form("whole", convert_arrays(data))
+    return None
+
+
 def _read_sequence(data: Any, *, pairs: bool) -> Form:
     if pairs and _is_sample(data[0]) and all(type(entry) is type(data[0]) for entry in data):
         return Form("samples", _Samples(data))
@@ -83,24 +88,26 @@ def _read_sequence(data: Any, *, pairs: bool) -> Form:
     _refuse_texts(parts)
     whole = Form("whole", type(data)(*parts) if is_namedtuple(data) else type(data)(parts))
     batches = Form("batches", data)
-    if not 2 <= len(data) <= _MOST_PARTS or not all(map(_holds_tensors, parts)):
+    is_long_list = isinstance(data, list) and len(data) > 2 and all(map(is_array, parts))
+    if not 2 <= len(data) <= _MOST_PARTS or not all(map(_holds_tensors, parts)) or is_long_list:
         return batches
     if all(map(is_array, parts)):
-        if isinstance(data, list) and len(data) > 2:
-            return batches
         if isinstance(data, list) and not pairs and _signature(parts[0]) == _signature(parts[1]):
             raise ValueError(
                 "data is a list of two tensors of one form, which may be inputs and targets or two "
                 "batches; pass a tuple (inputs, targets), or torch.cat(data) with batch_size="
             )
         return whole
-    if len(data) == 2 and _is_pair(parts) or len({_kind(part) for part in parts}) > 1:
-        return whole  # batches are all alike
-    return _read_pair_of_pairs(data, parts, pairs=pairs, forms=(whole, batches))
+    # batches are all alike
+    is_whole = (len(data) == 2 and _is_pair(parts)) or len({_kind(part) for part in parts}) > 1
+    return whole if is_whole else _read_pair_of_pairs(data, parts, pairs, (whole, batches))
 
 
 def _read_pair_of_pairs(
-    data: Any, parts: list[Any], *, pairs: bool, forms: tuple[Form, Form]
+    data: Any,
+    parts: list[Any],
+    pairs: bool,
+    forms: tuple[Form, Form],
 ) -> Form:
     """Two tuples: nested inputs and nested targets, or two batches."""
     whole, batches = forms
@@ -256,25 +263,19 @@ def convert_arrays(tree: Any) -> Any:
         TypeError: A table has columns that are no numbers, an array is masked, or a tensor is
             quantised, masked or without data.
     """
-    if isinstance(tree, Tensor):
-        return _check_tensor(tree)
-    if isinstance(tree, np.ndarray):
-        return _check_array(tree)
-    if isinstance(tree, (str, bytes, PackedSequence, np.generic)) or tree is None:
+    if isinstance(tree, (Tensor, np.ndarray)):
+        return _check_tensor(tree) if isinstance(tree, Tensor) else _check_array(tree)
+    if isinstance(tree, _LEAVES) or is_graph(tree):
         return tree
-    if isinstance(tree, Mapping):
-        return {key: convert_arrays(value) for key, value in tree.items()}
-    if is_namedtuple(tree):
-        return type(tree)(*map(convert_arrays, tree))
-    if isinstance(tree, (tuple, list)):
-        if tree and isinstance(tree[0], (str, bytes, Number)):
-            return tree
-        return type(tree)(map(convert_arrays, tree))
+    if isinstance(tree, (Mapping, tuple, list)):
+        is_text = isinstance(tree, (tuple, list)) and tree and isinstance(tree[0], (str, Number))
+        return tree if is_text else map_parts(convert_arrays, tree)
     if hasattr(tree, "to_numpy"):
         return _convert_table(tree)
-    if hasattr(type(tree), "__array__") and not is_graph(tree):
-        return _check_array(np.asarray(tree))
-    return tree
+    return _check_array(np.asarray(tree)) if hasattr(type(tree), "__array__") else tree
+
+
+_LEAVES = (str, bytes, PackedSequence, np.generic, type(None))
 
 
 def _convert_table(table: Any) -> Any:

@@ -23,6 +23,7 @@ __all__ = [
     "is_samples",
     "iter_tensors",
     "list_attributes",
+    "map_parts",
     "map_tensors",
     "mark_samples",
     "storages",
@@ -78,27 +79,32 @@ def can_slice(tensor: Tensor) -> bool:
 
 def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
     """Apply a function to every tensor or array of a tree and keep everything else."""
-    if isinstance(tree, Tensor):
-        return function(tree)
     if is_array(tree):
-        return function(_as_tensor(tree))
-    if isinstance(tree, PackedSequence):  # its lengths stay on the CPU, where it looks for them
-        rows, inverse = tree.sorted_indices, tree.unsorted_indices
-        return PackedSequence(
-            function(tree.data),
-            tree.batch_sizes,
-            None if rows is None else function(rows),
-            None if inverse is None else function(inverse),
-        )
+        return function(tree if isinstance(tree, Tensor) else _as_tensor(tree))
+    if isinstance(tree, PackedSequence):
+        return _map_packed(function, tree)
+    if is_graph(tree):
+        return copy.copy(tree).apply(function) if hasattr(tree, "apply") else tree
+    return map_parts(lambda part: map_tensors(function, part), tree)
+
+
+def _map_packed(function: Callable[[Tensor], Tensor], packed: PackedSequence) -> PackedSequence:
+    rows, inverse = packed.sorted_indices, packed.unsorted_indices
+    return PackedSequence(
+        function(packed.data),
+        packed.batch_sizes,  # on the CPU, where it looks for them
+        None if rows is None else function(rows),
+        None if inverse is None else function(inverse),
+    )
+
+
+def map_parts(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply a function to the parts of a mapping, tuple or list; others are kept as they are."""
     if isinstance(tree, Mapping):
-        return {key: map_tensors(function, value) for key, value in tree.items()}
+        return {key: function(value) for key, value in tree.items()}
     if is_namedtuple(tree):
-        return type(tree)(*(map_tensors(function, value) for value in tree))
-    if isinstance(tree, (tuple, list)):
-        return type(tree)(map_tensors(function, value) for value in tree)
-    if is_graph(tree) and hasattr(tree, "apply"):
-        return copy.copy(tree).apply(function)
-    return tree
+        return type(tree)(*map(function, tree))
+    return type(tree)(map(function, tree)) if isinstance(tree, (tuple, list)) else tree
 
 
 def _as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
@@ -135,8 +141,10 @@ def list_attributes(tree: Any) -> list[tuple[str, Any]]:
 def storages(tensor: Tensor) -> tuple[Tensor, ...]:
     """The dense tensors that hold a tensor's numbers: of a sparse or nested one, its parts."""
     if tensor.is_nested:
-        offsets = tensor.offsets() if tensor.layout == torch.jagged else tensor._nested_tensor_size()
-        return offsets, tensor.values().reshape(-1)
+        nested: Any = tensor  # of either kind, with methods that no other tensor has
+        is_jagged = tensor.layout == torch.jagged
+        lengths = nested.offsets() if is_jagged else nested._nested_tensor_size()
+        return lengths, tensor.values().reshape(-1)
     if tensor.layout == torch.sparse_coo:
         return tensor._indices(), tensor._values()
     if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
@@ -153,13 +161,7 @@ def take_rows(rows: slice | Tensor, tree: Any) -> Any:
     if is_samples(tree):
         picked = tree[rows] if isinstance(rows, slice) else [tree[i] for i in rows.tolist()]
         return type(tree)(picked)
-    if isinstance(tree, Mapping):
-        return {key: take_rows(rows, value) for key, value in tree.items()}
-    if is_namedtuple(tree):
-        return type(tree)(*(take_rows(rows, value) for value in tree))
-    if isinstance(tree, (tuple, list)):
-        return type(tree)(take_rows(rows, value) for value in tree)
-    return tree
+    return map_parts(lambda part: take_rows(rows, part), tree)
 
 
 def can_concatenate(trees: list[Any], sizes: list[int]) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Generator, Mapping, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from landscape._objective.data.forms import Form, convert_arrays, read_form
 from landscape._objective.data.pytree import (
     can_concatenate,
     concatenate,
+    map_parts,
     map_tensors,
     take_rows,
 )
@@ -81,11 +82,8 @@ class Placement:
         arrays = self.dtype or self.array_dtype
         if isinstance(tree, np.ndarray):
             return map_tensors(lambda tensor: _cast_tensor(tensor, arrays), tree)
-        if isinstance(tree, Mapping):
-            return {key: self._cast(value) for key, value in tree.items()}
-        if _has_parts(tree):
-            parts = map(self._cast, tree)
-            return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+        if isinstance(tree, Mapping) or _has_parts(tree):
+            return map_parts(self._cast, tree)
         return map_tensors(lambda tensor: _cast_tensor(tensor, self.dtype), tree)
 
     def _to_device(self, tensor: Tensor) -> Tensor:
@@ -139,7 +137,7 @@ def read_data(
         ValueError: There are no samples, they are too many, or a subset cannot be drawn.
     """
     form = read_form(data, pairs=pairs)
-    count = int(samples) if _is_count(samples) else None
+    count = samples if _is_count(samples) else None
     notes: tuple[str, ...] = ()
     if form.kind == "whole":
         parts = describe_parts(form.data)
@@ -172,7 +170,7 @@ def is_batched(data: Any) -> bool:
     return read_form(data, pairs=True).kind == "batches"
 
 
-def _is_count(samples: Any) -> bool:
+def _is_count(samples: Any) -> TypeGuard[int]:
     return isinstance(samples, (int, np.integer)) and not isinstance(samples, bool)
 
 
@@ -258,7 +256,7 @@ def _read_batches(
     shared: dict[Parts, Parts] = {}  # most batches say the same
     with (
         reporter(progress, source.samples, "reading data", unit="sample") as shown,
-        closing(iterate_seeded(source.batches, seed)) as items,
+        closing(cast("Generator[Any]", iterate_seeded(source.batches, seed))) as items,
     ):
         for raw in items:
             content = convert_arrays(raw)
@@ -383,8 +381,9 @@ def _select_samples(
 
 def _say_why(counts: SampleCounts | None) -> str:
     """Why batches cannot be cut, where their parts contradict each other."""
-    index = None if counts is None else counts.disputed
-    return "" if counts is None or index is None else f" (batch {index} has {counts.batches[index]})"
+    if counts is None or counts.disputed is None:
+        return ""
+    return f" (batch {counts.disputed}: {counts.batches[counts.disputed]})"
 
 
 def split_into_batches(

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import CodeType
-from typing import Any, Literal, NoReturn, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +93,13 @@ class Criterion(Protocol):
         """Remarks for the run record."""
 
     def outputs(self, model: nn.Module, content: Any) -> Any:
+        """Run the model on a batch, and arrange its outputs for the loss."""
+
+    def raw_outputs(self, model: nn.Module, content: Any) -> Any:
         """Run the model on a batch (opaque losses that run it themselves return the loss)."""
+
+    def arrange(self, outputs: Any) -> Any:
+        """Arrange the model's outputs for the loss."""
 
     def targets(self, content: Any) -> Tensor | None:
         """The batch's targets, where it has any."""
@@ -144,8 +150,15 @@ class RecognisedCriterion:
         }
 
     def outputs(self, model: nn.Module, content: Any) -> Tensor:
+        """Run the model on a batch's inputs, and arrange its outputs for the loss."""
+        return self.arrange(self.raw_outputs(model, content))
+
+    def raw_outputs(self, model: nn.Module, content: Any) -> Tensor:
         """Run the model on a batch's inputs."""
-        outputs = _get_tensor(call_model(model, content))
+        return _get_tensor(call_model(model, content))
+
+    def arrange(self, outputs: Tensor) -> Tensor:
+        """Arrange the model's outputs for the loss: its classes on axis 1."""
         return outputs if self.head is None else self.head.arrange_outputs(outputs)
 
     def targets(self, content: Any) -> Tensor:
@@ -184,6 +197,12 @@ class OpaqueCriterion:
     def outputs(self, model: nn.Module, content: Any) -> Any:
         """Run the model on a batch."""
         return self.run(model, content)
+
+    raw_outputs = outputs
+
+    def arrange(self, outputs: Any) -> Any:
+        """The outputs as they are."""
+        return outputs
 
     def targets(self, content: Any) -> Tensor | None:
         """The batch's targets, where it is a pair or a mapping with labels."""
@@ -239,9 +258,7 @@ def choose_criterion(
             "it out, or pass the loss as landscape.batch_loss(f)"
         )
     by = f"weight={_identify_weight(weigh)}"
-    return replace(
-        criterion, reduction=f"mean over batches, weighted by {by} (the loss is opaque)"
-    )
+    return replace(criterion, reduction=f"mean over batches, weighted by {by} (the loss is opaque)")
 
 
 def _identify_weight(weigh: Callable[[Any], Any]) -> str:
@@ -303,9 +320,7 @@ def _infer_criterion(
         )
     targets = get_targets(content)
     if targets.is_floating_point():
-        return RecognisedCriterion(
-            ElementwiseLoss("MSE", nn.functional.mse_loss), inferred=True
-        )
+        return RecognisedCriterion(ElementwiseLoss("MSE", nn.functional.mse_loss), inferred=True)
     if targets.dtype == torch.bool or targets.is_complex():
         raise ValueError(
             f"the loss cannot be inferred from {targets.dtype} targets; pass loss=, for example "
@@ -318,6 +333,7 @@ def _infer_criterion(
 
 
 _OWN_LOSS = "the model's own .loss"
+_AUXILIARY = "it has a further term, and batches are weighted by the labels that its"
 
 
 def _read_own_loss(
@@ -329,8 +345,12 @@ def _read_own_loss(
     )
     own, logits = _get_loss(outputs), _get_logits(outputs)
     labels = content.get("labels") if isinstance(content, Mapping) else None
-    is_known = all(isinstance(part, Tensor) for part in (own, logits, labels))
-    if is_weighted or not is_known or own.numel() != 1:
+    if is_weighted or not (
+        isinstance(own, Tensor)
+        and own.numel() == 1
+        and isinstance(logits, Tensor)
+        and isinstance(labels, Tensor)
+    ):
         return opaque
     match = match_head(own.reshape(()), logits, labels)
     head = match.head
@@ -341,10 +361,7 @@ def _read_own_loss(
             opaque,
             reduction="mean over batches, weighted by their labels that count",
             labels=lambda content: head.count(content["labels"]),
-            notes=(
-                f"{match.describe()}: it has a further term, and batches are weighted by the "
-                f"labels that its {head.name} loss counts",
-            ),
+            notes=(f"{match.describe()}: {_AUXILIARY} {head.name} loss counts",),
         )
     return replace(opaque, match=match)
 
@@ -355,7 +372,10 @@ def call_model(model: nn.Module, content: Any) -> Any:
     try:
         return model(*arguments, **keywords)
     except TypeError as error:
-        _explain_arguments(model, arguments, keywords, error)
+        mismatch = _describe_mismatch(model, arguments, keywords)
+        if mismatch is None:  # the exception is the model's own
+            raise
+        raise TypeError(mismatch) from error
 
 
 def _read_arguments(content: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -378,28 +398,30 @@ def _is_one_argument(value: Any) -> bool:
     return is_samples(value) or isinstance(value, PackedSequence)
 
 
-def _explain_arguments(
-    model: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], error: TypeError
-) -> NoReturn:
-    """Raise an exception of the model, or say that its forward does not take these arguments."""
+def _describe_mismatch(
+    model: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> str | None:
+    """Why the model's forward cannot be called like this; None where it can."""
     try:
         signature = inspect.signature(model.forward)
     except (TypeError, ValueError):
-        raise error
+        return None
     try:
         signature.bind(*arguments, **keywords)
-    except TypeError as mismatch:
-        if keywords:
-            passed = f"the columns {', '.join(map(repr, keywords))} of the batches"
-            advice = "leave out the columns that it does not take"
-        else:
-            passed = f"{len(arguments)} inputs (all parts of the batches but the last, the targets)"
-            advice = "pass batches of (inputs, targets)"
-        raise TypeError(
-            f"{type(model).__name__}.forward{signature} cannot be called with {passed}: "
-            f"{mismatch}; {advice}, or landscape.batch_loss(f) with f(model, batch)"
-        ) from error
-    raise error
+    except TypeError as error:
+        reason = error
+    else:
+        return None
+    if keywords:
+        passed = f"the columns {', '.join(map(repr, keywords))} of the batches"
+        advice = "leave out the columns that it does not take"
+    else:
+        passed = f"{len(arguments)} inputs (all parts of the batches but the last, the targets)"
+        advice = "pass batches of (inputs, targets)"
+    return (
+        f"{type(model).__name__}.forward{signature} cannot be called with {passed}: {reason}; "
+        f"{advice}, or landscape.batch_loss(f) with f(model, batch)"
+    )
 
 
 def get_targets(content: Any) -> Tensor:

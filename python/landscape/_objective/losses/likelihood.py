@@ -13,9 +13,9 @@ from landscape._objective.losses.recognised import RecognisedLoss
 __all__ = ["check_curvature", "draw_targets", "make_fisher_product"]
 
 _NLL_ADVICE = (
-    "it takes their logarithms of probabilities, in which it is linear. Leave LogSoftmax out of the "
-    "model and pass torch.nn.CrossEntropyLoss(): L is the same, and its Fisher and Gauss-Newton "
-    "matrices are equal. curvature='empirical_fisher' and 'hessian' work as they are"
+    "it takes their logarithms of probabilities, in which it is linear. Leave LogSoftmax out of "
+    "the model and pass torch.nn.CrossEntropyLoss(): L is the same, and its Fisher is its "
+    "Gauss-Newton matrix. 'empirical_fisher' and 'hessian' work as they are"
 )
 
 

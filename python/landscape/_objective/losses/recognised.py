@@ -145,7 +145,7 @@ class ClassLoss(RecognisedLoss):
         if not fits and self.is_class_last(outputs, targets):
             raise make_class_last_error(self, outputs, targets)
         if not fits and targets.ndim == outputs.ndim == 2 and targets.shape == outputs.shape:
-            raise _make_one_hot_error(self.name, targets)
+            raise _make_one_hot_error(self.name, outputs, targets)
         if outputs.ndim < 2 or not fits:
             raise ValueError(
                 f"{self.name} got outputs of shape {tuple(outputs.shape)} and targets of shape "
@@ -196,10 +196,11 @@ def make_class_last_error(loss: RecognisedLoss, outputs: Tensor, targets: Tensor
     )
 
 
-def _make_one_hot_error(name: str, targets: Tensor) -> ValueError:
+def _make_one_hot_error(name: str, outputs: Tensor, targets: Tensor) -> ValueError:
     return ValueError(
-        f"{name} got targets of shape {tuple(targets.shape)}, expected one class for each sample: "
-        "they seem one-hot; pass targets.argmax(1) for cross-entropy, or targets.float() with "
+        f"{name} got outputs of shape {tuple(outputs.shape)} and targets of shape "
+        f"{tuple(targets.shape)}, expected one class for each sample. If the targets are one-hot, "
+        "pass targets.argmax(1) for cross-entropy, or targets.float() with "
         "loss=torch.nn.BCEWithLogitsLoss() or loss=torch.nn.MSELoss()"
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape._objective.data.batches import Batch, Batches
-from landscape._objective.losses.criterion import Criterion
+from landscape._objective.losses.criterion import Criterion, get_targets
 from landscape._objective.losses.metrics import Metric
 from landscape._objective.losses.recognised import RecognisedLoss
 
@@ -36,11 +36,16 @@ class Reductions:
     def totals(self, module: torch.nn.Module, batch: Batch) -> Tensor:
         """The sums of one batch, float64, shape (columns,)."""
         content, weight = batch.content, batch.weight
-        outputs = self.criterion.outputs(module, content)
+        raw = self.criterion.raw_outputs(module, content)
+        outputs = self.criterion.arrange(raw)
         sums = [self.criterion.total(outputs, content, weight)]
-        if self.metrics:
-            targets, predictions = self.targets(content), getattr(outputs, "logits", outputs)
-            sums += [metric.total(predictions, targets, weight) for metric in self.metrics]
+        for metric in self.metrics:
+            targets = self.targets(content)
+            if metric.separable:
+                sums.append(metric.total(outputs, targets, weight))
+            else:  # a user's function is given what the model and the data have
+                logits = getattr(raw, "logits", raw)
+                sums.append(metric.total(logits, get_targets(content), weight))
         if self.squares:
             sums += self._squares(outputs, content)
         return torch.stack(sums)

@@ -109,16 +109,28 @@ def probe_other_data(
 
 def _probe_few_samples(probe: Callable[[Batch], T], batches: Batches) -> T:
     """Probe with a few samples; with a whole batch of the split where part of one fails."""
-    blocks = batches.iter_blocks(_PROBE_SAMPLES)
-    few = first = next(iter(blocks))
-    if not has_labels(first.content):  # from labels that are all ignored nothing can be learnt
-        few = next((block for block in blocks if has_labels(block.content)), first)
+    few = _find_samples(batches)
     try:
         return probe(few)
     except Exception:
         if few.size >= batches.sizes[0]:
             raise
     return probe(batches.batch(0))
+
+
+def _find_samples(batches: Batches) -> Batch:
+    """The first few samples with labels that are not all ignored, of which nothing can be learnt.
+
+    The pass over the data ends on return, so that another one can begin.
+    """
+    first: Batch | None = None
+    for block in batches.iter_blocks(_PROBE_SAMPLES):
+        if has_labels(block.content):
+            return block
+        first = first or block
+    if first is None:
+        raise RuntimeError("data without a batch passed for data with samples")
+    return first
 
 
 def _observe_behaviour(
@@ -198,6 +210,8 @@ def _check_counts(
         check_opaque_weights(criterion, batches, counts)
         return
     index = counts.disputed
+    if index is None and (criterion.recognised is not None or len(counts.batches) == 1):
+        return
     probed = batch if index is None else batches.batch(index)
     outputs, _ = _run_model(criterion, model, probed.clone())
     check_output_weights(criterion, outputs, counts, probed.size)
