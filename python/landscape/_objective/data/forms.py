@@ -66,8 +66,10 @@ def _read_collection(data: Any) -> Form | None:
     """The form of datasets, tables, graphs and mappings, which say themselves what they are."""
     if isinstance(data, TensorDataset):
         return Form("whole", tuple(data.tensors))
-    if isinstance(data, Dataset) or _is_table_of_rows(data):
-        return Form("samples", data if isinstance(data, Dataset) else _make_rows(data))
+    if _is_table_of_rows(data):
+        return Form("samples", _make_rows(data))
+    if isinstance(data, Dataset):
+        return Form("samples", data)
     if is_graph(data):
         return Form("batches", [data])
     if _is_frame(data):
@@ -111,7 +113,11 @@ def _read_pair_of_pairs(
 ) -> Form:
     """Two tuples: nested inputs and nested targets, or two batches."""
     whole, batches = forms
-    sizes = {leaf.shape[0] if leaf.ndim else 0 for part in parts for leaf in _leaves(part)}
+    sizes = {
+        0 if leaf.ndim == 0 else leaf.size(0) if isinstance(leaf, Tensor) else len(leaf)
+        for part in parts
+        for leaf in _leaves(part)
+    }
     if len(data) > 2 or isinstance(data, list) or len(sizes) > 1:
         return batches
     signatures = [_signature(part) for part in parts]
@@ -180,7 +186,10 @@ def _leaves(part: Any) -> Iterator[Any]:
 
 def _signature(part: Any) -> Any:
     """Dtypes and shapes of a part's tensors without their first axis."""
-    return [(str(leaf.dtype), tuple(leaf.shape[1:])) for leaf in _leaves(part)]
+    return [
+        (str(leaf.dtype), None if getattr(leaf, "is_nested", False) else tuple(leaf.shape[1:]))
+        for leaf in _leaves(part)
+    ]
 
 
 def _refuse_texts(parts: list[Any]) -> None:
@@ -216,7 +225,11 @@ def _is_frame(value: Any) -> bool:
 
 def _is_table_of_rows(data: Any) -> bool:
     """Whether data are rows of named columns, as the library datasets has them."""
-    return hasattr(data, "column_names") and hasattr(data, "with_format")
+    return (
+        not isinstance(data, Mapping)
+        and hasattr(data, "column_names")
+        and hasattr(data, "with_format")
+    )
 
 
 class _Samples(Dataset[Any]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence, Sized
+from collections.abc import Generator, Iterator, Mapping, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard, cast
@@ -213,6 +213,8 @@ def _gather(
 
 
 def _detach(tensor: Tensor) -> Tensor:
+    if tensor.is_nested and not tensor.requires_grad:
+        return tensor  # there are no views of some of them in inference mode
     # inference tensors cannot enter a graph, and a graph behind an input is not part of L
     return tensor.clone() if tensor.is_inference() else tensor.detach()
 
@@ -258,7 +260,7 @@ def _read_batches(
         reporter(progress, source.samples, "reading data", unit="sample") as shown,
         closing(cast("Generator[Any]", iterate_seeded(source.batches, seed))) as items,
     ):
-        for raw in items:
+        for raw in _explain_collation(items, source):
             content = convert_arrays(raw)
             parts = describe_parts(content)
             if source.first is not None and total + parts.size > source.first:
@@ -305,6 +307,19 @@ def _read_batches(
         weigh,
     )
     return streamed, counts, (*notes, note)
+
+
+def _explain_collation(items: Iterator[Any], source: _Source) -> Iterator[Any]:
+    """Add to an exception of the loader that we made of single samples what would help."""
+    try:
+        yield from items
+    except Exception as error:
+        if source.as_one:
+            error.add_note(
+                "landscape joined the samples into batches with DataLoader's default; where they "
+                "differ in size, pass a DataLoader with a collate_fn that pads them"
+            )
+        raise
 
 
 def _describe_source(source: _Source, total: int) -> tuple[str, ...]:

@@ -415,6 +415,8 @@ def _describe_mismatch(
     if keywords:
         passed = f"the columns {', '.join(map(repr, keywords))} of the batches"
         advice = "leave out the columns that it does not take"
+        if "label" in keywords and "labels" not in keywords:
+            advice = "rename 'label', for targets are called 'labels'"
     else:
         passed = f"{len(arguments)} inputs (all parts of the batches but the last, the targets)"
         advice = "pass batches of (inputs, targets)"
@@ -451,13 +453,18 @@ def _describe_last(content: Any) -> str:
     """What stands where targets would be, in words."""
     if isinstance(content, Mapping):
         if "labels" in content:
-            return f" ('labels' is a {type(content['labels']).__name__}, expected a tensor)"
+            return f" ('labels' is a {_name_type(content['labels'])}, expected a tensor)"
         return f" (the columns are {', '.join(map(repr, content))}; targets are called 'labels')"
     if isinstance(content, (tuple, list)) and len(content) > 1:
         if isinstance(content[-1], Tensor):
             return " (their last part is a single number, as of a single sample)"
-        return f" (their last part is a {type(content[-1]).__name__}, expected a tensor)"
+        return f" (their last part is a {_name_type(content[-1])}, expected a tensor)"
     return ""
+
+
+def _name_type(value: Any) -> str:
+    kinds = (kind for kind in (list, tuple) if isinstance(value, kind))
+    return next(kinds, type(value)).__name__
 
 
 def _get_loss(outputs: Any) -> Any:
