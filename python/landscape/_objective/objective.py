@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -71,13 +71,16 @@ class Objective:
 
     Args:
         model: The trained module. Data-parallel and compilation wrappers are removed.
-        data: ``(inputs, targets)`` tensors or arrays, a Dataset, a DataLoader, or any re-iterable
-            of batches (tuples, mappings, or what a :func:`batch_loss` understands). Read once and
-            kept where it fits ``memory_budget``, else streamed.
+        data: ``(inputs, targets)`` tensors, arrays or data frames, a Dataset (also a list of
+            samples, or one of the library ``datasets``), a DataLoader, a graph or a list of them,
+            or any re-iterable of batches (tuples, mappings, or what a :func:`batch_loss`
+            understands). Read once and kept where it fits ``memory_budget``, else streamed. A
+            batch's samples are what its targets, lengths and first axes agree on.
         loss: None infers it (integer targets: cross-entropy; float targets: mean squared error;
             a model output with ``.loss``: that), a torch loss, ``f(outputs, targets)``, or
             ``landscape.batch_loss(f)``. Losses PyTorch knows are exact means over samples, in
-            float64 from the outputs onward; others are weighted by batch size.
+            float64 from the outputs onward, and so is a model's own ``.loss`` that is one of them
+            on its logits and labels (-100 is ignored); others are weighted by batch size.
         engine: ``"torch"``; ``"native"``, the core's own evaluator of exported networks, on a CPU;
             or ``"auto"``: native where the model exports and a short measurement finds it faster.
         batch_norm: ``"frozen"`` (running statistics as stored), ``"recalibrated"`` (re-estimated
@@ -93,6 +96,10 @@ class Objective:
         seed: Seeds the subset, the split and the dropout masks, in separate streams.
         batch_size: The split of data that come without batches (batch statistics, opaque losses,
             mini-batch gradients), seeded; one batch of all when None.
+        weight: Weights of batches for losses that PyTorch does not know: ``f(batch)`` is the
+            number of samples (or tokens) that the batch's loss is a mean over, and
+            :math:`L = \sum_b w_b \ell_b / \sum_b w_b`. Needed where the parts of a batch do not
+            agree on its number of samples.
         memory_budget: Bytes that kept data, and separately a kept graph, may take.
         check: ``"on"`` compares L with the model and the loss as they are, on at most two batches
             and 512 samples, at two points; and before the first gradient or Hessian product that
@@ -101,8 +108,9 @@ class Objective:
     Raises:
         TypeError: The model, the data or the loss is of an unsupported type.
         ValueError: L is not what the model and the loss compute by themselves. The data are empty,
-            targets do not fit, there is nothing to vary, a parameter is not finite, or
-            ``engine="native"`` finds something that it does not support.
+            targets do not fit, there is nothing to vary, a parameter is not finite, batches do not
+            show how many samples they have and ``weight`` is missing, or ``engine="native"`` finds
+            something that it does not support.
 
     Example:
         >>> import torch
@@ -128,6 +136,7 @@ class Objective:
         weight_decay: float = 0.0,
         seed: int = 0,
         batch_size: int | None = None,
+        weight: Callable[[Any], Any] | None = None,
         memory_budget: int = _MEMORY_BUDGET,
         check: Literal["on", "off"] = "on",
     ) -> None:
@@ -154,6 +163,7 @@ class Objective:
             dtype=dtype,
             samples=samples,
             batch_size=batch_size,
+            weigh=weight,
             memory_budget=memory_budget,
             seed=seed,
         )
@@ -601,7 +611,7 @@ class Objective:
         """The denominators of the mini-batch means, shape (batches,)."""
         criterion, batches = self._evaluator.reductions.criterion, self._evaluator.batches
         contents = (batches.batch(index) for index in range(self.batches))
-        return np.array([criterion.weight(batch.content, batch.size) for batch in contents])
+        return np.array([criterion.weight(batch.content, batch.weight) for batch in contents])
 
     def native_objective(
         self, strategy: Strategy, batch_weights: NDArray[np.float64]

@@ -35,7 +35,7 @@ from landscape._objective.data.batches import (
     RaggedBatches,
     ResidentBatches,
 )
-from landscape._objective.data.pytree import map_tensors
+from landscape._objective.data.pytree import map_tensors, take_rows
 from landscape._objective.losses.reductions import Reductions
 from landscape._objective.points import Rows
 from landscape._objective.strategy import Strategy
@@ -380,8 +380,9 @@ def take_probe(batches: Batches, samples: int) -> Batches:
         first.append(batch)
         if len(first) == _BATCHES or first[0].size >= samples:
             break
+    sizes = tuple(batch.size for batch in first)
     contents = tuple(batch.content for batch in first)
-    return RaggedBatches(contents, tuple(batch.size for batch in first), lambda tree: tree)
+    return RaggedBatches(contents, sizes, lambda tree: tree, batches.weigh)
 
 
 def _take_rows(batches: ResidentBatches, samples: int) -> ResidentBatches:
@@ -390,12 +391,10 @@ def _take_rows(batches: ResidentBatches, samples: int) -> ResidentBatches:
         sizes = (min(sizes[0], samples),)
     count = sum(sizes)
     rows = slice(count) if batches.order is None else batches.order[:count]
-
-    def pick(tensor: Tensor) -> Tensor:
-        index = rows if isinstance(rows, slice) else rows.to(tensor.device)
-        return tensor[index].to(batches.device)
-
-    return ResidentBatches(map_tensors(pick, batches.content), count, batches.device, sizes)
+    content = map_tensors(
+        lambda tensor: tensor.to(batches.device), take_rows(rows, batches.content)
+    )
+    return ResidentBatches(content, count, batches.device, sizes, weigh=batches.weigh)
 
 
 def _restrict(evaluator: Evaluator, samples: int, policy: Any = None) -> Evaluator:

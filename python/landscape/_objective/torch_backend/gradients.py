@@ -81,7 +81,7 @@ def compute_batch_gradients(
         for index, position in enumerate(batches):
             buffer.fill(points, index)
             batch = evaluator.batches.batch(position)
-            weight = criterion.weight(batch.content, batch.size)
+            weight = criterion.weight(batch.content, batch.weight)
             losses[index] = _write_gradient(
                 evaluator, buffer.leaves(), [batch], weight, gradients[index], first=position
             )

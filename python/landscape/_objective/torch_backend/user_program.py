@@ -59,7 +59,7 @@ class UserProgram:
         with self._preserved(), evaluator.swapped_in(), evaluator.no_graph():
             model.install(self._parameters)
             for batch in evaluator.iter_pass(batches):
-                weight = criterion.weight(batch.content, batch.size)
+                weight = criterion.weight(batch.content, batch.weight)
                 value = self._call(model.module, self._place(batch.content))
                 if weight:
                     total += weight * float(value.detach())
