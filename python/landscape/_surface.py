@@ -114,7 +114,9 @@ def surface(
     """
     axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
     check_outside_applies(axes_plan, outside)
-    objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
+    objective, on_test = build_objectives(
+        surface, model, data, loss, test=test, seed=seed, options=options, progress=progress
+    )
     axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
     notes = compare_models(axes_plan, objective, outside)
     alpha, beta = grid_coordinates(axes, span, points)
@@ -203,7 +205,9 @@ def line(
     """
     axes_plan = parse_direction(to, direction, normalize, one_dimensional, seed)
     check_outside_applies(axes_plan, outside)
-    objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
+    objective, on_test = build_objectives(
+        line, model, data, loss, test=test, seed=seed, options=options, progress=progress
+    )
     axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
     notes = compare_models(axes_plan, objective, outside)
     (positions,) = grid_coordinates(axes, span, points)

@@ -24,7 +24,13 @@ from landscape._path.evaluation import EvaluatedPath, evaluate_path
 from landscape._path.methods import Linear, Method, method_options, parse_method
 from landscape._path.solvers import PathSearch, batched_objective, describe_search, search_path
 from landscape._results import Curve, Path
-from landscape._runs import BatchedProblem, Interrupt, ObjectiveOptions, build_objectives
+from landscape._runs import (
+    BatchedProblem,
+    Interrupt,
+    ObjectiveOptions,
+    build_objectives,
+    check_option_names,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -115,7 +121,9 @@ def connect(
     path_method = parse_method(method)
     refuse_method_options(options)
     validate_outside(outside)
-    built, on_test = build_objectives(model_a, data, loss, test=test, seed=seed, options=options)
+    built, on_test = build_objectives(
+        connect, model_a, data, loss, test=test, seed=seed, options=options, progress=progress
+    )
     functions = [
         f.with_default_batch_norm("recalibrated") for f in (built, on_test) if f is not None
     ]
@@ -231,6 +239,7 @@ def barrier(
         >>> straight.barrier <= straight.excess
         True
     """
+    check_option_names(barrier, options)
     return connect(
         model_a,
         model_b,
