@@ -46,9 +46,9 @@ def test_prints_and_logs_are_dropped_on_one_thread_alone(
     logger = logging.getLogger("test.threadwise")
     logger.addHandler(handler)
     with muted():
-        print("here")
+        sys.stdout.write("here\n")
         logger.error("here")
-        elsewhere(lambda: (print("there"), logger.error("there")))
+        elsewhere(lambda: (sys.stdout.write("there\n"), logger.error("there")))
     logger.error("after")
     logger.removeHandler(handler)
     assert out.getvalue() == "there\n"

@@ -407,6 +407,7 @@ def test_ctrl_c_works_after_and_during_calls_inside_calls() -> None:
 
 
 EXPORT = """
+started = threading.Event()
 class Slow(nn.Module):
     def __init__(self):
         super().__init__()
@@ -414,6 +415,7 @@ class Slow(nn.Module):
     def forward(self, x):
         if type(x) is not torch.Tensor:  # a symbolic one
             os.write(1, b"tracing ")
+            started.set()
             for _ in range(3000):
                 x = x + 0.0
                 time.sleep(0.01)
@@ -423,7 +425,7 @@ model = Slow()
 objective = landscape.Objective(model, DATA, engine="auto")
 begin = [0.0]
 def interrupt():
-    time.sleep(1)
+    started.wait(60)
     begin[0] = time.monotonic()
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt).start()

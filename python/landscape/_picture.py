@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from landscape import _store
+from landscape._replace import check_writable
 from landscape._surface import surface
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def plot_surface(
 
     check_picture(kind, path)
     if path is not None:
-        _store.check_writable(path)
+        check_writable(path)
     result = surface(model, data, loss, **surface_options)
     figure = plot.draw(result, kind)
     if path is not None:

@@ -22,6 +22,8 @@ from landscape._runs import (
     SolverRun,
     SolverState,
     build_objectives,
+    read_array,
+    read_rows,
 )
 from landscape._spectrum import Hessian
 
@@ -119,10 +121,10 @@ def critical_points(
     )
     state = run.load_state()
     if state is not None:
-        survey.restore(state)
+        with run.reading():
+            survey.restore(state)
     run.execute(survey, describe_tick, survey.get_state, len(survey.rows))
-    if not survey.rows:
-        raise KeyboardInterrupt
+    run.require_something(there_is=bool(survey.rows))
     converged = sum(row["gradient_norm"] <= tolerance for row in survey.rows)
     status = f"{converged} of {len(points)} searches have converged"
     if run.interrupted:
@@ -174,6 +176,18 @@ def _draw_direction(objective: Objective, seed: int) -> NDArray[Any]:
     return directions.axes(objective.theta, objective.layout).basis[0]
 
 
+_ROW = {
+    "loss": float,
+    "gradient_norm": float,
+    "fraction": list,
+    "nature": str,
+    "ending": str,
+    "products": int,
+    "evaluations": int,
+}
+"""The fields of a point in a checkpoint."""
+
+
 @dataclass
 class _Survey:
     """A solver that runs one search after the other."""
@@ -216,9 +230,14 @@ class _Survey:
 
     def get_state(self) -> SolverState:
         """The state for a checkpoint."""
-        return json.dumps(self.rows), {"found": np.array(self.points, self.starts.dtype)}
+        whole = self.points[: len(self.rows)]  # Ctrl-C may come between the two
+        return json.dumps(self.rows), {"found": np.array(whole, self.starts.dtype)}
 
     def restore(self, state: SolverState) -> None:
         """Restore the state from a checkpoint."""
         text, arrays = state
-        self.rows, self.points = json.loads(text), list(arrays["found"])
+        rows = read_rows(text, _ROW)
+        if len(rows) > len(self.starts):
+            raise ValueError(f"it has {len(rows)} points of {len(self.starts)} starts")
+        shape = (len(rows), self.starts.shape[1]) if rows else (0,)
+        self.rows, self.points = rows, list(read_array(arrays, "found", shape))

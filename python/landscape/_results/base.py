@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape import _store
+from landscape import _map, _store
 from landscape._results.frozen import same_bits
 from landscape._results.provenance import Run
 
@@ -66,6 +66,8 @@ class Result(ABC, DataclassInstance):
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in separate}
         record["run"] = self.run.to_record()
         values = {name: getattr(self, name) for name in self.arrays}
+        for name, value in values.items():
+            _map.require_whole(value, name)
         return record, {n: np.asarray(value) for n, value in values.items() if value is not None}
 
     @classmethod
