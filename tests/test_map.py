@@ -43,13 +43,9 @@ def test_every_block_is_checked_with_progress(saved: Path) -> None:
     offset = int(points.offset)
     for byte in (0, _map.BLOCK, points.nbytes - 1):
         write_byte(saved, offset + byte)
-        with pytest.raises(ValueError, match=f"CRC-32 of points from byte {byte // _map.BLOCK}"):
-            try:
-                _store.read(saved, mapped=NAMES)
-            except ValueError as error:
-                block = byte // _map.BLOCK * _map.BLOCK
-                assert f"from byte {block} " in str(error)
-                raise ValueError(str(error).replace(str(block), str(byte // _map.BLOCK))) from error
+        block = byte // _map.BLOCK * _map.BLOCK
+        with pytest.raises(ValueError, match=f"CRC-32 of points from byte {block} "):
+            _store.read(saved, mapped=NAMES)
         write_byte(saved, offset + byte)
     copied = _store.read(saved).arrays["points"]
     assert not isinstance(copied, np.memmap)

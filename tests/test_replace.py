@@ -63,14 +63,14 @@ def fill(disk: Path) -> Path:
 def refusing(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """A switch that makes the disk full for every write to a file that is replaced."""
     full = [False]
-    write = _replace._Sink.write
+    write = _replace.Sink.write
 
     def refuse(sink: Any, data: Any) -> int:
         if full[0] and not sink._given_up:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(sink, data)
 
-    monkeypatch.setattr(_replace._Sink, "write", refuse)
+    monkeypatch.setattr(_replace.Sink, "write", refuse)
     return full
 
 
@@ -192,16 +192,19 @@ def test_a_folder_that_vanishes_is_a_note(often: None, tmp_path: Path) -> None:
     assert "does not exist" in caught.value.__notes__[0]
 
 
-def test_ctrl_c_comes_through_an_error_of_the_disk(refusing: list[bool], tmp_path: Path) -> None:
-    with (
-        pytest.raises(KeyboardInterrupt),
-        replacement(tmp_path / "file") as file,
-    ):
+def interrupt_in_a_full_file(path: Path, full: list[bool]) -> None:
+    with replacement(path) as file:
         try:
             raise KeyboardInterrupt
         finally:
-            refusing[0] = True
+            full[0] = True
             file.write(b"x")
+
+
+def test_ctrl_c_comes_through_an_error_of_the_disk(refusing: list[bool], tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_in_a_full_file(tmp_path / "file", refusing)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
@@ -230,11 +233,10 @@ def test_a_read_only_file_is_refused_before_the_computation(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(os.name != "posix", reason="processes of POSIX")
-def test_files_of_dead_processes_of_this_host_are_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_dead_processes_of_this_host_are_removed(tmp_path: Path) -> None:
     script = "from landscape import _replace; print(_replace.name_temporary())"
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     dead = done.stdout.strip()
     mine, foreign = name_temporary(), dead.replace(_replace._host(), "00000000")
     others = [mine, foreign, "landscape-notes.tmp", ".landscape-0123456789abcdef.tmp"]
@@ -269,13 +271,11 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
-def test_a_picture_is_whole_or_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_picture_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     surface = landscape.surface(make_objective(), points=3, progress="off")
-    figure = surface.plot().figure
+    figure = landscape.plot.draw(surface)
     path = tmp_path / "surface.png"
     figure.savefig(path)
     before = path.read_bytes()

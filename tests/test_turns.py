@@ -39,7 +39,8 @@ class Noisy(nn.Module):
         self.linear = nn.Linear(6, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.linear(x + 0.1 * torch.randn_like(x))
+        outputs: torch.Tensor = self.linear(x + 0.1 * torch.randn_like(x))
+        return outputs
 
 
 def in_threads(*works: Callable[[], Any]) -> list[Any]:
@@ -177,6 +178,8 @@ def test_a_metric_may_ask_the_same_objective() -> None:
 
 def test_a_stateful_model_is_evaluated_inside_its_own_evaluation() -> None:
     class Counting(nn.Module):
+        calls: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.linear = nn.Linear(6, 3)
@@ -184,7 +187,8 @@ def test_a_stateful_model_is_evaluated_inside_its_own_evaluation() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             self.calls += 1
-            return self.linear(x) * self.calls
+            outputs: torch.Tensor = self.linear(x) * self.calls
+            return outputs
 
     torch.manual_seed(0)
     model = Counting()
@@ -243,7 +247,8 @@ class Attending(nn.Module):
         self.head = nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.layer(x).mean(1))
+        outputs: torch.Tensor = self.head(self.layer(x).mean(1))
+        return outputs
 
 
 class OwnLayer(nn.TransformerEncoderLayer):

@@ -36,7 +36,7 @@ BLOCK = 1 << 24
 _LOCAL_HEADER = 30  # bytes before the name, whose length is in bytes 26 and 27
 
 
-class Mapped(np.memmap):  # type: ignore[type-arg]
+class Mapped(np.memmap):
     """A memory-mapped array that knows the file that it is a part of."""
 
     identity: tuple[int, int] | None = None
@@ -132,4 +132,4 @@ def check_blocks(array: np.ndarray[Any, Any], sums: Sequence[int], name: str) ->
 def _iter_blocks(array: np.ndarray[Any, Any]) -> Iterator[memoryview]:
     numbers = np.asarray(array).reshape(-1).view(np.uint8)
     for start in range(0, array.nbytes, BLOCK):
-        yield memoryview(numbers[start : start + BLOCK])
+        yield numbers[start : start + BLOCK].data

@@ -15,9 +15,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 __all__ = [
+    "Sink",
     "check_writable",
     "explain_failed_save",
     "name_temporary",
@@ -30,7 +31,7 @@ _CLEANED: set[str] = set()  # folders in which this process has looked for files
 
 
 @contextmanager
-def replacement(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacement(path: str | os.PathLike[str]) -> Iterator[Sink]:
     """A new file that takes the place of the one at `path` when the block ends without an error.
 
     The bytes go to a file in the same folder, are flushed to the disk and take the place of the old
@@ -44,7 +45,7 @@ def replacement(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target, handled = _find_target(path), sys.exc_info()[1]
     temporary = _create_beside(target)
-    file = _Sink(io.FileIO(temporary, "wb"))
+    file = Sink(io.FileIO(temporary, "wb"))
     try:
         with _explained(target):
             yield file
@@ -135,7 +136,7 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-class _Sink(io.BufferedWriter):
+class Sink(io.BufferedWriter):
     """A file that can be given up: what is written to it afterwards is dropped, without errors."""
 
     _given_up = False

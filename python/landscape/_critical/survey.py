@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
+from landscape import _core
 from landscape._critical.options import SearchOptions
 from landscape._critical.search import describe_tick, run_search
 from landscape._directions import RandomDirections, read_weights
@@ -150,6 +151,8 @@ def _make_starts(
     objective: Objective, starts: int | Sequence[Any], distance: float, seed: int
 ) -> NDArray[Any]:
     theta, layout = objective.theta, objective.layout
+    if isinstance(starts, int) and starts > 0:
+        _core.require_memory(f"{starts} starts", [starts, objective.dim + 8])
     if not isinstance(starts, int):
         rows = [
             read_weights(source, layout, objective.dtype, f"starts[{index}]")

@@ -177,7 +177,11 @@ class GraphOperator(ABC, Generic[Graph]):
 def _choose_attention_by_definition() -> Callable[[], None]:
     choice = sdpa_kernel(SDPBackend.MATH)
     choice.__enter__()
-    return lambda: choice.__exit__(None, None, None)
+
+    def restore() -> None:
+        choice.__exit__(None, None, None)
+
+    return restore
 
 
 _BY_DEFINITION = WhileAnyone(_choose_attention_by_definition)
