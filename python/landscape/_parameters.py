@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-__all__ = ["ParameterEntry", "ParameterLayout", "host_array"]
+__all__ = ["ParameterEntry", "ParameterLayout", "host_array", "named_tensors"]
 
 _WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 _SHOWN_DIFFERENCES = 5
@@ -180,7 +180,7 @@ class ParameterLayout:
         return self._flatten(source)
 
     def _flatten(self, source: nn.Module | Mapping[str, Any]) -> NDArray[Any]:
-        tensors = _named_tensors(source, self)
+        tensors = named_tensors(source, self)
         problems, flat = self._find_foreign(source, tensors), np.empty(self.size, self.dtype)
         for entry in self.entries:
             tensor = next((tensors[n] for n in (entry.name, *entry.aliases) if n in tensors), None)
@@ -258,9 +258,10 @@ def _shape_or_missing(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else str(shape)
 
 
-def _named_tensors(
+def named_tensors(
     source: nn.Module | Mapping[str, Any], layout: ParameterLayout
 ) -> Mapping[str, Any]:
+    """Parameters by all their names, or a mapping as it is; without the prefixes of wrappers."""
     named: Mapping[str, Any] = (
         dict(source.named_parameters(remove_duplicate=False))
         if isinstance(source, torch.nn.Module)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -47,7 +47,9 @@ class ObjectiveOptions(TypedDict, total=False):
     dropout: Literal["off", "seeded"]
     weight_decay: float
     batch_size: int | None
+    weight: Callable[[Any], Any] | None
     memory_budget: int
+    check: Literal["on", "off"]
 
 
 def build_objectives(
@@ -127,6 +129,7 @@ def sample_grid(
     metrics: Sequence[MetricLike] | MetricLike,
     resume: str | os.PathLike[str] | None,
     progress: Choice,
+    notes: Sequence[str] = (),
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Evaluate loss and metrics at every point of the axes' product.
 
@@ -139,6 +142,7 @@ def sample_grid(
         metrics: Evaluated beside the loss.
         resume: The file that keeps the run.
         progress: How progress is shown.
+        notes: Further remarks for the record.
 
     Returns:
         The fields of a result, arrays shaped (len(beta), len(alpha)) or (len(positions),); and
@@ -188,6 +192,7 @@ def sample_grid(
             evaluations=run.size,
             seconds=run.seconds,
             status="; ".join(["complete", *run.plan.notes]),
+            notes=notes,
         )
         fields.append(
             {

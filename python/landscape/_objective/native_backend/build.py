@@ -51,8 +51,8 @@ def build_network(evaluator: Evaluator) -> NativeNetwork:
         network if is_same else _create_network(evaluator, exported, loss, evaluator.statistics)
     )
 
-    def build_from(batches: ResidentBatches) -> NativeNetwork:
-        network = _create_network(evaluator, exported, loss, batches)
+    def build_from(function: Evaluator) -> NativeNetwork:
+        network = _create_network(function, exported, loss, function.batches)
         return NativeNetwork(network, network)
 
     difference = find_disagreement(evaluator, build_from)

@@ -56,6 +56,8 @@ class Behaviour:
     """Draws random numbers: they are made the same at every point."""
     is_stateful: bool = True
     """Changes its attributes or buffers: they are restored before every pass over the data."""
+    remembers: bool = True
+    """Outputs depend on what an earlier call left behind: batches are never cut."""
     overwrites_inputs: bool = True
     """Writes into its inputs: it is passed copies."""
     differentiates: bool = True
@@ -148,6 +150,8 @@ class SwappedModel:
         with undisturbed(module):
             self._modules = list(module.modules())
             self._recurrent = [m for m in self._modules if isinstance(m, nn.RNNBase)]
+            embeddings = (nn.Embedding, nn.EmbeddingBag)
+            self._sparse = [m for m in self._modules if isinstance(m, embeddings) and m.sparse]
             slots: dict[int, list[tuple[dict[str, Any], str]]] = {}
             for part in self._modules:
                 for name, parameter in part._parameters.items():
@@ -302,6 +306,8 @@ class SwappedModel:
             module.__dict__["_compiled_call_impl"] = (
                 None  # run the module itself, not its compiled form
             )
+        for module in self._sparse:  # sparse gradients have no derivatives, and equal dense ones
+            module.__dict__["sparse"] = False
 
     def _swap_frozen_and_buffers(self) -> list[tuple[dict[str, Any], str, Tensor, Tensor, int]]:
         """Swap in working copies; returns those that a pass resets."""
