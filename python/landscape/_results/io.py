@@ -57,7 +57,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool = True, progress: Choice = 
         stored = _store.read(path, *kinds, mapped=_MEMORY_MAPPED if mmap else (), watch=watch)
     try:
         return kinds[stored.kind].unpack(stored.record, stored.arrays)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{os.fspath(path)} does not hold a whole {stored.kind} ({error!r}); it was changed "
             "after it was saved. Restore it from a copy or compute it again"
