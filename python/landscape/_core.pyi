@@ -857,6 +857,10 @@ class Density:
     def products(self) -> int:
         """Operator products so far."""
 
+    @property
+    def completed_products(self) -> int:
+        """Operator products of the completed vectors, from which a checkpoint is resumed."""
+
     def quadratures(self) -> list[tuple[_Double, _Double]]:
         """Nodes, ascending, and weights, which sum to 1, of every completed vector."""
 
@@ -972,6 +976,21 @@ def asymmetry(
     seed: int,
 ) -> float:
     """|xᵀAy - yᵀAx| / (‖Ax‖ + ‖Ay‖) of random x, y: rounding where A is symmetric."""
+
+def require_memory(what: str, sizes: Sequence[int], width: int = 8) -> None:
+    """Refuse an array that does not fit into the memory that is free.
+
+    Args:
+        what: Names the array in the error, with the argument that decides its size.
+        sizes: Along its axes.
+        width: Bytes of an entry.
+
+    Raises:
+        MemoryError: It does not fit; the text has the bytes that it would take.
+    """
+
+def panic_for_tests(text: str) -> None:
+    """Panic inside the core: RuntimeError, which asks for a report."""
 
 def set_threads(count: int) -> None:
     """Set the number of threads for networks; results do not depend on it."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from landscape import _store
+from landscape._replace import check_writable
 from landscape._runs import check_option_names
 from landscape._surface import surface
 
@@ -68,7 +68,7 @@ def plot_surface(
 
     check_picture(kind, path)
     if path is not None:
-        _store.check_writable(path)
+        check_writable(path)
     drawing = (*_DRAWING, *(_LINES if kind == "contour" else ()))
     own = inspect.signature(surface).parameters
     check_option_names(plot_surface, options, (*own, *drawing))

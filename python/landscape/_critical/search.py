@@ -16,6 +16,7 @@ from landscape._runs import (
     SolverRun,
     SolverState,
     build_objectives,
+    check_options,
 )
 
 if TYPE_CHECKING:
@@ -207,8 +208,10 @@ def run_search(
     if state is None:
         solver = _core.CriticalPointSearch(problem.operator(run.strategy), theta, **arguments)
     else:
-        record, arrays = state
-        solver = _core.CriticalPointSearch.resumed(record, arrays["theta"], arrays["gradient"])
+        with run.reading():
+            record, arrays = state
+            check_options(record, arguments)
+            solver = _core.CriticalPointSearch.resumed(record, arrays["theta"], arrays["gradient"])
 
     def get_state() -> SolverState:
         return solver.record(), {"theta": solver.theta(), "gradient": solver.gradient()}

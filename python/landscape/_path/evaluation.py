@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape import _core
 from landscape._path.predictions import Predictions, split_metrics
 from landscape._progress import reporter
 from landscape._results import Curve, Profile
@@ -65,6 +66,7 @@ def evaluate_path(
     """
     if points < 3:
         raise ValueError(f"points={points}, expected 3 or more along the path")
+    _core.require_memory(f"a path of {points} points", [points, 8])
     positions = np.linspace(0.0, 1.0, points)
     evaluator = _CurveEvaluator(functions, curve, metrics)
     run = GridRun(

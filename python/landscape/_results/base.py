@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape import _store
+from landscape import _map, _store
+from landscape._results.fields import check_fields
 from landscape._results.frozen import same_bits
 from landscape._results.provenance import Run
 
@@ -74,14 +75,17 @@ class Result(ABC, DataclassInstance):
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in separate}
         record["run"] = self.run.to_record()
         values = {name: getattr(self, name) for name in self.arrays}
+        for name, value in values.items():
+            _map.require_whole(value, name)
         return record, {n: np.asarray(value) for n, value in values.items() if value is not None}
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Arrays) -> Self:
         """Rebuild a result from what :meth:`pack` returned, in this version or an earlier one."""
         record, arrays = cls._rename(record), cls._rename(arrays)
+        check_fields(cls, {name: value for name, value in record.items() if name != "run"})
         values: dict[str, Any] = {name: arrays.get(name) for name in cls.arrays}
-        return cls(**values, **{**record, "run": Run(**record["run"])})
+        return cls(**values, **{**record, "run": Run.from_record(record["run"])})
 
     @classmethod
     def _rename(cls, stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -153,7 +153,7 @@ class Grid(Result):
             standard_error=arrays.get("standard_error"),
             test=test,
             recipe=Recipe(**record["recipe"], trajectory=arrays.get("trajectory")),
-            run=Run(**record["run"]),
+            run=Run.from_record(record["run"]),
         )
 
     def to_xarray(self) -> xarray.Dataset:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape import _map
 from landscape._results.base import Result, add_prefix, describe_function, select_prefix
 from landscape._results.curve import Curve, CurveKind
 from landscape._results.frozen import (
@@ -207,6 +208,7 @@ class Path(Result):
     @cached_property
     def geometry(self) -> Curve:
         """The curve itself: coefficients and points at any position."""
+        _map.require_whole(self.points, "points")
         return Curve(self.points, self.curve)
 
     @property

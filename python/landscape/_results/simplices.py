@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape import _core
+from landscape import _core, _map
 from landscape._results.base import Result
 from landscape._results.frozen import freeze_array, freeze_vectors
 from landscape._results.provenance import Run
@@ -174,6 +174,7 @@ class SimplicialComplex(Result):
 
     def theta_at(self, weights: NDArray[np.float64]) -> NDArray[Any]:
         """The parameters at a point, shape (d,), by one weight for each vertex, shape (v,)."""
+        _map.require_whole(self.vertices, "vertices")
         return _core.combine(list(self.vertices), np.asarray(weights, np.float64))
 
     def __repr__(self) -> str:

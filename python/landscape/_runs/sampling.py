@@ -36,6 +36,7 @@ __all__ = [
 
 
 _PARTS = ("train", "test")
+_MAX_POINTS = 2**53
 
 
 class ObjectiveOptions(TypedDict, total=False):
@@ -134,8 +135,10 @@ def grid_coordinates(
     """
     count = len(axes.basis)
     sizes = list(points) if isinstance(points, Sequence) else [points] * count
-    if len(sizes) != count or not all(isinstance(n, (int, np.integer)) and n >= 2 for n in sizes):
-        expected = "a number from 2 up" + (", or two of them" if count == 2 else "")
+    if len(sizes) != count or not all(
+        isinstance(n, (int, np.integer)) and 2 <= n < _MAX_POINTS for n in sizes
+    ):
+        expected = "a number from 2 up, below 2**53" + (", or two of them" if count == 2 else "")
         raise ValueError(f"points={points!r}, expected {expected}")
     return tuple(
         _core.axis(low, high, int(n))

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from landscape import _core
+from landscape._replace import name_temporary, remove_temporaries_of_the_dead
 from landscape._results import Spectrum
-from landscape._runs import Interrupt, SolverRun, SolverState
+from landscape._runs import Interrupt, SolverRun, SolverState, check_options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,7 +126,11 @@ def compute_spectrum(
         raise ValueError("only method='lanczos' can be resumed; leave resume out, or take it")
     state = run.load_state()
     with _basis_file(matrix, options) as path:
-        solver = _make_solver(matrix, options, state, path)
+        if state is None:
+            solver = _make_solver(matrix, options, path)
+        else:
+            with run.reading():
+                solver = _resume_solver(matrix, options, state, path)
         run.execute(
             solver,
             _describe_tick,
@@ -166,13 +171,9 @@ def compute_spectrum(
 def _make_solver(
     matrix: CurvatureMatrix,
     options: EigenvalueOptions,
-    state: SolverState | None,
     path: str | None,
 ) -> _core.Lanczos | _core.PowerIteration:
     dim, dtype = matrix.dim, matrix.storage_dtype
-    if state is not None:
-        record, arrays = state
-        return _core.Lanczos.resumed(record, dict(arrays), path=path)
     common: dict[str, Any] = {
         "count": options.k,
         "which": options.which,
@@ -184,6 +185,22 @@ def _make_solver(
         return _core.PowerIteration(dim, dtype, **common)
     basis, relative_to = options.basis_size(dim), options.relative_to
     return _core.Lanczos(dim, dtype, basis=basis, path=path, relative_to=relative_to, **common)
+
+
+def _resume_solver(
+    matrix: CurvatureMatrix, options: EigenvalueOptions, state: SolverState, path: str | None
+) -> _core.Lanczos:
+    record, arrays = state
+    expected = {
+        "dim": matrix.dim,
+        "count": options.k,
+        "tolerance": int(np.float64(options.tolerance).view(np.uint64)),
+        "basis": options.basis_size(matrix.dim),
+        "max_products": options.product_limit(matrix.dim),
+        "seed": options.seed,
+    }
+    check_options(record, expected)
+    return _core.Lanczos.resumed(record, dict(arrays), path=path)
 
 
 @contextmanager
@@ -198,7 +215,10 @@ def _basis_file(matrix: CurvatureMatrix, options: EigenvalueOptions) -> Iterator
     if options.method == "power" or needed <= budget:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="landscape-") as folder:
+    remove_temporaries_of_the_dead(Path(tempfile.gettempdir()))
+    folder = Path(tempfile.gettempdir()) / name_temporary("basis")
+    folder.mkdir(mode=0o700)
+    try:
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise ValueError(
@@ -207,7 +227,9 @@ def _basis_file(matrix: CurvatureMatrix, options: EigenvalueOptions) -> Iterator
                 "GiB left; pass a smaller basis=, raise memory_budget, or set TMPDIR to a larger "
                 "disk"
             )
-        yield str(Path(folder) / "basis")
+        yield str(folder / "basis")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _describe_tick(

@@ -17,6 +17,7 @@ from landscape._runs import (
     SolverRun,
     SolverState,
     build_objectives,
+    check_options,
 )
 
 if TYPE_CHECKING:
@@ -118,8 +119,10 @@ def walk(
     if state is None:
         walker = _core.Walker(problem.operator(run.strategy), theta, **arguments)
     else:
-        record, arrays = state
-        walker = _core.Walker.resumed(record, arrays["points"], arrays["direction"])
+        with run.reading():
+            record, arrays = state
+            check_options(record, arguments)
+            walker = _core.Walker.resumed(record, arrays["points"], arrays["direction"])
 
     def get_state() -> SolverState:
         return walker.record(), {"points": walker.points(), "direction": walker.direction()}

@@ -19,6 +19,8 @@ from landscape._runs import (
     SolverRun,
     SolverState,
     build_objectives,
+    read_array,
+    read_rows,
 )
 
 if TYPE_CHECKING:
@@ -132,10 +134,10 @@ def perturb_and_relax(
     )
     state = run.load_state()
     if state is not None:
-        trials.restore(state)
+        with run.reading():
+            trials.restore(state)
     run.execute(trials, _describe_tick, trials.get_state, len(trials.rows))
-    if not trials.rows:
-        raise KeyboardInterrupt
+    run.require_something(there_is=bool(trials.rows))
     rows = np.array(trials.rows)
     continuing = int((rows[1:, 2] <= rows[0, 2] + tolerance).sum())
     status = f"the minimum continues for {continuing} of {len(rows) - 1} shifts"
@@ -208,6 +210,9 @@ class _FrozenEntry:
         return apply
 
 
+_COLUMNS = 7  # numbers of a row
+
+
 @dataclass
 class _Trials:
     """A solver that trains one shift after the other."""
@@ -240,12 +245,17 @@ class _Trials:
 
     def get_state(self) -> SolverState:
         """The state for a checkpoint."""
-        return json.dumps(self.rows), {"points": np.array(self.points, self.theta.dtype)}
+        whole = self.points[: len(self.rows)]  # Ctrl-C may come between the two
+        return json.dumps(self.rows), {"points": np.array(whole, self.theta.dtype)}
 
     def restore(self, state: SolverState) -> None:
         """Restore the state from a checkpoint."""
         text, arrays = state
-        self.rows, self.points = json.loads(text), list(arrays["points"])
+        rows = read_rows(text, _COLUMNS)
+        if len(rows) > len(self.shifts):
+            raise ValueError(f"it has {len(rows)} of {len(self.shifts)} shifts")
+        shape = (len(rows), len(self.theta)) if rows else (0,)
+        self.rows, self.points = rows, list(read_array(arrays, "points", shape))
 
 
 def _describe_tick(loss: float) -> Mapping[str, float]:

@@ -274,7 +274,7 @@ fn searches() {
             negative_tolerance: 1e-3,
             seed: 0,
         };
-        let function = Rosenbrock::new(3).expect("dimensions");
+        let function = Rosenbrock { dim: 3 };
         let objective: &dyn Objective<f64> = &function;
         let start = vec![-1.2, 1.0, 0.5];
         let mut search = Search::new(objective, start, options, &Cancel::new()).expect("finite");
@@ -285,7 +285,7 @@ fn searches() {
 
 #[test]
 fn walks() {
-    let function = DoubleWell::new(3, 1.0).expect("dimensions");
+    let function = DoubleWell { dim: 3 };
     let objective: &dyn Objective<f64> = &function;
     let options = WalkOptions {
         distance: 2.0,
