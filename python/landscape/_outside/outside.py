@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     from landscape._objective import Objective
 
-__all__ = ["Outside", "adopt_weights", "compare_outside", "compare_with", "validate_outside"]
+__all__ = [
+    "Outside",
+    "adopt_weights",
+    "compare_outside",
+    "compare_with",
+    "holds_statistics",
+    "validate_outside",
+]
 
 Outside = Literal["error", "first"]
 
@@ -158,16 +165,29 @@ def adopt_weights(first: nn.Module, source: Any, layout: ParameterLayout) -> nn.
     with torch.no_grad():
         for entry, tensor in layout.unflatten(layout.flatten(source)).items():
             twin.get_parameter(entry).copy_(tensor)
-        for path, module in twin.named_modules(remove_duplicate=False):
-            for name in STATISTICS if isinstance(module, _BatchNorm) else ():
-                own, other = (
-                    module._buffers.get(name),
-                    tensors.get(f"{path}.{name}" if path else name),
-                )
-                if own is not None and isinstance(other, Tensor) and other.shape == own.shape:
-                    own.copy_(other)
+        for name, own in _list_statistics(twin).items():
+            if name in tensors and tuple(tensors[name].shape) == tuple(own.shape):
+                own.copy_(torch.as_tensor(tensors[name]))
     recompute_derived_weights(twin)
     return twin
+
+
+def holds_statistics(first: nn.Module, source: Any, layout: ParameterLayout) -> bool:
+    """Whether a source of weights has all the batch-norm statistics of a model."""
+    if not isinstance(source, (nn.Module, Mapping)):
+        return False
+    needed = {n for n in _list_statistics(first) if not n.endswith("num_batches_tracked")}
+    return needed <= _tensors(source, layout).keys()
+
+
+def _list_statistics(module: nn.Module) -> dict[str, Tensor]:
+    """The buffers of batch norms."""
+    return {
+        f"{path}.{name}" if path else name: buffer
+        for path, part in module.named_modules(remove_duplicate=False)
+        for name in (STATISTICS if isinstance(part, _BatchNorm) else ())
+        if (buffer := part._buffers.get(name)) is not None
+    }
 
 
 def _describe_conflict(

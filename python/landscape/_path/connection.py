@@ -170,7 +170,7 @@ def connect(
         test=evaluated.test,
         gradient_norms=evidence.gradient_norms,
         descent_gain=evidence.descent_gain,
-        stored_losses=compute_stored_losses(functions[0], model_b, ends[1]),
+        stored_losses=compute_stored_losses(functions[0], model_b),
         distance=_core.norm(ends[1] - ends[0]),
         status=status,
         run=_make_run(functions[0], evaluated, search, status, notes),
