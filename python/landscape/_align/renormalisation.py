@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from landscape import _core
 from landscape._align.activations import UNIT_LAYERS, record_unit_activations, weight_axis
-from landscape._align.reparametrised import find_norm_of_weight, is_computed, trace_reparametrised
+from landscape._align.reparametrised import (
+    advise_on_hooks,
+    find_norm_of_weight,
+    is_computed,
+    trace_reparametrised,
+)
 from landscape._export import Reference, TracedGraph, TracedNode, Unsupported
 from landscape._objective import Objective
 from landscape._outside import Outside, adopt_weights, compare_outside, validate_outside
@@ -131,7 +136,10 @@ def _choose_layers(model: nn.Module, objective: Objective) -> tuple[list[str], d
     try:
         graph = trace_reparametrised(model, objective.example_inputs())
     except Unsupported as reason:
-        raise ValueError(f"the model's layers cannot be put in order ({reason})") from reason
+        raise ValueError(
+            f"the model's layers cannot be put in order ({reason}); {advise_on_hooks(model)}"
+            "replace what cannot be traced"
+        ) from reason
     outputs = {value.name for value in graph.outputs if isinstance(value, Reference)}
     unit_layers = {name for name, m in model.named_modules() if isinstance(m, UNIT_LAYERS)}
     stored = _list_stored(graph)

@@ -144,10 +144,12 @@ def compare_with(
             "outside='first' where the first model with its parameters is meant"
         ) from error
     expected = evaluate(twin)
-    if not _agree(values, expected, tolerance):
+    if _relative_difference(values, expected) > tolerance:
         raise ValueError(_describe_conflict(name, found, values, expected, quantity))
     if found.lines:
-        notes += (f"{name} differs from the first model in {found}; its {quantity} is the same",)
+        gap = _relative_difference(values, expected)
+        effect = f"differs by {gap:.1g} of its size" if gap else "is the same"
+        notes += (f"{name} differs from the first model in {found}; its {quantity} {effect}",)
     return notes
 
 
@@ -199,11 +201,8 @@ def _describe_conflict(
             "what the first model holds"
         )
     else:
-        size = float(np.abs(own).max()) or 1.0
-        worst = (
-            float(np.abs(own - expected).max()) / size if own.shape == expected.shape else np.inf
-        )
-        numbers = f"its {quantity} differ by {worst:.3g} of their size from the first model's"
+        gap = _relative_difference(own, expected)
+        numbers = f"its {quantity} differ by {gap:.3g} of their size from the first model's"
     remedy = "give both models the same, or pass outside='first' where the first model's is meant"
     if found.spectral:
         remedy = (
@@ -246,15 +245,16 @@ def _match_dtype(module: nn.Module, first: nn.Module) -> nn.Module:
     return copy_module(module).to(dtypes[1].pop())
 
 
-def _agree(own: NDArray[Any], expected: NDArray[Any], tolerance: float) -> bool:
+def _relative_difference(own: NDArray[Any], expected: NDArray[Any]) -> float:
+    """The largest difference, relative to the largest number; equal NaN and infinities are none."""
     if own.shape != expected.shape:
-        return False
+        return float("inf")
     finite = np.isfinite(own) & np.isfinite(expected)
     if not np.array_equal(own[~finite], expected[~finite], equal_nan=True):
-        return False
+        return float("inf")
     a, b = own[finite], expected[finite]
     size = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
-    return bool((np.abs(a - b) <= tolerance * size).all())
+    return float(np.abs(a - b).max(initial=0) / size) if size else 0.0
 
 
 def _read_module(module: nn.Module, name: str) -> nn.Module:
