@@ -11,6 +11,7 @@ import torch
 
 from landscape._filters import FilterGrid, filter_grid, parameter_owners
 from landscape._selection import match_parameters, select_parameters
+from landscape._turns import undisturbed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,6 +83,11 @@ class ParameterLayout:
         Raises:
             ValueError: A pattern matches no trainable parameter, or there is none at all.
         """
+        with undisturbed(model):
+            return cls._read(model, parameters)
+
+    @classmethod
+    def _read(cls, model: nn.Module, parameters: str | Iterable[str] | None) -> ParameterLayout:
         chosen = select_parameters(model, parameters)
         owners = parameter_owners(model)
         names: dict[int, list[str]] = {}
@@ -168,6 +174,12 @@ class ParameterLayout:
         Raises:
             ValueError: A tensor is missing or has another shape; every one that does is named.
         """
+        if isinstance(source, torch.nn.Module):
+            with undisturbed(source):
+                return self._flatten(source)
+        return self._flatten(source)
+
+    def _flatten(self, source: nn.Module | Mapping[str, Any]) -> NDArray[Any]:
         tensors = named_tensors(source, self)
         problems, flat = self._find_foreign(source, tensors), np.empty(self.size, self.dtype)
         for entry in self.entries:

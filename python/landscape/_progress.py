@@ -35,7 +35,7 @@ class Progress(Protocol):
 
 def reporter(
     progress: Choice,
-    total: int,
+    total: int | None,
     label: str,
     *,
     unit: str = "point",
@@ -47,7 +47,8 @@ def reporter(
         progress: None shows a bar where the standard error stream is a terminal and nothing
             elsewhere; "bar" always shows one (on that stream, after two seconds); "off" is
             silent; a function is called with (done, total) after each update.
-        total: the number of units in the whole run.
+        total: the number of units in the whole run; None where it is unknown, for which a function
+            is called with 0.
         label: shown before the bar.
         unit: what is counted.
         start: units that were done before a resumed run.
@@ -63,7 +64,7 @@ def reporter(
     if progress is None:
         progress = "bar" if _is_terminal() else "off"
     if callable(progress):
-        return _Callback(progress, total)
+        return _Callback(progress, total or 0)
     if not isinstance(progress, str):
         raise TypeError(f"progress={progress!r}: {_EXPECTED}")
     if progress == "bar":
@@ -105,7 +106,7 @@ class _Callback(_NoProgress):
 
 
 class _Bar:
-    def __init__(self, total: int, label: str, unit: str, start: int) -> None:
+    def __init__(self, total: int | None, label: str, unit: str, start: int) -> None:
         self._open = partial(
             tqdm,
             total=total,

@@ -17,15 +17,19 @@ from torch import nn
 from torch.nn import parameter as nn_parameter
 from torch.nn.utils import parametrize
 
+from landscape._objective.data.batches import WeightFunction
 from landscape._objective.data.reading import Placement, Reading, is_batched, read_data
+from landscape._objective.losses.criterion import BatchLoss, OpaqueCriterion
 from landscape._objective.losses.recognised import recognise_loss
 from landscape._objective.losses.reductions import Reductions, SubsetStandardError
 from landscape._objective.points import PointBuffer, Rows
 from landscape._objective.torch_backend.batch_norm import BatchNormPolicy, BatchNorms
 from landscape._objective.torch_backend.evaluator import Evaluator
+from landscape._objective.torch_backend.loss_state import LossState
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._objective.torch_backend.probe import probe_model, probe_other_data
 from landscape._parameters import ParameterLayout
+from landscape._turns import undisturbed
 
 __all__ = [
     "DataSummary",
@@ -78,6 +82,12 @@ def validate_model(model: object) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
     model = _unwrap_model(model)
+    with undisturbed(model):
+        _refuse_unswappable(model)
+    return model
+
+
+def _refuse_unswappable(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise TypeError(
@@ -98,7 +108,6 @@ def validate_model(model: object) -> nn.Module:
             "the model is used inside parametrize.cached(), which would evaluate stale weights; "
             "leave that block first"
         )
-    return model
 
 
 def _unwrap_model(model: nn.Module) -> nn.Module:
@@ -124,6 +133,7 @@ def build_evaluator(
     dtype: torch.dtype | str | None,
     samples: int | Sequence[int] | None,
     batch_size: int | None,
+    weigh: WeightFunction,
     memory_budget: int,
     seed: int,
 ) -> tuple[Reading, Evaluator]:
@@ -139,13 +149,30 @@ def build_evaluator(
         memory_budget,
         exact_targets=loss is None or recognise_loss(loss) is not None,
     )
-    reading = read_data(data, placement, batch_size=batch_size, samples=samples, seed=seed)
+    if weigh is not None and not callable(weigh):
+        raise TypeError(f"weight is a {type(weigh).__name__}, expected a function of a batch")
+    reading = read_data(
+        data,
+        placement,
+        batch_size=batch_size,
+        samples=samples,
+        seed=seed,
+        weigh=weigh,
+        pairs=not isinstance(loss, BatchLoss),
+    )
     swapped = SwappedModel(model, layout, device=chosen_device, dtype=model_dtype, seed=seed)
     norms = BatchNorms(model)
     point = PointBuffer(layout, swapped.dtypes, dtype=flat_dtype, device=chosen_device)
     point.fill(Rows(torch.from_numpy(theta)[None]), 0)
+    loss_state = LossState(loss, model)
     criterion, swapped.behaviour = probe_model(
-        swapped, reading.batches, loss, point, dropout=dropout
+        swapped,
+        reading.batches,
+        loss,
+        point,
+        dropout=dropout,
+        loss_state=loss_state,
+        counts=reading.counts,
     )
     evaluator = Evaluator(
         model=swapped,
@@ -157,6 +184,7 @@ def build_evaluator(
         statistics=reading.batches,
         batch_norm=batch_norm,
         dropout=dropout,
+        loss_state=loss_state,
     )
     return reading, evaluator
 
@@ -223,7 +251,16 @@ def read_other_data(
         exact_targets=evaluator.reductions.criterion.recognised is not None,
     )
     size = None if is_batched(data) else batch_size
-    return read_data(data, placement, batch_size=size, samples=None, seed=seed)
+    criterion = evaluator.reductions.criterion
+    return read_data(
+        data,
+        placement,
+        batch_size=size,
+        samples=None,
+        seed=seed,
+        weigh=evaluator.batches.weigh,
+        pairs=not (isinstance(criterion, OpaqueCriterion) and criterion.kind == "batch"),
+    )
 
 
 @torch.inference_mode(mode=False)
@@ -235,7 +272,13 @@ def replace_data(evaluator: Evaluator, reading: Reading) -> Evaluator:
     point.fill(Rows(torch.from_numpy(theta)[None]), 0)
     criterion = evaluator.reductions.criterion
     behaviour = probe_other_data(
-        criterion, model, reading.batches, point, dropout=evaluator.dropout
+        criterion,
+        model,
+        reading.batches,
+        point,
+        dropout=evaluator.dropout,
+        loss_state=evaluator.loss_state,
+        counts=reading.counts,
     )
     model.behaviour = model.behaviour.union(behaviour)
     return replace(evaluator, batches=reading.batches)
@@ -280,7 +323,8 @@ def summarise_data(evaluator: Evaluator, reading: Reading) -> DataSummary:
         for batch in evaluator.batches.iter_blocks(None):
             squares += float(evaluator.reductions.sample_weights(batch).square().sum())
         standard_error = SubsetStandardError(evaluator.batches.samples, reading.population, squares)
-    notes = (*reading.notes, *_describe_model(evaluator))
+    criterion = evaluator.reductions.criterion
+    notes = (*reading.notes, *criterion.notes, *_describe_model(evaluator))
     checksum = evaluator.batches.checksum()
     return DataSummary(weight, reading.population, standard_error, checksum, notes)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from landscape._export import Unsupported
 from landscape._objective.curvature import CentredOperator, Curvature, CurvatureOperator
+from landscape._objective.losses.likelihood import check_curvature
 from landscape._objective.losses.reductions import Reductions
 from landscape._objective.native_backend.cache import NativeCache
 from landscape._objective.native_backend.curvature import NativeOperator
@@ -86,7 +87,7 @@ class Backends:
         refuse_recalibrated(evaluator, "gradients")
         criterion = evaluator.reductions.criterion
         contents = {index: evaluator.batches.batch(index) for index in set(batches)}
-        weights = {i: criterion.weight(b.content, b.size) for i, b in contents.items()}
+        weights = {i: criterion.weight(b.content, b.weight) for i, b in contents.items()}
         return self.native.gradients(
             points,
             np.array([weights[index] for index in batches]),
@@ -118,6 +119,8 @@ class Backends:
         """
         evaluator = self.evaluator
         refuse_recalibrated(evaluator, "curvatures")
+        if curvature.kind != "hessian":
+            check_curvature(curvature.kind, evaluator.reductions.recognised_loss)
         denominator = curvature.denominator(weight, evaluator.batches.samples)
         decay = weight_decay if curvature.penalised else WeightDecay(0.0)
         operator: CurvatureOperator

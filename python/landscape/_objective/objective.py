@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -43,6 +43,7 @@ from landscape._objective.torch_backend.hessian import compute_sample_curvatures
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._objective.torch_backend.recording import record_activations
 from landscape._objective.torch_backend.tuning import default_strategy
+from landscape._objective.verify import CHECKS, FunctionCheck
 from landscape._objective.weight_decay import WeightDecay
 from landscape._parameters import ParameterLayout
 
@@ -70,13 +71,16 @@ class Objective:
 
     Args:
         model: The trained module. Data-parallel and compilation wrappers are removed.
-        data: ``(inputs, targets)`` tensors or arrays, a Dataset, a DataLoader, or any re-iterable
-            of batches (tuples, mappings, or what a :func:`batch_loss` understands). Read once and
-            kept where it fits ``memory_budget``, else streamed.
+        data: ``(inputs, targets)`` tensors, arrays or data frames, a Dataset (also a list of
+            samples, or one of the library ``datasets``), a DataLoader, a graph or a list of them,
+            or any re-iterable of batches (tuples, mappings, or what a :func:`batch_loss`
+            understands). Read once and kept where it fits ``memory_budget``, else streamed. A
+            batch's samples are what its targets, lengths and first axes agree on.
         loss: None infers it (integer targets: cross-entropy; float targets: mean squared error;
             a model output with ``.loss``: that), a torch loss, ``f(outputs, targets)``, or
             ``landscape.batch_loss(f)``. Losses PyTorch knows are exact means over samples, in
-            float64 from the outputs onward; others are weighted by batch size.
+            float64 from the outputs onward, and so is a model's own ``.loss`` that is one of them
+            on its logits and labels (-100 is ignored); others are weighted by batch size.
         engine: ``"torch"``; ``"native"``, the core's own evaluator of exported networks, on a CPU;
             or ``"auto"``: native where the model exports and a short measurement finds it faster.
         batch_norm: ``"frozen"`` (running statistics as stored), ``"recalibrated"`` (re-estimated
@@ -92,12 +96,21 @@ class Objective:
         seed: Seeds the subset, the split and the dropout masks, in separate streams.
         batch_size: The split of data that come without batches (batch statistics, opaque losses,
             mini-batch gradients), seeded; one batch of all when None.
+        weight: Weights of batches for losses that PyTorch does not know: ``f(batch)`` is the
+            number of samples (or tokens) that the batch's loss is a mean over, and
+            :math:`L = \sum_b w_b \ell_b / \sum_b w_b`. Needed where the parts of a batch do not
+            agree on its number of samples.
         memory_budget: Bytes that kept data, and separately a kept graph, may take.
+        check: ``"on"`` compares L with the model and the loss as they are, on at most two batches
+            and 512 samples, at two points; and before the first gradient or Hessian product that
+            with a difference of losses or gradients. ``"off"`` does not, which is recorded.
 
     Raises:
         TypeError: The model, the data or the loss is of an unsupported type.
-        ValueError: The data are empty, targets do not fit, there is nothing to vary, a parameter
-            is not finite, or ``engine="native"`` finds something that it does not support.
+        ValueError: L is not what the model and the loss compute by themselves. The data are empty,
+            targets do not fit, there is nothing to vary, a parameter is not finite, batches do not
+            show how many samples they have and ``weight`` is missing, or ``engine="native"`` finds
+            something that it does not support.
 
     Example:
         >>> import torch
@@ -123,11 +136,14 @@ class Objective:
         weight_decay: float = 0.0,
         seed: int = 0,
         batch_size: int | None = None,
+        weight: Callable[[Any], Any] | None = None,
         memory_budget: int = _MEMORY_BUDGET,
+        check: Literal["on", "off"] = "on",
     ) -> None:
         validate_option("engine", engine, ENGINES)
         validate_option("batch_norm", batch_norm, (None, *POLICIES))
         validate_option("dropout", dropout, ("off", "seeded"))
+        validate_option("check", check, CHECKS)
         validate_numbers(weight_decay=weight_decay, seed=seed, memory_budget=memory_budget)
         self.model = validate_model(model)
         """The module itself, without wrappers."""
@@ -147,11 +163,14 @@ class Objective:
             dtype=dtype,
             samples=samples,
             batch_size=batch_size,
+            weigh=weight,
             memory_budget=memory_budget,
             seed=seed,
         )
         self._summary = summarise_data(self._evaluator, self._reading)
         self._weight_decay = WeightDecay(float(weight_decay))
+        self._check = FunctionCheck(check, loss)
+        self._check.compare_losses(self._evaluator)
         self._native_cache = NativeCache()
         self.engine = engine
         """The requested engine; the one that evaluates is in a result's ``run.engine``."""
@@ -201,7 +220,12 @@ class Objective:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks for the user: dropped samples, frozen augmentation, frozen parameters."""
-        return self._summary.notes
+        return (*self._summary.notes, *self._check.notes)
+
+    @property
+    def check(self) -> dict[str, Any]:
+        """What the check of L found, and what it cost, as plain data for the run record."""
+        return self._check.record()
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -227,6 +251,7 @@ class Objective:
         evaluator = dataclasses.replace(self._evaluator, model=swapped, norms=BatchNorms(module))
         twin = self._with_evaluator(evaluator)
         twin.model, twin._native_cache = module, NativeCache()
+        twin._check = FunctionCheck(self._check.mode, self._check.loss)
         return twin
 
     def with_data(self, data: Any) -> Self:
@@ -453,6 +478,7 @@ class Objective:
             strategy: How they are evaluated; chosen when None.
         """
         rows = self._read_points(points)
+        self._check.require_gradient(self._evaluator)
         strategy = self._validate_strategy(strategy) or self._strategy_for_gradients(len(rows))
         losses, gradients = self._backends.gradients(rows, strategy, self._summary.weight)
         return self._add_weight_decay(rows, losses, gradients)
@@ -479,6 +505,7 @@ class Objective:
                 f"got batches={list(batches)} for {len(rows)} points, expected one index from 0 "
                 f"to {self.batches - 1} for each point"
             )
+        self._check.require_gradient(self._evaluator)
         strategy = self._validate_strategy(strategy) or self.derivative_engine.strategy
         return self._add_weight_decay(rows, *self._backends.gradients_on(rows, batches, strategy))
 
@@ -507,9 +534,14 @@ class Objective:
         Raises:
             ValueError: The loss has no likelihood, and the kind needs one.
         """
+        point = self._read_points(self._read_theta(theta)[None])
+        self._check.require_gradient(self._evaluator)
+        strategy = self._validate_strategy(strategy) or self.choose_engine(curvature).strategy
+        if curvature.kind == "hessian" and strategy.kind != "native":
+            self._check.require_product(self._evaluator)
         return self._backends.curvature_at(
-            self._read_points(self._read_theta(theta)[None]),
-            self._validate_strategy(strategy) or self.choose_engine(curvature).strategy,
+            point,
+            strategy,
             curvature,
             weight=self._summary.weight,
             weight_decay=self._weight_decay,
@@ -547,7 +579,9 @@ class Objective:
         """Each sample's term of v' A v times the denominator of L, and of the denominator."""
         vectors, weight = directions.rows, self._summary.weight
         strategy = self._default_strategy
+        self._check.require_gradient(self._evaluator)
         if curvature.kind == "hessian":
+            self._check.require_product(self._evaluator)
             return compute_sample_curvatures(self._evaluator, point, vectors, strategy)
         denominator = curvature.denominator(weight, self.samples)
         operator = GaussNewtonOperator(
@@ -577,7 +611,7 @@ class Objective:
         """The denominators of the mini-batch means, shape (batches,)."""
         criterion, batches = self._evaluator.reductions.criterion, self._evaluator.batches
         contents = (batches.batch(index) for index in range(self.batches))
-        return np.array([criterion.weight(batch.content, batch.size) for batch in contents])
+        return np.array([criterion.weight(batch.content, batch.weight) for batch in contents])
 
     def native_objective(
         self, strategy: Strategy, batch_weights: NDArray[np.float64]
@@ -599,6 +633,7 @@ class Objective:
         plain = not self.recalibrates and self._weight_decay.weight == 0
         if strategy.kind != "native" or not plain:
             return None
+        self._check.require_gradient(self._evaluator)
         return self._backends.native.objective(
             self._summary.weight, batch_weights, self._evaluator.batch_norm, self.memory_budget
         )

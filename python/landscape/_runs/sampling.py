@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -46,7 +46,9 @@ class ObjectiveOptions(TypedDict, total=False):
     dropout: Literal["off", "seeded"]
     weight_decay: float
     batch_size: int | None
+    weight: Callable[[Any], Any] | None
     memory_budget: int
+    check: Literal["on", "off"]
 
 
 def build_objectives(

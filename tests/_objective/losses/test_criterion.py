@@ -92,6 +92,7 @@ def test_kl_divergence_with_batchmean_is_a_mean_over_samples() -> None:
 
 
 def test_model_with_its_own_loss() -> None:
+    """A mean over all tokens that count, not of the batches' means."""
     model = seeded(HuggingFaceLike)
     tokens, _ = sequences()
     labels = torch.where(tokens > 4, -100, tokens)
@@ -99,10 +100,12 @@ def test_model_with_its_own_loss() -> None:
         {"input_ids": tokens[rows], "labels": labels[rows]} for rows in (slice(0, 5), slice(5, 9))
     ]
     with torch.no_grad():
-        expected = weighted_mean([model(**batch).loss for batch in batches], (5, 4))
+        expected = model(tokens, labels).loss.item()
+        means = weighted_mean([model(**batch).loss for batch in batches], (5, 4))
     objective = Objective(model, batches)
-    assert objective.policy["loss"] == "the model's own .loss"
+    assert objective.policy["loss"] == "cross-entropy (the model's own .loss, token)"
     assert objective.loss() == pytest.approx(expected, rel=1e-6)
+    assert abs(means - expected) > 1e-3
 
 
 def test_recognised_loss_reads_logits_and_labels_of_a_mapping() -> None:

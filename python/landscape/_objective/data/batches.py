@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-from landscape._objective.data.pytree import iter_tensors, map_tensors
+from landscape._objective.data.forms import convert_arrays
+from landscape._objective.data.pytree import iter_tensors, map_tensors, storages, take_rows
 from landscape._objective.isolation import iterate_seeded
 
 __all__ = [
@@ -19,8 +21,13 @@ __all__ = [
     "RaggedBatches",
     "ResidentBatches",
     "StreamedBatches",
+    "WeightFunction",
     "compute_checksum",
+    "count_bytes",
 ]
+
+WeightFunction: TypeAlias = "Callable[[Any], Any] | None"
+"""The user's ``weight=``: a batch's content to its weight."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +36,36 @@ class Batch:
 
     content: Any
     size: int
+    weigh: WeightFunction = None
+    """The user's ``weight=``; None where a batch's weight is its size."""
+
+    @property
+    def weight(self) -> float:
+        """The number of samples (or tokens) that an opaque loss of this batch is a mean over.
+
+        Raises:
+            TypeError: The user's function returns no number.
+            ValueError: The number is negative or not finite.
+        """
+        return float(self.size) if self.weigh is None else _read_weight(self.weigh(self.content))
 
     def clone(self) -> Batch:
         """A copy whose tensors share no memory with this one."""
-        return Batch(map_tensors(torch.clone, self.content), self.size)
+        return replace(self, content=map_tensors(torch.clone, self.content))
+
+
+def _read_weight(value: Any) -> float:
+    expected = "expected one number from 0 up: the samples that the batch's loss is a mean over"
+    shape = tuple(getattr(value, "shape", ()))
+    if math.prod(shape) != 1:
+        raise ValueError(f"weight= returned a value of shape {shape}, {expected}")
+    try:
+        weight = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"weight= returned a {type(value).__name__}, {expected}") from None
+    if not (math.isfinite(weight) and weight >= 0):
+        raise ValueError(f"weight= returned {weight}, {expected}")
+    return weight
 
 
 class Batches(Protocol):
@@ -49,6 +82,10 @@ class Batches(Protocol):
     @property
     def sizes(self) -> tuple[int, ...]:
         """The number of samples in each batch of the split."""
+
+    @property
+    def weigh(self) -> WeightFunction:
+        """The user's ``weight=`` of a batch."""
 
     def batch(self, index: int) -> Batch:
         """Return one batch of the split."""
@@ -76,6 +113,7 @@ class ResidentBatches:
     sizes: tuple[int, ...]
     order: Tensor | None = None
     """Rows of the data in the order of the split; None where the split keeps the data's order."""
+    weigh: WeightFunction = None
 
     @property
     def on_device(self) -> bool:
@@ -85,8 +123,8 @@ class ResidentBatches:
     def take_first(self, count: int) -> ResidentBatches:
         """The first samples, as one batch."""
         count = min(count, self.samples)
-        content = map_tensors(lambda tensor: tensor[:count], self.content)
-        return ResidentBatches(content, count, self.device, (count,))
+        content = take_rows(slice(count), self.content)
+        return ResidentBatches(content, count, self.device, (count,), weigh=self.weigh)
 
     def batch(self, index: int) -> Batch:
         """Return one batch of the split."""
@@ -94,9 +132,8 @@ class ResidentBatches:
         stop = start + self.sizes[index]
         if self.order is None:
             return self._rows(slice(start, stop))
-        rows = self.order[start:stop]
-        picked = map_tensors(lambda tensor: tensor[rows.to(tensor.device)], self.content)
-        return Batch(self._to_device(picked), stop - start)
+        picked = take_rows(self.order[start:stop], self.content)
+        return Batch(self._to_device(picked), stop - start, self.weigh)
 
     def iter_batches(self) -> Iterator[Batch]:
         """Yield the batches of the split."""
@@ -121,9 +158,9 @@ class ResidentBatches:
 
     def _rows(self, rows: slice) -> Batch:
         if rows == slice(0, self.samples):
-            return Batch(self._to_device(self.content), self.samples)
-        picked = map_tensors(lambda tensor: tensor[rows], self.content)
-        return Batch(self._to_device(picked), rows.stop - rows.start)
+            return Batch(self._to_device(self.content), self.samples, self.weigh)
+        picked = take_rows(rows, self.content)
+        return Batch(self._to_device(picked), rows.stop - rows.start, self.weigh)
 
     def _to_device(self, tree: Any) -> Any:
         return map_tensors(lambda tensor: tensor.to(self.device), tree)
@@ -136,6 +173,7 @@ class RaggedBatches:
     contents: tuple[Any, ...]
     sizes: tuple[int, ...]
     placement: Callable[[Any], Any]
+    weigh: WeightFunction = None
 
     @property
     def samples(self) -> int:
@@ -144,7 +182,7 @@ class RaggedBatches:
 
     def batch(self, index: int) -> Batch:
         """Return one batch of the split."""
-        return Batch(self.placement(self.contents[index]), self.sizes[index])
+        return Batch(self.placement(self.contents[index]), self.sizes[index], self.weigh)
 
     def iter_batches(self) -> Iterator[Batch]:
         """Yield the batches as they were read."""
@@ -168,6 +206,7 @@ class StreamedBatches:
     checksums: tuple[int, ...]
     placement: Callable[[Any], Any]
     seed: int
+    weigh: WeightFunction = None
 
     @property
     def samples(self) -> int:
@@ -189,9 +228,10 @@ class StreamedBatches:
         """
         count = 0
         for count, raw in enumerate(iterate_seeded(self.source, self.seed), start=1):
-            if count > len(self.sizes) or compute_checksum(raw) != self.checksums[count - 1]:
+            content = convert_arrays(raw)
+            if count > len(self.sizes) or compute_checksum(content) != self.checksums[count - 1]:
                 raise _make_pass_error(count)
-            yield Batch(self.placement(raw), self.sizes[count - 1])
+            yield Batch(self.placement(content), self.sizes[count - 1], self.weigh)
         if count != len(self.sizes):
             raise _make_pass_error(count + 1)
 
@@ -208,9 +248,15 @@ def compute_checksum(tree: Any) -> int:
     """A CRC-32 of a batch's bytes: enough to see that two passes over the data differ."""
     value = 0
     for tensor in iter_tensors(map_tensors(lambda tensor: tensor, tree)):
-        host = tensor.detach().cpu().contiguous().reshape(-1)
-        value = zlib.crc32(host.view(torch.uint8).numpy().data, value)
+        for part in storages(tensor.detach()):
+            host = part.cpu().contiguous().reshape(-1)
+            value = zlib.crc32(host.view(torch.uint8).numpy().data, value)
     return value
+
+
+def count_bytes(tree: Any) -> int:
+    """The bytes of a batch's tensors."""
+    return sum(part.nbytes for tensor in iter_tensors(tree) for part in storages(tensor))
 
 
 def _make_pass_error(count: int) -> RuntimeError:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
+from landscape._objective.data.pytree import is_graph, is_samples
+from landscape._objective.losses.heads import Head, Match, match_head
 from landscape._objective.losses.recognised import (
     ClassLoss,
     ElementwiseLoss,
@@ -43,7 +48,8 @@ def batch_loss(function: Callable[[nn.Module, Any], Tensor]) -> BatchLoss:
     r"""Mark a loss that takes the model and a whole batch.
 
     L(theta) is the mean of ``function(model, batch)`` over the batches, weighted by their sizes,
-    so the function should return a mean over the batch's samples.
+    so the function should return a mean over the batch's samples. Where it is a mean over
+    something else, such as tokens, ``weight=`` of the Objective says over how many.
 
     Args:
         function: Called as ``function(model, batch)``; returns a tensor with one element.
@@ -82,17 +88,33 @@ class Criterion(Protocol):
     def recognised(self) -> RecognisedLoss | None:
         """The recognised loss; None for an opaque one, which has no losses of single samples."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks for the run record."""
+
     def outputs(self, model: nn.Module, content: Any) -> Any:
+        """Run the model on a batch, and arrange its outputs for the loss."""
+
+    def raw_outputs(self, model: nn.Module, content: Any) -> Any:
         """Run the model on a batch (opaque losses that run it themselves return the loss)."""
+
+    def arrange(self, outputs: Any) -> Any:
+        """Arrange the model's outputs for the loss."""
 
     def targets(self, content: Any) -> Tensor | None:
         """The batch's targets, where it has any."""
 
-    def total(self, outputs: Any, content: Any, size: int) -> Tensor:
-        """The batch's term of the numerator of L, float64, shape ()."""
+    def total(self, outputs: Any, content: Any, weight: float) -> Tensor:
+        """The batch's term of the numerator of L, float64, shape ().
 
-    def weight(self, content: Any, size: int) -> float:
-        """The batch's term of the denominator of L."""
+        Args:
+            outputs: Those of the batch.
+            content: The batch.
+            weight: Its size, or what the user's ``weight=`` says; used by opaque losses.
+        """
+
+    def weight(self, content: Any, weight: float) -> float:
+        """The batch's term of the denominator of L; see :meth:`total`."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +122,18 @@ class RecognisedCriterion:
     """A loss whose sum and weight are known, so that L is exactly a mean over samples."""
 
     recognised: RecognisedLoss
+    inferred: bool = False
+    """Whether the loss was inferred from the targets, not chosen by the user."""
+    head: Head | None = None
+    """How the model's own .loss reads logits and labels, where this is that loss."""
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The name of the loss in the run record."""
-        return self.recognised.name
+        if self.head is None:
+            return self.recognised.name
+        return f"{self.recognised.name} (the model's own .loss, {self.head.name})"
 
     @property
     def reduction(self) -> str:
@@ -121,25 +150,34 @@ class RecognisedCriterion:
         }
 
     def outputs(self, model: nn.Module, content: Any) -> Tensor:
+        """Run the model on a batch's inputs, and arrange its outputs for the loss."""
+        return self.arrange(self.raw_outputs(model, content))
+
+    def raw_outputs(self, model: nn.Module, content: Any) -> Tensor:
         """Run the model on a batch's inputs."""
         return _get_tensor(call_model(model, content))
 
+    def arrange(self, outputs: Tensor) -> Tensor:
+        """Arrange the model's outputs for the loss: its classes on axis 1."""
+        return outputs if self.head is None else self.head.arrange_outputs(outputs)
+
     def targets(self, content: Any) -> Tensor:
         """The batch's targets."""
-        return get_targets(content)
+        targets = get_targets(content)
+        return targets if self.head is None else self.head.arrange_targets(targets)
 
-    def total(self, outputs: Tensor, content: Any, size: int) -> Tensor:  # noqa: ARG002
+    def total(self, outputs: Tensor, content: Any, weight: float) -> Tensor:  # noqa: ARG002
         """The batch's weighted sum of losses."""
-        return self.recognised.total(outputs, get_targets(content))
+        return self.recognised.total(outputs, self.targets(content))
 
-    def weight(self, content: Any, size: int) -> float:  # noqa: ARG002
+    def weight(self, content: Any, weight: float) -> float:  # noqa: ARG002
         """The batch's total weight."""
-        return float(self.recognised.sample_weights(get_targets(content)).sum())
+        return float(self.recognised.sample_weights(self.targets(content)).sum())
 
 
 @dataclass(frozen=True)
 class OpaqueCriterion:
-    """A loss known only by its value: a batch's mean, weighted by the batch's size."""
+    """A loss known only by its value: a batch's mean, weighted by what it is a mean over."""
 
     name: str
     options: str
@@ -148,17 +186,31 @@ class OpaqueCriterion:
     value: Callable[[Any, Any], Any]
     reduction: str = "mean over batches, weighted by their sizes (the loss is opaque)"
     recognised: None = None
+    kind: Literal["outputs", "batch", "own"] = "outputs"
+    """Whether it is a function of outputs and targets, of whole batches, or the model's own."""
+    labels: Callable[[Any], float] | None = None
+    """Counts the labels of a batch that the loss is a mean over, where that is known."""
+    match: Match | None = None
+    """How the model's own loss compares with losses of its logits and labels."""
+    notes: tuple[str, ...] = ()
 
     def outputs(self, model: nn.Module, content: Any) -> Any:
         """Run the model on a batch."""
         return self.run(model, content)
 
+    raw_outputs = outputs
+
+    def arrange(self, outputs: Any) -> Any:
+        """The outputs as they are."""
+        return outputs
+
     def targets(self, content: Any) -> Tensor | None:
         """The batch's targets, where it is a pair or a mapping with labels."""
         return get_targets(content) if _has_targets(content) else None
 
-    def total(self, outputs: Any, content: Any, size: int) -> Tensor:
-        """The batch's mean loss times its size."""
+    def total(self, outputs: Any, content: Any, weight: float) -> Tensor:
+        """The batch's mean loss times its weight."""
+        weight = self.weight(content, weight)
         loss = self.value(outputs, content)
         if not isinstance(loss, Tensor):
             raise TypeError(f"the loss returned a {type(loss).__name__}; {_SCALAR_ADVICE}")
@@ -166,34 +218,73 @@ class OpaqueCriterion:
             raise ValueError(
                 f"the loss returned a tensor of shape {tuple(loss.shape)}; {_SCALAR_ADVICE}"
             )
-        return loss.reshape(()).double() * size
+        if weight == 0:  # a mean over nothing is NaN
+            return torch.zeros((), dtype=torch.float64, device=loss.device)
+        return loss.reshape(()).double() * weight
 
-    def weight(self, content: Any, size: int) -> float:  # noqa: ARG002
-        """The batch's size."""
-        return float(size)
+    def weight(self, content: Any, weight: float) -> float:
+        """The batch's size, the user's weight, or the number of its labels that count."""
+        return weight if self.labels is None else self.labels(content)
 
 
-def choose_criterion(loss: Any, probe: Callable[[], Any], content: Any) -> Criterion:
+def choose_criterion(
+    loss: Any,
+    probe: Callable[[], Any],
+    content: Any,
+    weigh: Callable[[Any], Any] | None = None,
+) -> Criterion:
     """Turn the user's ``loss`` into a criterion.
 
     Args:
         loss: None (inferred), a torch loss, ``f(outputs, targets)``, or a :func:`batch_loss`.
         probe: Runs the model on the first batch and returns its outputs.
         content: That batch.
+        weigh: The user's weight of a batch, for opaque losses.
 
     Returns:
         The criterion.
 
     Raises:
-        TypeError: The loss is no callable.
-        ValueError: The loss cannot be inferred, or does not take the mean.
+        TypeError: The loss is no callable, or a class.
+        ValueError: The loss cannot be inferred, does not take the mean, or has exact weights and
+            others were passed.
     """
+    criterion = _choose_criterion(loss, probe, content, is_weighted=weigh is not None)
+    if weigh is None:
+        return criterion
+    if isinstance(criterion, RecognisedCriterion):
+        raise ValueError(
+            f"weight= does not apply to {criterion.name}, whose sum and weights are exact; leave "
+            "it out, or pass the loss as landscape.batch_loss(f)"
+        )
+    by = f"weight={_identify_weight(weigh)}"
+    return replace(criterion, reduction=f"mean over batches, weighted by {by} (the loss is opaque)")
+
+
+def _identify_weight(weigh: Callable[[Any], Any]) -> str:
+    if isinstance(weigh, functools.partial):
+        bound = [*map(repr, weigh.args), *(f"{k}={v!r}" for k, v in weigh.keywords.items())]
+        return f"{identify_function(weigh.func)} with {', '.join(bound)}"
+    return identify_function(weigh)
+
+
+def _choose_criterion(
+    loss: Any, probe: Callable[[], Any], content: Any, *, is_weighted: bool
+) -> RecognisedCriterion | OpaqueCriterion:
     if loss is None:
-        return _infer_criterion(probe(), content)
+        return _infer_criterion(probe(), content, is_weighted=is_weighted)
     if isinstance(loss, BatchLoss):
         name = getattr(loss.function, "__name__", type(loss.function).__name__)
         return OpaqueCriterion(
-            name, identify_function(loss.function), loss.function, lambda value, _: value
+            name,
+            identify_function(loss.function),
+            loss.function,
+            lambda value, _: value,
+            kind="batch",
+        )
+    if isinstance(loss, type):
+        raise TypeError(
+            f"loss is the class {loss.__name__}, expected an instance; pass {loss.__name__}()"
         )
     if not callable(loss):
         raise TypeError(
@@ -202,8 +293,8 @@ def choose_criterion(loss: Any, probe: Callable[[], Any], content: Any) -> Crite
         )
     if not _has_targets(content):
         raise ValueError(
-            "the batches have no targets that this loss could be given; pass "
-            "landscape.batch_loss(f) with f(model, batch)"
+            f"the batches have no targets that this loss could be given{_describe_last(content)}; "
+            "pass landscape.batch_loss(f) with f(model, batch)"
         )
     recognised = recognise_loss(loss)
     if recognised is not None:
@@ -217,58 +308,163 @@ def choose_criterion(loss: Any, probe: Callable[[], Any], content: Any) -> Crite
     )
 
 
-def _infer_criterion(outputs: Any, content: Any) -> Criterion:
+def _infer_criterion(
+    outputs: Any, content: Any, *, is_weighted: bool
+) -> RecognisedCriterion | OpaqueCriterion:
     if _get_loss(outputs) is not None:
-        name = "the model's own .loss"
-        return OpaqueCriterion(name, name, call_model, lambda outputs, _: _get_loss(outputs))
+        return _read_own_loss(outputs, content, is_weighted=is_weighted)
     if not _has_targets(content):
         raise ValueError(
-            "the loss cannot be inferred from batches without targets; pass loss=, or "
-            "landscape.batch_loss(f) with f(model, batch)"
+            f"the loss cannot be inferred from batches without targets{_describe_last(content)}; "
+            "pass loss=, or landscape.batch_loss(f) with f(model, batch)"
         )
     targets = get_targets(content)
     if targets.is_floating_point():
-        return RecognisedCriterion(ElementwiseLoss("MSE", nn.functional.mse_loss))
+        return RecognisedCriterion(ElementwiseLoss("MSE", nn.functional.mse_loss), inferred=True)
     if targets.dtype == torch.bool or targets.is_complex():
         raise ValueError(
             f"the loss cannot be inferred from {targets.dtype} targets; pass loss=, for example "
             "torch.nn.BCEWithLogitsLoss() with float targets"
         )
     return RecognisedCriterion(
-        ClassLoss("cross-entropy", nn.functional.cross_entropy, {"ignore_index": -100})
+        ClassLoss("cross-entropy", nn.functional.cross_entropy, {"ignore_index": -100}),
+        inferred=True,
     )
+
+
+_OWN_LOSS = "the model's own .loss"
+_AUXILIARY = "it has a further term, and batches are weighted by the labels that its"
+
+
+def _read_own_loss(
+    outputs: Any, content: Any, *, is_weighted: bool
+) -> RecognisedCriterion | OpaqueCriterion:
+    """A model's own loss: of its logits and labels where it equals one of theirs, else opaque."""
+    opaque = OpaqueCriterion(
+        _OWN_LOSS, _OWN_LOSS, call_model, lambda outputs, _: _get_loss(outputs), kind="own"
+    )
+    own, logits = _get_loss(outputs), _get_logits(outputs)
+    labels = content.get("labels") if isinstance(content, Mapping) else None
+    if is_weighted or not (
+        isinstance(own, Tensor)
+        and own.numel() == 1
+        and isinstance(logits, Tensor)
+        and isinstance(labels, Tensor)
+    ):
+        return opaque
+    match = match_head(own.reshape(()), logits, labels)
+    head = match.head
+    if match.kind == "exact" and head is not None:
+        return RecognisedCriterion(head.loss, head=head)
+    if match.kind == "auxiliary" and head is not None:
+        return replace(
+            opaque,
+            reduction="mean over batches, weighted by their labels that count",
+            labels=lambda content: head.count(content["labels"]),
+            notes=(f"{match.describe()}: {_AUXILIARY} {head.name} loss counts",),
+        )
+    return replace(opaque, match=match)
 
 
 def call_model(model: nn.Module, content: Any) -> Any:
     """Call the model on a batch: ``model(**batch)`` for mappings, ``model(*inputs)`` else."""
+    arguments, keywords = _read_arguments(content)
+    try:
+        return model(*arguments, **keywords)
+    except TypeError as error:
+        mismatch = _describe_mismatch(model, arguments, keywords)
+        if mismatch is None:  # the exception is the model's own
+            raise
+        raise TypeError(mismatch) from error
+
+
+def _read_arguments(content: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(content, Mapping):
-        return model(**content)
-    if isinstance(content, (tuple, list)):
-        inputs = content[:-1] or content  # all of them are inputs where there are no targets
-        if len(inputs) == 1:
-            only = inputs[0]
-            if isinstance(only, Mapping):
-                return model(**only)
-            return model(*only) if isinstance(only, (tuple, list)) else model(only)
-        return model(*inputs)
-    return model(content)
+        return (), dict(content)
+    if not isinstance(content, (tuple, list)) or _is_one_argument(content):
+        return (content,), {}
+    inputs = content[:-1] or content  # all of them are inputs where there are no targets
+    if len(inputs) == 1:
+        only = inputs[0]
+        if isinstance(only, Mapping):
+            return (), dict(only)
+        if isinstance(only, (tuple, list)) and not _is_one_argument(only):
+            return tuple(only), {}
+    return tuple(inputs), {}
+
+
+def _is_one_argument(value: Any) -> bool:
+    """Whether a tuple or list is one argument of the model, not several."""
+    return is_samples(value) or isinstance(value, PackedSequence)
+
+
+def _describe_mismatch(
+    model: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> str | None:
+    """Why the model's forward cannot be called like this; None where it can."""
+    try:
+        signature = inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*arguments, **keywords)
+    except TypeError as error:
+        reason = error
+    else:
+        return None
+    if keywords:
+        passed = f"the columns {', '.join(map(repr, keywords))} of the batches"
+        advice = "leave out the columns that it does not take"
+        if "label" in keywords and "labels" not in keywords:
+            advice = "rename 'label', for targets are called 'labels'"
+    else:
+        passed = f"{len(arguments)} inputs (all parts of the batches but the last, the targets)"
+        advice = "pass batches of (inputs, targets)"
+    return (
+        f"{type(model).__name__}.forward{signature} cannot be called with {passed}: {reason}; "
+        f"{advice}, or landscape.batch_loss(f) with f(model, batch)"
+    )
 
 
 def get_targets(content: Any) -> Tensor:
-    """The last part of a tuple batch, or the ``labels`` of a mapping."""
+    """The last part of a tuple batch, the ``labels`` of a mapping, or the ``y`` of a graph."""
+    if is_graph(content):
+        graph_targets: Tensor = content.y
+        return graph_targets
     targets: Tensor = content["labels"] if isinstance(content, Mapping) else content[-1]
     return targets
 
 
 def _has_targets(content: Any) -> bool:
+    if is_graph(content):
+        return isinstance(getattr(content, "y", None), Tensor) and content.y.ndim > 0
     if isinstance(content, Mapping):
         return isinstance(content.get("labels"), Tensor)
     return (
         isinstance(content, (tuple, list))
+        and not _is_one_argument(content)
         and len(content) > 1
         and isinstance(content[-1], Tensor)
         and content[-1].ndim > 0
     )
+
+
+def _describe_last(content: Any) -> str:
+    """What stands where targets would be, in words."""
+    if isinstance(content, Mapping):
+        if "labels" in content:
+            return f" ('labels' is a {_name_type(content['labels'])}, expected a tensor)"
+        return f" (the columns are {', '.join(map(repr, content))}; targets are called 'labels')"
+    if isinstance(content, (tuple, list)) and len(content) > 1:
+        if isinstance(content[-1], Tensor):
+            return " (their last part is a single number, as of a single sample)"
+        return f" (their last part is a {_name_type(content[-1])}, expected a tensor)"
+    return ""
+
+
+def _name_type(value: Any) -> str:
+    kinds = (kind for kind in (list, tuple) if isinstance(value, kind))
+    return next(kinds, type(value)).__name__
 
 
 def _get_loss(outputs: Any) -> Any:
@@ -276,8 +472,13 @@ def _get_loss(outputs: Any) -> Any:
     return loss if loss is not None else getattr(outputs, "loss", None)
 
 
+def _get_logits(outputs: Any) -> Any:
+    logits = outputs.get("logits") if isinstance(outputs, Mapping) else None
+    return logits if logits is not None else getattr(outputs, "logits", None)
+
+
 def _get_tensor(outputs: Any) -> Tensor:
-    tensor = outputs if isinstance(outputs, Tensor) else getattr(outputs, "logits", None)
+    tensor = outputs if isinstance(outputs, Tensor) else _get_logits(outputs)
     if not isinstance(tensor, Tensor):
         raise TypeError(
             f"the model returned a {type(outputs).__name__}, expected a tensor (or .logits); pass "
@@ -289,7 +490,7 @@ def _get_tensor(outputs: Any) -> Tensor:
 def identify_function(function: Any) -> str:
     """The qualified name of a callable, with a checksum of its code where that is Python's.
 
-    A run is resumed only with the same loss and the same metrics.
+    A run is resumed only with the same loss, the same weights and the same metrics.
     """
     owner = function if hasattr(function, "__qualname__") else type(function)
     name = f"{owner.__module__}.{owner.__qualname__}"

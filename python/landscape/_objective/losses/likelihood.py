@@ -10,7 +10,35 @@ from torch import Tensor
 
 from landscape._objective.losses.recognised import RecognisedLoss
 
-__all__ = ["draw_targets", "make_fisher_product"]
+__all__ = ["check_curvature", "draw_targets", "make_fisher_product"]
+
+_NLL_ADVICE = (
+    "it takes their logarithms of probabilities, in which it is linear. Leave LogSoftmax out of "
+    "the model and pass torch.nn.CrossEntropyLoss(): L is the same, and its Fisher is its "
+    "Gauss-Newton matrix. 'empirical_fisher' and 'hessian' work as they are"
+)
+
+
+_LIKELIHOODS = ("MSE", "BCE with logits", "cross-entropy")
+
+
+def check_curvature(kind: str, loss: RecognisedLoss) -> None:
+    """Refuse a curvature that the loss does not have, or that is zero for every model.
+
+    Raises:
+        ValueError: A Fisher matrix of a loss without a likelihood, or the Gauss-Newton matrix of
+            one that is linear in the outputs almost everywhere.
+    """
+    if kind in ("fisher", "monte_carlo_fisher") and loss.name not in _LIKELIHOODS:
+        raise _make_likelihood_error(loss)
+    if kind == "gauss_newton" and loss.name == "NLL":
+        raise ValueError(f"the Gauss-Newton matrix of NLL is zero for every model: {_NLL_ADVICE}")
+    if kind == "gauss_newton" and loss.name == "L1":
+        raise ValueError(
+            "the Gauss-Newton matrix of L1 is zero for every model, because |z - t| is linear "
+            "almost everywhere; pass curvature='empirical_fisher' or 'gradient_covariance', or "
+            "loss=torch.nn.HuberLoss()"
+        )
 
 
 def make_fisher_product(
@@ -21,6 +49,11 @@ def make_fisher_product(
     The expectation of s = d loss / d outputs is over targets from the likelihood that the loss
     implies: labels from the softmax (cross-entropy) or the sigmoid (BCE), numbers of variance 1/2
     around the outputs (MSE, for exp(-(z - t)^2) is that density).
+
+    It equals the loss's second derivative by the outputs only where a label's weight does not
+    depend on the label. With a ``pos_weight`` c of BCE, s = p - y for y = 0 and c (p - y) for
+    y = 1, and E[s^2] = p (1 - p) (p + c^2 (1 - p)), but the second derivative is
+    p (1 - p) (1 - y + c y).
 
     Args:
         loss: The loss.
@@ -97,7 +130,7 @@ def draw_targets(
     Raises:
         ValueError: The loss has no likelihood.
     """
-    if loss.name not in ("MSE", "BCE with logits", "cross-entropy"):
+    if loss.name not in _LIKELIHOODS:
         raise _make_likelihood_error(loss)
     positions = outputs[:, 0] if loss.name == "cross-entropy" else outputs
     size = (len(outputs), draws, *positions.shape[1:])
@@ -128,7 +161,9 @@ def _weight_or_ones(weight: Tensor | None, ones: Tensor) -> Tensor:
 
 
 def _make_likelihood_error(loss: RecognisedLoss) -> ValueError:
+    if loss.name == "NLL":
+        return ValueError(f"NLL has no likelihood of the model's outputs; {_NLL_ADVICE}")
     return ValueError(
-        f"{loss.name} has no likelihood, so no Fisher matrix; pass another curvature, such as "
-        "'gauss_newton' or 'gradient_covariance'"
+        f"{loss.name} has no likelihood, so no Fisher matrix; pass curvature='empirical_fisher' or "
+        "'gradient_covariance', which need none, or a loss with a likelihood"
     )

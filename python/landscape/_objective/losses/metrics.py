@@ -24,10 +24,10 @@ class Metric:
     """A mean over samples: batch totals, divided by the total weight of all data."""
 
     name: str
-    total: Callable[[Any, Tensor, int], Tensor]
-    """(outputs, targets, size) -> the batch's term of the numerator, float64, shape ()."""
-    weight: Callable[[Tensor, int], float]
-    """(targets, size) -> the batch's term of the denominator."""
+    total: Callable[[Any, Tensor, float], Tensor]
+    """(outputs, targets, weight) -> the batch's term of the numerator, float64, shape ()."""
+    weight: Callable[[Tensor, float], float]
+    """(targets, weight) -> the batch's term of the denominator."""
     separable: bool
     """Whether batches may be cut anew without changing the mean."""
 
@@ -102,28 +102,28 @@ def _count_predictions(
     """Count the correct (accuracy) or wrong (error) predictions among those not ignored."""
     compare = torch.eq if name == "accuracy" else torch.ne
 
-    def total(outputs: Tensor, targets: Tensor, size: int) -> Tensor:  # noqa: ARG001
+    def total(outputs: Tensor, targets: Tensor, weight: float) -> Tensor:  # noqa: ARG001
         expected = expect(targets)
         counted = compare(predict(outputs), expected)
         return (counted if ignored is None else counted & (expected != ignored)).sum().double()
 
-    def weight(targets: Tensor, size: int) -> float:  # noqa: ARG001
+    def weigh(targets: Tensor, weight: float) -> float:  # noqa: ARG001
         expected = expect(targets)
         return float(expected.numel() if ignored is None else (expected != ignored).sum())
 
-    return Metric(name, total, weight, separable=True)
+    return Metric(name, total, weigh, separable=True)
 
 
 def _wrap_function(function: Callable[[Any, Any], Any]) -> Metric:
     name = getattr(function, "__name__", type(function).__name__)
 
-    def total(outputs: Any, targets: Tensor, size: int) -> Tensor:
+    def total(outputs: Any, targets: Tensor, weight: float) -> Tensor:
         value = torch.as_tensor(function(outputs, targets), dtype=torch.float64)
         if value.numel() != 1:
             raise ValueError(
                 f"metric {name!r} returned shape {tuple(value.shape)}; a metric must return one "
                 "number for the batch, the mean over its samples"
             )
-        return value.reshape(()) * size
+        return value.reshape(()) * weight
 
-    return Metric(name, total, lambda _, size: float(size), separable=False)
+    return Metric(name, total, lambda _, weight: weight, separable=False)

@@ -15,7 +15,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 from torch import Tensor, nn
 
-__all__ = ["ClassLoss", "ElementwiseLoss", "RecognisedLoss", "recognise_loss"]
+__all__ = [
+    "ClassLoss",
+    "ElementwiseLoss",
+    "RecognisedLoss",
+    "make_class_last_error",
+    "recognise_loss",
+]
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class RecognisedLoss:
         losses = self.function(
             outputs.double(), self.cast_targets(targets), reduction="none", **self.options
         )
-        return losses.reshape(losses.shape[0], -1).sum(dim=1)
+        return _sum_positions(losses)
 
     def to(self, device: torch.device) -> RecognisedLoss:
         """The same loss with its class or element weights on a device, in float64."""
@@ -76,8 +82,23 @@ class RecognisedLoss:
         """
 
 
+def _sum_positions(losses: Tensor) -> Tensor:
+    """The sum over all axes but the first, which may have no entries."""
+    return losses.sum(dim=tuple(range(1, losses.ndim))) if losses.ndim > 1 else losses
+
+
 class ElementwiseLoss(RecognisedLoss):
     """A loss of elements (MSE, L1, Huber, BCE with logits): the weight is their number."""
+
+    def total(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The weighted sum of the losses of a batch, float64, shape ()."""
+        self.check_shapes(outputs, targets)  # those of every batch, for PyTorch broadcasts
+        return super().total(outputs, targets)
+
+    def per_sample(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The weighted sum of the losses of each sample, float64, shape (batch,)."""
+        self.check_shapes(outputs, targets)
+        return super().per_sample(outputs, targets)
 
     def cast_targets(self, targets: Tensor) -> Tensor:
         """Give targets the dtype that the loss takes."""
@@ -113,7 +134,7 @@ class ClassLoss(RecognisedLoss):
         else:
             classes = torch.where(counted, targets.long(), 0)
             weights = weight.to(targets.device)[classes].double() * counted
-        return weights.reshape(len(targets), -1).sum(dim=1)
+        return _sum_positions(weights)
 
     def check_shapes(self, outputs: Tensor, targets: Tensor) -> None:
         """Refuse targets that are neither classes nor class probabilities of these outputs."""
@@ -121,6 +142,10 @@ class ClassLoss(RecognisedLoss):
         fits = tuple(targets.shape) == (
             tuple(outputs.shape) if probabilities else (outputs.shape[0], *outputs.shape[2:])
         )
+        if not fits and self.is_class_last(outputs, targets):
+            raise make_class_last_error(self, outputs, targets)
+        if not fits and targets.ndim == outputs.ndim == 2 and targets.shape == outputs.shape:
+            raise _make_one_hot_error(self.name, outputs, targets)
         if outputs.ndim < 2 or not fits:
             raise ValueError(
                 f"{self.name} got outputs of shape {tuple(outputs.shape)} and targets of shape "
@@ -134,15 +159,22 @@ class ClassLoss(RecognisedLoss):
                 "loss=torch.nn.BCEWithLogitsLoss() with float targets for a binary problem"
             )
 
+    def is_class_last(self, outputs: Tensor, targets: Tensor) -> bool:
+        """Whether the last axis of the outputs may be the classes, instead of the second."""
+        return outputs.ndim > 2 and tuple(targets.shape) == tuple(outputs.shape[:-1])
+
     def check_values(self, outputs: Tensor, targets: Tensor) -> None:
         """Refuse targets of another dtype, or classes that the outputs do not have."""
         if targets.is_floating_point() and self.name == "cross-entropy":
+            _check_probabilities(self, outputs, targets)
             return
         if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
             raise ValueError(
                 f"{self.name} got targets of dtype {targets.dtype}, expected integer classes; "
                 "pass targets.long(), or another loss"
             )
+        if self.is_class_last(outputs, targets) and outputs.shape[1] != outputs.shape[-1]:
+            return  # the shapes will be refused, for a better reason
         classes, ignored = outputs.shape[1] if outputs.ndim > 1 else 1, self.options["ignore_index"]
         wrong = ((targets < 0) | (targets >= classes)) & (targets != ignored)
         if outputs.ndim > 1 and classes > 1 and bool(wrong.any()):
@@ -151,6 +183,36 @@ class ClassLoss(RecognisedLoss):
                 f"{classes - 1} (or ignore_index {ignored}); check the targets or the model's "
                 "last layer"
             )
+
+
+def make_class_last_error(loss: RecognisedLoss, outputs: Tensor, targets: Tensor) -> ValueError:
+    """The error of outputs whose classes are, or may be, on the last axis."""
+    return ValueError(
+        f"{loss.name} got outputs of shape {tuple(outputs.shape)} and targets of shape "
+        f"{tuple(targets.shape)}: PyTorch takes the classes on axis 1, and here the last axis "
+        "seems to hold them; return outputs.movedim(-1, 1) from the model, or pass "
+        "loss=lambda outputs, targets: "
+        "F.cross_entropy(outputs.flatten(0, -2), targets.flatten())"
+    )
+
+
+def _make_one_hot_error(name: str, outputs: Tensor, targets: Tensor) -> ValueError:
+    return ValueError(
+        f"{name} got outputs of shape {tuple(outputs.shape)} and targets of shape "
+        f"{tuple(targets.shape)}, expected one class for each sample. If the targets are one-hot, "
+        "pass targets.argmax(1) for cross-entropy, or targets.float() with "
+        "loss=torch.nn.BCEWithLogitsLoss() or loss=torch.nn.MSELoss()"
+    )
+
+
+def _check_probabilities(loss: RecognisedLoss, outputs: Tensor, targets: Tensor) -> None:
+    """Refuse class probabilities whose sum is 1 along the last axis and not along axis 1."""
+    if targets.ndim < 3 or targets.shape[1:] != outputs.shape[1:] or not targets.numel():
+        return
+    along, last = (targets.double().sum(axis) for axis in (1, -1))
+    ones = torch.ones((), dtype=torch.float64, device=targets.device)
+    if torch.allclose(last, ones, rtol=1e-3) and not torch.allclose(along, ones, rtol=1e-3):
+        raise make_class_last_error(loss, outputs, targets)
 
 
 _CLASS_FUNCTIONS: dict[Callable[..., Tensor], str] = {

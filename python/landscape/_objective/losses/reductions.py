@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape._objective.data.batches import Batch, Batches
-from landscape._objective.losses.criterion import Criterion
+from landscape._objective.losses.criterion import Criterion, get_targets
 from landscape._objective.losses.metrics import Metric
 from landscape._objective.losses.recognised import RecognisedLoss
 
@@ -35,12 +35,17 @@ class Reductions:
 
     def totals(self, module: torch.nn.Module, batch: Batch) -> Tensor:
         """The sums of one batch, float64, shape (columns,)."""
-        content, size = batch.content, batch.size
-        outputs = self.criterion.outputs(module, content)
-        sums = [self.criterion.total(outputs, content, size)]
-        if self.metrics:
-            targets, predictions = self.targets(content), getattr(outputs, "logits", outputs)
-            sums += [metric.total(predictions, targets, size) for metric in self.metrics]
+        content, weight = batch.content, batch.weight
+        raw = self.criterion.raw_outputs(module, content)
+        outputs = self.criterion.arrange(raw)
+        sums = [self.criterion.total(outputs, content, weight)]
+        for metric in self.metrics:
+            targets = self.targets(content)
+            if metric.separable:
+                sums.append(metric.total(outputs, targets, weight))
+            else:  # a user's function is given what the model and the data have
+                logits = getattr(raw, "logits", raw)
+                sums.append(metric.total(logits, get_targets(content), weight))
         if self.squares:
             sums += self._squares(outputs, content)
         return torch.stack(sums)
@@ -48,10 +53,13 @@ class Reductions:
     def weights(self, batches: Batches) -> list[float]:
         """The denominators of the loss and of each metric, from one pass over the data."""
         sums = [0.0] * (1 + len(self.metrics))
-        for batch in batches.iter_blocks(None):
-            sums[0] += self.criterion.weight(batch.content, batch.size)
+        # a user's weight is that of a whole batch
+        exact = self.criterion.recognised is not None
+        for batch in batches.iter_blocks(None) if exact else batches.iter_batches():
+            weight = batch.weight
+            sums[0] += self.criterion.weight(batch.content, weight)
             for column, metric in enumerate(self.metrics, start=1):
-                sums[column] += metric.weight(self.targets(batch.content), batch.size)
+                sums[column] += metric.weight(self.targets(batch.content), weight)
         return sums
 
     def per_sample(self, module: torch.nn.Module, batch: Batch) -> Tensor:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
 
 from landscape._objective.data.batches import Batch, Batches, compute_checksum
-from landscape._objective.data.pytree import iter_tensors, map_tensors
+from landscape._objective.data.counting import SampleCounts
+from landscape._objective.data.pytree import iter_tensors, take_rows
 from landscape._objective.isolation import read_random_state
 from landscape._objective.losses.criterion import (
     Criterion,
+    OpaqueCriterion,
     RecognisedCriterion,
     call_model,
     choose_criterion,
 )
+from landscape._objective.losses.weights import (
+    check_inferred,
+    check_opaque_weights,
+    check_output_weights,
+    has_labels,
+)
 from landscape._objective.points import PointBuffer
+from landscape._objective.torch_backend.loss_state import LossState
 from landscape._objective.torch_backend.model_state import Behaviour, SwappedModel
 
 __all__ = ["probe_model", "probe_other_data"]
@@ -27,7 +37,14 @@ _PROBE_SAMPLES = 64
 
 
 def probe_model(
-    model: SwappedModel, batches: Batches, loss: Any, point: PointBuffer, *, dropout: str
+    model: SwappedModel,
+    batches: Batches,
+    loss: Any,
+    point: PointBuffer,
+    *,
+    dropout: str,
+    loss_state: LossState,
+    counts: SampleCounts,
 ) -> tuple[Criterion, Behaviour]:
     """Evaluate a few samples at the model's own parameters to choose the criterion.
 
@@ -37,31 +54,44 @@ def probe_model(
         loss: The user's loss, or None.
         point: The model's own parameters.
         dropout: Whether dropout is off or seeded.
+        loss_state: The state of the loss.
+        counts: What the batches' parts say about their numbers of samples.
 
     Returns:
         The criterion, with its weights on the device, and the model's behaviour.
 
     Raises:
-        ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
+        ValueError: Targets do not fit the outputs or the inputs, the loss returns no number, or
+            the weights of the batches are unknown.
     """
 
     def probe(batch: Batch) -> tuple[Criterion, Behaviour]:
         def outputs() -> Any:
+            model.install(point.leaves())  # a model's own loss is compared by its gradient too
             with torch.enable_grad():
                 return call_model(model.module, batch.clone().content)
 
         with _swapped_in(model, point, dropout):
-            criterion = choose_criterion(loss, outputs, batch.content)
+            criterion = choose_criterion(loss, outputs, batch.content, batches.weigh)
         if isinstance(criterion, RecognisedCriterion):
-            criterion = RecognisedCriterion(criterion.recognised.to(model.device))
-        with _swapped_in(model, point, dropout):
-            return criterion, _observe_behaviour(criterion, model, batch, batches)
+            criterion = replace(criterion, recognised=criterion.recognised.to(model.device))
+        with _swapped_in(model, point, dropout), loss_state.preserved():
+            _check_counts(criterion, model, batch, batches, counts)
+        with _swapped_in(model, point, dropout), loss_state.preserved():
+            return criterion, _observe_behaviour(criterion, model, loss_state, batch, batches)
 
     return _probe_few_samples(probe, batches)
 
 
 def probe_other_data(
-    criterion: Criterion, model: SwappedModel, batches: Batches, point: PointBuffer, *, dropout: str
+    criterion: Criterion,
+    model: SwappedModel,
+    batches: Batches,
+    point: PointBuffer,
+    *,
+    dropout: str,
+    loss_state: LossState,
+    counts: SampleCounts,
 ) -> Behaviour:
     """Run a known criterion on a few samples of other data, and validate all their targets.
 
@@ -73,15 +103,17 @@ def probe_other_data(
     """
 
     def probe(batch: Batch) -> Behaviour:
-        with _swapped_in(model, point, dropout):
-            return _observe_behaviour(criterion, model, batch, batches)
+        with _swapped_in(model, point, dropout), loss_state.preserved():
+            _check_counts(criterion, model, batch, batches, counts)
+        with _swapped_in(model, point, dropout), loss_state.preserved():
+            return _observe_behaviour(criterion, model, loss_state, batch, batches)
 
     return _probe_few_samples(probe, batches)
 
 
 def _probe_few_samples(probe: Callable[[Batch], T], batches: Batches) -> T:
     """Probe with a few samples; with a whole batch of the split where part of one fails."""
-    few = next(iter(batches.iter_blocks(_PROBE_SAMPLES)))
+    few = _find_samples(batches)
     try:
         return probe(few)
     except Exception:
@@ -90,20 +122,41 @@ def _probe_few_samples(probe: Callable[[Batch], T], batches: Batches) -> T:
     return probe(batches.batch(0))
 
 
+def _find_samples(batches: Batches) -> Batch:
+    """The first few samples with labels that are not all ignored, of which nothing can be learnt.
+
+    The pass over the data ends on return, so that another one can begin.
+    """
+    first: Batch | None = None
+    for block in batches.iter_blocks(_PROBE_SAMPLES):
+        if has_labels(block.content):
+            return block
+        first = first or block
+    if first is None:
+        raise RuntimeError("data without a batch passed for data with samples")
+    return first
+
+
 def _observe_behaviour(
-    criterion: Criterion, model: SwappedModel, batch: Batch, batches: Batches
+    criterion: Criterion,
+    model: SwappedModel,
+    loss_state: LossState,
+    batch: Batch,
+    batches: Batches,
 ) -> Behaviour:
     attributes, random_state, clone = model.attributes(), read_random_state(), batch.clone()
     outputs, differentiates = _run_model(criterion, model, clone)
     if isinstance(criterion, RecognisedCriterion):
         _check_targets(criterion, outputs, batch, batches)
     with torch.enable_grad():
-        criterion.total(outputs, clone.content, clone.size)
+        total = criterion.total(outputs, clone.content, clone.size).detach()
     has_graph = any(tensor.requires_grad for tensor in iter_tensors(clone.content))
     is_random = random_state != read_random_state()
+    is_stateful = attributes.changed() or model.buffers_changed() or loss_state.changed()
     return Behaviour(
         is_random=is_random,
-        is_stateful=attributes.changed() or model.buffers_changed(),
+        is_stateful=is_stateful,
+        remembers=is_stateful and _remembers(criterion, model, batch, total),
         overwrites_inputs=has_graph
         or compute_checksum(clone.content) != compute_checksum(batch.content),
         differentiates=differentiates,
@@ -111,17 +164,28 @@ def _observe_behaviour(
     )
 
 
+def _remembers(
+    criterion: Criterion, model: SwappedModel, batch: Batch, first: torch.Tensor
+) -> bool:
+    """Whether the same batch gives another loss after a first call, whose traces are kept."""
+    with torch.enable_grad():
+        clone = batch.clone()
+        outputs, _ = _run_model(criterion, model, clone)
+        again = criterion.total(outputs, clone.content, clone.size).detach()
+    return not torch.equal(first.nan_to_num(), again.nan_to_num())
+
+
 def _mixes_samples(criterion: Criterion, model: SwappedModel, batch: Batch, outputs: Any) -> bool:
     """Whether the first half of a batch gives other outputs alone than with the second half."""
     half = batch.size // 2
     if not isinstance(criterion, RecognisedCriterion) or half == 0:
         return False
-    content = map_tensors(lambda tensor: tensor[:half], batch.clone().content)
     try:
+        content = take_rows(slice(half), batch.clone().content)
         alone, _ = _run_model(criterion, model, Batch(content, half))
     except Exception:
         return True
-    if alone.shape[1:] != outputs.shape[1:]:
+    if alone.shape != (half, *outputs.shape[1:]):
         return True
     together = outputs[:half].detach().double()
     # far above the effect of another summation order, far below that of other samples
@@ -157,16 +221,34 @@ def _swapped_in(model: SwappedModel, point: PointBuffer, dropout: str) -> Iterat
         yield
 
 
+def _check_counts(
+    criterion: Criterion, model: SwappedModel, batch: Batch, batches: Batches, counts: SampleCounts
+) -> None:
+    """Refuse batches whose weights in L are unknown; see :mod:`losses.weights`."""
+    if batches.weigh is not None:
+        return
+    if isinstance(criterion, OpaqueCriterion) and criterion.kind != "outputs":
+        check_opaque_weights(criterion, batches, counts)
+        return
+    index = counts.disputed
+    if index is None and (criterion.recognised is not None or len(counts.batches) == 1):
+        return
+    probed = batch if index is None else batches.batch(index)
+    outputs, _ = _run_model(criterion, model, probed.clone())
+    check_output_weights(criterion, outputs, counts, probed.size)
+
+
 def _check_targets(
     criterion: RecognisedCriterion, outputs: torch.Tensor, probed: Batch, batches: Batches
 ) -> None:
     """Check shapes where the model was run, and lengths and classes everywhere."""
+    loss = criterion.recognised
+    is_binary = criterion.inferred
     for batch in batches.iter_blocks(None):
         targets = criterion.targets(batch.content)
-        if len(targets) != batch.size:
-            raise ValueError(
-                f"data has {batch.size} inputs and {len(targets)} targets; expected one target "
-                "for each sample"
-            )
-        criterion.recognised.check_values(outputs, targets)
-    criterion.recognised.check_shapes(outputs, criterion.targets(probed.content))
+        loss.check_values(outputs, targets)
+        is_binary = is_binary and bool(((targets == 0) | (targets == 1)).all())
+    targets = criterion.targets(probed.content)
+    loss.check_shapes(outputs, targets)
+    if criterion.inferred:
+        check_inferred(loss, outputs, targets, is_binary=is_binary)

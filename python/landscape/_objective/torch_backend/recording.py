@@ -14,6 +14,7 @@ from landscape._objective.points import Points
 from landscape._objective.strategy import Strategy
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._objective.torch_backend.gradients import compute_outputs
+from landscape._turns import held, undisturbed
 
 __all__ = ["compute_float64_outputs", "record_activations"]
 
@@ -38,7 +39,8 @@ def record_activations(
     def record(name: str, output: Tensor) -> None:
         parts.setdefault(name, []).append(_channels_first(output, modules[name]))
 
-    with _forward_hooks(evaluator.model.module, modules, record):
+    module = evaluator.model.module
+    with held(module), _forward_hooks(module, modules, record):
         for _ in compute_outputs(evaluator, point, strategy):
             pass
     return {name: torch.cat(outputs, dim=1) for name, outputs in parts.items()}
@@ -77,7 +79,9 @@ def compute_float64_outputs(model: nn.Module, inputs: Sequence[Any]) -> Tensor:
         model: The module.
         inputs: What its forward takes.
     """
-    double = copy_module(model).double().eval()
+    with undisturbed(model):
+        double = copy_module(model)
+    double = double.double().eval()
     with torch.random.fork_rng(), torch.inference_mode():
         outputs = double(*(x.double() if x.is_floating_point() else x for x in inputs))
     return torch.cat([tensor.reshape(-1) for tensor in _flatten_outputs(outputs)])
