@@ -109,22 +109,19 @@ def probe_other_data(
 
 def _probe_few_samples(probe: Callable[[Batch], T], batches: Batches) -> T:
     """Probe with a few samples; with a whole batch of the split where part of one fails."""
-    few = _find_samples(batches)
+    few = _find_samples(batches.iter_blocks(_PROBE_SAMPLES))
     try:
         return probe(few)
     except Exception:
         if few.size >= batches.sizes[0]:
             raise
-    return probe(batches.batch(0))
+    return probe(_find_samples(batches.iter_batches()))
 
 
-def _find_samples(batches: Batches) -> Batch:
-    """The first few samples with labels that are not all ignored, of which nothing can be learnt.
-
-    The pass over the data ends on return, so that another one can begin.
-    """
+def _find_samples(blocks: Iterator[Batch]) -> Batch:
+    """The first block with labels that are not all ignored, of which nothing can be learnt."""
     first: Batch | None = None
-    for block in batches.iter_blocks(_PROBE_SAMPLES):
+    for block in blocks:
         if has_labels(block.content):
             return block
         first = first or block
