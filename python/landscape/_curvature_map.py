@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from landscape import _core
+from landscape._outside import Outside
 from landscape._results import Surface
 from landscape._runs import (
     CallbackProblem,
@@ -20,7 +21,14 @@ from landscape._runs import (
     build_objectives,
     grid_coordinates,
 )
-from landscape._surface import Normalize, OneDimensional, make_axes, parse_directions
+from landscape._surface import (
+    Normalize,
+    OneDimensional,
+    check_outside_applies,
+    compare_models,
+    make_axes,
+    parse_directions,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,6 +57,7 @@ def curvature_map(
     one_dimensional: OneDimensional = "zero",
     span: float | Sequence[Sequence[float]] | None = None,
     points: int | tuple[int, int] = 21,
+    outside: Outside = "error",
     tolerance: float = 5e-3,
     max_products: int = 200,
     seed: int = 0,
@@ -74,6 +83,7 @@ def curvature_map(
         one_dimensional: As for :func:`landscape.surface`.
         span: As for :func:`landscape.surface`.
         points: Grid points along each axis, or ``(n_alpha, n_beta)``; at least 2.
+        outside: As for :func:`landscape.surface`.
         tolerance: Of both residuals, relative to the largest \|eigenvalue\| at the point. A
             smallest eigenvalue within its bound of 0 has no certain sign; lower the
             tolerance.
@@ -107,10 +117,12 @@ def curvature_map(
     if max_products < 1:
         raise ValueError(f"max_products={max_products}, expected at least 1")
     axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
+    check_outside_applies(axes_plan, outside)
     objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
     axes, objective, _ = make_axes(
         axes_plan, objective.with_default_batch_norm("frozen"), None, progress
     )
+    notes = compare_models(axes_plan, objective, outside)
     alpha, beta = grid_coordinates(axes, span, points)
     solver = _PlaneSolver(axes, (alpha, beta), tolerance, max_products, seed)
     inputs = {
@@ -137,6 +149,7 @@ def curvature_map(
     status = f"complete: {products} products"
     if unconverged:
         status += f"; {unconverged} of {size} points stopped at max_products={max_products}"
+    run.notes += notes
     if objective.is_random_subset:
         run.notes += (_SUBSET_NOTE,)
     return Surface(

@@ -11,12 +11,13 @@ import torch
 
 from landscape._filters import FilterGrid, filter_grid, parameter_owners
 from landscape._selection import match_parameters, select_parameters
+from landscape._turns import undisturbed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-__all__ = ["ParameterEntry", "ParameterLayout", "host_array"]
+__all__ = ["ParameterEntry", "ParameterLayout", "host_array", "named_tensors"]
 
 _WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 _SHOWN_DIFFERENCES = 5
@@ -82,6 +83,11 @@ class ParameterLayout:
         Raises:
             ValueError: A pattern matches no trainable parameter, or there is none at all.
         """
+        with undisturbed(model):
+            return cls._read(model, parameters)
+
+    @classmethod
+    def _read(cls, model: nn.Module, parameters: str | Iterable[str] | None) -> ParameterLayout:
         chosen = select_parameters(model, parameters)
         owners = parameter_owners(model)
         names: dict[int, list[str]] = {}
@@ -168,7 +174,13 @@ class ParameterLayout:
         Raises:
             ValueError: A tensor is missing or has another shape; every one that does is named.
         """
-        tensors = _named_tensors(source, self)
+        if isinstance(source, torch.nn.Module):
+            with undisturbed(source):
+                return self._flatten(source)
+        return self._flatten(source)
+
+    def _flatten(self, source: nn.Module | Mapping[str, Any]) -> NDArray[Any]:
+        tensors = named_tensors(source, self)
         problems, flat = self._find_foreign(source, tensors), np.empty(self.size, self.dtype)
         for entry in self.entries:
             tensor = next((tensors[n] for n in (entry.name, *entry.aliases) if n in tensors), None)
@@ -246,9 +258,10 @@ def _shape_or_missing(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else str(shape)
 
 
-def _named_tensors(
+def named_tensors(
     source: nn.Module | Mapping[str, Any], layout: ParameterLayout
 ) -> Mapping[str, Any]:
+    """Parameters by all their names, or a mapping as it is; without the prefixes of wrappers."""
     named: Mapping[str, Any] = (
         dict(source.named_parameters(remove_duplicate=False))
         if isinstance(source, torch.nn.Module)

@@ -16,6 +16,7 @@ from landscape._directions import (
     UserDirections,
 )
 from landscape._eigenplane import EigenDirections
+from landscape._outside import Outside, compare_outside, validate_outside
 from landscape._results import Line, Surface
 from landscape._runs import ObjectiveOptions, build_objectives, grid_coordinates, sample_grid
 
@@ -29,12 +30,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Normalize",
     "OneDimensional",
+    "check_outside_applies",
+    "compare_models",
     "line",
     "make_axes",
     "parse_direction",
     "parse_directions",
     "surface",
 ]
+
+_JOINING = (LineBetween, PlaneThrough, PrincipalComponents)
+"""Directions on which other models lie."""
 
 Normalize = Literal["auto", "filter", "layer", "model"] | None
 OneDimensional = Literal["zero", "include"]
@@ -50,6 +56,7 @@ def surface(
     one_dimensional: OneDimensional = "zero",
     span: float | Sequence[Sequence[float]] | None = None,
     points: int | tuple[int, int] = 51,
+    outside: Outside = "error",
     test: Any = None,
     seed: int = 0,
     metrics: Sequence[MetricLike] | MetricLike = (),
@@ -76,6 +83,7 @@ def surface(
         span: Half-width, or ``((a0, a1), (b0, b1))``, in unit steps of the directions. None is
             1.0, or the bounding box of the models of a plane or a trajectory.
         points: Grid points along each axis, or ``(n_alpha, n_beta)``; at least 2.
+        outside: With models as directions: as for :func:`line`, of each of them and the first.
         test: Further data for the same plane; their surface is the result's ``.test``.
         seed: Of the directions, the sample subset, the batch split and the dropout masks.
         metrics: ``"accuracy"``, ``"error"`` or functions ``metric(outputs, targets)``.
@@ -105,8 +113,10 @@ def surface(
         (5, 5)
     """
     axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
+    check_outside_applies(axes_plan, outside)
     objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
     axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
+    notes = compare_models(axes_plan, objective, outside)
     alpha, beta = grid_coordinates(axes, span, points)
     fields, test_fields = sample_grid(
         objective,
@@ -114,6 +124,7 @@ def surface(
         axes,
         (alpha, beta),
         label="surface",
+        notes=notes,
         metrics=metrics,
         resume=resume,
         progress=progress,
@@ -133,6 +144,7 @@ def line(
     one_dimensional: OneDimensional = "zero",
     span: float | Sequence[float] | None = None,
     points: int = 101,
+    outside: Outside = "error",
     test: Any = None,
     seed: int = 0,
     metrics: Sequence[MetricLike] | MetricLike = (),
@@ -157,6 +169,11 @@ def line(
         one_dimensional: As for :func:`surface`.
         span: Half-width, or ``(low, high)``; None is 1.0, or (-0.5, 1.5) between two models.
         points: Points on the line, at least 2.
+        outside: With ``to``: what to do where that model holds something else than the first one
+            besides its parameters and batch-norm statistics (buffers, frozen parameters, ties,
+            activations, code), and its own loss is therefore not L at its parameters:
+            ``"error"``, which lists what differs, or ``"first"``: the first model with these
+            parameters is meant.
         test: Further data for the same line; their line is the result's ``.test``.
         seed: As for :func:`surface`.
         metrics: As for :func:`surface`.
@@ -185,8 +202,10 @@ def line(
         np.float64(-0.5)
     """
     axes_plan = parse_direction(to, direction, normalize, one_dimensional, seed)
+    check_outside_applies(axes_plan, outside)
     objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
     axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
+    notes = compare_models(axes_plan, objective, outside)
     (positions,) = grid_coordinates(axes, span, points)
     fields, test_fields = sample_grid(
         objective,
@@ -194,6 +213,7 @@ def line(
         axes,
         (positions,),
         label="line",
+        notes=notes,
         metrics=metrics,
         resume=resume,
         progress=progress,
@@ -265,6 +285,39 @@ def make_axes(
         objective.with_default_batch_norm(policy),
         test_objective.with_default_batch_norm(policy) if test_objective else None,
     )
+
+
+def compare_models(
+    axes_plan: Directions | EigenDirections, objective: Objective, outside: Outside
+) -> tuple[str, ...]:
+    """Compare what the models of a line or plane hold outside theta; see :func:`line`.
+
+    Returns:
+        Notes for the run record.
+
+    Raises:
+        ValueError: A model is another function at its own parameters.
+    """
+    models = axes_plan.models if isinstance(axes_plan, _JOINING) else {}
+    notes = [
+        note
+        for name, source in models.items()
+        for note in compare_outside(objective, source, name=name, outside=outside)
+    ]
+    return tuple(dict.fromkeys(notes))
+
+
+def check_outside_applies(axes_plan: Directions | EigenDirections, outside: Outside) -> None:
+    """Refuse ``outside`` where no other model lies on the axes.
+
+    Raises:
+        ValueError: It is unknown, or does not apply.
+    """
+    validate_outside(outside)
+    if outside != "error" and not isinstance(axes_plan, _JOINING):
+        raise ValueError(
+            f"outside={outside!r} is about other models, and none lies on these axes; leave it out"
+        )
 
 
 def _parse_name(

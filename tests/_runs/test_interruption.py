@@ -13,7 +13,7 @@ from torch import nn
 from untouched import untouched
 
 import landscape
-from landscape._objective.isolation import DeferredInterrupt
+from landscape._interrupts import DeferredInterrupt
 
 
 def deep() -> nn.Sequential:

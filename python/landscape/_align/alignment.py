@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,13 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from landscape._align.activations import record_unit_activations
+from landscape._align.activations import record_unit_activations, weight_axis
 from landscape._align.matching import Matching, match_activations, match_weights
-from landscape._align.symmetry import Symmetry, find_symmetry
+from landscape._align.shared import find_shared_symmetry
+from landscape._copies import copy_module, recompute_derived_weights
 from landscape._environment import environment, versions
-from landscape._export import Unsupported, trace
-from landscape._objective import Objective, compute_float64_outputs
-from landscape._parameters import ParameterLayout
+from landscape._objective import Objective, compute_float64_outputs, validate_model
+from landscape._outside import (
+    Outside,
+    adopt_weights,
+    compare_outside,
+    compare_with,
+    validate_outside,
+)
+from landscape._parameters import ParameterLayout, named_tensors
 from landscape._results import Alignment, Run
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ def align(
     loss: Any = None,
     *,
     method: Method = "weights",
+    outside: Outside = "error",
     sweeps: int = 100,
     seed: int = 0,
 ) -> Alignment:
@@ -48,7 +55,10 @@ def align(
     over permutations P_l of the units of each group, which leave the function as it is. Groups are
     read off the traced graph: units of linear layers and convolutions, the channels of a residual
     stream as one group, whole attention heads, each with the normalisations and the columns that
-    read them. Units that flow through unsupported operations are not permuted, and are named.
+    read them. Under group normalisation whole groups are permuted, and units within them. Units
+    that flow through unsupported operations are not permuted, and are named; nor are those whose
+    permutation would change a buffer or a frozen parameter that both models share. A tensor with
+    several names (tied weights) is permuted as one, under all of them.
 
     Args:
         model_a: The model to align to, or an Objective of it.
@@ -61,6 +71,11 @@ def align(
             with the best permutation while the others stay, until none improves.
             ``"activations"``: the units whose activations over the data correlate most; needs
             data.
+        outside: What to do where model_b, once permuted, holds something else than model_a
+            besides its parameters and batch-norm statistics (buffers, frozen parameters, ties,
+            activations, code), and is therefore another function than model_a with its parameters:
+            ``"error"``, which lists what differs, or ``"first"``: model_a with these parameters is
+            meant, and is what the result holds.
         sweeps: The maximum number of sweeps of weight matching.
         seed: Of the order of the groups.
 
@@ -69,7 +84,8 @@ def align(
 
     Raises:
         TypeError: A model is neither a module nor a state dict.
-        ValueError: The layouts differ, the model cannot be traced, or it has no hidden units.
+        ValueError: The layouts differ, the model cannot be traced, it has no hidden units, or the
+            models are different functions outside their parameters.
 
     Reference:
         Ainsworth, Hayase and Srinivasa, "Git Re-Basin: Merging Models modulo Permutation
@@ -85,27 +101,30 @@ def align(
     started = time.perf_counter()
     if method not in ("weights", "activations"):
         raise ValueError(f"method={method!r}, expected 'weights' or 'activations'")
+    validate_outside(outside)
     objective, inputs = _read_inputs(model_a, data, loss, method)
-    first = objective.model if objective is not None else model_a
-    if not isinstance(first, nn.Module):
-        raise TypeError(f"model_a is a {type(first).__name__}, expected a module or an Objective")
+    first = objective.model if objective is not None else validate_model(model_a)
+    layout = ParameterLayout.of(first) if objective is None else objective.layout
     second = as_model(model_b, first)
-    symmetry = _find_symmetry(first, inputs)
+    if outside == "first":
+        second = adopt_weights(first, second, layout)
+    symmetry = find_shared_symmetry(first, second, inputs, layout)
     groups = symmetry.groups
-    matching = Matching(_read_parameters(first), _read_parameters(second), groups)
+    matching = Matching(_read_parameters(first, first), _read_parameters(second, first), groups)
     distance = matching.distance()
     count = 1
-    notes: tuple[str, ...] = ()
+    notes: list[str] = []
     if method == "weights":
         count = match_weights(matching, seed=seed, sweeps=sweeps)
     else:
         if objective is None:
             raise ValueError("activations need data; pass them")
         activations = [record_unit_activations(objective.with_model(m)) for m in (first, second)]
-        notes = tuple(
+        axes = {name: weight_axis(first.get_submodule(name)) for name in activations[0]}
+        notes += [
             f"no module computes the units of {name}, which are not permuted"
-            for name in match_activations(matching, *activations)
-        )
+            for name in match_activations(matching, axes, *activations)
+        ]
     status = f"{sum(g.size for g in groups)} units in {len(groups)} groups"
     seconds = time.perf_counter() - started
     alignment = Alignment(
@@ -118,9 +137,37 @@ def align(
         sweeps=count,
         difference=0.0,
         status=status,
-        run=_describe_run(objective, seed, seconds, status, notes),
+        run=_describe_run(objective, seed, seconds, status),
     )
-    return _permute_and_verify(alignment, second, inputs)
+    permuted = _permute(alignment, second)
+    before, after = (compute_float64_outputs(model, inputs) for model in (second, permuted))
+    size = float(before.abs().max()) or 1.0
+    difference = float((before - after).abs().max()) / size
+
+    def compare(source: Any) -> tuple[str, ...]:
+        if objective is not None:
+            return compare_outside(objective, source, name="model_b", outside=outside)
+        return compare_with(
+            first,
+            source,
+            layout,
+            name="model_b",
+            outside=outside,
+            evaluate=lambda module: compute_float64_outputs(module, inputs).numpy(),
+            tolerance=_TOLERANCE,
+            quantity="outputs",
+        )
+
+    if not difference <= _TOLERANCE:
+        compare(second)  # of another code the graph says nothing: refused with what differs
+        raise RuntimeError(
+            f"the permuted model's outputs differ by {difference:.3g} of their size, which is a "
+            "fault of landscape: please report it with the model's architecture"
+        )
+    is_mapping = isinstance(model_b, Mapping) and outside == "error"
+    notes += compare(alignment.apply(named_tensors(model_b, layout)) if is_mapping else permuted)
+    run = replace(alignment.run, notes=(*alignment.run.notes, *notes))
+    return replace(alignment, difference=difference, permuted=permuted, run=run)
 
 
 def as_model(source: Any, like: nn.Module) -> nn.Module:
@@ -130,11 +177,16 @@ def as_model(source: Any, like: nn.Module) -> nn.Module:
             f"model_b is a {type(source).__name__}, expected a module or a state dict: flat "
             "vectors have no buffers, which must be permuted too"
         )
-    ParameterLayout.of(like).flatten(source)  # refuses other layers, by name
+    layout = ParameterLayout.of(like)
+    layout.flatten(source)  # refuses other layers, by name
     if isinstance(source, nn.Module):
-        return copy.deepcopy(source)
-    twin = copy.deepcopy(like)
-    twin.load_state_dict(dict(source), strict=False)
+        return copy_module(validate_model(source))
+    twin = copy_module(like)
+    tensors = {
+        name: torch.as_tensor(value) for name, value in named_tensors(source, layout).items()
+    }
+    twin.load_state_dict(tensors, strict=False)
+    recompute_derived_weights(twin)
     return twin
 
 
@@ -169,48 +221,27 @@ def _make_example_inputs(model: nn.Module) -> tuple[Tensor, ...]:
     return (torch.randn(3, first.in_features, generator=generator, dtype=first.weight.dtype),)
 
 
-def _find_symmetry(model: nn.Module, inputs: tuple[Tensor, ...]) -> Symmetry:
-    try:
-        symmetry = find_symmetry(trace(model, inputs))
-    except Unsupported as reason:
-        raise ValueError(
-            f"the model's units cannot be matched, because it cannot be traced ({reason}); permute "
-            "it by hand, or connect the models as they are"
-        ) from reason
-    if not symmetry.groups:
-        operations = "; ".join(f"{op} ({why})" for op, why in symmetry.unsupported.items())
-        raise ValueError(
-            "the model has no hidden units that could be permuted"
-            + (f": units were not followed through {operations}" if operations else "")
-        )
-    return symmetry
+def _read_parameters(model: nn.Module, like: nn.Module) -> dict[str, NDArray[np.float64]]:
+    """A model's parameters, by their names in another."""
+    names = [name for name, _ in like.named_parameters()]
+    return {name: model.get_parameter(name).detach().double().cpu().numpy() for name in names}
 
 
-def _read_parameters(model: nn.Module) -> dict[str, NDArray[np.float64]]:
-    return {name: p.detach().double().cpu().numpy() for name, p in model.named_parameters()}
-
-
-def _permute_and_verify(
-    alignment: Alignment, second: nn.Module, inputs: tuple[Tensor, ...]
-) -> Alignment:
-    """Add the permuted model, and check that its outputs equal those of the original."""
-    permuted = copy.deepcopy(second)
+def _permute(alignment: Alignment, second: nn.Module) -> nn.Module:
+    """A copy of the second model with its units permuted, its buffers included."""
+    permuted = copy_module(second)
     tensors = alignment.apply(dict(second.state_dict()))
     permuted.load_state_dict({name: value.clone() for name, value in tensors.items()})
-    before, after = (compute_float64_outputs(model, inputs) for model in (second, permuted))
-    size = float(before.abs().max()) or 1.0
-    difference = float((before - after).abs().max()) / size
-    if not difference <= _TOLERANCE:
-        raise RuntimeError(
-            f"the permuted model's outputs differ by {difference:.3g} of their size, which is a "
-            "fault of landscape: please report it with the model's architecture"
-        )
-    return replace(alignment, difference=difference, permuted=permuted)
+    temporary = dict(second.named_buffers(remove_duplicate=False))
+    temporary = {name: tensor for name, tensor in temporary.items() if name not in tensors}
+    with torch.no_grad():
+        for name, tensor in alignment.apply(temporary).items():
+            permuted.get_buffer(name).copy_(tensor.clone())
+    recompute_derived_weights(permuted)
+    return permuted
 
 
-def _describe_run(
-    objective: Objective | None, seed: int, seconds: float, status: str, notes: tuple[str, ...]
-) -> Run:
+def _describe_run(objective: Objective | None, seed: int, seconds: float, status: str) -> Run:
     device = torch.device("cpu") if objective is None else objective.device
     return Run(
         engine="core",
@@ -221,5 +252,4 @@ def _describe_run(
         seed=seed,
         status=status,
         versions=versions(),
-        notes=notes,
     )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape import _core
 from landscape._align.permutation import UnitGroup
+from landscape._align.reparametrised import owner_of_weight
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +77,7 @@ class Matching:
     def improve(self, group: UnitGroup) -> bool:
         """Solve one group's assignment, the others fixed; return whether the inner product grew."""
         weights = self.similarity(group)
-        candidate = _core.assignment(weights)
+        candidate = group.best_permutation(weights)
         current = self.permutations[group.name]
         names = sorted({name for name, _ in group.entries if name in self.first})
         parameter_axes = [axis for axis in group.entries if axis[0] in self.first]
@@ -114,12 +114,16 @@ def match_weights(matching: Matching, *, seed: int, sweeps: int) -> int:
 
 
 def match_activations(
-    matching: Matching, first: Mapping[str, Any], second: Mapping[str, Any]
+    matching: Matching,
+    axes: Mapping[str, int],
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
 ) -> tuple[str, ...]:
     """Match the units whose activations correlate most.
 
     Args:
         matching: The matching, whose permutations are replaced.
+        axes: Which axis of a module's weight counts its units.
         first: The first model's activations by module, shape (entries of units, observations).
         second: The same of the second model.
 
@@ -130,15 +134,17 @@ def match_activations(
     for group in matching.groups:
         total = np.zeros((group.size, group.size))
         modules = [
-            (name.removesuffix(".weight"), entries)
+            (module, entries)
             for (name, axis), entries in group.entries.items()
-            if axis == 0 and name.removesuffix(".weight") in first
+            if (module := owner_of_weight(name)) in first
+            and module in second
+            and axis == axes[module]
         ]
         for module, entries in modules:
             a, b = (_standardise(side[module]) for side in (first, second))
             total += _unit_rows(a, 0, entries) @ _unit_rows(b, 0, entries).T
         if modules:
-            matching.permutations[group.name] = _core.assignment(total)
+            matching.permutations[group.name] = group.best_permutation(total)
         else:
             unmatched.append(group.name)
     return tuple(unmatched)

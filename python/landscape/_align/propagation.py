@@ -96,6 +96,43 @@ def _convolution(flow: Propagation, a: Mapping[str, Any]) -> Labels:
     return outputs.reshape(1, -1, *[1] * (inputs.ndim - 2))
 
 
+def _transposed_convolution(flow: Propagation, a: Mapping[str, Any]) -> Labels:
+    inputs: Labels = a["input"]
+    weight, groups = a["weight"], a["groups"]
+    channels = _channels(inputs)
+    flow.entries.join(flow.label_axis(weight, 0), channels)
+    if groups == 1:
+        outputs = flow.label_axis(weight, 1)
+    elif groups == len(channels) and weight.shape[1] == 1:  # depthwise
+        outputs = channels
+    else:
+        raise UnsupportedFlow(f"a transposed convolution in {groups} groups")
+    flow.join_vector(a["bias"], outputs)
+    result: Labels = outputs.reshape(1, -1, *[1] * (inputs.ndim - 2))
+    return result
+
+
+def _weight_norm(flow: Propagation, a: Mapping[str, Any]) -> Operand:
+    """G v / |v|: its axes are those of v, one of which is also that of the norms."""
+    direction: Operand = a["v"]
+    norms, axis = a["g"], a["dim"]
+    if axis >= 0:
+        along = flow.label_axis(direction, axis)
+        flow.entries.join(flow.label_axis(norms, axis), along)
+    return Operand(direction.name, direction.shape)
+
+
+def _group_norm(flow: Propagation, a: Mapping[str, Any]) -> Labels:
+    inputs: Labels = a["input"]
+    groups = a["num_groups"]
+    channels = _channels(inputs)
+    for name in ("weight", "bias"):
+        flow.join_vector(a[name], channels)
+    if 1 < groups < len(channels):
+        flow.entries.keep_blocks(channels.reshape(groups, -1))
+    return inputs
+
+
 def _channels(labels: Labels) -> Labels:
     """The labels of the second axis, which must be the same at all positions."""
     flat = labels.reshape(*labels.shape[:2], -1)[0]
@@ -116,7 +153,7 @@ def _batch_norm(flow: Propagation, a: Mapping[str, Any]) -> Labels:
 def _layer_norm(flow: Propagation, a: Mapping[str, Any]) -> Labels:
     inputs: Labels = a["input"]
     for name in ("weight", "bias"):
-        if isinstance(a[name], Operand):
+        if isinstance(a.get(name), Operand):
             flow.join_elementwise(a[name], inputs)
     return inputs
 
@@ -232,15 +269,25 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _convolution),
     **dict.fromkeys(
         (
-            *("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"),
-            *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
+            *("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d"),
+            *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
+            *("adaptive_max_pool2d", "upsample_nearest1d", "upsample_nearest2d"),
+            *("upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d"),
+            *("upsample_trilinear3d", "upsample_bicubic2d"),
         ),
         _pool,
+    ),
+    **dict.fromkeys(
+        ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _transposed_convolution
     ),
     **{name: _apply_to_labels(name) for name in _REARRANGING.split()},
     "linear": _linear,
     "batch_norm": _batch_norm,
+    "instance_norm": _batch_norm,
     "layer_norm": _layer_norm,
+    "rms_norm": _layer_norm,
+    "group_norm": _group_norm,
+    "_weight_norm": _weight_norm,
     "mean": _mean,
     "pad": _pad,
     "constant_pad_nd": _pad,

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from landscape import _core
-from landscape._align.activations import UNIT_LAYERS, record_unit_activations
-from landscape._export import Reference, Unsupported, trace
+from landscape._align.activations import UNIT_LAYERS, record_unit_activations, weight_axis
+from landscape._align.reparametrised import find_norm_of_weight, is_computed, trace_reparametrised
+from landscape._export import Reference, TracedGraph, TracedNode, Unsupported
 from landscape._objective import Objective
+from landscape._outside import Outside, adopt_weights, compare_outside, validate_outside
 
 __all__ = ["repair"]
+
+_PRODUCTS = {
+    *("linear", "bilinear", "matmul", "mm", "bmm", "addmm", "einsum", "lstm", "gru", "rnn_tanh"),
+    *("rnn_relu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"),
+    "conv_transpose3d",
+}
+"""Operations that compute units from parameters."""
 
 
 def repair(
@@ -24,6 +35,7 @@ def repair(
     loss: Any = None,
     *,
     position: float = 0.5,
+    outside: Outside = "error",
 ) -> nn.Module:
     r"""The model between two others, with the statistics of its hidden units reset.
 
@@ -36,6 +48,11 @@ def repair(
     a layer without a bias gets one. Where batch norm follows, its statistics are re-estimated
     instead, which has the same effect.
 
+    Channels are those of the operation: the last axis of a linear layer, whatever positions come
+    before it; of a convolution or a transposed one the axis before its positions. Layers that
+    cannot be corrected are named in a warning: weights that other layers share, that spectral norm
+    computes, or that no linear layer or convolution holds.
+
     Align the models first: :func:`landscape.align`.
 
     Args:
@@ -44,12 +61,14 @@ def repair(
         data: As for the Objective; statistics are those over all of them.
         loss: As for the Objective.
         position: s, from 0 (model_a) to 1.
+        outside: As for :func:`connect`.
 
     Returns:
         A new module, in evaluation mode.
 
     Raises:
-        ValueError: The layouts differ, or the model cannot be traced.
+        ValueError: The layouts differ, the model cannot be traced, or the models are different
+            functions outside their parameters.
 
     Reference:
         Jordan, Sedghi, Saukh, Entezari and Neyshabur, "REPAIR: REnormalizing Permuted Activations
@@ -62,18 +81,29 @@ def repair(
     """
     if not 0 <= position <= 1:
         raise ValueError(f"position={position}, expected a number from 0 to 1")
+    validate_outside(outside)
     objective = Objective(model_a, data, loss, batch_norm="recalibrated")
-    names = _find_layers_to_correct(model_a, objective)
-    endpoints = [_compute_statistics(objective.with_model(model)) for model in (model_a, model_b)]
-    thetas = [objective.theta, objective.layout.flatten(model_b).astype(objective.dtype)]
-    theta = _core.combine(thetas, np.array([1 - position, position]))
+    model_a = objective.model
+    theta_b = objective.layout.flatten(model_b).astype(objective.dtype)
+    compare_outside(objective, model_b, name="model_b", outside=outside)
+    if outside == "first":
+        model_b = adopt_weights(model_a, model_b, objective.layout)
+    names, left_out = _choose_layers(model_a, objective)
+    endpoints = [
+        _compute_statistics(objective.with_model(model), names) for model in (model_a, model_b)
+    ]
+    for name in [name for name in names if not all(name in end for end in endpoints)]:
+        names.remove(name)
+        left_out[name] = "its weight is used without calling the module"
+    _warn_of_layers(left_out)
+    theta = _core.combine([objective.theta, theta_b], np.array([1 - position, position]))
     model = _add_biases(objective.model_at(theta).eval(), names)
     middle = Objective(model, data, loss, batch_norm="recalibrated")
     for name in names:
         (mean_a, deviation_a), (mean_b, deviation_b) = (end[name] for end in endpoints)
         mean = (1 - position) * mean_a + position * mean_b
         deviation = (1 - position) * deviation_a + position * deviation_b
-        current = _compute_statistics(middle)[name]
+        current = _compute_statistics(middle, [name])[name]
         _rescale_channels(model.get_submodule(name), current, (mean, deviation))
     return middle.model_at(middle.theta)
 
@@ -81,47 +111,116 @@ def repair(
 def _add_biases(model: nn.Module, names: list[str]) -> nn.Module:
     """Give layers without a bias one of zeros, and return the model."""
     for name in names:
-        module = model.get_submodule(name)
-        weight: Any = module.weight
+        module: Any = model.get_submodule(name)
         if module.bias is None:
-            module.bias = nn.Parameter(weight.new_zeros(len(weight)))
+            weight = module.weight.detach()
+            module.bias = nn.Parameter(weight.new_zeros(_count_channels(module)))
     return model
 
 
-def _find_layers_to_correct(model: nn.Module, objective: Objective) -> list[str]:
-    """Hidden layers that no batch norm follows, in the order of computation."""
+def _count_channels(module: Any) -> int:
+    return int(module.out_features if isinstance(module, nn.Linear) else module.out_channels)
+
+
+def _choose_layers(model: nn.Module, objective: Objective) -> tuple[list[str], dict[str, str]]:
+    """Hidden layers that no batch norm follows, in the order of computation.
+
+    Returns:
+        The layers to correct; and those that cannot be corrected, with the reason.
+    """
     try:
-        graph = trace(model, objective.example_inputs())
+        graph = trace_reparametrised(model, objective.example_inputs())
     except Unsupported as reason:
         raise ValueError(f"the model's layers cannot be put in order ({reason})") from reason
     outputs = {value.name for value in graph.outputs if isinstance(value, Reference)}
     unit_layers = {name for name, m in model.named_modules() if isinstance(m, UNIT_LAYERS)}
-    layers = []
+    layers: list[str] = []
+    left_out: dict[str, str] = {}
+    for node in _iter_products(graph):
+        if node.name in outputs or _is_normalised(graph, node):
+            continue
+        name = node.module
+        if name in layers or name in left_out:
+            continue
+        if name not in unit_layers:
+            operation = node.op.removeprefix("aten.").split(".")[0]
+            left_out[name or "the model"] = (
+                f"its {operation} is computed by no linear layer or convolution"
+            )
+        elif obstacle := _find_obstacle(model, name):
+            left_out[name] = obstacle
+        else:
+            layers.append(name)
+    return layers, left_out
+
+
+def _iter_products(graph: TracedGraph) -> Iterable[TracedNode]:
+    """The operations that compute units: products with a parameter."""
+    stored = {leaf.name for leaf in graph.leaves if leaf.kind == "parameter"}
     for node in graph.nodes:
-        if node.module in unit_layers and "weight" in node.arguments and node.name not in outputs:
-            normalised = any("batch_norm" in user.op for user in graph.users[node.name])
-            if not normalised and node.module not in layers:
-                layers.append(node.module)
-    return layers
+        if stored.intersection(node.references):
+            is_product = node.op.removeprefix("aten.").split(".")[0] in _PRODUCTS
+            if is_product:
+                yield node
+            elif node.op.startswith("aten._weight_norm"):  # computes a weight
+                stored.add(node.name)
+
+
+def _is_normalised(graph: TracedGraph, node: TracedNode) -> bool:
+    return any("batch_norm" in user.op for user in graph.users[node.name])
+
+
+def _find_obstacle(model: nn.Module, name: str) -> str | None:
+    """Why a layer's channels cannot be scaled by its own parameters; None where they can."""
+    module: Any = model.get_submodule(name)
+    if module.bias is not None and module._parameters.get("bias") is None:
+        return "its bias is computed from other tensors"
+    own = {id(p) for p in module.parameters()}
+    for other_name, other in model.named_modules():
+        inside = other_name == name or other_name.startswith(f"{name}.")
+        if not inside and any(id(p) in own for p in other._parameters.values() if p is not None):
+            return f"{other_name or 'the model'} shares its parameters"
+    if is_computed(module):
+        norms = find_norm_of_weight(module)
+        if norms is None:
+            return "its weight is computed from other tensors"
+        if norms[1] != weight_axis(module) or module.weight.shape[weight_axis(module)] != (
+            _count_channels(module)
+        ):
+            return "its weight norm is not one number for each channel"
+    return None
+
+
+def _warn_of_layers(left_out: Mapping[str, str]) -> None:
+    if left_out:
+        listed = "; ".join(f"{name} ({reason})" for name, reason in left_out.items())
+        warnings.warn(
+            f"repair leaves these layers as they are: {listed}", UserWarning, stacklevel=3
+        )
 
 
 Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def _compute_statistics(objective: Objective) -> dict[str, Statistics]:
-    """Mean and standard deviation of every channel of every linear layer and convolution."""
-    activations = record_unit_activations(objective)
+def _compute_statistics(objective: Objective, names: list[str]) -> dict[str, Statistics]:
+    """Mean and standard deviation of every channel of some layers."""
+    activations = record_unit_activations(objective, names)
     return {name: (values.mean(axis=1), values.std(axis=1)) for name, values in activations.items()}
 
 
-def _rescale_channels(module: nn.Module, current: Statistics, target: Statistics) -> None:
+def _rescale_channels(module: Any, current: Statistics, target: Statistics) -> None:
     """Scale and shift a layer's channels to other statistics; a constant one is only shifted."""
     mean, deviation = target
     scale = np.divide(deviation, current[1], out=np.ones_like(deviation), where=current[1] > 0)
     shift = mean - scale * current[0]
-    weight: Any = module.weight
-    bias: Any = module.bias
+    norms = find_norm_of_weight(module)
+    stored: Tensor = module.weight if norms is None else norms[0]
+    groups, axis = 1, weight_axis(module)
+    if getattr(module, "transposed", False) and norms is None:
+        groups, axis = module.groups, 1
     with torch.no_grad():
-        factor = torch.from_numpy(scale).to(weight)
-        weight.mul_(factor.reshape(-1, *[1] * (weight.ndim - 1)))
-        bias.mul_(factor).add_(torch.from_numpy(shift).to(weight))
+        factor = torch.from_numpy(scale).to(stored)
+        # a transposed convolution in groups holds (groups x inputs, outputs of a group, ...)
+        blocks = stored.view(groups, -1, *stored.shape[1:]).movedim(axis + 1, 1)
+        blocks.mul_(factor.reshape(groups, -1, *[1] * (blocks.ndim - 2)))
+        module.bias.mul_(factor).add_(torch.from_numpy(shift).to(stored))

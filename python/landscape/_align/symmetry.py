@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Symmetry", "find_symmetry"]
 
+_UNTIED: Mapping[str, str] = MappingProxyType({})
 _SIZE_OPERATIONS = {
     "mul": lambda a, b: a * b,
     "add": lambda a, b: a + b,
@@ -34,9 +36,14 @@ class Symmetry:
     """Operations through which units were not followed, by module, and why."""
 
 
-def find_symmetry(graph: TracedGraph) -> Symmetry:
-    """Find the groups of units of a traced model, by propagating labels through its operations."""
-    labelling = _Labelling(graph)
+def find_symmetry(graph: TracedGraph, tied: Mapping[str, str] = _UNTIED) -> Symmetry:
+    """Find the groups of units of a traced model, by propagating labels through its operations.
+
+    Args:
+        graph: The model.
+        tied: Every further name of a tensor, and the name by which its axes are labelled.
+    """
+    labelling = _Labelling(graph, tied)
     for node in graph.nodes:
         labelling.propagate(node)
     for output in graph.outputs:
@@ -48,7 +55,7 @@ def find_symmetry(graph: TracedGraph) -> Symmetry:
 class _Labelling:
     """Labels of the values of a graph, computed one operation after the other."""
 
-    def __init__(self, graph: TracedGraph) -> None:
+    def __init__(self, graph: TracedGraph, tied: Mapping[str, str]) -> None:
         self.entries = EntryUnionFind()
         self.flow = Propagation(self.entries)
         self.unsupported: dict[str, str] = {}
@@ -56,7 +63,7 @@ class _Labelling:
         for leaf in graph.leaves:
             shape = _sample_sizes(leaf.shape)
             if leaf.kind in ("parameter", "buffer"):
-                self.values[leaf.name] = Operand(leaf.target, shape)
+                self.values[leaf.name] = Operand(tied.get(leaf.target, leaf.target), shape)
             elif leaf.kind == "input" or np.prod(shape) > 1:
                 self.values[leaf.name] = np.full(shape, FIXED)
             else:

@@ -5,7 +5,7 @@ from landscape._directions.models import LineBetween, PlaneThrough, plane
 from landscape._directions.principal import PrincipalComponents, pca
 from landscape._directions.random import NORMALIZATIONS, ONE_DIMENSIONAL, RandomDirections
 from landscape._directions.user import UserDirections
-from landscape._directions.weights import read_weights
+from landscape._directions.weights import open_weights, read_weights
 
 __all__ = [
     "AXIS_NAMES",
@@ -19,6 +19,7 @@ __all__ = [
     "RandomDirections",
     "UserDirections",
     "make_recipe",
+    "open_weights",
     "pca",
     "plane",
     "read_weights",

@@ -27,6 +27,11 @@ class LineBetween:
 
     model_b: Any
 
+    @property
+    def models(self) -> dict[str, Any]:
+        """The other model, by its name in messages."""
+        return {"to": self.model_b}
+
     def axes(self, theta: NDArray[Any], layout: ParameterLayout) -> Axes:
         """Take the difference of the two models as the direction."""
         difference = _displacement(self.model_b, "to", theta, layout)
@@ -42,6 +47,11 @@ class PlaneThrough:
 
     model_b: Any
     model_c: Any
+
+    @property
+    def models(self) -> dict[str, Any]:
+        """The other models, by their names in messages."""
+        return {"model_b": self.model_b, "model_c": self.model_c}
 
     def axes(self, theta: NDArray[Any], layout: ParameterLayout) -> Axes:
         """Orthogonalise the two differences and give both the length of the first."""

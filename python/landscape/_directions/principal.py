@@ -28,11 +28,16 @@ class PrincipalComponents:
 
     checkpoints: tuple[Any, ...]
 
+    @property
+    def models(self) -> dict[str, Any]:
+        """The checkpoints, by their names in messages."""
+        return {f"checkpoint {i}": checkpoint for i, checkpoint in enumerate(self.checkpoints)}
+
     def axes(self, theta: NDArray[Any], layout: ParameterLayout) -> Axes:
         """Find the components from the Gram matrix of the displacements."""
         steps = [
-            read_weights(checkpoint, layout, theta.dtype, f"checkpoint {index}") - theta
-            for index, checkpoint in enumerate(self.checkpoints)
+            read_weights(checkpoint, layout, theta.dtype, name) - theta
+            for name, checkpoint in self.models.items()
         ]
         gram = _core.gram(steps)
         coefficients, explained = _compute_components(gram)

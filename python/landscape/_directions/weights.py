@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from landscape._parameters import ParameterLayout
 
-__all__ = ["read_weights"]
+__all__ = ["open_weights", "read_weights"]
 
 
 def read_weights(
@@ -38,8 +38,7 @@ def read_weights(
         TypeError: The source is none of these.
         ValueError: The weights do not fit the layout, or are not finite.
     """
-    if isinstance(source, (str, os.PathLike)):
-        source = _read_safetensors(Path(source))
+    source = open_weights(source)
     if isinstance(source, (torch.nn.Module, Mapping)):
         try:
             flat = layout.flatten(source)
@@ -60,6 +59,11 @@ def read_weights(
     if not np.isfinite(flat).all():
         raise ValueError(f"{name} has values that are NaN or infinite; pass finite weights")
     return np.ascontiguousarray(flat, dtype=dtype)
+
+
+def open_weights(source: Any) -> Any:
+    """The mapping of a ``.safetensors`` file; any other source as it is."""
+    return _read_safetensors(Path(source)) if isinstance(source, (str, os.PathLike)) else source
 
 
 def _read_safetensors(path: Path) -> Mapping[str, Any]:

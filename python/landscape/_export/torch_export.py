@@ -1,17 +1,14 @@
-"""`torch.export` on the user's own module, which is restored afterwards.
+"""`torch.export` on a twin of the user's module.
 
-Nothing is copied: during the export the module's flags say "evaluation", and afterwards every
-attribute, flag, buffer and random generator is as before, whatever happened in between. Tracing
-executes the model's code on symbolic tensors, outside the Objective: no number is computed.
+The twin shares every tensor with the module and has attributes of its own, so that whatever the
+tracer does, and whenever it is interrupted, the module stays as it is. Tracing executes the model's
+code on symbolic tensors, outside the Objective: no number is computed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
 import random
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,18 +18,20 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.export import Dim, ExportedProgram, ShapesCollection
 
+from landscape._export.twin import copy_for_tracing
 from landscape._export.unsupported import Unsupported
+from landscape._interrupts import DeferredInterrupt
+from landscape._threadwise import muted
+from landscape._turns import RANDOM, TRACING, take_turn, undisturbed
 
 __all__ = ["export_model"]
-
-_CONTAINERS = (dict, list, set)
 
 
 def export_model(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedProgram:
     """Export a model in evaluation mode, with a batch of any size.
 
     Args:
-        model: The module. It is restored afterwards, to the last bit.
+        model: The module, which is left alone.
         example_inputs: The arguments of its forward; the first axis of every tensor counts samples.
 
     Returns:
@@ -42,7 +41,9 @@ def export_model(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedPro
         Unsupported: The model has hooks or derivatives of its own, its code depends on the batch
             size or on values, or `torch.export` fails for another reason.
     """
-    _refuse_hooks(model)
+    with undisturbed(model):
+        _refuse_hooks(model)
+        twin = copy_for_tracing(model)
     inputs = tuple(_make_example(value) for value in example_inputs)
     # PyTorch declares no types for this class, nor for the check of global hooks below
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]
@@ -51,13 +52,8 @@ def export_model(model: nn.Module, example_inputs: Sequence[Any]) -> ExportedPro
         if isinstance(value, Tensor):
             shapes[value] = {0: batch}
     try:
-        with (
-            _restore_after(model),
-            _suppress_output(),
-            _default_state(),
-            _refuse_custom_derivatives(model),
-        ):
-            return torch.export.export(model, inputs, dynamic_shapes=shapes, strict=False)
+        with _tracer(), _refuse_custom_derivatives(twin):
+            return torch.export.export(twin, inputs, dynamic_shapes=shapes, strict=False)
     except Unsupported:
         raise
     except Exception as error:  # tracing runs the user's code, which may raise anything
@@ -107,82 +103,34 @@ def _summarise_error(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _restore_after(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; every attribute and generator is restored after it."""
-    saved = [(module, dict(module.__dict__)) for module in model.modules()]
-    members = [
-        (value, value.copy())
-        for _, attributes in saved
-        for value in attributes.values()
-        if isinstance(value, _CONTAINERS)
-    ]
-    states = (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
-    try:
-        for module, _ in saved:
-            module.__dict__["training"] = False
-            if "_compiled_call_impl" in module.__dict__:
-                module.__dict__["_compiled_call_impl"] = None  # trace the module itself
-        yield
-    finally:
-        for module, attributes in saved:
-            for name in module.__dict__.keys() - attributes.keys():
-                del module.__dict__[name]
-            module.__dict__.update(attributes)
-        for container, before in members:
-            _restore_members(container, before)
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        torch.set_rng_state(states[2])
+def _tracer() -> Iterator[None]:
+    """The tracer and the global generators for this thread alone, in silence.
 
-
-def _restore_members(container: Any, before: Any) -> None:
-    """Restore a container's members in their order; an unchanged one is left alone."""
-    current = list(container.items()) if isinstance(container, dict) else list(container)
-    former = list(before.items()) if isinstance(before, dict) else list(before)
-    if len(current) == len(former) and all(map(_is_same, current, former)):
-        return
-    container.clear()
-    add = container.extend if isinstance(container, list) else container.update
-    add(before)
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other) == 2:
-        return one is other or all(a is b for a, b in zip(one, other, strict=True))
-    return one is other
-
-
-@contextlib.contextmanager
-def _suppress_output() -> Iterator[None]:
-    """Suppress the tracer's warnings, logs and prints, which concern code of PyTorch's own."""
-    level = logging.root.manager.disable
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stderr(io.StringIO()),
-        contextlib.redirect_stdout(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
+    Ctrl-C is not deferred, since nothing needs protection from it: what is traced is a twin, and
+    the generators are restored after the interrupt.
+    """
+    with DeferredInterrupt() as interrupts:
+        turn = take_turn(alone=(TRACING, RANDOM), check=interrupts.check)
+        states = (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
         try:
-            yield
+            with interrupts.passed_on(), muted(), _default_state():
+                yield
         finally:
-            logging.disable(level)
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+            torch.set_rng_state(states[2])
+            turn.end()
 
 
 @contextlib.contextmanager
 def _default_state() -> Iterator[None]:
-    """Gradients recorded, no autocast, and attention by its parts rather than one fused kernel."""
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    try:
-        torch.backends.mha.set_fastpath_enabled(False)
-        with (
-            torch.inference_mode(mode=False),
-            torch.enable_grad(),
-            torch.autocast("cpu", enabled=False),
-        ):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
+    """Gradients recorded, and no autocast."""
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+    ):
+        yield
 
 
 @contextlib.contextmanager

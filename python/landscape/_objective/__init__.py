@@ -3,6 +3,7 @@
 Its sub-packages, lowest first: `data`, `losses`, `torch_backend`, `native_backend`.
 """
 
+from landscape._objective.build import validate_model
 from landscape._objective.curvature import (
     CentredOperator,
     Curvature,
@@ -32,4 +33,5 @@ __all__ = [
     "compute_float64_outputs",
     "identify_function",
     "list_metrics",
+    "validate_model",
 ]

@@ -25,9 +25,11 @@ from landscape._objective.losses.reductions import Reductions, SubsetStandardErr
 from landscape._objective.points import PointBuffer, Rows
 from landscape._objective.torch_backend.batch_norm import BatchNormPolicy, BatchNorms
 from landscape._objective.torch_backend.evaluator import Evaluator
+from landscape._objective.torch_backend.loss_state import LossState
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._objective.torch_backend.probe import probe_model, probe_other_data
 from landscape._parameters import ParameterLayout
+from landscape._turns import undisturbed
 
 __all__ = [
     "DataSummary",
@@ -80,6 +82,12 @@ def validate_model(model: object) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
     model = _unwrap_model(model)
+    with undisturbed(model):
+        _refuse_unswappable(model)
+    return model
+
+
+def _refuse_unswappable(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise TypeError(
@@ -100,7 +108,6 @@ def validate_model(model: object) -> nn.Module:
             "the model is used inside parametrize.cached(), which would evaluate stale weights; "
             "leave that block first"
         )
-    return model
 
 
 def _unwrap_model(model: nn.Module) -> nn.Module:
@@ -157,8 +164,15 @@ def build_evaluator(
     norms = BatchNorms(model)
     point = PointBuffer(layout, swapped.dtypes, dtype=flat_dtype, device=chosen_device)
     point.fill(Rows(torch.from_numpy(theta)[None]), 0)
+    loss_state = LossState(loss, model)
     criterion, swapped.behaviour = probe_model(
-        swapped, reading.batches, loss, point, dropout=dropout, counts=reading.counts
+        swapped,
+        reading.batches,
+        loss,
+        point,
+        dropout=dropout,
+        loss_state=loss_state,
+        counts=reading.counts,
     )
     evaluator = Evaluator(
         model=swapped,
@@ -170,6 +184,7 @@ def build_evaluator(
         statistics=reading.batches,
         batch_norm=batch_norm,
         dropout=dropout,
+        loss_state=loss_state,
     )
     return reading, evaluator
 
@@ -262,6 +277,7 @@ def replace_data(evaluator: Evaluator, reading: Reading) -> Evaluator:
         reading.batches,
         point,
         dropout=evaluator.dropout,
+        loss_state=evaluator.loss_state,
         counts=reading.counts,
     )
     model.behaviour = model.behaviour.union(behaviour)

@@ -1,21 +1,27 @@
-"""Isolating an evaluation from the rest of the program: random state, and Ctrl-C."""
+"""Isolating an evaluation from the rest of the program: the global random generators.
+
+PyTorch's layers draw from generators that all threads share, and cannot be given another. So models
+that draw, and loaders, which may, seed them and put them back; one thread at a time does (it claims
+``RANDOM``), and models that do not draw never touch them. A thread of the user's that draws from
+the same generators meanwhile sees the seeded ones: give such a thread generators of its own.
+"""
 
 from __future__ import annotations
 
 import random
-import signal
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from landscape._interrupts import DeferredInterrupt
+from landscape._turns import RANDOM, take_turn
+
 __all__ = [
-    "DeferredInterrupt",
     "isolate_random_state",
     "iterate_seeded",
     "read_random_state",
@@ -68,7 +74,10 @@ def _cuda_is_used() -> bool:
 
 @contextmanager
 def isolate_random_state(seed: int) -> Iterator[None]:
-    """Seed every global generator inside the block and restore all of them after it."""
+    """Seed every global generator inside the block and restore all of them after it.
+
+    The caller has claimed ``RANDOM``.
+    """
     before = _RandomState.read()
     try:
         seed_generators(seed)
@@ -83,14 +92,23 @@ def iterate_seeded(source: Iterable[Any], seed: int) -> Iterator[Any]:
     Every pass repeats the same shuffling and (without worker processes) the same augmentation,
     whatever the consumer draws in between, and the user's generators are unchanged.
     """
+    with DeferredInterrupt() as interrupts:
+        turn = take_turn(objects=(source,), check=interrupts.check)
+    try:
+        yield from _iterate_alone(source, seed)
+    finally:
+        turn.end()
+
+
+def _iterate_alone(source: Iterable[Any], seed: int) -> Iterator[Any]:
     generators = _find_generators(source)
     own = [generator.get_state() for generator in generators]
-    with DeferredInterrupt(), isolate_random_state(seed):
-        items = iter(source)
-        inside = _RandomState.read()
     try:
+        with _random_turn(), isolate_random_state(seed):
+            items = iter(source)
+            inside = _RandomState.read()
         while True:
-            with DeferredInterrupt():
+            with _random_turn():
                 outside = _RandomState.read()
                 try:
                     inside.restore()
@@ -106,42 +124,20 @@ def iterate_seeded(source: Iterable[Any], seed: int) -> Iterator[Any]:
             generator.set_state(state)
 
 
+@contextmanager
+def _random_turn() -> Iterator[None]:
+    """The global generators for this thread alone, and Ctrl-C deferred to the end."""
+    with DeferredInterrupt() as interrupts:
+        turn = take_turn(alone=(RANDOM,), check=interrupts.check)
+        try:
+            yield
+        finally:
+            turn.end()
+
+
 def _find_generators(source: Any) -> list[torch.Generator]:
     """The generators that were passed to a loader or to its samplers."""
     batch_sampler = getattr(source, "batch_sampler", None)
     samplers = (getattr(source, "sampler", None), getattr(batch_sampler, "sampler", None))
     generators = (getattr(owner, "generator", None) for owner in (source, batch_sampler, *samplers))
     return [generator for generator in generators if isinstance(generator, torch.Generator)]
-
-
-class DeferredInterrupt:
-    """A block in which SIGINT is deferred to :meth:`check`, or to the end of the block.
-
-    A KeyboardInterrupt while the model is being restored would leave it half restored.
-    """
-
-    def __init__(self) -> None:
-        self._handler: Any = None
-        self._pending = False
-
-    def __enter__(self) -> Self:
-        handler = signal.getsignal(signal.SIGINT)
-        # only the main thread receives signals; an ignored one stays ignored
-        if threading.current_thread() is threading.main_thread() and callable(handler):
-            self._handler = handler
-            signal.signal(signal.SIGINT, self._defer)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            self.check()
-
-    def check(self) -> None:
-        """Call the user's handler now if an interrupt is pending."""
-        if self._pending:
-            self._pending = False
-            self._handler(signal.SIGINT, None)
-
-    def _defer(self, *_: object) -> None:
-        self._pending = True

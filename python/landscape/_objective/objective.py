@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -43,6 +43,7 @@ from landscape._objective.torch_backend.hessian import compute_sample_curvatures
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._objective.torch_backend.recording import record_activations
 from landscape._objective.torch_backend.tuning import default_strategy
+from landscape._objective.verify import CHECKS, FunctionCheck
 from landscape._objective.weight_decay import WeightDecay
 from landscape._parameters import ParameterLayout
 
@@ -100,12 +101,16 @@ class Objective:
             :math:`L = \sum_b w_b \ell_b / \sum_b w_b`. Needed where the parts of a batch do not
             agree on its number of samples.
         memory_budget: Bytes that kept data, and separately a kept graph, may take.
+        check: ``"on"`` compares L with the model and the loss as they are, on at most two batches
+            and 512 samples, at two points; and before the first gradient or Hessian product that
+            with a difference of losses or gradients. ``"off"`` does not, which is recorded.
 
     Raises:
         TypeError: The model, the data or the loss is of an unsupported type.
-        ValueError: The data are empty, targets do not fit, there is nothing to vary, a parameter
-            is not finite, batches do not show how many samples they have and ``weight`` is
-            missing, or ``engine="native"`` finds something that it does not support.
+        ValueError: L is not what the model and the loss compute by themselves. The data are empty,
+            targets do not fit, there is nothing to vary, a parameter is not finite, batches do not
+            show how many samples they have and ``weight`` is missing, or ``engine="native"`` finds
+            something that it does not support.
 
     Example:
         >>> import torch
@@ -133,10 +138,12 @@ class Objective:
         batch_size: int | None = None,
         weight: Callable[[Any], Any] | None = None,
         memory_budget: int = _MEMORY_BUDGET,
+        check: Literal["on", "off"] = "on",
     ) -> None:
         validate_option("engine", engine, ENGINES)
         validate_option("batch_norm", batch_norm, (None, *POLICIES))
         validate_option("dropout", dropout, ("off", "seeded"))
+        validate_option("check", check, CHECKS)
         validate_numbers(weight_decay=weight_decay, seed=seed, memory_budget=memory_budget)
         self.model = validate_model(model)
         """The module itself, without wrappers."""
@@ -162,6 +169,8 @@ class Objective:
         )
         self._summary = summarise_data(self._evaluator, self._reading)
         self._weight_decay = WeightDecay(float(weight_decay))
+        self._check = FunctionCheck(check, loss)
+        self._check.compare_losses(self._evaluator)
         self._native_cache = NativeCache()
         self.engine = engine
         """The requested engine; the one that evaluates is in a result's ``run.engine``."""
@@ -211,7 +220,12 @@ class Objective:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks for the user: dropped samples, frozen augmentation, frozen parameters."""
-        return self._summary.notes
+        return (*self._summary.notes, *self._check.notes)
+
+    @property
+    def check(self) -> dict[str, Any]:
+        """What the check of L found, and what it cost, as plain data for the run record."""
+        return self._check.record()
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -237,6 +251,7 @@ class Objective:
         evaluator = dataclasses.replace(self._evaluator, model=swapped, norms=BatchNorms(module))
         twin = self._with_evaluator(evaluator)
         twin.model, twin._native_cache = module, NativeCache()
+        twin._check = FunctionCheck(self._check.mode, self._check.loss)
         return twin
 
     def with_data(self, data: Any) -> Self:
@@ -463,6 +478,7 @@ class Objective:
             strategy: How they are evaluated; chosen when None.
         """
         rows = self._read_points(points)
+        self._check.require_gradient(self._evaluator)
         strategy = self._validate_strategy(strategy) or self._strategy_for_gradients(len(rows))
         losses, gradients = self._backends.gradients(rows, strategy, self._summary.weight)
         return self._add_weight_decay(rows, losses, gradients)
@@ -489,6 +505,7 @@ class Objective:
                 f"got batches={list(batches)} for {len(rows)} points, expected one index from 0 "
                 f"to {self.batches - 1} for each point"
             )
+        self._check.require_gradient(self._evaluator)
         strategy = self._validate_strategy(strategy) or self.derivative_engine.strategy
         return self._add_weight_decay(rows, *self._backends.gradients_on(rows, batches, strategy))
 
@@ -517,9 +534,14 @@ class Objective:
         Raises:
             ValueError: The loss has no likelihood, and the kind needs one.
         """
+        point = self._read_points(self._read_theta(theta)[None])
+        self._check.require_gradient(self._evaluator)
+        strategy = self._validate_strategy(strategy) or self.choose_engine(curvature).strategy
+        if curvature.kind == "hessian" and strategy.kind != "native":
+            self._check.require_product(self._evaluator)
         return self._backends.curvature_at(
-            self._read_points(self._read_theta(theta)[None]),
-            self._validate_strategy(strategy) or self.choose_engine(curvature).strategy,
+            point,
+            strategy,
             curvature,
             weight=self._summary.weight,
             weight_decay=self._weight_decay,
@@ -557,7 +579,9 @@ class Objective:
         """Each sample's term of v' A v times the denominator of L, and of the denominator."""
         vectors, weight = directions.rows, self._summary.weight
         strategy = self._default_strategy
+        self._check.require_gradient(self._evaluator)
         if curvature.kind == "hessian":
+            self._check.require_product(self._evaluator)
             return compute_sample_curvatures(self._evaluator, point, vectors, strategy)
         denominator = curvature.denominator(weight, self.samples)
         operator = GaussNewtonOperator(
@@ -609,6 +633,7 @@ class Objective:
         plain = not self.recalibrates and self._weight_decay.weight == 0
         if strategy.kind != "native" or not plain:
             return None
+        self._check.require_gradient(self._evaluator)
         return self._backends.native.objective(
             self._summary.weight, batch_weights, self._evaluator.batch_norm, self.memory_budget
         )
@@ -633,11 +658,11 @@ class Objective:
         for outputs in compute_outputs(self._evaluator, rows, self._default_strategy):
             yield outputs.numpy()
 
-    def record_activations(self, modules: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    def record_activations(self, modules: Mapping[str, int]) -> dict[str, NDArray[np.float64]]:
         """The outputs of inner modules over all data, at the model's own parameters, by PyTorch.
 
         Args:
-            modules: Their names in the model.
+            modules: Their names in the model, and which axis of their outputs counts channels.
 
         Returns:
             Names to arrays, shape (channels, observations); modules that are not called are left

@@ -12,6 +12,7 @@ import numpy as np
 
 from landscape import _core
 from landscape._align import align as align_models
+from landscape._outside import Outside, compare_outside, validate_outside
 from landscape._path.context import ObjectiveContext
 from landscape._path.endpoints import (
     EndpointEvidence,
@@ -45,6 +46,7 @@ def connect(
     *,
     method: Method = "autoneb",
     align: bool | AlignMethod = False,
+    outside: Outside = "error",
     test: Any = None,
     metrics: Sequence[MetricLike] | MetricLike = (),
     points: int = 61,
@@ -74,6 +76,10 @@ def connect(
         align: Permute the hidden units of model_b first, so that it lies close to model_a:
             ``True`` or ``"weights"``, or ``"activations"``; see :func:`landscape.align`. The path
             then ends at the permuted model, which is the same function.
+        outside: What to do where model_b holds something else than model_a besides its parameters
+            and batch-norm statistics (buffers, frozen parameters, ties, activations, code), and
+            its own loss is therefore not L at its parameters: ``"error"``, which lists what
+            differs, or ``"first"``: model_a with these parameters is meant.
         test: Further data for the same path; their losses are the result's ``.test``.
         metrics: ``"accuracy"``, ``"error"``, functions ``metric(outputs, targets)``; and of each
             position together with the first model ``"disagreement"``, the share of samples that
@@ -93,7 +99,8 @@ def connect(
 
     Raises:
         TypeError: An option belongs to a method: pass it there.
-        ValueError: The models' layouts differ, they are equal, or an option or the data do not fit.
+        ValueError: The models' layouts differ, they are equal, they are different functions outside
+            their parameters, or an option or the data do not fit.
         FloatingPointError: A loss or a gradient is not finite; the text names pivot and step.
 
     Reference:
@@ -107,6 +114,7 @@ def connect(
     """
     path_method = parse_method(method)
     refuse_method_options(options)
+    validate_outside(outside)
     built, on_test = build_objectives(model_a, data, loss, test=test, seed=seed, options=options)
     functions = [
         f.with_default_batch_norm("recalibrated") for f in (built, on_test) if f is not None
@@ -114,7 +122,7 @@ def connect(
     notes: tuple[str, ...] = ()
     if align:
         align_method: AlignMethod = "weights" if align is True else align
-        alignment = align_models(built, model_b, method=align_method, seed=seed)
+        alignment = align_models(built, model_b, method=align_method, outside=outside, seed=seed)
         before, after = alignment.distances
         note = (
             f"model_b was aligned by {align_method}: {alignment.moved} units moved, distance "
@@ -123,6 +131,7 @@ def connect(
         notes = (note,)
         model_b = alignment.model
     ends = np.stack([built.theta, read_far_end(built, model_b)])
+    notes += compare_outside(functions[0], model_b, name="model_b", outside=outside)
     problem = BatchedProblem(batched_objective(functions[0]), ends)
     search: PathSearch | None = None
     points_of_curve, inputs = ends, problem.fingerprint
@@ -171,6 +180,7 @@ def barrier(
     loss: Any = None,
     *,
     align: bool | AlignMethod = False,
+    outside: Outside = "error",
     test: Any = None,
     metrics: Sequence[MetricLike] | MetricLike = (),
     points: int = 61,
@@ -194,6 +204,7 @@ def barrier(
         data: As for the Objective.
         loss: As for the Objective.
         align: As for :func:`connect`.
+        outside: As for :func:`connect`.
         test: As for :func:`connect`.
         metrics: As for :func:`connect`.
         points: As for :func:`connect`.
@@ -206,7 +217,8 @@ def barrier(
         The straight path.
 
     Raises:
-        ValueError: The models' layouts differ, they are equal, or an option or the data do not fit.
+        ValueError: The models' layouts differ, they are equal, they are different functions outside
+            their parameters, or an option or the data do not fit.
 
     Reference:
         Frankle, Dziugaite, Roy and Carbin, "Linear Mode Connectivity and the Lottery Ticket
@@ -226,6 +238,7 @@ def barrier(
         loss,
         method=Linear(),
         align=align,
+        outside=outside,
         test=test,
         metrics=metrics,
         points=points,

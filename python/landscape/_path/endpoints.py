@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from landscape import _core
+from landscape._copies import copy_module
 from landscape._directions import read_weights
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _module_with_buffers(model: nn.Module, model_b: Any) -> nn.Module | None:
     names = {name for name, _ in model.named_buffers()}
     if not isinstance(model_b, Mapping) or not names.issubset(model_b):
         return None
-    module = copy.deepcopy(model)
+    module = copy_module(model)
     with torch.no_grad():
         for name, buffer in module.named_buffers():
             buffer.copy_(torch.as_tensor(model_b[name]))

@@ -13,6 +13,7 @@ import numpy as np
 
 from landscape import _core, _store
 from landscape._align import as_model
+from landscape._outside import Outside, adopt_weights, compare_outside, validate_outside
 from landscape._path.connection import AlignMethod, connect, refuse_method_options
 from landscape._path.methods import Linear, Method, PathMethod, parse_method
 from landscape._results import Connections, Path, pack_paths, unpack_paths
@@ -47,6 +48,7 @@ def connect_all(
     method: Method = "autoneb",
     max_pairs: int | None = None,
     align: bool | AlignMethod = False,
+    outside: Outside = "error",
     test: Any = None,
     metrics: Sequence[MetricLike] | MetricLike = (),
     points: int = _POINTS,
@@ -74,6 +76,7 @@ def connect_all(
         max_pairs: The maximum number of pairs to search; all of them when None, n - 1 for a tree
             alone.
         align: As for :func:`connect`.
+        outside: As for :func:`connect`, of every model and the first.
         test: As for :func:`connect`.
         metrics: As for :func:`connect`.
         points: As for :func:`connect`.
@@ -88,7 +91,8 @@ def connect_all(
 
     Raises:
         TypeError: An option belongs to a method: pass it there.
-        ValueError: Fewer than two models, or one that does not fit.
+        ValueError: Fewer than two models, one that does not fit, or one that is another function
+            than the first outside its parameters.
         FloatingPointError: A loss or a gradient is not finite.
 
     Reference:
@@ -107,9 +111,18 @@ def connect_all(
         raise ValueError(f"got {len(minima)} models, expected two or more")
     path_method = parse_method(method)
     refuse_method_options(options)
+    validate_outside(outside)
     built, _ = build_objectives(minima[0], data, loss, test=None, seed=seed, options=options)
     objective = built.with_default_batch_norm("recalibrated")
-    objectives = [built, *(built.with_model(as_model(model, built.model)) for model in minima[1:])]
+    objectives = [built]
+    notes: tuple[str, ...] = ()
+    for index, source in enumerate(minima[1:], start=1):
+        model = as_model(source, built.model)
+        name = f"models[{index}]"
+        notes += compare_outside(objective, source, name=name, outside=outside)
+        if outside == "first":
+            model = adopt_weights(built.model, model, built.layout)
+        objectives.append(built.with_model(model))
     thetas = np.stack([function.theta for function in objectives])
     pairs = list(combinations(range(len(objectives)), 2))
     count = len(pairs) if max_pairs is None else min(max_pairs, len(pairs))
@@ -132,6 +145,7 @@ def connect_all(
     if run.interrupted:
         status = f"interrupted: {status}"
     saddles = search.saddles()
+    run.notes += tuple(dict.fromkeys(notes))
     passes = sum(path.run.evaluations for path in search.paths)
     return Connections(
         saddles.diagonal(),

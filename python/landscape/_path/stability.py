@@ -8,6 +8,7 @@ import numpy as np
 
 from landscape import _core
 from landscape._directions import read_weights
+from landscape._outside import Outside
 from landscape._path.connection import barrier
 from landscape._results import Instability
 from landscape._runs import ObjectiveOptions, build_objectives
@@ -30,6 +31,7 @@ def instability(
     loss: Any = None,
     *,
     parent: Any = None,
+    outside: Outside = "error",
     test: Any = None,
     threshold: float = 0.02,
     points: int = 31,
@@ -52,6 +54,7 @@ def instability(
         loss: As for the Objective; it must be one of classes.
         parent: The model that both started from; the result then has the distances from it and the
             cosine between both displacements.
+        outside: As for :func:`connect`.
         test: Test data, on which the verdict is then based.
         threshold: The error barrier below which the parent counts as stable.
         points: As for :func:`connect`.
@@ -63,7 +66,8 @@ def instability(
         The error barriers with their standard errors, and the straight path.
 
     Raises:
-        ValueError: The loss has no classes, the models do not fit, or they are equal.
+        ValueError: The loss has no classes, the models do not fit, they are equal, or they are
+            different functions outside their parameters.
 
     Reference:
         Frankle, Dziugaite, Roy and Carbin, "Linear Mode Connectivity and the Lottery Ticket
@@ -85,6 +89,7 @@ def instability(
     path = barrier(
         objective,
         child_b,
+        outside=outside,
         metrics="error",
         points=points,
         seed=seed,

@@ -29,6 +29,8 @@ class Run:
         status: How it ended, as a sentence; "complete" where nothing is left to say.
         versions: Of landscape, torch, numpy and python.
         notes: Remarks for the user: dropped samples, frozen augmentation, frozen parameters.
+        check: What the comparison of the loss with the user's own program found, and its cost in
+            passes over a few samples; empty in files of versions without it.
 
     Sequences inside `strategy` and `policy` become tuples, so that a run read from a file equals
     the one that was written.
@@ -43,9 +45,10 @@ class Run:
     status: str
     versions: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    check: Mapping[str, Json] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("strategy", "policy", "versions"):
+        for name in ("strategy", "policy", "versions", "check"):
             object.__setattr__(self, name, freeze_json(getattr(self, name)))
         object.__setattr__(self, "notes", tuple(self.notes))
 

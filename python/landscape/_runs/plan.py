@@ -103,4 +103,5 @@ class RunPlan:
             status=status,
             versions=versions(),
             notes=(*objective.notes, *self.notes, *notes),
+            check=objective.check,
         )

@@ -48,6 +48,7 @@ class ObjectiveOptions(TypedDict, total=False):
     batch_size: int | None
     weight: Callable[[Any], Any] | None
     memory_budget: int
+    check: Literal["on", "off"]
 
 
 def build_objectives(
@@ -125,6 +126,7 @@ def sample_grid(
     metrics: Sequence[MetricLike] | MetricLike,
     resume: str | os.PathLike[str] | None,
     progress: Choice,
+    notes: Sequence[str] = (),
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Evaluate loss and metrics at every point of the axes' product.
 
@@ -137,6 +139,7 @@ def sample_grid(
         metrics: Evaluated beside the loss.
         resume: The file that keeps the run.
         progress: How progress is shown.
+        notes: Further remarks for the record.
 
     Returns:
         The fields of a result, arrays shaped (len(beta), len(alpha)) or (len(positions),); and
@@ -186,6 +189,7 @@ def sample_grid(
             evaluations=run.size,
             seconds=run.seconds,
             status="; ".join(["complete", *run.plan.notes]),
+            notes=notes,
         )
         fields.append(
             {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from landscape import _core
+from landscape._outside import Outside, compare_outside, validate_outside
 from landscape._path import Cycles, Optimizer, batched_objective, describe_search
 from landscape._results import SimplicialComplex
 from landscape._runs import (
@@ -45,6 +46,7 @@ def simplex(
     draws: int = 4,
     spread: float = 0.1,
     points: int = 100,
+    outside: Outside = "error",
     test: Any = None,
     seed: int = 0,
     interrupt: Interrupt = "raise",
@@ -84,6 +86,7 @@ def simplex(
             share of the root mean square distance of the models from their mean (one model: from
             0).
         points: Points of each simplex at which L is evaluated in the end.
+        outside: As for :func:`connect`, of every model and the first.
         test: Further data, whose losses at the same points are the result's ``.test_losses``.
         seed: Of the order of mini-batches, drawn points, starts, the sample subset, the split and
             the dropout masks.
@@ -100,7 +103,8 @@ def simplex(
 
     Raises:
         TypeError: ``models`` holds something that is no model.
-        ValueError: Layouts differ, two models are equal, or an option or the data do not fit.
+        ValueError: Layouts differ, two models are equal, one is another function than the first
+            outside its parameters, or an option or the data do not fit.
         FloatingPointError: A loss or a gradient is not finite; the text names simplex and step.
 
     Reference:
@@ -118,19 +122,30 @@ def simplex(
     )
     if points < 2:
         raise ValueError(f"points={points}, expected 2 or more in each simplex")
+    validate_outside(outside)
     first, others = split_models(models)
     built, on_test = build_objectives(first, data, loss, test=test, seed=seed, options=options)
     functions = [
         f.with_default_batch_norm("recalibrated") for f in (built, on_test) if f is not None
     ]
     minima = flatten_minima(built, others)
+    notes: tuple[str, ...] = ()
+    for index, other in enumerate(others, start=1):
+        name = f"models[{index}]"
+        notes += compare_outside(functions[0], other, name=name, outside=outside)
     problem = BatchedProblem(batched_objective(functions[0]), minima)
     search_options.check_memory(len(minima), built.dim, built.dtype.itemsize, built.memory_budget)
     search = _run_search(
         problem, search_options, interrupt=interrupt, resume=resume, progress=progress
     )
     return _make_complex(
-        functions, problem, search_options, search, points=points, progress=progress
+        functions,
+        problem,
+        search_options,
+        search,
+        points=points,
+        notes=tuple(dict.fromkeys(notes)),
+        progress=progress,
     )
 
 
@@ -188,6 +203,7 @@ def _make_complex(
     search: _Search,
     *,
     points: int,
+    notes: tuple[str, ...],
     progress: Choice,
 ) -> SimplicialComplex:
     """Evaluate the complex of a search."""
@@ -205,7 +221,7 @@ def _make_complex(
     passes = -(-search.solver.evaluations // problem.objective.batches)
     passes += len(functions) * (len(vertices) + train.losses.size)
     run = search.run.make_run(passes, search.status, options.seed)
-    notes = describe_search(functions[0], problem.objective)
+    notes += describe_search(functions[0], problem.objective)
     return SimplicialComplex(
         vertices=vertices,
         losses=train.losses,

@@ -14,6 +14,8 @@ pub enum Error {
     /// A number that must be finite is not, and the algorithm cannot go on: where it was seen, and
     /// what is likely to have made it.
     NonFinite(String),
+    /// What was asked for does not fit into memory: the bytes that it would take.
+    Memory(String),
     /// Somebody raised the flag that asks a computation to stop.
     Cancelled,
 }
@@ -28,7 +30,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(advice) | Self::NonFinite(advice) => f.write_str(advice),
+            Self::Invalid(advice) | Self::NonFinite(advice) | Self::Memory(advice) => {
+                f.write_str(advice)
+            }
             Self::Supplier(cause) => write!(f, "the supplier of the loss failed: {cause}"),
             Self::Cancelled => f.write_str("the computation was cancelled"),
         }
@@ -39,7 +43,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Supplier(cause) => Some(cause.as_ref()),
-            Self::Invalid(_) | Self::NonFinite(_) | Self::Cancelled => None,
+            Self::Invalid(_) | Self::NonFinite(_) | Self::Memory(_) | Self::Cancelled => None,
         }
     }
 }

@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `error` | the errors of all computations |
 //! | `isa` | the instruction set, detected at run time |
+//! | `memory` | sizes that callers choose, checked against the machine's memory |
+//! | `threads` | the thread pool, and workspaces |
 //! | `scalar` | storage types: f32 and f64, with arithmetic in f64 |
 //! | `vector` | sums and linear combinations of long vectors |
 //! | `projection` | orthogonal projection of a long vector |
@@ -26,7 +28,9 @@
 
 mod error;
 mod isa;
+mod memory;
 mod scalar;
+mod threads;
 
 mod projection;
 mod random;
@@ -49,6 +53,7 @@ pub mod walk;
 
 pub use error::Error;
 pub use isa::Isa;
+pub use memory::{require_bytes, require_memory};
 pub use monitor::{Cancel, Monitor, Progress, Unwatched};
 pub use objective::{BatchedObjective, Objective, Subspace};
 pub use operator::{Dense, LinearOperator, Shifted};
@@ -57,4 +62,5 @@ pub use random::Gaussian;
 pub use scalar::Scalar;
 pub use solver::{Checkpoint, Problem, Resumable, Solver, Status};
 pub use subspace::HostSubspace;
+pub use threads::{set_threads, threads};
 pub use vector::{combine, dot, gram, norm};

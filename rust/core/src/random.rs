@@ -11,6 +11,7 @@ use std::f64::consts::TAU;
 use rayon::prelude::*;
 
 use crate::scalar::Scalar;
+use crate::threads::install;
 
 /// Pairs of normals of one parallel task: enough to hide the cost of starting it.
 const PAIRS_PER_TASK: usize = 1 << 12;
@@ -55,14 +56,15 @@ impl Gaussian {
             *second_half = S::narrow(self.pair(first / 2)[1]);
         }
         let first_pair = first.div_ceil(2);
-        rest.par_chunks_mut(2 * PAIRS_PER_TASK).enumerate().for_each(|(task, values)| {
+        let fill_task = |(task, values): (usize, &mut [S])| {
             let task_pair = first_pair + (task * PAIRS_PER_TASK) as u64;
             for (pair, halves) in (task_pair..).zip(values.chunks_mut(2)) {
                 for (half, normal) in halves.iter_mut().zip(self.pair(pair)) {
                     *half = S::narrow(normal);
                 }
             }
-        });
+        };
+        install(|| rest.par_chunks_mut(2 * PAIRS_PER_TASK).enumerate().for_each(fill_task));
     }
 
     /// The uniform numbers u in (0, 1] and w in [0, 1) behind a pair of normals.

@@ -92,6 +92,20 @@ pub trait Solver {
     /// Whether it has terminated, and why.
     fn status(&self) -> Status;
 
+    /// Refuses a problem that is not the one that the solver began with, as far as it can tell.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the difference.
+    fn accept(&self, problem: &Self::Problem<'_>) -> Result<(), Error> {
+        let (given, dim) = (problem.dim(), self.dim());
+        require!(
+            given == dim,
+            "got a problem of {given} dimensions for vectors of {dim} entries; pass the one that \
+             the solver was created for"
+        );
+        Ok(())
+    }
+
     /// Advances by one step.
     ///
     /// # Errors
@@ -103,8 +117,7 @@ pub trait Solver {
     /// (then whether it has terminated).
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the problem has another dimension; those of [`step`](Self::step) and of
-    /// `tick`.
+    /// Those of [`accept`](Self::accept), of [`step`](Self::step) and of `tick`.
     fn run(
         &mut self,
         problem: &Self::Problem<'_>,
@@ -114,12 +127,7 @@ pub trait Solver {
     where
         Self: Sized,
     {
-        let (given, dim) = (problem.dim(), self.dim());
-        require!(
-            given == dim,
-            "got a problem of {given} dimensions for vectors of {dim} entries; pass the one that \
-             the solver was created for"
-        );
+        self.accept(problem)?;
         while self.status() == Status::Running {
             self.step(problem, cancel)?;
             if !tick(self)? {
@@ -127,6 +135,51 @@ pub trait Solver {
             }
         }
         Ok(true)
+    }
+}
+
+/// The largest count that a record may hold: below it a count is exact in f64, and sums do not overflow.
+pub(crate) const MAX_COUNT: u64 = 1 << 53;
+
+/// Checks of the fields of a record, in the error of the reader.
+pub(crate) struct RecordReader(pub &'static str);
+
+impl RecordReader {
+    /// # Errors
+    /// [`Error::Invalid`] that names a field unless a condition on it holds.
+    pub fn require(&self, field: &str, condition: bool) -> Result<(), Error> {
+        require!(
+            condition,
+            "got a record of {} whose {field} cannot be: it was damaged or changed after it was \
+             written; restore it from a copy, or begin anew with another file",
+            self.0
+        );
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] unless counts are within [`MAX_COUNT`].
+    pub fn require_counts(&self, counts: &[(&str, u64)]) -> Result<(), Error> {
+        counts.iter().try_for_each(|&(field, count)| self.require(field, count <= MAX_COUNT))
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] unless numbers are finite and at least `least`.
+    pub fn require_finite(&self, numbers: &[(&str, f64)], least: f64) -> Result<(), Error> {
+        let valid = |number: f64| number.is_finite() && number >= least;
+        numbers.iter().try_for_each(|&(field, number)| self.require(field, valid(number)))
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] unless the entries of an array are finite.
+    pub fn require_entries<S: Scalar>(&self, name: &str, entries: &[S]) -> Result<(), Error> {
+        self.require(name, entries.iter().all(|entry| entry.widen().is_finite()))
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] unless the status is one that the solver has.
+    pub fn require_status(&self, status: Status, known: &[Status]) -> Result<(), Error> {
+        self.require("status", known.contains(&status))
     }
 }
 

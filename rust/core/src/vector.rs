@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::error::{Error, require};
 use crate::isa::Isa;
 use crate::scalar::Scalar;
+use crate::threads::{install, join};
 
 /// Entries of a leaf of the tree: 16 KiB of f64, which stay in the L1 cache.
 pub(crate) const BLOCK: usize = 1 << 11;
@@ -47,14 +48,15 @@ pub fn combine<S: Scalar>(vectors: &[&[S]], coefficients: &[f64]) -> Result<Vec<
         vectors.len()
     );
     let mut combination = vec![S::default(); length];
-    combination.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
+    let fill = |(block, out): (usize, &mut [S])| {
         let range = block * BLOCK..block * BLOCK + out.len();
         let mut sum = [0.0; BLOCK];
         add_combination(&mut sum, vectors, coefficients, range);
         for (value, total) in out.iter_mut().zip(sum) {
             *value = S::narrow(total);
         }
-    });
+    };
+    install(|| combination.par_chunks_mut(BLOCK).enumerate().for_each(fill));
     Ok(combination)
 }
 
@@ -116,7 +118,7 @@ pub(crate) fn tree_sum<T: Send>(
         return leaf(range);
     }
     let middle = range.start + range.len().div_ceil(grain).div_ceil(2) * grain;
-    let (left, right) = rayon::join(
+    let (left, right) = join(
         || tree_sum(range.start..middle, grain, leaf, add),
         || tree_sum(middle..range.end, grain, leaf, add),
     );

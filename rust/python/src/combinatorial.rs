@@ -30,8 +30,8 @@ pub fn spanning_tree<'py>(
     weights: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let weights = matrix::<f64>(weights)?;
-    let edges =
-        minimum_spanning_tree(weights.as_slice()?, weights.shape()[0]).map_err(gate::exception)?;
+    let (values, count) = (weights.as_slice()?, weights.shape()[0]);
+    let edges = gate::check(|| minimum_spanning_tree(values, count))?;
     table(py, to_int64(edges.into_flattened())?, 2)
 }
 

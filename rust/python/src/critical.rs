@@ -84,7 +84,10 @@ solver_class! {
     ) -> PyResult<Self> {
         let arrays = [("theta", theta), ("gradient", gradient)];
         let search = for_dtype!(dtype(theta)?, S => {
-            Core::resume(read_checkpoint::<S>(record, &arrays)?).map_err(gate::exception)?
+            {
+                let checkpoint = read_checkpoint::<S>(record, &arrays)?;
+                gate::check(|| Core::resume(checkpoint))?
+            }
         });
         Ok(Self(Handle::new(search)))
     }

@@ -10,6 +10,7 @@ mod combinatorial;
 mod critical;
 mod gate;
 mod grid;
+mod memory;
 mod network;
 mod network_objective;
 mod objective;
@@ -32,6 +33,8 @@ mod _core {
     #[pymodule_export]
     use crate::grid::grid;
     #[pymodule_export]
+    use crate::memory::{panic_for_tests, require_memory};
+    #[pymodule_export]
     use crate::network::{Network, NetworkCurvature, NetworkSubspace, set_threads, threads};
     #[pymodule_export]
     use crate::network_objective::NetworkObjective;
@@ -51,6 +54,13 @@ mod _core {
     use crate::vector::{combine, dot, gram, norm, orthogonalise};
     #[pymodule_export]
     use crate::walk::Walker;
+
+    /// Panics become exceptions at the gate, and are not printed besides.
+    #[pymodule_init]
+    fn init(_module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        std::panic::set_hook(Box::new(crate::gate::record_panic));
+        Ok(())
+    }
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name")]

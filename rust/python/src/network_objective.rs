@@ -71,7 +71,7 @@ fn build<S: Storage>(
     };
     let batch_weights = batch_weights.to_vec();
     let options = ObjectiveOptions { weight, batch_weights, statistics, memory };
-    let core = Core::new(loss, options).map_err(gate::exception)?;
+    let core = gate::check(|| Core::new(loss, options))?;
     Ok(Some(Box::new(Arc::new(core))))
 }
 

@@ -1,8 +1,7 @@
 //! Seeded random vectors.
 
-use landscape_core::{Gaussian, Scalar};
+use landscape_core::{Gaussian, Scalar, require_memory};
 use numpy::Element;
-use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
 use crate::boundary::{Dtype, array};
@@ -30,12 +29,8 @@ fn beginning<S: Scalar + Element>(
     stream: Gaussian,
     size: usize,
 ) -> PyResult<Bound<'_, PyAny>> {
-    let mut numbers = Vec::new();
-    numbers.try_reserve_exact(size).map_err(|_| {
-        PyMemoryError::new_err(format!("{size} numbers do not fit into memory; ask for fewer"))
-    })?;
     let numbers = gate::enter(py, || {
-        numbers.resize(size, S::default());
+        let mut numbers = vec![S::default(); require_memory::<S>(&format!("{size} numbers"), &[size])?];
         stream.fill(0, &mut numbers);
         Ok(numbers)
     })?;

@@ -1,12 +1,13 @@
 //! Python classes of solvers: a handle for both storage types, and a macro for what all classes share.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use landscape_core::Checkpoint;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::boundary::{Storage, flat};
+use crate::gate;
 
 /// A value of either storage type.
 pub enum Typed<A, B> {
@@ -44,33 +45,56 @@ pub(crate) use for_dtype;
 
 const RUNNING: &str = "the solver is running; use it after `run` has returned: `tick` is given its \
                        progress";
+const LOST: &str = "the solver was lost in a fault of landscape; begin anew, or with resume= from the \
+                    last checkpoint";
+
+/// Where a solver is.
+enum Slot<T> {
+    Idle(T),
+    Running,
+    Lost,
+}
 
 /// Owns a solver. While it runs it is taken out, so that a callback gets an error and no deadlock.
-pub struct Handle<A, B>(Mutex<Option<Typed<A, B>>>);
+pub struct Handle<A, B>(Mutex<Slot<Typed<A, B>>>);
 
 impl<A, B> Handle<A, B> {
     pub fn new(solver: Typed<A, B>) -> Self {
-        Self(Mutex::new(Some(solver)))
+        Self(Mutex::new(Slot::Idle(solver)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slot<Typed<A, B>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the solver.
     pub fn read<R>(&self, read: impl FnOnce(&Typed<A, B>) -> R) -> PyResult<R> {
-        let solver = self.0.lock().map_err(|_| running())?;
-        solver.as_ref().map(read).ok_or_else(running)
+        match &*self.lock() {
+            Slot::Idle(solver) => gate::guard(|| Ok(read(solver))),
+            Slot::Running => Err(PyRuntimeError::new_err(RUNNING)),
+            Slot::Lost => Err(PyRuntimeError::new_err(LOST)),
+        }
     }
 
-    /// Takes the solver out for `work`, and puts it back whatever the result is.
+    /// Takes the solver out for `work`, and puts it back whatever the result is. After a panic it may
+    /// be in the middle of a step, and is not put back.
     pub fn update<R>(&self, work: impl FnOnce(&mut Typed<A, B>) -> PyResult<R>) -> PyResult<R> {
-        let solver = self.0.lock().map_err(|_| running())?.take();
-        let mut solver = solver.ok_or_else(running)?;
-        let result = work(&mut solver);
-        *self.0.lock().map_err(|_| running())? = Some(solver);
+        let mut solver = {
+            let mut slot = self.lock();
+            match std::mem::replace(&mut *slot, Slot::Running) {
+                Slot::Idle(solver) => solver,
+                Slot::Running => return Err(PyRuntimeError::new_err(RUNNING)),
+                Slot::Lost => {
+                    *slot = Slot::Lost;
+                    return Err(PyRuntimeError::new_err(LOST));
+                }
+            }
+        };
+        gate::take_fault();
+        let result = gate::guard(|| work(&mut solver));
+        *self.lock() = if gate::take_fault() { Slot::Lost } else { Slot::Idle(solver) };
         result
     }
-}
-
-fn running() -> PyErr {
-    PyRuntimeError::new_err(RUNNING)
 }
 
 /// A checkpoint from a record and arrays of one storage type, the first of them rows of vectors.

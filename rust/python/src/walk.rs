@@ -67,7 +67,10 @@ solver_class! {
     ) -> PyResult<Self> {
         let arrays = [("points", points), ("direction", direction)];
         let walk = for_dtype!(dtype(points)?, S => {
-            Core::resume(read_checkpoint::<S>(record, &arrays)?).map_err(gate::exception)?
+            {
+                let checkpoint = read_checkpoint::<S>(record, &arrays)?;
+                gate::check(|| Core::resume(checkpoint))?
+            }
         });
         Ok(Self(Handle::new(walk)))
     }

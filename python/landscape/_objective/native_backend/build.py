@@ -14,7 +14,6 @@ from torch import Tensor
 from landscape import _core
 from landscape._export import LoweredModel, Unsupported, lower, trace
 from landscape._objective.data.batches import Batches, ResidentBatches
-from landscape._objective.isolation import DeferredInterrupt
 from landscape._objective.losses.criterion import get_targets
 from landscape._objective.losses.recognised import RecognisedLoss
 from landscape._objective.native_backend.network import NativeNetwork
@@ -52,8 +51,8 @@ def build_network(evaluator: Evaluator) -> NativeNetwork:
         network if is_same else _create_network(evaluator, exported, loss, evaluator.statistics)
     )
 
-    def build_from(batches: ResidentBatches) -> NativeNetwork:
-        network = _create_network(evaluator, exported, loss, batches)
+    def build_from(function: Evaluator) -> NativeNetwork:
+        network = _create_network(function, exported, loss, function.batches)
         return NativeNetwork(network, network)
 
     difference = find_disagreement(evaluator, build_from)
@@ -106,8 +105,7 @@ def _export_model(evaluator: Evaluator, inputs: Tensor) -> LoweredModel:
         raise Unsupported("dtype", "the parameters are of several dtypes")
     # two samples of the model's own dtype: shapes and kinds matter, values do not
     example = inputs[:1].detach().to(dtypes.pop()).repeat(2, *[1] * (inputs.ndim - 1)).clone()
-    with DeferredInterrupt():  # a Ctrl-C in between would leave the model half restored
-        return lower(trace(module, example), evaluator.layout, module)
+    return lower(trace(module, example), evaluator.layout, module)
 
 
 def _create_network(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Self
 
 from landscape._export import Unsupported
@@ -10,12 +9,11 @@ from landscape._objective.data.batches import Batches
 from landscape._objective.native_backend.build import build_network
 from landscape._objective.native_backend.network import NativeNetwork
 from landscape._objective.torch_backend.evaluator import Evaluator
+from landscape._turns import held
 
 __all__ = ["NativeCache"]
 
 _CAPACITY = 3  # sets of data: training, test, and one more
-_BUILDING = threading.RLock()
-"""One build at a time in the whole process: tracing a model changes PyTorch's global state."""
 
 Network = NativeNetwork | Unsupported
 
@@ -43,7 +41,7 @@ class NativeCache:
         Raises:
             Unsupported: The model, its data or its loss cannot be native.
         """
-        with _BUILDING:
+        with held(evaluator.model.module):
             network = self._get_or_build(evaluator)
         if isinstance(network, Unsupported):
             raise network

@@ -174,14 +174,16 @@ class NativeNetwork:
     def _affine_subspace(self, points: AffinePoints) -> _core.NetworkSubspace:
         """The affine subspace of these vectors, built once: a run evaluates it many times."""
         key = tuple(map(_fingerprint, (points.origin, *points.basis)))
-        if key not in self.subspaces:
-            self.subspaces.clear()
+        entry = self.subspaces.get(key)  # one look: another thread may clear it
+        if entry is None:
             subspace = self.network.subspace(
                 points.origin.numpy(), [vector.numpy() for vector in points.basis]
             )
             # the vectors are kept too, so that their ids are not used again
-            self.subspaces[key] = (subspace, points.origin, points.basis)
-        cached: _core.NetworkSubspace = self.subspaces[key][0]
+            entry = subspace, points.origin, points.basis
+            self.subspaces.clear()
+            self.subspaces[key] = entry
+        cached: _core.NetworkSubspace = entry[0]
         return cached
 
 

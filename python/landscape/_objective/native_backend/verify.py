@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from landscape._objective.data.batches import ResidentBatches
-from landscape._objective.data.pytree import map_tensors
 from landscape._objective.losses.criterion import get_targets
 from landscape._objective.losses.recognised import RecognisedLoss
 from landscape._objective.losses.reductions import Reductions
@@ -19,7 +18,7 @@ from landscape._objective.points import Rows
 from landscape._objective.strategy import Strategy
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._objective.torch_backend.gradients import compute_gradients
-from landscape._objective.torch_backend.model_state import SwappedModel
+from landscape._objective.torch_backend.precision import to_double
 
 __all__ = ["find_disagreement"]
 
@@ -32,18 +31,21 @@ Values = dict[str, Tensor]
 
 
 def find_disagreement(
-    evaluator: Evaluator, build: Callable[[ResidentBatches], NativeNetwork]
+    evaluator: Evaluator, build: Callable[[Evaluator], NativeNetwork]
 ) -> str | None:
     """Compare loss and gradient at the model's own parameters.
 
+    Where float32 values differ by more than rounding of smooth functions makes, as at near-ties of
+    max-pooling, the network is built once more in float64 and decides.
+
     Args:
         evaluator: PyTorch's function, on data that are resident.
-        build: Builds the native network of a few samples.
+        build: Builds the native network of a function.
 
     Returns:
         None, or what differs: a relative error larger than 1e-5 and than twice that of PyTorch in
-        float32; than 1e-10 for a model in float64. At a minimum where hardly any loss is left,
-        differences as large as rounding the outputs makes are allowed too.
+        float32; than 1e-10 in float64. At a minimum where hardly any loss is left, differences as
+        large as rounding the outputs makes are allowed too.
     """
     batches = evaluator.batches
     if not isinstance(batches, ResidentBatches):
@@ -53,40 +55,38 @@ def find_disagreement(
     single = replace(
         evaluator, batches=few, statistics=few, batch_norm="frozen", reductions=reductions
     )
-    double = _to_double(single)
-    exact, noise = (
-        _compute_by_torch(double),
-        _estimate_rounding(double, torch.finfo(evaluator.dtype).eps),
-    )
+    double = to_double(single)
+    try:
+        exact = _compute_by_torch(double)
+        noise, double_noise = (
+            _estimate_rounding(double, torch.finfo(dtype).eps)
+            for dtype in (evaluator.dtype, torch.float64)
+        )
+    except RuntimeError as error:  # a constant outside the parameters and buffers stays float32
+        return f"it cannot be compared with PyTorch in float64, which raises: {error}"
     by_torch = _compute_by_torch(single)
-    native = _compute_by_native(single, build(few))
+    native = _compute_by_native(single, build(single))
+    difference = _describe_difference(native, exact, by_torch, noise, _TOLERANCE[evaluator.dtype])
+    if difference and evaluator.dtype != torch.float64:
+        native = _compute_by_native(double, build(double))
+        if not _describe_difference(native, exact, exact, double_noise, _TOLERANCE[torch.float64]):
+            return None
+    return difference
+
+
+def _describe_difference(
+    native: Values, exact: Values, by_torch: Values, noise: Values, tolerance: float
+) -> str | None:
+    """What differs by more than the tolerance and than twice the error of PyTorch's values."""
     for name, expected in exact.items():
         if not torch.isfinite(expected).all():
             continue
         error, allowed = (_relative_error(values[name], expected) for values in (native, by_torch))
         floor = _ROUNDINGS * _relative_error(noise[name], torch.zeros(()), expected)
-        limit = max(_TOLERANCE[evaluator.dtype], _ERROR_FACTOR * allowed) + floor
+        limit = max(tolerance, _ERROR_FACTOR * allowed) + floor
         if not error <= limit:
             return f"its {name} differs from PyTorch's by {error:.1e} (at most {limit:.1e} may be)"
     return None
-
-
-def _to_double(evaluator: Evaluator) -> Evaluator:
-    model = evaluator.model
-    double = SwappedModel(
-        model.module, evaluator.layout, device=model.device, dtype=torch.float64, seed=model.seed
-    )
-    double.behaviour = model.behaviour
-    batches = evaluator.batches
-    if isinstance(batches, ResidentBatches):
-        batches = replace(batches, content=map_tensors(_cast_to_double, batches.content))
-    return replace(
-        evaluator, model=double, dtype=torch.float64, batches=batches, statistics=batches
-    )
-
-
-def _cast_to_double(tensor: Tensor) -> Tensor:
-    return tensor.double() if tensor.is_floating_point() else tensor
 
 
 def _read_theta(evaluator: Evaluator) -> Rows:

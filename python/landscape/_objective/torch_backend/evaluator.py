@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,16 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape._copies import copy_module, recompute_derived_weights
 from landscape._objective.data.batches import Batch, Batches, ResidentBatches, StreamedBatches
 from landscape._objective.data.pytree import map_tensors
 from landscape._objective.losses.reductions import Reductions
 from landscape._objective.points import PointBuffer, Points, Rows
 from landscape._objective.strategy import Strategy
 from landscape._objective.torch_backend.batch_norm import BatchNormPolicy, BatchNorms
+from landscape._objective.torch_backend.loss_state import LossState
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._parameters import ParameterLayout
+from landscape._turns import undisturbed
 
-__all__ = ["Evaluator", "copy_model_at"]
+__all__ = ["Evaluator", "copy_model_at", "estimate_statistics"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Evaluator:
     """The data on which batch statistics are re-estimated: those of L, also for test data."""
     batch_norm: BatchNormPolicy
     dropout: str
+    loss_state: LossState
 
     def with_reductions(self, reductions: Reductions) -> Evaluator:
         """The same evaluator with other sums."""
@@ -57,6 +60,8 @@ class Evaluator:
             and self.batch_norm != "batch"
             and not self.norms.always_batch
             and not self.model.behaviour.mixes_samples
+            and not self.model.behaviour.is_random
+            and not self.model.behaviour.remembers
             and self.dropout == "off"
         )
 
@@ -67,6 +72,7 @@ class Evaluator:
             self.batch_norm != "recalibrated"
             and self.dropout == "off"
             and not self.model.behaviour.is_stateful
+            and not self.model.behaviour.is_random
         )
 
     def iter_blocks(self, strategy: Strategy) -> Iterator[Batch]:
@@ -91,7 +97,10 @@ class Evaluator:
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Swap the model in under this policy; it is restored after the block."""
-        with torch.inference_mode(mode=False), self.model.swapped_in(dropout=self.dropout):
+        draws = not all(metric.separable for metric in self.reductions.metrics)
+        swapped = self.model.swapped_in(dropout=self.dropout, draws=draws)
+        preserved = self.loss_state.preserved()
+        with torch.inference_mode(mode=False), swapped, preserved:
             if self.batch_norm == "batch":
                 self.norms.use_batch_statistics()
             yield
@@ -113,15 +122,20 @@ class Evaluator:
             blocks: All the data, or a part of the split.
             first: The part's index in the split, which seeds its random numbers.
         """
-        self.model.reset()
+        self._reset()
         if self.recalibrates:
             self.norms.recalibrate(
                 self.reductions.criterion.outputs,
                 self.model.module,
                 self._iter_seeded(self.statistics.iter_batches()),
             )
-            self.model.reset()
+            self._reset()
         yield from self._iter_seeded(blocks, first)
+
+    def _reset(self) -> None:
+        """Undo what the last pass did to the model and the loss."""
+        self.model.reset()
+        self.loss_state.reset()
 
     def _iter_seeded(self, blocks: Iterable[Batch], first: int = 0) -> Iterator[Batch]:
         """Yield the batches of one pass, with the same random numbers in every pass."""
@@ -147,8 +161,9 @@ class Evaluator:
             if strategy.kind == "vmap":
                 if not self.supports_vmap:
                     raise ValueError(
-                        "a vmap strategy cannot evaluate recalibrated batch norm, seeded dropout "
-                        "or a model that changes its own state; use the loop"
+                        "a vmap strategy cannot evaluate recalibrated batch norm, seeded dropout, "
+                        "a model that draws random numbers or one that changes its own state; use "
+                        "the loop"
                     )
                 sums = self._sum_by_vmap(points, strategy)
             elif isinstance(self.batches, StreamedBatches) and self.batches_independent:
@@ -181,7 +196,7 @@ class Evaluator:
         for position, batch in enumerate(self.iter_blocks(strategy)):
             for index in range(len(points)):
                 buffer.fill(points, index)
-                self.model.reset()
+                self._reset()
                 self.model.begin_batch(position)
                 sums[index] += self.reductions.totals(
                     module, self._clone_if_overwritten(batch)
@@ -235,19 +250,21 @@ def copy_model_at(evaluator: Evaluator, point: Rows) -> nn.Module:
     Under "recalibrated" its batch norms have the statistics of that point, otherwise those of the
     model.
     """
-    twin = copy.deepcopy(evaluator.model.module)
+    with undisturbed(evaluator.model.module):
+        twin = copy_module(evaluator.model.module)
     twin.zero_grad(set_to_none=True)
     with torch.no_grad():
         for name, tensor in evaluator.layout.unflatten(point.rows[0].numpy()).items():
             twin.get_parameter(name).copy_(tensor)
+        recompute_derived_weights(twin)
         if evaluator.recalibrates:
-            for path, (mean, variance) in _estimate_statistics(evaluator, point).items():
+            for path, (mean, variance) in estimate_statistics(evaluator, point).items():
                 twin.get_buffer(f"{path}.running_mean").copy_(mean)
                 twin.get_buffer(f"{path}.running_var").copy_(variance)
     return twin
 
 
-def _estimate_statistics(evaluator: Evaluator, point: Rows) -> dict[str, tuple[Tensor, ...]]:
+def estimate_statistics(evaluator: Evaluator, point: Rows) -> dict[str, tuple[Tensor, ...]]:
     """The re-estimated mean and variance of every batch norm, by its path."""
     buffer = evaluator.new_buffer()
     paths = {id(module): path for path, module in evaluator.model.module.named_modules()}

@@ -110,7 +110,7 @@ def _write_gradient(
             pieces = torch.autograd.grad(total, leaves, allow_unused=True)
             for entry, piece in zip(evaluator.layout.entries, pieces, strict=True):
                 if piece is not None:
-                    out[entry.span] += piece.reshape(-1).to(out)
+                    out[entry.span] += piece.to_dense().reshape(-1).to(out)
     return loss
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -26,6 +26,7 @@ from landscape._objective.strategy import Strategy
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._objective.torch_backend.gradients import refuse_recalibrated
 from landscape._objective.weight_decay import WeightDecay
+from landscape._threadwise import WhileAnyone
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -173,10 +174,21 @@ class GraphOperator(ABC, Generic[Graph]):
         return graphs
 
 
+def _choose_attention_by_definition() -> Callable[[], None]:
+    choice = sdpa_kernel(SDPBackend.MATH)
+    choice.__enter__()
+    return lambda: choice.__exit__(None, None, None)
+
+
+_BY_DEFINITION = WhileAnyone(_choose_attention_by_definition)
+"""Attention by its definition, whose derivative has one. The choice is one for all threads: it
+holds while any of them differentiates twice, and theirs may differ in the last bits meanwhile."""
+
+
 @contextmanager
 def twice_differentiable(evaluator: Evaluator, leaves: Sequence[Tensor]) -> Iterator[None]:
     """Swap in the model at a point, under kernels that have second derivatives."""
-    kernels = sdpa_kernel(SDPBackend.MATH), _WeightNormByDefinition()
+    kernels = _BY_DEFINITION, _WeightNormByDefinition()
     with evaluator.swapped_in(), torch.enable_grad(), kernels[0], kernels[1]:
         # a checkpointed module runs again in its backward, so the point stays installed
         evaluator.model.install(leaves)

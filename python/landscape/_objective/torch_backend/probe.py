@@ -27,6 +27,7 @@ from landscape._objective.losses.weights import (
     has_labels,
 )
 from landscape._objective.points import PointBuffer
+from landscape._objective.torch_backend.loss_state import LossState
 from landscape._objective.torch_backend.model_state import Behaviour, SwappedModel
 
 __all__ = ["probe_model", "probe_other_data"]
@@ -42,6 +43,7 @@ def probe_model(
     point: PointBuffer,
     *,
     dropout: str,
+    loss_state: LossState,
     counts: SampleCounts,
 ) -> tuple[Criterion, Behaviour]:
     """Evaluate a few samples at the model's own parameters to choose the criterion.
@@ -52,6 +54,7 @@ def probe_model(
         loss: The user's loss, or None.
         point: The model's own parameters.
         dropout: Whether dropout is off or seeded.
+        loss_state: The state of the loss.
         counts: What the batches' parts say about their numbers of samples.
 
     Returns:
@@ -72,10 +75,10 @@ def probe_model(
             criterion = choose_criterion(loss, outputs, batch.content, batches.weigh)
         if isinstance(criterion, RecognisedCriterion):
             criterion = replace(criterion, recognised=criterion.recognised.to(model.device))
-        with _swapped_in(model, point, dropout):
+        with _swapped_in(model, point, dropout), loss_state.preserved():
             _check_counts(criterion, model, batch, batches, counts)
-        with _swapped_in(model, point, dropout):
-            return criterion, _observe_behaviour(criterion, model, batch, batches)
+        with _swapped_in(model, point, dropout), loss_state.preserved():
+            return criterion, _observe_behaviour(criterion, model, loss_state, batch, batches)
 
     return _probe_few_samples(probe, batches)
 
@@ -87,6 +90,7 @@ def probe_other_data(
     point: PointBuffer,
     *,
     dropout: str,
+    loss_state: LossState,
     counts: SampleCounts,
 ) -> Behaviour:
     """Run a known criterion on a few samples of other data, and validate all their targets.
@@ -99,10 +103,10 @@ def probe_other_data(
     """
 
     def probe(batch: Batch) -> Behaviour:
-        with _swapped_in(model, point, dropout):
+        with _swapped_in(model, point, dropout), loss_state.preserved():
             _check_counts(criterion, model, batch, batches, counts)
-        with _swapped_in(model, point, dropout):
-            return _observe_behaviour(criterion, model, batch, batches)
+        with _swapped_in(model, point, dropout), loss_state.preserved():
+            return _observe_behaviour(criterion, model, loss_state, batch, batches)
 
     return _probe_few_samples(probe, batches)
 
@@ -131,24 +135,41 @@ def _find_samples(blocks: Iterator[Batch]) -> Batch:
 
 
 def _observe_behaviour(
-    criterion: Criterion, model: SwappedModel, batch: Batch, batches: Batches
+    criterion: Criterion,
+    model: SwappedModel,
+    loss_state: LossState,
+    batch: Batch,
+    batches: Batches,
 ) -> Behaviour:
     attributes, random_state, clone = model.attributes(), read_random_state(), batch.clone()
     outputs, differentiates = _run_model(criterion, model, clone)
     if isinstance(criterion, RecognisedCriterion):
         _check_targets(criterion, outputs, batch, batches)
     with torch.enable_grad():
-        criterion.total(outputs, clone.content, clone.size)
+        total = criterion.total(outputs, clone.content, clone.size).detach()
     has_graph = any(tensor.requires_grad for tensor in iter_tensors(clone.content))
     is_random = random_state != read_random_state()
+    is_stateful = attributes.changed() or model.buffers_changed() or loss_state.changed()
     return Behaviour(
         is_random=is_random,
-        is_stateful=attributes.changed() or model.buffers_changed(),
+        is_stateful=is_stateful,
+        remembers=is_stateful and _remembers(criterion, model, batch, total),
         overwrites_inputs=has_graph
         or compute_checksum(clone.content) != compute_checksum(batch.content),
         differentiates=differentiates,
         mixes_samples=not is_random and _mixes_samples(criterion, model, batch, outputs),
     )
+
+
+def _remembers(
+    criterion: Criterion, model: SwappedModel, batch: Batch, first: torch.Tensor
+) -> bool:
+    """Whether the same batch gives another loss after a first call, whose traces are kept."""
+    with torch.enable_grad():
+        clone = batch.clone()
+        outputs, _ = _run_model(criterion, model, clone)
+        again = criterion.total(outputs, clone.content, clone.size).detach()
+    return not torch.equal(first.nan_to_num(), again.nan_to_num())
 
 
 def _mixes_samples(criterion: Criterion, model: SwappedModel, batch: Batch, outputs: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,16 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape._copies import copy_module
 from landscape._objective.points import Points
 from landscape._objective.strategy import Strategy
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._objective.torch_backend.gradients import compute_outputs
+from landscape._turns import held, undisturbed
 
 __all__ = ["compute_float64_outputs", "record_activations"]
 
 
 def record_activations(
-    evaluator: Evaluator, point: Points, strategy: Strategy, modules: Collection[str]
+    evaluator: Evaluator, point: Points, strategy: Strategy, modules: Mapping[str, int]
 ) -> dict[str, Tensor]:
     """The outputs of inner modules over all data, at one point.
 
@@ -27,7 +28,7 @@ def record_activations(
         evaluator: The function; its loss must be a recognised one.
         point: One parameter vector.
         strategy: Its block and memory format are used.
-        modules: The modules' names in the model.
+        modules: The modules' names in the model, and which axis of their outputs counts channels.
 
     Returns:
         Module names to activations, float64, on the CPU, shape (channels, observations); modules
@@ -36,19 +37,19 @@ def record_activations(
     parts: dict[str, list[Tensor]] = {}
 
     def record(name: str, output: Tensor) -> None:
-        parts.setdefault(name, []).append(_channels_first(output))
+        parts.setdefault(name, []).append(_channels_first(output, modules[name]))
 
-    with _forward_hooks(evaluator.model.module, modules, record):
+    module = evaluator.model.module
+    with held(module), _forward_hooks(module, modules, record):
         for _ in compute_outputs(evaluator, point, strategy):
             pass
     return {name: torch.cat(outputs, dim=1) for name, outputs in parts.items()}
 
 
-def _channels_first(output: Tensor) -> Tensor:
+def _channels_first(output: Tensor, axis: int) -> Tensor:
     """A module's output as (channels, observations), float64."""
     double = output.detach().double().cpu()
-    channels = 1 if double.ndim > 3 else -1
-    return double.movedim(channels, 0).reshape(double.shape[channels], -1)
+    return double.movedim(axis, 0).reshape(double.shape[axis], -1)
 
 
 @contextmanager
@@ -78,7 +79,9 @@ def compute_float64_outputs(model: nn.Module, inputs: Sequence[Any]) -> Tensor:
         model: The module.
         inputs: What its forward takes.
     """
-    double = copy.deepcopy(model).double().eval()
+    with undisturbed(model):
+        double = copy_module(model)
+    double = double.double().eval()
     with torch.random.fork_rng(), torch.inference_mode():
         outputs = double(*(x.double() if x.is_floating_point() else x for x in inputs))
     return torch.cat([tensor.reshape(-1) for tensor in _flatten_outputs(outputs)])

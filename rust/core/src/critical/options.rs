@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::point::Point;
+use crate::error::{Error, require};
 use crate::solver::Status;
 
 /// The method of a step.
@@ -30,6 +31,22 @@ pub struct SearchOptions {
     pub negative_tolerance: f64,
     /// The seed of random directions.
     pub seed: u64,
+}
+
+impl SearchOptions {
+    /// # Errors
+    /// [`Error::Invalid`] where one is out of range.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        let valid = |tolerance: f64| tolerance.is_finite() && tolerance >= 0.0;
+        require!(
+            valid(self.tolerance) && valid(self.negative_tolerance) && self.krylov > 0,
+            "got tolerance {}, negative {} and krylov {}; pass none below 0, and krylov from 1",
+            self.tolerance,
+            self.negative_tolerance,
+            self.krylov
+        );
+        Ok(())
+    }
 }
 
 /// The state after a step, for the history of a search.

@@ -10,7 +10,7 @@ use crate::error::{Error, require};
 use crate::monitor::Cancel;
 use crate::objective::Objective;
 use crate::scalar::Scalar;
-use crate::solver::{Checkpoint, Resumable, Solver, Status, to_record};
+use crate::solver::{Checkpoint, RecordReader, Resumable, Solver, Status, to_record};
 use crate::vector::norm;
 
 /// The damping of the first saddle-free step, in units of the largest |Ritz value|.
@@ -36,6 +36,32 @@ struct State {
     status: Status,
 }
 
+const READER: RecordReader = RecordReader("a search");
+
+impl State {
+    /// # Errors
+    /// [`Error::Invalid`] unless the state is one that a search can be in.
+    fn validate(&self) -> Result<(), Error> {
+        use Status::{Converged, Flat, MaxSteps, Running, Stalled};
+        self.options.validate()?;
+        READER.require_status(self.status, &[Running, Converged, Flat, Stalled, MaxSteps])?;
+        READER.require_finite(&[("loss", self.loss)], f64::NEG_INFINITY)?;
+        READER.require_finite(&[("first", self.initial_norm), ("damping", self.damping)], 0.0)?;
+        READER.require("radius", self.radius.is_finite() && self.radius > 0.0)?;
+        READER.require_counts(&[
+            ("products", self.products as u64),
+            ("evaluations", self.evaluations as u64),
+        ])?;
+        let agrees = self.steps.last().is_some_and(|step| step.loss == self.loss);
+        let possible = agrees && self.steps.len() - 1 <= self.options.max_steps;
+        READER.require("steps", possible)?;
+        self.steps.iter().try_for_each(|step| {
+            READER.require_finite(&[("steps", step.loss)], f64::NEG_INFINITY)?;
+            READER.require_finite(&[("steps", step.gradient_norm), ("steps", step.length)], 0.0)
+        })
+    }
+}
+
 /// A search for a critical point from a given start.
 pub struct Search<S> {
     point: Point<S>,
@@ -54,13 +80,7 @@ impl<S: Scalar> Search<S> {
         options: SearchOptions,
         cancel: &Cancel,
     ) -> Result<Self, Error> {
-        require!(
-            options.tolerance >= 0.0 && options.negative_tolerance >= 0.0 && options.krylov > 0,
-            "got tolerance {}, negative {} and krylov {}; pass none below 0, and krylov from 1",
-            options.tolerance,
-            options.negative_tolerance,
-            options.krylov
-        );
+        options.validate()?;
         require!(
             theta.len() == objective.dim(),
             "got a start of {} entries; pass one of {}",
@@ -93,11 +113,14 @@ impl<S: Scalar> Search<S> {
         let theta = checkpoint.take_vectors("theta")?;
         let gradient = checkpoint.take_vectors("gradient")?;
         require!(
-            theta.len() == gradient.len(),
+            theta.len() == gradient.len() && !theta.is_empty(),
             "got {} parameters and {} derivatives; pass one for each",
             theta.len(),
             gradient.len()
         );
+        state.validate()?;
+        READER.require_entries("theta", &theta)?;
+        READER.require_entries("gradient", &gradient)?;
         Ok(Self { point: Point::from_parts(theta, state.loss, gradient), state })
     }
 

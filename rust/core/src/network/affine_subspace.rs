@@ -20,7 +20,7 @@ use crate::network::kernel::{AlignedVec, Epilogue, FinalActivation, Real, linear
 use crate::network::packed_points::{PackedSubspace, SubspacePoints};
 use crate::network::pass::Moments;
 use crate::network::reductions::SampleSum;
-use crate::network::threads::install;
+use crate::threads::install;
 use crate::subspace::check_frame;
 
 /// Bytes of cached products that a processor's last-level cache is expected to hold.

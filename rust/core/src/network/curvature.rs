@@ -16,7 +16,7 @@ use crate::network::loss::Curvature;
 use crate::network::packed_points::WeightLayouts;
 use crate::network::pass::{Moments, Packed, Pass};
 use crate::network::tape::Tape;
-use crate::network::threads::install;
+use crate::threads::install;
 use crate::network::workspace::Workspace;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;

@@ -10,7 +10,7 @@ use crate::network::graph::Network;
 use crate::network::kernel::Real;
 use crate::network::loss::Loss;
 use crate::network::pass::{Moments, Packed, Pass};
-use crate::network::threads::WorkspacePool;
+use crate::threads::WorkspacePool;
 use crate::network::workspace::Workspace;
 
 /// The source of the statistics of batch normalisation.

@@ -11,7 +11,7 @@ use crate::network::data::Block;
 use crate::network::dataset_loss::{DatasetLoss, Statistics};
 use crate::network::kernel::Real;
 use crate::network::pass::Moments;
-use crate::network::threads::threads;
+use crate::threads::threads;
 
 /// Bytes of a block's values and derivatives, which should stay in the cache.
 const BLOCK_BYTES: usize = 2 << 20;

@@ -10,7 +10,7 @@ use crate::network::derivatives::sum_over_groups;
 use crate::network::kernel::Real;
 use crate::network::packed_points::{PackedPoints, PointRows, WeightLayouts};
 use crate::network::pass::{Moments, Packed};
-use crate::network::threads::install;
+use crate::threads::install;
 use crate::network::workspace::Workspace;
 
 /// The samples, the scale and the statistics of gradients.

@@ -16,7 +16,6 @@
 //! | `data` | samples arranged in panels |
 //! | `tape` | forward, tangent, reverse and second-order passes |
 //! | `fused_forward` | the forward pass with fused layers and shared buffers |
-//! | `threads` | the thread pool, and a pool of workspaces |
 //! | `workspace` | the buffers of one thread |
 //! | `dataset_loss` | the loss of a network on a data set |
 //! | `packed_points` | parameter vectors, packed for the kernels |
@@ -55,7 +54,6 @@ mod reductions;
 mod shape;
 mod sums;
 mod tape;
-mod threads;
 mod workspace;
 
 pub use affine_subspace::NetworkSubspace;
@@ -67,4 +65,3 @@ pub use loss::Curvature;
 pub use objective::{NetworkObjective, ObjectiveOptions};
 pub use reductions::SampleSum;
 pub use shape::Shape;
-pub use threads::{set_threads, threads};

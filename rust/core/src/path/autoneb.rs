@@ -4,14 +4,15 @@ mod state;
 
 pub use self::state::AutoNebOptions;
 use self::state::State;
-use super::batch_sampler::BatchSampler;
+use super::batch_sampler::{BatchSampler, require_batches, require_same_batches};
 use super::history::Evaluation;
 use super::neb::{force, tangent};
 use super::optimizer::Optimizer;
-use super::polyline::{Polyline, validate_ends};
+use super::polyline::{Polyline, require_path_memory, require_same_ends, validate_ends};
 use super::refinement::{LossProfile, NewPivot};
 use super::schedule::Cycle;
 use crate::error::Error;
+use crate::memory::require_memory;
 use crate::monitor::Cancel;
 use crate::objective::BatchedObjective;
 use crate::scalar::Scalar;
@@ -54,8 +55,10 @@ impl<S: Scalar> AutoNeb<S> {
     ) -> Result<Self, Error> {
         options.validate()?;
         validate_ends(objective.dim(), first, last)?;
+        require_path_memory::<S>(options.pivots, first.len())?;
+        require_evaluation::<S>(options.pivots, options.between, first.len())?;
         let band = Polyline::straight(first, last, options.pivots)?;
-        let batches = objective.batches()?;
+        let batches = require_batches(objective)?;
         Ok(Self {
             last_finite: band.clone(),
             best: band.clone(),
@@ -74,6 +77,9 @@ impl<S: Scalar> AutoNeb<S> {
         let state = State::from_checkpoint(&checkpoint)?;
         let band = Polyline::new(checkpoint.take_vectors("band")?, checkpoint.dim)?;
         let best = Polyline::new(checkpoint.take_vectors("best")?, checkpoint.dim)?;
+        state.validate(band.count())?;
+        require_same_ends(&band, &best)?;
+        require_evaluation::<S>(band.count(), state.options.between, band.dim())?;
         let (kind, entries) = (state.options.optimizer, band.interior().len());
         let moments = checkpoint.take_vectors("memory")?;
         Ok(Self {
@@ -274,6 +280,10 @@ impl<S: Scalar> Solver for AutoNeb<S> {
         self.state.status
     }
 
+    fn accept(&self, objective: &Self::Problem<'_>) -> Result<(), Error> {
+        require_same_batches(self.dim(), objective, self.state.batches)
+    }
+
     /// One evaluation, or one step of all pivots. After [`Error::NonFinite`] the band is the last one
     /// whose losses were finite.
     fn step(&mut self, objective: &Self::Problem<'_>, cancel: &Cancel) -> Result<(), Error> {
@@ -304,6 +314,14 @@ impl<S: Scalar> Resumable for AutoNeb<S> {
             numbers: Vec::new(),
         }
     }
+}
+
+/// # Errors
+/// [`Error::Memory`] where the points of an evaluation do not fit into memory.
+fn require_evaluation<S: Scalar>(pivots: usize, between: usize, dim: usize) -> Result<(), Error> {
+    let what = format!("an evaluation with {between} points between two pivots");
+    require_memory::<S>(&what, &[between, dim])?;
+    require_memory::<f64>(&what, &[pivots.saturating_add(2), between.saturating_add(1)]).map(drop)
 }
 
 /// The energies of the pivots, with those of the new ones between them.

@@ -4,12 +4,13 @@ mod state;
 
 pub use self::state::CurveTrainingOptions;
 use self::state::State;
-use super::batch_sampler::BatchSampler;
+use super::batch_sampler::{BatchSampler, require_batches, require_same_batches};
 use super::history::Evaluation;
 use super::optimizer::Optimizer;
-use super::polyline::{Polyline, validate_ends};
+use super::polyline::{Polyline, require_path_memory, require_same_ends, validate_ends};
 use super::schedule::Cycle;
 use crate::error::Error;
+use crate::memory::require_memory;
 use crate::monitor::Cancel;
 use crate::objective::BatchedObjective;
 use crate::random::Gaussian;
@@ -56,8 +57,10 @@ impl<S: Scalar> CurveTraining<S> {
     ) -> Result<Self, Error> {
         options.validate()?;
         validate_ends(objective.dim(), first, last)?;
+        require_path_memory::<S>(options.bends, first.len())?;
+        require_steps::<S>(&options, first.len())?;
         let control = Polyline::straight(first, last, options.bends)?;
-        let batches = objective.batches()?;
+        let batches = require_batches(objective)?;
         Ok(Self {
             last_finite: control.clone(),
             best: control.clone(),
@@ -76,6 +79,9 @@ impl<S: Scalar> CurveTraining<S> {
         let state: State = checkpoint.parse_record("a curve")?;
         let control = Polyline::new(checkpoint.take_vectors("control")?, checkpoint.dim)?;
         let best = Polyline::new(checkpoint.take_vectors("best")?, checkpoint.dim)?;
+        state.validate(control.count())?;
+        require_same_ends(&control, &best)?;
+        require_steps::<S>(&state.options, control.dim())?;
         let (kind, entries) = (state.options.optimizer, control.interior().len());
         let moments = checkpoint.take_vectors("memory")?;
         Ok(Self {
@@ -247,6 +253,10 @@ impl<S: Scalar> Solver for CurveTraining<S> {
         self.state.status
     }
 
+    fn accept(&self, objective: &Self::Problem<'_>) -> Result<(), Error> {
+        require_same_batches(self.dim(), objective, self.state.batches)
+    }
+
     /// One evaluation, or one step of all control points. After [`Error::NonFinite`] these are the last
     /// ones whose losses were finite.
     fn step(&mut self, objective: &Self::Problem<'_>, cancel: &Cancel) -> Result<(), Error> {
@@ -281,4 +291,15 @@ impl<S: Scalar> Resumable for CurveTraining<S> {
             numbers: Vec::new(),
         }
     }
+}
+
+/// # Errors
+/// [`Error::Memory`] where the points of a step or of an evaluation do not fit into memory.
+fn require_steps<S: Scalar>(options: &CurveTrainingOptions, dim: usize) -> Result<(), Error> {
+    let CurveTrainingOptions { bends, draws, between, .. } = options;
+    let what = format!("a step with {draws} draws");
+    require_memory::<S>(&what, &[*draws, 2, dim])?;
+    require_memory::<f64>(&what, &[*draws, bends.saturating_add(3)])?;
+    let what = format!("an evaluation at {between} points of a curve of {bends} bends");
+    require_memory::<f64>(&what, &[between.saturating_add(bends.saturating_add(3)), 2]).map(drop)
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, require};
 use crate::scalar::Scalar;
+use crate::threads::install;
 
 /// The update rule.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,6 +14,20 @@ pub enum OptimizerKind {
     Momentum(f64),
     /// Adam (Kingma and Ba 2015, algorithm 1) with β = 0.9, 0.999 and ε = 1e-8.
     Adam,
+}
+
+impl OptimizerKind {
+    /// # Errors
+    /// [`Error::Invalid`] where the momentum is out of range.
+    pub(super) fn validate(self) -> Result<(), Error> {
+        if let Self::Momentum(momentum) = self {
+            require!(
+                (0.0..=1.0).contains(&momentum),
+                "got the momentum {momentum}; pass one from 0 to 1"
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Adam's β₁, β₂ and ε.
@@ -58,8 +73,11 @@ impl<S: Scalar> Optimizer<S> {
     ) -> Result<Self, Error> {
         let mut optimizer = Self::new(kind, entries);
         require!(
-            moments.len() == optimizer.first.len() + optimizer.second.len(),
-            "got {} numbers of an optimizer for {entries} entries; pass the state of its checkpoint",
+            moments.len() == optimizer.first.len() + optimizer.second.len()
+                && moments.iter().all(|moment| moment.widen().is_finite())
+                && steps >= 0,
+            "got {} numbers of an optimizer after {steps} steps for {entries} entries; pass the state \
+             of its checkpoint",
             moments.len()
         );
         let (first, second) = moments.split_at(entries);
@@ -71,7 +89,11 @@ impl<S: Scalar> Optimizer<S> {
 
     /// One step of all points along the forces (negative gradients), in f64 and rounded once.
     pub fn step(&mut self, points: &mut [S], forces: &[S], rate: f64) {
-        self.steps += 1;
+        self.steps = self.steps.saturating_add(1);
+        install(|| self.update(points, forces, rate));
+    }
+
+    fn update(&mut self, points: &mut [S], forces: &[S], rate: f64) {
         match self.kind {
             OptimizerKind::Momentum(momentum) => {
                 let parts = points.par_chunks_mut(BLOCK).zip(self.first.par_chunks_mut(BLOCK));

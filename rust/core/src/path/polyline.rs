@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::refinement::NewPivot;
 use crate::error::{Error, require};
+use crate::memory::require_memory;
 use crate::scalar::Scalar;
 use crate::vector::{combine, norm};
 
@@ -20,6 +21,36 @@ pub(super) fn validate_ends<S: Scalar>(dim: usize, first: &[S], last: &[S]) -> R
         "got ends of {} and {} entries for {dim} parameters; pass two different points",
         first.len(),
         last.len()
+    );
+    Ok(())
+}
+
+/// Vectors of a search for each point of its path: the path, the one before, the best one, the
+/// gradients and the forces, and two moments of the optimizer.
+const VECTORS_A_POINT: usize = 7;
+
+/// # Errors
+/// [`Error::Memory`] where a search on a path of so many inner points does not fit into memory.
+pub(super) fn require_path_memory<S: Scalar>(points: usize, dim: usize) -> Result<(), Error> {
+    let what = format!("a path with {points} inner points of {dim} parameters");
+    require_memory::<S>(&what, &[points.saturating_add(2), VECTORS_A_POINT, dim]).map(drop)
+}
+
+/// # Errors
+/// [`Error::Invalid`] unless the path and the best one of a checkpoint, whose entries are finite, have
+/// inner points between the same ends.
+pub(super) fn require_same_ends<S: Scalar>(
+    path: &Polyline<S>,
+    best: &Polyline<S>,
+) -> Result<(), Error> {
+    let ends = |path: &Polyline<S>| [path.row(0).to_vec(), path.row(path.count() - 1).to_vec()];
+    let finite = |path: &Polyline<S>| path.rows.iter().all(|entry| entry.widen().is_finite());
+    require!(
+        path.count() > 2 && best.count() > 2 && ends(path) == ends(best) && finite(path) && finite(best),
+        "got paths of {} and {} points that are not finite or not between the same ends; pass the \
+         arrays of one checkpoint",
+        path.count(),
+        best.count()
     );
     Ok(())
 }

@@ -4,10 +4,11 @@ mod state;
 
 pub use self::state::SimplexTrainingOptions;
 use self::state::State;
-use super::batch_sampler::BatchSampler;
+use super::batch_sampler::{BatchSampler, require_batches, require_same_batches};
 use super::optimizer::Optimizer;
 use super::simplicial_complex::{SimplicialComplex, simplex_weights};
 use crate::error::{Error, require};
+use crate::memory::require_memory;
 use crate::monitor::Cancel;
 use crate::objective::BatchedObjective;
 use crate::random::Gaussian;
@@ -59,7 +60,8 @@ impl<S: Scalar> SimplexTraining<S> {
             equal.is_none() && complex.count() == modes,
             "got the same point twice among {modes} minima; pass different ones"
         );
-        let batches = objective.batches()?;
+        require_complex::<S>(&options, modes, dim)?;
+        let batches = require_batches(objective)?;
         Ok(Self {
             last_finite: complex.row(modes - 1).to_vec(),
             optimizer: Optimizer::new(options.optimizer, dim),
@@ -76,14 +78,17 @@ impl<S: Scalar> SimplexTraining<S> {
     pub fn resume(mut checkpoint: Checkpoint<S>) -> Result<Self, Error> {
         let state: State = checkpoint.parse_record("a complex")?;
         let vertices = checkpoint.take_vectors("vertices")?;
+        state.validate(checkpoint.dim)?;
+        let finite = vertices.iter().all(|entry| entry.widen().is_finite());
         let complex = SimplicialComplex::new(vertices, checkpoint.dim, state.modes)?;
         require!(
-            complex.count() == state.modes + state.connectors,
+            complex.count() == state.modes.saturating_add(state.connectors) && finite,
             "got {} vertices for {} minima and {} connecting points; pass those of the checkpoint",
             complex.count(),
             state.modes,
             state.connectors
         );
+        require_complex::<S>(&state.options, state.modes, checkpoint.dim)?;
         let moments = checkpoint.take_vectors("memory")?;
         let (kind, dim) = (state.options.optimizer, checkpoint.dim);
         Ok(Self {
@@ -242,6 +247,10 @@ impl<S: Scalar> Solver for SimplexTraining<S> {
         self.state.status
     }
 
+    fn accept(&self, objective: &Self::Problem<'_>) -> Result<(), Error> {
+        require_same_batches(self.dim(), objective, self.state.batches)
+    }
+
     /// One step of the last connecting point, which is added first where there is none to train. After
     /// [`Error::NonFinite`] it is where losses were finite last.
     fn step(&mut self, objective: &Self::Problem<'_>, cancel: &Cancel) -> Result<(), Error> {
@@ -271,4 +280,19 @@ impl<S: Scalar> Resumable for SimplexTraining<S> {
             numbers: Vec::new(),
         }
     }
+}
+
+/// # Errors
+/// [`Error::Memory`] where the vertices or the points of a step do not fit into memory.
+fn require_complex<S: Scalar>(
+    options: &SimplexTrainingOptions,
+    modes: usize,
+    dim: usize,
+) -> Result<(), Error> {
+    let SimplexTrainingOptions { connectors, samples, .. } = *options;
+    let what = format!("a complex of {modes} minima and {connectors} connecting points");
+    require_memory::<S>(&what, &[modes.saturating_add(connectors), 3, dim])?;
+    let what = format!("a step with {samples} points in each of {modes} simplices");
+    require_memory::<S>(&what, &[samples, modes, 3, dim])?;
+    require_memory::<f64>(&what, &[samples, modes, connectors.saturating_add(2)]).map(drop)
 }

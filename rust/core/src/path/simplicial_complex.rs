@@ -15,7 +15,8 @@ use crate::vector::{combine, norm};
 /// Devroye (1986), *Non-uniform random variate generation*, section V.2.1.
 #[must_use]
 pub fn simplex_weights(stream: &Gaussian, first: u64, count: usize, corners: usize) -> Vec<f64> {
-    let positions = (0..(count * corners) as u64).map(|index| first * corners as u64 + index);
+    let positions = (0..(count * corners) as u64)
+        .map(|index| first.wrapping_mul(corners as u64).wrapping_add(index));
     let mut rows: Vec<_> = positions.map(|index| -libm::log(stream.uniforms(index)[0])).collect();
     for row in rows.chunks_mut(corners) {
         let sum: f64 = row.iter().sum();
@@ -49,7 +50,7 @@ impl<S: Scalar> SimplicialComplex<S> {
             dim > 0
                 && modes > 0
                 && vertices.len().is_multiple_of(dim)
-                && vertices.len() >= modes * dim,
+                && vertices.len() / dim >= modes,
             "got {} numbers for {modes} minima of {dim}; pass one whole point or more",
             vertices.len()
         );

@@ -13,7 +13,9 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::error::{Error, require};
+use crate::memory::require_memory;
 use crate::scalar::Scalar;
+use crate::threads::{install, join};
 use crate::vector::{add_entries, tree_sum};
 use blocks::{BLOCK, products, subtract};
 use mapped::Mapped;
@@ -45,8 +47,12 @@ impl<S: Scalar> Basis<S> {
             "got a basis of {capacity} rows of {dim}; pass one of each"
         );
         let store = match path {
-            Some(path) => Store::File(Mapped::new::<S>(path, dim * capacity)?),
-            None => Store::Memory(vec![S::default(); dim * capacity]),
+            Some(path) => Store::File(Mapped::new::<S>(path, dim, capacity)?),
+            None => {
+                let what = format!("a basis of {capacity} vectors of {dim} entries");
+                let count = require_memory::<S>(&what, &[capacity, dim])?;
+                Store::Memory(vec![S::default(); count])
+            }
         };
         Ok(Self { store, dim, rows: 0, capacity })
     }
@@ -107,11 +113,12 @@ impl<S: Scalar> Basis<S> {
         );
         let (dim, first) = (self.dim, self.rows * self.dim);
         let row = &mut self.numbers_mut()[first..first + dim];
-        row.par_chunks_mut(BLOCK).zip(vector.par_chunks(BLOCK)).for_each(|(out, values)| {
+        let scale = |(out, values): (&mut [S], &[S])| {
             for (entry, value) in out.iter_mut().zip(values) {
                 *entry = S::narrow(factor * value.widen());
             }
-        });
+        };
+        install(|| row.par_chunks_mut(BLOCK).zip(vector.par_chunks(BLOCK)).for_each(scale));
         self.rows += 1;
         Ok(())
     }
@@ -157,7 +164,7 @@ impl<S: Scalar> Basis<S> {
         // The same tree as that of `tree_sum`.
         let middle = w.len().div_ceil(BLOCK).div_ceil(2) * BLOCK;
         let (left, right) = w.split_at_mut(middle);
-        let (left, right) = rayon::join(
+        let (left, right) = join(
             || self.correct(start, left, c, again),
             || self.correct(start + middle, right, c, again),
         );
@@ -174,12 +181,13 @@ impl<S: Scalar> Basis<S> {
     pub fn combinations(&self, first: usize, coefficients: &[Vec<f64>]) -> Vec<S> {
         let mut out = vec![S::default(); coefficients.len() * self.dim];
         for (row, c) in out.chunks_exact_mut(self.dim).zip(coefficients) {
-            row.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
+            let fill = |(block, out): (usize, &mut [S])| {
                 let start = block * BLOCK;
                 let rows = self.block(start..start + out.len());
                 let negative: Vec<f64> = c.iter().map(|c| -c).collect();
                 subtract(&rows[first..first + c.len()], &negative, out);
-            });
+            };
+            install(|| row.par_chunks_mut(BLOCK).enumerate().for_each(fill));
         }
         out
     }
@@ -198,7 +206,7 @@ impl<S: Scalar> Basis<S> {
                 block.push(piece);
             }
         }
-        blocks.par_iter_mut().for_each(|block| {
+        let recombine = |block: &mut Vec<&mut [S]>| {
             let copies: Vec<Vec<S>> = block.iter().map(|piece| piece.to_vec()).collect();
             let copies: Vec<&[S]> = copies.iter().map(Vec::as_slice).collect();
             for (piece, c) in block.iter_mut().zip(coefficients) {
@@ -206,7 +214,8 @@ impl<S: Scalar> Basis<S> {
                 piece.fill(S::default());
                 subtract(&copies, &negative, piece);
             }
-        });
+        };
+        install(|| blocks.par_iter_mut().for_each(recombine));
         region.copy_within(old * dim.., coefficients.len() * dim);
         self.rows -= old - coefficients.len();
     }

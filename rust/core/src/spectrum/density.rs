@@ -5,10 +5,11 @@ use super::counted_operator::CountedOperator;
 use super::quadrature::{BlockQuadrature, Quadrature};
 use super::trace::fill_sphere;
 use crate::error::{Error, require};
+use crate::memory::require_memory;
 use crate::monitor::Cancel;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
-use crate::solver::{Solver, Status};
+use crate::solver::{MAX_COUNT, Solver, Status};
 
 /// Quadratures of independent random vectors, whose mean estimates the density of eigenvalues.
 ///
@@ -26,6 +27,8 @@ pub struct Density<S> {
     /// The current block of random vectors.
     current: Option<BlockQuadrature<S>>,
     products: usize,
+    /// Products that the completed quadratures took.
+    completed_products: usize,
 }
 
 impl<S: Scalar> Density<S> {
@@ -34,7 +37,8 @@ impl<S: Scalar> Density<S> {
     /// which took `products`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a number is 0, or more quadratures are known than requested.
+    /// [`Error::Invalid`] where a number is 0, or more quadratures are known than requested;
+    /// [`Error::Memory`] where a block of probes does not fit.
     pub fn new(
         dim: usize,
         (probes, steps): (usize, usize),
@@ -48,8 +52,30 @@ impl<S: Scalar> Density<S> {
              {} known; pass at least one of each, and know no more",
             known.len()
         );
-        let current = None;
-        Ok(Self { dim, probes, steps, block, seed, quadratures: known, current, products })
+        let rows = block.min(probes);
+        let what = format!("Krylov spaces of {rows} probes of {dim} entries, {steps} steps each,");
+        require_memory::<S>(&what, &[rows, steps.min(dim).saturating_add(3), dim])?;
+        let longest = steps.min(dim);
+        for rule in &known {
+            let (nodes, weights) = (&rule.nodes, &rule.weights);
+            require!(
+                nodes.len() == weights.len()
+                    && (1..=longest).contains(&nodes.len())
+                    && nodes.iter().all(|node| node.is_finite())
+                    && weights.iter().all(|weight| (0.0..=1.0 + 1e-6).contains(weight)),
+                "got a quadrature of {} nodes and {} weights that no {steps} steps in {dim} \
+                 dimensions give; pass those of a checkpoint of this estimate",
+                nodes.len(),
+                weights.len()
+            );
+        }
+        require!(
+            products as u64 <= MAX_COUNT && (products > 0 || known.is_empty()),
+            "got {products} products for {} known quadratures; pass those of the same checkpoint",
+            known.len()
+        );
+        let (current, completed_products) = (None, products);
+        Ok(Self { dim, probes, steps, block, seed, quadratures: known, current, products, completed_products })
     }
 
     /// The completed quadratures.
@@ -62,6 +88,13 @@ impl<S: Scalar> Density<S> {
     #[must_use]
     pub fn products(&self) -> usize {
         self.products
+    }
+
+    /// Operator products of the completed quadratures, which a resumed estimate continues from: those of
+    /// the block at work are computed again.
+    #[must_use]
+    pub fn completed_products(&self) -> usize {
+        self.completed_products
     }
 
     /// The next block of random unit vectors.
@@ -99,7 +132,10 @@ impl<S: Scalar> Solver for Density<S> {
             self.products = operator.count();
         }
         match more {
-            Ok(false) => self.quadratures.extend(block.quadratures()),
+            Ok(false) => {
+                self.quadratures.extend(block.quadratures());
+                self.completed_products = self.products;
+            }
             _ => self.current = Some(block),
         }
         more.map(|_| ())

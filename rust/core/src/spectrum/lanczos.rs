@@ -15,7 +15,7 @@ use crate::monitor::Cancel;
 use crate::operator::LinearOperator;
 use crate::random::Gaussian;
 use crate::scalar::Scalar;
-use crate::solver::{Checkpoint, Resumable, Solver, Status, to_record};
+use crate::solver::{Checkpoint, RecordReader, Resumable, Solver, Status, to_record};
 use crate::vector::norm;
 
 pub use options::LanczosOptions;
@@ -74,6 +74,28 @@ struct Record {
     #[serde(rename = "good")]
     converged_products: usize,
     status: Status,
+}
+
+const READER: RecordReader = RecordReader("a Lanczos iteration");
+
+impl Record {
+    /// # Errors
+    /// [`Error::Invalid`] unless the state is one that an iteration with these options can be in.
+    fn validate(&self, options: &LanczosOptions) -> Result<(), Error> {
+        use Status::{Converged, Exhausted, MaxProducts, Running};
+        READER.require_status(self.status, &[Running, Converged, Exhausted, MaxProducts])?;
+        READER.require_finite(&[("beta", f64::from_bits(self.beta))], 0.0)?;
+        READER.require_counts(&[
+            ("products", self.products as u64),
+            ("restarts", self.restarts as u64),
+            ("streams", self.streams),
+            ("good", self.converged_products as u64),
+        ])?;
+        let space = options.dim - self.deflated;
+        let complete = self.order == space;
+        let possible = self.order <= options.basis && self.order <= self.products;
+        READER.require("order", possible && complete == (self.status == Exhausted))
+    }
 }
 
 impl<S: Scalar> Lanczos<S> {
@@ -155,17 +177,21 @@ impl<S: Scalar> Lanczos<S> {
             seed: record.seed,
         }
         .validate(record.deflated)?;
+        record.validate(&options)?;
         let next = usize::from(record.status != Status::Exhausted);
+        let rows = record.deflated + record.order + next;
         require!(
-            record.order <= options.basis
-                && projected.len() == record.order * record.order
-                && vectors.len() == (record.deflated + record.order + next) * record.dim,
+            checkpoint.dim == record.dim
+                && Some(projected.len()) == record.order.checked_mul(record.order)
+                && Some(vectors.len()) == rows.checked_mul(record.dim),
             "got {} numbers of basis and {} of T for a record of order {}; pass the arrays of the \
              same `state`",
             vectors.len(),
             projected.len(),
             record.order
         );
+        READER.require_entries("basis", &vectors)?;
+        READER.require_entries("projected matrix", &projected)?;
         let mut basis = Basis::new(options.dim, record.deflated + options.basis + 1, path)?;
         for row in vectors.chunks_exact(options.dim) {
             basis.push(row, 1.0)?;

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, require};
 use crate::scalar::Scalar;
+use crate::threads::install;
 use crate::vector::{BLOCK, inner_product, require_one_length, tree_sum};
 
 /// The parts of a direction that are scaled to the norm of the same part of the reference θ.
@@ -185,7 +186,7 @@ fn filter_squares<S: Scalar>(
         };
         tree_sum(0..tensor.outer, rows_a_leaf, &rows, &add)
     };
-    bands.into_par_iter().flat_map_iter(band_squares).collect()
+    install(|| bands.into_par_iter().flat_map_iter(band_squares).collect())
 }
 
 /// Writes the tensor's part of `direction`, each filter times its factor, to `scaled`.
@@ -196,7 +197,7 @@ fn scale_filters<S: Scalar>(
     scaled: &mut [S],
 ) {
     let (source, target) = (&direction[tensor.range()], &mut scaled[tensor.range()]);
-    target.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
+    let scale = |(block, out): (usize, &mut [S])| {
         let (mut position, end) = (block * BLOCK, block * BLOCK + out.len());
         let mut out = out.iter_mut();
         while position < end {
@@ -208,7 +209,8 @@ fn scale_filters<S: Scalar>(
                 *value = S::narrow(factor * entry.widen());
             }
         }
-    });
+    };
+    install(|| target.par_chunks_mut(BLOCK).enumerate().for_each(scale));
 }
 
 fn require_disjoint(tensors: &[TensorLayout], length: usize) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, require};
+use crate::memory::require_memory;
 use crate::monitor::{Cancel, Monitor, Progress};
 use crate::objective::Subspace;
 
@@ -12,7 +13,8 @@ use crate::objective::Subspace;
 /// low = −high, and then has an exact 0 in the middle of an odd number of points.
 ///
 /// # Errors
-/// [`Error::Invalid`] unless low < high are finite and there are at least 2 points.
+/// [`Error::Invalid`] unless low < high are finite and there are at least 2 points, [`Error::Memory`]
+/// where these are too many.
 ///
 /// # Example
 /// ```
@@ -22,6 +24,7 @@ use crate::objective::Subspace;
 /// ```
 pub fn axis(low: f64, high: f64, points: usize) -> Result<Vec<f64>, Error> {
     require!(points >= 2, "got {points} points on an axis; pass at least 2");
+    require_memory::<f64>(&format!("an axis of {points} points"), &[points])?;
     let intervals = (points - 1) as f64;
     let weighted_ends_are_finite = (intervals * low).is_finite() && (intervals * high).is_finite();
     require!(
@@ -117,7 +120,10 @@ impl Grid {
         let Schedule { chunk, start } = schedule;
         self.validate(subspace, schedule)?;
         let columns = subspace.columns();
-        let mut values = vec![0.0; chunk.min(self.len - start) * columns];
+        let rows = chunk.min(self.len - start);
+        let what = format!("a chunk of {rows} points of {columns} columns");
+        require_memory::<f64>(&what, &[rows, self.axes.len()])?;
+        let mut values = vec![0.0; require_memory::<f64>(&what, &[rows, columns])?];
         for first in (start..self.len).step_by(chunk) {
             cancel.check()?;
             let done = self.len.min(first.saturating_add(chunk));

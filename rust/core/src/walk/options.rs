@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, require};
+
 /// Options of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WalkOptions {
@@ -20,6 +22,22 @@ pub struct WalkOptions {
     pub krylov: usize,
     /// The seed of the first direction.
     pub seed: u64,
+}
+
+impl WalkOptions {
+    /// # Errors
+    /// [`Error::Invalid`] where one is out of range.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        require!(
+            self.distance > 0.0
+                && self.tolerance >= 0.0
+                && self.stride > 0.0
+                && self.flat_tolerance >= 0.0
+                && self.krylov > 0,
+            "got {self:?}; pass a distance and a stride above 0, none below 0, krylov from 1"
+        );
+        Ok(())
+    }
 }
 
 /// The state after a step, for the history of a walk.

@@ -10,7 +10,7 @@ use crate::monitor::Cancel;
 use crate::objective::Objective;
 use crate::random::Gaussian;
 use crate::scalar::Scalar;
-use crate::solver::{Checkpoint, Resumable, Solver, Status, to_record};
+use crate::solver::{Checkpoint, RecordReader, Resumable, Solver, Status, to_record};
 use crate::spectrum::CountedOperator;
 use crate::vector::{combine, dot, norm};
 
@@ -43,6 +43,32 @@ struct State {
     status: Status,
 }
 
+const READER: RecordReader = RecordReader("a walk");
+
+impl State {
+    /// # Errors
+    /// [`Error::Invalid`] unless the state is one that a walk can be in.
+    fn validate(&self) -> Result<(), Error> {
+        use Status::{MaxSteps, Reached, Running, Stalled};
+        self.options.validate()?;
+        READER.require_status(self.status, &[Running, Reached, Stalled, MaxSteps])?;
+        READER.require_finite(&[("length", self.length)], 0.0)?;
+        READER.require_counts(&[
+            ("drawn", self.drawn),
+            ("products", self.products as u64),
+            ("evaluations", self.evaluations as u64),
+        ])?;
+        let possible = !self.steps.is_empty() && self.steps.len() - 1 <= self.options.max_steps;
+        READER.require("strides", possible)?;
+        self.steps.iter().try_for_each(|step| {
+            let signed = [("strides", step.loss), ("strides", step.curvature)];
+            READER.require_finite(&signed, f64::NEG_INFINITY)?;
+            let sizes = [step.distance, step.length, step.scale].map(|size| ("strides", size));
+            READER.require_finite(&sizes, 0.0)
+        })
+    }
+}
+
 /// A walk away from a start, along directions of small curvature.
 ///
 /// The direction is the flat part of the last one (of a random one at first): what is left of it
@@ -70,14 +96,7 @@ impl<S: Scalar> Walker<S> {
         options: WalkOptions,
         cancel: &Cancel,
     ) -> Result<Self, Error> {
-        require!(
-            options.distance > 0.0
-                && options.tolerance >= 0.0
-                && options.stride > 0.0
-                && options.flat_tolerance >= 0.0
-                && options.krylov > 0,
-            "got {options:?}; pass a distance and a stride above 0, none below 0, krylov from 1"
-        );
+        options.validate()?;
         require!(
             theta.len() == objective.dim(),
             "got a start of {} entries; pass one of {}",
@@ -111,13 +130,19 @@ impl<S: Scalar> Walker<S> {
     pub fn resume(mut checkpoint: Checkpoint<S>) -> Result<Self, Error> {
         let state: State = checkpoint.parse_record("a walk")?;
         let points = checkpoint.take_vectors("points")?;
+        let direction = checkpoint.take_vectors("direction")?;
+        state.validate()?;
         require!(
-            points.len().is_multiple_of(state.steps.len()),
+            !points.is_empty()
+                && points.len().is_multiple_of(state.steps.len())
+                && (direction.is_empty() || direction.len() == points.len() / state.steps.len()),
             "got {} numbers for {} points; pass those of the same walk",
             points.len(),
             state.steps.len()
         );
-        Ok(Self { points, direction: checkpoint.take_vectors("direction")?, state })
+        READER.require_entries("points", &points)?;
+        READER.require_entries("direction", &direction)?;
+        Ok(Self { points, direction, state })
     }
 
     /// All points, row-major (steps + 1, dim).

@@ -11,6 +11,7 @@ mod grid;
 mod lanczos;
 mod layering;
 mod normalise;
+mod resumed;
 mod simplex_training;
 mod trace;
 mod vector;

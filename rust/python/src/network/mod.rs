@@ -210,13 +210,13 @@ impl NetworkCurvature {
 #[pyfunction]
 #[pyo3(signature = (count))]
 pub fn set_threads(py: Python<'_>, count: usize) -> PyResult<()> {
-    crate::gate::enter(py, || core::set_threads(count))
+    crate::gate::enter(py, || landscape_core::set_threads(count))
 }
 
 /// The number of threads that networks are evaluated on.
 #[pyfunction]
 pub fn threads() -> usize {
-    core::threads()
+    landscape_core::threads()
 }
 
 /// The statistics with this name; without a source, they are re-estimated on the network's own data.

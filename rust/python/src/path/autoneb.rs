@@ -80,7 +80,10 @@ solver_class! {
     ) -> PyResult<Self> {
         let arrays = [("band", band), ("best", best), ("memory", memory)];
         let band = for_dtype!(dtype(band)?, S => {
-            Core::resume(read_checkpoint::<S>(record, &arrays)?).map_err(gate::exception)?
+            {
+                let checkpoint = read_checkpoint::<S>(record, &arrays)?;
+                gate::check(|| Core::resume(checkpoint))?
+            }
         });
         Ok(Self(Handle::new(band)))
     }

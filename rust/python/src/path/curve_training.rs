@@ -85,7 +85,10 @@ solver_class! {
     ) -> PyResult<Self> {
         let arrays = [("control", control), ("best", best), ("memory", memory)];
         let curve = for_dtype!(dtype(control)?, S => {
-            Core::resume(read_checkpoint::<S>(record, &arrays)?).map_err(gate::exception)?
+            {
+                let checkpoint = read_checkpoint::<S>(record, &arrays)?;
+                gate::check(|| Core::resume(checkpoint))?
+            }
         });
         Ok(Self(Handle::new(curve)))
     }

@@ -3,7 +3,7 @@
 use landscape_core::path::{
     SimplexTraining as Core, SimplexTrainingOptions, log_volume, simplex_weights as weights,
 };
-use landscape_core::{Gaussian, Resumable, Scalar, Solver};
+use landscape_core::{Gaussian, Resumable, Scalar, Solver, require_memory};
 use numpy::{Element, PyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -27,7 +27,12 @@ pub fn simplex_weights(
     if corners == 0 {
         return Err(PyValueError::new_err("got a simplex without corners; pass at least one"));
     }
-    table(py, weights(&Gaussian::new(seed, stream), 0, count, corners), corners)
+    let weights = gate::enter(py, || {
+        let what = format!("{count} points in a simplex of {corners} corners");
+        require_memory::<f64>(&what, &[count, corners])?;
+        Ok(weights(&Gaussian::new(seed, stream), 0, count, corners))
+    })?;
+    table(py, weights, corners)
 }
 
 /// The logarithm of a simplex's volume.
@@ -105,7 +110,10 @@ solver_class! {
     ) -> PyResult<Self> {
         let arrays = [("vertices", vertices), ("memory", memory)];
         let training = for_dtype!(dtype(vertices)?, S => {
-            Core::resume(read_checkpoint::<S>(record, &arrays)?).map_err(gate::exception)?
+            {
+                let checkpoint = read_checkpoint::<S>(record, &arrays)?;
+                gate::check(|| Core::resume(checkpoint))?
+            }
         });
         Ok(Self(Handle::new(training)))
     }

@@ -13,6 +13,7 @@ solver_class! {
     progress: density => (density.products(), density.quadratures().len());
     getters {
         products: usize = density => density.products();
+        completed_products: usize = density => density.completed_products();
     }
     arrays {}
 
@@ -33,8 +34,7 @@ solver_class! {
             |(nodes, weights): (Doubles, Doubles)| Quadrature { nodes: nodes.0, weights: weights.0 };
         let known = known.into_iter().map(quadrature).collect();
         let density = for_dtype!(dtype, S => {
-            Core::<S>::new(dim, (probes, steps), block, seed, (known, products))
-                .map_err(gate::exception)?
+            gate::check(|| Core::<S>::new(dim, (probes, steps), block, seed, (known, products)))?
         });
         Ok(Self(Handle::new(density)))
     }

@@ -115,7 +115,8 @@ solver_class! {
 
 fn with_start<S: Storage>(lanczos: Core<S>, start: &Bound<'_, PyAny>) -> PyResult<Core<S>> {
     let start = vector::<S>(start)?;
-    lanczos.with_start(start.as_slice()?).map_err(gate::exception)
+    let start = start.as_slice()?;
+    gate::check(|| lanczos.with_start(start))
 }
 
 fn write_state<'py, S: Storage>(

@@ -42,7 +42,7 @@ solver_class! {
     ) -> PyResult<Self> {
         let which = which.0;
         let options = PowerOptions { dim, count, which, tolerance, max_products, seed };
-        let power = for_dtype!(dtype, S => Core::<S>::new(options).map_err(gate::exception)?);
+        let power = for_dtype!(dtype, S => gate::check(|| Core::<S>::new(options))?);
         Ok(Self(Handle::new(power)))
     }
 }

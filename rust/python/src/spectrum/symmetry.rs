@@ -1,6 +1,6 @@
 //! A randomised test of a Python function's symmetry as an operator.
 
-use landscape_core::{Cancel, spectrum};
+use landscape_core::{Cancel, require_memory, spectrum};
 use pyo3::prelude::*;
 
 use crate::boundary::Dtype;
@@ -17,6 +17,7 @@ pub fn asymmetry(
     seed: u64,
 ) -> PyResult<f64> {
     gate::enter(py, || {
+        require_memory::<f64>(&format!("vectors of {dim} entries"), &[dim, 5])?;
         let operator = CallbackOperator { apply, dim };
         match dtype {
             Dtype::F32 => spectrum::asymmetry::<f32>(&operator, seed, &Cancel::new()),

@@ -44,7 +44,7 @@ solver_class! {
     ) -> PyResult<Self> {
         let precision = Precision { relative, absolute, max_products, level };
         let trace = for_dtype!(dtype, S => {
-            Core::<S>::new(dim, precision, rows, block, seed).map_err(gate::exception)?
+            gate::check(|| Core::<S>::new(dim, precision, rows, block, seed))?
         });
         Ok(Self(Handle::new(trace)))
     }

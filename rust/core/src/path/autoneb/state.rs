@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::batch_sampler::validate_batches;
 use super::super::history::Evaluation;
 use super::super::optimizer::OptimizerKind;
 use super::super::schedule::Cycle;
 use crate::error::{Error, require};
-use crate::solver::{Checkpoint, Status, to_record};
+use crate::solver::{Checkpoint, RecordReader, Status, to_record};
 
 /// Options of AutoNEB.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,7 @@ impl AutoNebOptions {
     /// [`Error::Invalid`] where one is out of range.
     pub(super) fn validate(&self) -> Result<(), Error> {
         Cycle::validate(&self.cycles)?;
+        self.optimizer.validate()?;
         require!(
             self.pivots > 0 && self.max_pivots >= self.pivots && self.between > 0,
             "got {} pivots of at most {}, and {} points between them; pass at least one of each",
@@ -60,6 +62,8 @@ impl AutoNebOptions {
         Ok(())
     }
 }
+
+const READER: RecordReader = RecordReader("a band");
 
 /// The state of a band besides its vectors; the keys are those of saved records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,6 +126,34 @@ impl State {
     ) -> Result<Self, Error> {
         let record: Record = checkpoint.parse_record("a band")?;
         Ok(Self { force: record.force.unwrap_or(f64::NAN), ..record.state })
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] unless the state is one that a band of so many pivots, ends included, can be
+    /// in.
+    pub fn validate(&self, pivots: usize) -> Result<(), Error> {
+        use Status::{Complete, Converged, Running};
+        self.options.validate()?;
+        validate_batches(self.batches)?;
+        READER.require_status(self.status, &[Running, Converged, Complete])?;
+        READER.require("done", self.completed_cycles <= self.options.cycles.len())?;
+        READER.require("within", self.cycle().is_none_or(|c| self.steps_in_cycle <= c.steps))?;
+        let inner = pivots.saturating_sub(2);
+        READER.require("band", (self.options.pivots..=self.options.max_pivots).contains(&inner))?;
+        let relaxing = self.relaxing || self.steps > 0 || self.status != Running;
+        let evaluated = self.energies.len() == pivots && !self.history.is_empty();
+        READER.require("energies", evaluated || (self.energies.is_empty() && !relaxing))?;
+        READER.require_entries("energies", &self.energies)?;
+        READER.require("best", self.lowest_max_loss.is_some() == evaluated)?;
+        READER.require_finite(&[("best", self.lowest_max_loss.unwrap_or(0.0))], f64::MIN)?;
+        READER.require("force", self.force.is_nan() || self.force >= 0.0)?;
+        READER.require_counts(&[
+            ("steps", self.steps as u64),
+            ("drawn", self.drawn),
+            ("losses", self.losses as u64),
+            ("gradients", self.gradients as u64),
+        ])?;
+        Evaluation::validate(&READER, &self.history, self.steps)
     }
 
     pub fn to_record(&self, optimizer_steps: i32) -> String {

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::batch_sampler::validate_batches;
 use super::super::curve::CurveKind;
 use super::super::history::Evaluation;
 use super::super::optimizer::OptimizerKind;
 use super::super::schedule::Cycle;
 use crate::error::{Error, require};
-use crate::solver::{Status, to_record};
+use crate::solver::{RecordReader, Status, to_record};
 
 /// Options of curve training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,7 @@ impl CurveTrainingOptions {
     /// [`Error::Invalid`] where one is out of range.
     pub(super) fn validate(&self) -> Result<(), Error> {
         Cycle::validate(&self.cycles)?;
+        self.optimizer.validate()?;
         require!(
             self.bends > 0 && self.draws > 0 && self.between > 0,
             "got {} control points, {} draws and evaluations of {} points; pass at least one of \
@@ -45,6 +47,8 @@ impl CurveTrainingOptions {
         Ok(())
     }
 }
+
+const READER: RecordReader = RecordReader("a curve");
 
 /// The state of a curve besides its vectors; the keys are those of saved records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,6 +103,30 @@ impl State {
             gradients: 0,
             status: Status::Running,
         }
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] unless the state is one that a curve of so many control points, ends included,
+    /// can be in.
+    pub fn validate(&self, points: usize) -> Result<(), Error> {
+        use Status::{Complete, Running};
+        self.options.validate()?;
+        validate_batches(self.batches)?;
+        READER.require_status(self.status, &[Running, Complete])?;
+        READER.require("done", self.completed_cycles <= self.options.cycles.len())?;
+        READER.require("within", self.cycle().is_none_or(|c| self.steps_in_cycle <= c.steps))?;
+        READER.require("bends", Some(points) == self.options.bends.checked_add(2))?;
+        READER.require("best", self.lowest_max_loss.is_some() != self.history.is_empty())?;
+        let signed = [("barrier", self.barrier), ("best", self.lowest_max_loss.unwrap_or(0.0))];
+        READER.require_finite(&signed, f64::MIN)?;
+        READER.require_finite(&[("slope", self.gradient_norm)], 0.0)?;
+        READER.require_counts(&[
+            ("steps", self.steps as u64),
+            ("drawn", self.drawn),
+            ("losses", self.losses as u64),
+            ("gradients", self.gradients as u64),
+        ])?;
+        Evaluation::validate(&READER, &self.history, self.steps)
     }
 
     /// The current cycle; None after the last one.

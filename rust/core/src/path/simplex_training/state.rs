@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::batch_sampler::validate_batches;
 use super::super::optimizer::OptimizerKind;
 use super::super::schedule::Cycle;
 use crate::error::{Error, require};
-use crate::solver::{Status, to_record};
+use crate::solver::{RecordReader, Status, to_record};
 
 /// Options of simplex training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,7 @@ impl SimplexTrainingOptions {
     /// [`Error::Invalid`] where one is out of range.
     pub(super) fn validate(&self, dim: usize) -> Result<(), Error> {
         Cycle::validate(&self.cycles)?;
+        self.optimizer.validate()?;
         require!(
             self.connectors > 0 && self.connectors <= dim && self.samples > 0,
             "got {} connecting points and {} points a step for {dim} parameters; pass at least \
@@ -53,6 +55,8 @@ impl SimplexTrainingOptions {
         Ok(())
     }
 }
+
+const READER: RecordReader = RecordReader("a complex");
 
 /// The state besides the vectors; the keys are those of saved records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,6 +105,27 @@ impl State {
             gradients: 0,
             status: Status::Running,
         }
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] unless the state is one that a complex of so many parameters can be in.
+    pub fn validate(&self, dim: usize) -> Result<(), Error> {
+        use Status::{Complete, Running};
+        self.options.validate(dim)?;
+        validate_batches(self.batches)?;
+        READER.require_status(self.status, &[Running, Complete])?;
+        READER.require("modes", self.modes > 0)?;
+        READER.require("placed", self.connectors <= self.options.connectors)?;
+        let cycles = &self.options.cycles;
+        READER.require("done", self.completed_cycles <= cycles.len())?;
+        let cycle = cycles.get(self.completed_cycles);
+        READER.require("within", cycle.is_none_or(|c| self.steps_in_cycle <= c.steps))?;
+        let all = self.connectors == self.options.connectors && cycle.is_none();
+        READER.require("ending", all == (self.status == Complete))?;
+        READER.require_finite(&[("weight", self.weight)], 0.0)?;
+        let signed = [("loss", self.loss), ("log_volume", self.log_volume)];
+        READER.require_finite(&signed.map(|(name, n)| (name, n.unwrap_or(0.0))), f64::MIN)?;
+        READER.require_counts(&[("steps", self.steps as u64), ("gradients", self.gradients)])
     }
 
     /// Whether the next connecting point is regularised by volume: not the first one between several

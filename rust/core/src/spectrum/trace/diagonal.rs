@@ -7,10 +7,12 @@ use super::precision::Precision;
 use super::probes::{fill_signs, fill_sphere, unit_vectors};
 use super::sketched_estimator::{Pilot, Quantity, SketchedEstimator, SketchedOptions, Streams};
 use crate::error::Error;
+use crate::memory::require_memory;
 use crate::scalar::Scalar;
 use crate::solver::Status;
 use crate::spectrum::basis::Basis;
 use crate::spectrum::counted_operator::CountedOperator;
+use crate::threads::install;
 use crate::vector::{BLOCK, inner_product, norm};
 
 /// diag(A) = 2 Σⱼ qⱼ∘Aqⱼ − Σⱼₖ (qⱼᵀAqₖ) qⱼ∘qₖ + E[z ∘ PAPz], with the rows q of a sketch, P = 1 − QᵀQ
@@ -44,15 +46,17 @@ impl DiagonalEntries {
     fn add_sample<S: Scalar>(&mut self, signs: &[S], image: &[S]) {
         self.samples += 1;
         let n = self.samples as f64;
-        let sample = signs.par_iter().zip(image);
-        self.mean.par_iter_mut().zip(&mut self.squares).zip(sample).with_min_len(BLOCK).for_each(
-            |((mean, squares), (z, y))| {
-                let value = z.widen() * y.widen();
-                let deviation = value - *mean;
-                *mean += deviation / n;
-                *squares += deviation * (value - *mean);
-            },
-        );
+        let update = |((mean, squares), (z, y)): ((&mut f64, &mut f64), (&S, &S))| {
+            let value = z.widen() * y.widen();
+            let deviation = value - *mean;
+            *mean += deviation / n;
+            *squares += deviation * (value - *mean);
+        };
+        install(|| {
+            let sample = signs.par_iter().zip(image);
+            let sums = self.mean.par_iter_mut().zip(&mut self.squares);
+            sums.zip(sample).with_min_len(BLOCK).for_each(update);
+        });
     }
 }
 
@@ -107,10 +111,13 @@ impl<S: Scalar> Quantity<S> for DiagonalEntries {
             let weights: Vec<f64> =
                 (0..=j).map(|k| factor(k) * inner_product(sketch.row(k), image)).collect();
             let projection = sketch.combinations(0, &[weights]);
-            let terms = sketch.row(j).par_iter().zip(image).zip(&projection);
-            self.exact.par_iter_mut().zip(terms).with_min_len(BLOCK).for_each(
-                |(sum, ((q, y), inside))| *sum += q.widen() * (2.0 * y.widen() - inside.widen()),
-            );
+            let add = |(sum, ((q, y), inside)): (&mut f64, ((&S, &S), &S))| {
+                *sum += q.widen() * (2.0 * y.widen() - inside.widen());
+            };
+            install(|| {
+                let terms = sketch.row(j).par_iter().zip(image).zip(&projection);
+                self.exact.par_iter_mut().zip(terms).with_min_len(BLOCK).for_each(add);
+            });
         }
         Ok(())
     }
@@ -181,6 +188,7 @@ impl<S: Scalar> Diagonal<S> {
         block: usize,
         seed: u64,
     ) -> Result<Self, Error> {
+        require_memory::<f64>(&format!("a diagonal of {dim} entries"), &[6, dim])?;
         let zeros = || vec![0.0; dim];
         let entries =
             DiagonalEntries { exact: zeros(), mean: zeros(), squares: zeros(), samples: 0 };

@@ -9,7 +9,7 @@ use super::quadratic_forms::{FormValues, QuadraticForm};
 use super::sketched_estimator::{Pilot, Quantity, SketchedEstimator, SketchedOptions, Streams};
 use crate::error::{Error, require};
 use crate::scalar::Scalar;
-use crate::solver::{Checkpoint, Resumable, Solver, Status, to_record};
+use crate::solver::{Checkpoint, RecordReader, Resumable, Solver, Status, to_record};
 use crate::spectrum::basis::Basis;
 use crate::spectrum::counted_operator::CountedOperator;
 
@@ -165,6 +165,27 @@ struct Record {
     status: Status,
 }
 
+const READER: RecordReader = RecordReader("a trace estimate");
+
+impl Record {
+    /// # Errors
+    /// [`Error::Invalid`] unless the state is one that an estimate with these options can be in.
+    fn validate(&self, options: &TraceOptions) -> Result<(), Error> {
+        use Status::{Converged, Exhausted, MaxProducts, Running};
+        READER.require_status(self.status, &[Running, Converged, Exhausted, MaxProducts])?;
+        READER.require_counts(&[
+            ("stale", self.stale as u64),
+            ("products", self.products as u64),
+            ("streams", self.streams),
+        ])?;
+        READER.require("cost", (1..=options.form.cost()).contains(&self.cost))?;
+        let swept = self.swept.unwrap_or(0);
+        let complete = self.swept == Some(options.dim);
+        let ends = complete == (self.status == Exhausted);
+        READER.require("swept rows", swept <= options.dim && ends)
+    }
+}
+
 impl<S: Scalar> Trace<S> {
     /// An estimate without samples.
     ///
@@ -174,6 +195,7 @@ impl<S: Scalar> Trace<S> {
         let TraceOptions { dim, form, target, precision, rows, block, seed } = options;
         let form = form.validate()?;
         let columns = form.columns();
+        form.require_memory::<S>(dim, block)?;
         require!(
             dim > 0 && block > 0 && target < columns,
             "got {dim} rows, blocks of {block} and the target {target} of {columns} forms; pass \
@@ -201,17 +223,25 @@ impl<S: Scalar> Trace<S> {
         let sums = checkpoint.take_numbers("sums")?;
         let mut trace = Self::new(options)?;
         let columns = trace.quantity.sketch_sums.len();
+        record.validate(&options)?;
         require!(
             sums.len() == 4 * columns + 1
                 && samples.len().is_multiple_of(columns)
                 && sketch.len().is_multiple_of(options.dim)
-                && record.included_rows * options.dim <= sketch.len(),
+                && record.included_rows <= sketch.len() / options.dim,
             "got {} sums, {} samples and {} numbers of a sketch for {columns} forms; pass the \
              arrays of the same `state`",
             sums.len(),
             samples.len(),
             sketch.len()
         );
+        let (lowest, finite) = (sums[4 * columns], &sums[..4 * columns]);
+        READER.require("lowest cost", lowest >= 0.0)?;
+        READER.require_entries("sums", finite)?;
+        READER.require_entries("samples", &samples)?;
+        READER.require_entries("sketch", &sketch)?;
+        let enough = record.status != Status::Converged || samples.len() / columns > 1;
+        READER.require("samples", enough)?;
         for row in sketch.chunks_exact(options.dim) {
             trace.sketch.basis.push(row, 1.0)?;
         }

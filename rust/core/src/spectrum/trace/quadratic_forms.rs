@@ -1,6 +1,7 @@
 //! Quadratic forms vᵀ f(A) v of powers and of the logarithm of an operator.
 
 use crate::error::{Error, require};
+use crate::memory::require_memory;
 use crate::scalar::Scalar;
 use crate::spectrum::counted_operator::CountedOperator;
 use crate::spectrum::quadrature::{BlockQuadrature, Quadrature};
@@ -43,6 +44,20 @@ impl QuadraticForm {
             ),
         }
         Ok(self)
+    }
+
+    /// Refuses forms of more vectors at once than fit into memory.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] with the bytes that they would take.
+    pub(super) fn require_memory<S>(self, dim: usize, block: usize) -> Result<(), Error> {
+        let (vectors, what) = match self {
+            Self::Powers(count) => (count.div_ceil(2), format!("{count} powers")),
+            Self::Logarithm { steps, .. } => (steps.min(dim), format!("{steps} steps")),
+        };
+        let what = format!("{what} of blocks of {block} vectors of {dim} entries");
+        require_memory::<S>(&what, &[block, vectors.saturating_add(4), dim])?;
+        require_memory::<f64>(&what, &[block, self.columns()]).map(drop)
     }
 
     /// The number of forms of one vector.

@@ -57,7 +57,8 @@ impl<S: Scalar> Sketch<S> {
         } else {
             self.stale += 1;
         }
-        let next = spent + (2 * block + MIN_SAMPLES) * cost;
+        let next = block.saturating_mul(2).saturating_add(MIN_SAMPLES).saturating_mul(cost);
+        let next = spent.saturating_add(next);
         self.growing = samples > MIN_SAMPLES as f64
             && self.stale < PATIENCE
             && self.basis.len() + block <= self.max_rows

@@ -3,6 +3,7 @@
 use super::precision::{MIN_SAMPLES, Precision};
 use super::sketch::Sketch;
 use crate::error::{Error, require};
+use crate::memory::require_memory;
 use crate::monitor::Cancel;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
@@ -141,6 +142,9 @@ impl<S: Scalar, Q: Quantity<S>> SketchedEstimator<S, Q> {
             options.block
         );
         options.precision = options.precision.validate()?;
+        let (dim, block) = (options.dim, options.block);
+        let what = format!("blocks of {block} vectors of {dim} entries");
+        require_memory::<S>(&what, &[block.max(Q::MIN_PILOT), 4, dim])?;
         Ok(Self {
             sketch: Sketch::new(options.dim, options.rows)?,
             included_rows: 0,
@@ -213,12 +217,12 @@ impl<S: Scalar, Q: Quantity<S>> SketchedEstimator<S, Q> {
                 self.status = Status::Converged;
                 return Ok(());
             }
-            if missing >= dim as f64 && dim * self.cost <= left {
+            if missing >= dim as f64 && dim.saturating_mul(self.cost) <= left {
                 self.swept = Some(0);
                 return Ok(());
             }
         }
-        if operator.count() + self.cost > precision.max_products {
+        if operator.count().saturating_add(self.cost) > precision.max_products {
             self.status = Status::MaxProducts;
         }
         Ok(())

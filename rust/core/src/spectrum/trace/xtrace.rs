@@ -6,6 +6,7 @@ use super::mean::{Mean, student_quantile};
 use super::precision::{MIN_SAMPLES, Precision};
 use super::probes::{fill_sphere, unit_vectors};
 use crate::error::{Error, require};
+use crate::memory::require_memory;
 use crate::monitor::Cancel;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
@@ -66,6 +67,8 @@ impl<S: Scalar> XTrace<S> {
              {MIN_SAMPLES}"
         );
         let rows = rows.min(dim);
+        let what = format!("{rows} vectors of {dim} entries, their images and the basis of these");
+        require_memory::<S>(&what, &[rows, 3, dim])?;
         let basis = || Basis::new(dim, rows, None);
         Ok(Self {
             precision: precision.validate()?,
