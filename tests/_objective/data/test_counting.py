@@ -28,7 +28,7 @@ class Reader(nn.Module):
         super().__init__()
         self.layer = seeded(lambda: nn.Linear(FEATURES, 2)).double()
 
-    def forward(self, *parts: Any, labels: Any = None, **columns: Any) -> Tensor:  # noqa: ARG002
+    def forward(self, *parts: Any, labels: Any = None, **columns: Any) -> Tensor:
         rows = self.read(*parts, *columns.values())
         found: Tensor = self.layer(rows)
         return found
@@ -41,7 +41,8 @@ class Reader(nn.Module):
 class Rows(Reader):
     @staticmethod
     def read(*parts: Any) -> Tensor:
-        return sum(parts[1:], start=parts[0])
+        found: Tensor = sum(parts[1:], start=parts[0])
+        return found
 
 
 class TimeFirst(Reader):
@@ -101,7 +102,7 @@ STRUCTURES: dict[str, tuple[type[Reader], Make, bool]] = {
     "pairs": (Rows, lambda lists, y: (torch.stack([r.mean(0) for r in lists]), y), True),
     "three parts": (
         Rows,
-        lambda lists, y: tuple(torch.stack([r[i] for r in lists]) for i in (0, -1)) + (y,),
+        lambda lists, y: (*(torch.stack([r[i] for r in lists]) for i in (0, -1)), y),
         True,
     ),
     "nested inputs": (
@@ -200,10 +201,9 @@ def test_the_loss_is_the_naive_mean_or_a_weight_is_asked_for(
     try:
         objective = Objective(model, batches, loss, **options)
     except ValueError as error:
-        assert "weight=" in str(error)
-        assert kind == "batch"
-        assert not agrees
-        return
+        if "weight=" in str(error) and kind == "batch" and not agrees:
+            return
+        raise
     assert objective.loss() == pytest.approx(expected, rel=1e-12)
     assert np.isfinite(objective.gradient()).all()
     if kind != "batch" or agrees:
@@ -288,13 +288,14 @@ def test_outputs_that_do_not_fit_the_targets() -> None:
             self.net = model
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.net(torch.cat([x, -x]))
+            found: Tensor = self.net(torch.cat([x, -x]))
+            return found
 
     def contrast(outputs: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(outputs, targets.repeat(2))
 
     batches = cut(classes(), (9, 4, 7))
-    with pytest.raises(ValueError, match=r"outputs \(shape .*\) of 20 samples say 40.*weight="):
+    with pytest.raises(ValueError, match=r"outputs \(shape .*\) of 9 samples say 18.*weight="):
         Objective(Views(), batches, contrast)
     found = Objective(Views(), batches, contrast, weight=lambda batch: len(batch[1]))
     values = [contrast(Views()(x), y).item() for x, y in batches]

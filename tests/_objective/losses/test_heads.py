@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -146,11 +147,8 @@ HEADS: dict[str, tuple[type[Model], dict[str, Tensor], str]] = {
 
 
 def cut(whole: dict[str, Tensor], sizes: tuple[int, ...] = SIZES) -> list[dict[str, Tensor]]:
-    starts = np.cumsum((0, *sizes))
-    return [
-        {name: column[a:b] for name, column in whole.items()}
-        for a, b in zip(starts[:-1], starts[1:], strict=True)
-    ]
+    stops = accumulate(sizes, initial=0)
+    return [{name: column[a:b] for name, column in whole.items()} for a, b in pairwise(stops)]
 
 
 @pytest.mark.parametrize("name", HEADS)
