@@ -191,7 +191,7 @@ class FunctionCheck:
         points = [theta] if moved is None else [theta, moved, theta]
         losses = self._losses(single, points)
         scale = program.output_scale + max(abs(own), abs(own_moved or 0.0))
-        tolerance = _tolerance(single) * scale
+        tolerance = max(_tolerance(single), _ROUNDINGS * program.epsilon) * scale
         if not _agree(own, losses[0], tolerance):
             raise ValueError(_describe_difference(own, losses[0], len(batches), single))
         again = losses[-1] if moved is not None else self._losses(single, [theta])[0]
