@@ -36,19 +36,33 @@ def test_warnings_are_ignored_or_raised_on_one_thread_alone() -> None:
     assert list(warnings.filters) == before
 
 
+class Collecting(logging.Handler):
+    def __init__(self, records: list[logging.LogRecord]) -> None:
+        super().__init__()
+        self.records = records
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 def test_prints_and_logs_are_dropped_on_one_thread_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    out, records = io.StringIO(), []
+    out = io.StringIO()
+    records: list[logging.LogRecord] = []
     monkeypatch.setattr(sys, "stdout", out)
-    handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler = Collecting(records)
     logger = logging.getLogger("test.threadwise")
     logger.addHandler(handler)
+
+    def speak() -> None:
+        sys.stdout.write("there\n")
+        logger.error("there")
+
     with muted():
-        print("here")
+        sys.stdout.write("here\n")
         logger.error("here")
-        elsewhere(lambda: (print("there"), logger.error("there")))
+        elsewhere(speak)
     logger.error("after")
     logger.removeHandler(handler)
     assert out.getvalue() == "there\n"

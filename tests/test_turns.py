@@ -39,7 +39,8 @@ class Noisy(nn.Module):
         self.linear = nn.Linear(6, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.linear(x + 0.1 * torch.randn_like(x))
+        outputs: torch.Tensor = self.linear(x + 0.1 * torch.randn_like(x))
+        return outputs
 
 
 def in_threads(*works: Callable[[], Any]) -> list[Any]:
@@ -177,6 +178,8 @@ def test_a_metric_may_ask_the_same_objective() -> None:
 
 def test_a_stateful_model_is_evaluated_inside_its_own_evaluation() -> None:
     class Counting(nn.Module):
+        calls: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.linear = nn.Linear(6, 3)
@@ -184,7 +187,8 @@ def test_a_stateful_model_is_evaluated_inside_its_own_evaluation() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             self.calls += 1
-            return self.linear(x) * self.calls
+            outputs: torch.Tensor = self.linear(x) * self.calls
+            return outputs
 
     torch.manual_seed(0)
     model = Counting()
@@ -243,7 +247,8 @@ class Attending(nn.Module):
         self.head = nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.layer(x).mean(1))
+        outputs: torch.Tensor = self.head(self.layer(x).mean(1))
+        return outputs
 
 
 class OwnLayer(nn.TransformerEncoderLayer):
@@ -407,6 +412,7 @@ def test_ctrl_c_works_after_and_during_calls_inside_calls() -> None:
 
 
 EXPORT = """
+started = threading.Event()
 class Slow(nn.Module):
     def __init__(self):
         super().__init__()
@@ -414,6 +420,7 @@ class Slow(nn.Module):
     def forward(self, x):
         if type(x) is not torch.Tensor:  # a symbolic one
             os.write(1, b"tracing ")
+            started.set()
             for _ in range(3000):
                 x = x + 0.0
                 time.sleep(0.01)
@@ -423,7 +430,7 @@ model = Slow()
 objective = landscape.Objective(model, DATA, engine="auto")
 begin = [0.0]
 def interrupt():
-    time.sleep(1)
+    started.wait(60)
     begin[0] = time.monotonic()
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt).start()

@@ -442,7 +442,7 @@ class NetworkObjective:
 class Lanczos:
     """Thick-restart Lanczos with full reorthogonalisation: eigenpairs of a symmetric operator.
 
-    A pair has converged when its residual is at most `tolerance` times the largest |Ritz value|.
+    A pair has converged when its residual is at most `tolerance` times `scale`.
 
     Args:
         dim: The number d of rows of the operator.
@@ -450,6 +450,7 @@ class Lanczos:
         count: The number of pairs, from each end for "both".
         which: The part of the spectrum; "largest" and "smallest" are algebraic.
         tolerance: See above.
+        relative_to: The scale: the largest |Ritz value| of the requested end, or of all ("norm").
         basis: The number of basis vectors at which the iteration restarts.
         max_products: The maximum number of products.
         seed: The seed of the random vectors.
@@ -469,6 +470,7 @@ class Lanczos:
         count: int,
         which: Literal["largest", "smallest", "magnitude", "both"],
         tolerance: float,
+        relative_to: Literal["end", "norm"],
         basis: int,
         max_products: int,
         seed: int,
@@ -505,7 +507,11 @@ class Lanczos:
 
     @property
     def scale(self) -> float:
-        """The scale of residuals: the largest |Ritz value|, or ‖A v‖ of a unit vector."""
+        """The scale of residuals: the largest |Ritz value| of the requested end."""
+
+    @property
+    def norm(self) -> float:
+        """The largest |Ritz value|."""
 
     @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:
@@ -851,6 +857,10 @@ class Density:
     def products(self) -> int:
         """Operator products so far."""
 
+    @property
+    def completed_products(self) -> int:
+        """Operator products of the completed vectors, from which a checkpoint is resumed."""
+
     def quadratures(self) -> list[tuple[_Double, _Double]]:
         """Nodes, ascending, and weights, which sum to 1, of every completed vector."""
 
@@ -966,6 +976,21 @@ def asymmetry(
     seed: int,
 ) -> float:
     """|xᵀAy - yᵀAx| / (‖Ax‖ + ‖Ay‖) of random x, y: rounding where A is symmetric."""
+
+def require_memory(what: str, sizes: Sequence[int], width: int = 8) -> None:
+    """Refuse an array that does not fit into the memory that is free.
+
+    Args:
+        what: Names the array in the error, with the argument that decides its size.
+        sizes: Along its axes.
+        width: Bytes of an entry.
+
+    Raises:
+        MemoryError: It does not fit; the text has the bytes that it would take.
+    """
+
+def panic_for_tests(text: str) -> None:
+    """Panic inside the core: RuntimeError, which asks for a report."""
 
 def set_threads(count: int) -> None:
     """Set the number of threads for networks; results do not depend on it."""

@@ -20,6 +20,7 @@ from landscape._runs import (
     SolverState,
     build_objectives,
     grid_coordinates,
+    read_array,
 )
 from landscape._surface import (
     Normalize,
@@ -118,12 +119,18 @@ def curvature_map(
         raise ValueError(f"max_products={max_products}, expected at least 1")
     axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
     check_outside_applies(axes_plan, outside)
-    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective, _ = build_objectives(
+        curvature_map, model, data, loss, test=None, seed=seed, options=options, progress=progress
+    )
     axes, objective, _ = make_axes(
         axes_plan, objective.with_default_batch_norm("frozen"), None, progress
     )
     notes = compare_models(axes_plan, objective, outside)
     alpha, beta = grid_coordinates(axes, span, points)
+    _core.require_memory(
+        f"the curvature at {len(alpha) * len(beta)} points",
+        [len(alpha), len(beta), 2 * len(_COLUMNS)],
+    )
     solver = _PlaneSolver(axes, (alpha, beta), tolerance, max_products, seed)
     inputs = {
         "axes": [[float(axis[0]), float(axis[-1]), len(axis)] for axis in (alpha, beta)],
@@ -137,7 +144,8 @@ def curvature_map(
     run = SolverRun("curvature_map", problem, inputs, size, progress, resume, unit="point")
     state = run.load_state()
     if state is not None:
-        solver.restore(state)
+        with run.reading():
+            solver.restore(state)
     run.execute(solver, _describe_tick, solver.get_state, len(solver.rows))
     columns = solver.columns()
     scale = np.maximum(np.abs(columns["lambda_max"]), np.abs(columns["lambda_min"]))
@@ -207,6 +215,7 @@ class _PlaneSolver:
             count=1,
             which="both",
             tolerance=0.0,
+            relative_to="norm",
             basis=min(dim, _BASIS_SIZE),
             max_products=self.max_products,
             seed=self.seed,
@@ -247,8 +256,14 @@ class _PlaneSolver:
     def restore(self, state: SolverState) -> None:
         """Restore the state from a checkpoint."""
         _, arrays = state
-        self.rows = arrays["rows"].tolist()
-        self.guess = arrays["guess"] if arrays["guess"].size else None
+        rows = read_array(arrays, "rows", (None, len(_COLUMNS)))
+        size = len(self.coordinates[0]) * len(self.coordinates[1])
+        if len(rows) > size:
+            raise ValueError(f"it has {len(rows)} of {size} points")
+        guess = read_array(arrays, "guess", (None,))
+        if guess.size not in (0, self.axes.origin.size):
+            raise ValueError(f"the array 'guess' has {guess.size} entries")
+        self.rows, self.guess = rows.tolist(), guess if guess.size else None
 
 
 def _has_converged(

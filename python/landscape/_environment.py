@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -31,14 +32,36 @@ def environment(device: torch.device) -> dict[str, str]:
     return {"torch": str(torch.__version__), "cpu": cpu, "gpu": gpu, "matmul": precision}
 
 
+_LOCK = threading.Lock()
+_CHANGED: list[int] = []
+"""The count before it was changed, and the changed one for each block that needs it."""
+
+
 @contextmanager
 def thread_count(count: int) -> Iterator[None]:
-    """Set PyTorch's thread count inside the block, to that of the run that is resumed."""
-    before = torch.get_num_threads()
-    try:
-        if count != before:
+    """Set PyTorch's thread count inside the block, to that of the run that is resumed.
+
+    It is one for all threads; the last block that needs another one restores it.
+
+    Raises:
+        RuntimeError: Another thread needs a third count at the same time.
+    """
+    with _LOCK:
+        before = _CHANGED[0] if _CHANGED else torch.get_num_threads()
+        changes = count != before
+        if changes and _CHANGED and count != _CHANGED[-1]:
+            raise RuntimeError(
+                f"this run was begun with {count} threads of PyTorch, and another thread resumes "
+                f"one with {_CHANGED[-1]}: their number is one for all. Resume one after the other"
+            )
+        if changes:
+            _CHANGED.extend([count] if _CHANGED else [before, count])
             torch.set_num_threads(count)
+    try:
         yield
     finally:
-        if count != before:
-            torch.set_num_threads(before)
+        if changes:
+            with _LOCK:
+                _CHANGED.pop()
+                if len(_CHANGED) == 1:
+                    torch.set_num_threads(_CHANGED.pop())

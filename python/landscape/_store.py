@@ -6,15 +6,13 @@ container, and `numpy.load` opens it too.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import json
 import math
 import os
-import secrets
 import zipfile
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from landscape import _map
+from landscape._replace import replacement
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
@@ -62,8 +61,7 @@ def write(
 ) -> None:
     """Replace the file at `path` in one step: a reader sees the old file or the new, never a part.
 
-    The bytes go to a new file in the same folder, are flushed to the disk and take the place of
-    the old file by `os.replace`; whatever goes wrong before that leaves the old file as it was.
+    Whatever goes wrong before that leaves the old file as it was.
 
     Args:
         path: the file, with any suffix. A symbolic link keeps pointing at it.
@@ -73,9 +71,9 @@ def write(
 
     Raises:
         TypeError: a value that is not JSON, or an array of objects (only a pickle could hold it).
-        OSError: the folder is missing or cannot be written, or the path is a folder.
+        OSError: the folder is missing or cannot be written, the disk is full, the path is a folder,
+            or the file is read-only.
     """
-    target = _target(path)
     manifest = {name: _checked(name, array) for name, array in arrays.items()}
     header = {
         "format": FORMAT,
@@ -85,24 +83,38 @@ def write(
         "arrays": {name: [a.dtype.str, list(a.shape)] for name, a in manifest.items()},
         "record": encode(record),
     }
+    blocks = {name: _map.checksums(a) for name, a in manifest.items() if a.nbytes > MAPPED}
+    if blocks:
+        header["blocks"] = blocks
     text = json.dumps(header, indent=1, allow_nan=False).encode()
-    with _replacement(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with replacement(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(_RECORD, _ZIP_EPOCH), text)
         for name, array in manifest.items():
             member = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
             member.file_size = array.nbytes + _NPY_HEADER  # tells zipfile when ZIP64 is needed
             with archive.open(member, "w") as stream:
-                npy.write_array(stream, array, version=(1, 0), allow_pickle=False)
+                try:
+                    npy.write_array(stream, array, version=(1, 0), allow_pickle=False)
+                except BaseException:
+                    file.give_up()  # zipfile writes at every exit, and may hide the error
+                    raise
 
 
-def read(path: str | os.PathLike[str], *kinds: str, mapped: Container[str] = ()) -> Stored:
+def read(
+    path: str | os.PathLike[str],
+    *kinds: str,
+    mapped: Container[str] = (),
+    watch: Callable[[int, int], object] | None = None,
+) -> Stored:
     """Read a file and check every byte of its contents (CRC-32).
 
     Args:
         path: a file that `write` made.
         kinds: the kinds that will do; none given, every kind will.
         mapped: names of arrays that stay on the disk where they are large: they are mapped into
-            memory, read-only, and read as they are used. Their bytes are not checked.
+            memory, read-only, and read as they are used. Their bytes are checked here, block by
+            block.
+        watch: called with (blocks checked, all blocks) of the mapped arrays.
 
     Raises:
         ValueError: the file is cut short, damaged, of another program, of a newer landscape, or of
@@ -115,7 +127,7 @@ def read(path: str | os.PathLike[str], *kinds: str, mapped: Container[str] = ())
         try:
             with zipfile.ZipFile(file) as archive:
                 header = _header(name, archive)
-                stored = _contents(header, archive, name, mapped)
+                stored = _contents(header, archive, name, mapped, watch)
         except _UnreadableError as reason:
             raise ValueError(str(reason)) from None
         except _DAMAGE as error:
@@ -128,21 +140,6 @@ def read(path: str | os.PathLike[str], *kinds: str, mapped: Container[str] = ())
     if kinds and stored.kind not in kinds:
         raise ValueError(_wrong_kind(name, stored.kind, kinds))
     return stored
-
-
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Find out before a computation, not after it, that a result cannot be written.
-
-    Creates and removes an empty file beside `path`; a file that is already there is not touched.
-
-    Raises:
-        OSError: the folder is missing or cannot be written, or the path is a folder.
-    """
-    target = _target(path)
-    temporary = _beside(target)
-    with _explained(target):
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        temporary.unlink()
 
 
 def encode(value: Any, where: str = "record") -> Any:
@@ -208,64 +205,6 @@ def _checked(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(array, order="C")
 
 
-def _target(path: str | os.PathLike[str]) -> Path:
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise IsADirectoryError(f"{os.fspath(path)} is a folder; give the name of a file in it")
-    return target
-
-
-def _beside(target: Path) -> Path:
-    return target.with_name(f".landscape-{secrets.token_hex(8)}.tmp")
-
-
-@contextlib.contextmanager
-def _explained(target: Path) -> Iterator[None]:
-    """The operating system's usual refusals, with what to do about them."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise FileNotFoundError(
-                f"cannot write {target}: the folder {target.parent} does not exist; create it first"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise PermissionError(
-                f"cannot write {target}: the folder {target.parent} is not writable; "
-                "choose another or change its permissions"
-            ) from error
-        raise
-
-
-@contextlib.contextmanager
-def _replacement(target: Path) -> Iterator[BinaryIO]:
-    temporary = _beside(target)
-    with _explained(target):
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        with _explained(target):
-            temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without it a power cut may forget the new name, though not the bytes. POSIX alone has it."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _check_beginning(name: str, file: BinaryIO) -> None:
     beginning = file.read(8)
     file.seek(0)
@@ -305,18 +244,58 @@ def _header(name: str, archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _contents(
-    header: dict[str, Any], archive: zipfile.ZipFile, path: str, mapped: Container[str]
+    header: dict[str, Any],
+    archive: zipfile.ZipFile,
+    path: str,
+    mapped: Container[str],
+    watch: Callable[[int, int], object] | None,
 ) -> Stored:
     arrays: dict[str, np.ndarray[Any, np.dtype[Any]]] = {}
     for name, (dtype, shape) in header["arrays"].items():
         info, wanted = archive.getinfo(f"{name}.npy"), (np.dtype(dtype), tuple(shape))
-        large = name in mapped and info.file_size > MAPPED
+        stays = name in mapped and info.file_size > MAPPED
         arrays[name] = (
             _map.mapped(path, info, *wanted)
-            if large
+            if stays
             else _array(_member(archive, f"{name}.npy"), *wanted)
         )
+    large = {name: a for name, a in arrays.items() if isinstance(a, _map.Mapped)}
+    _check_blocks(header, archive, large, watch)
     return Stored(kind=header["kind"], record=header["record"], arrays=arrays)
+
+
+def _check_blocks(
+    header: dict[str, Any],
+    archive: zipfile.ZipFile,
+    arrays: Mapping[str, _map.Mapped],
+    watch: Callable[[int, int], object] | None,
+) -> None:
+    """Check the bytes of mapped arrays; files of earlier versions have one checksum an array."""
+    total = sum(_map.count_blocks(array) for array in arrays.values())
+    done = 0
+    for name, array in arrays.items():
+        table = header.get("blocks", {})
+        if not isinstance(table, dict) or not isinstance(table.get(name, []), list):
+            raise ValueError("checksums that are no lists")
+        sums = table.get(name)
+        blocks = (
+            _read_through(archive, f"{name}.npy")
+            if sums is None
+            else _map.check_blocks(array, sums, name)
+        )
+        for _ in blocks:
+            done = min(done + 1, total)
+            if watch is not None:
+                watch(done, total)
+    if watch is not None and total:
+        watch(total, total)
+
+
+def _read_through(archive: zipfile.ZipFile, member: str) -> Iterator[None]:
+    """Read a member to its end, where zipfile compares its checksum."""
+    with archive.open(member) as stream:
+        while stream.read(_map.BLOCK):
+            yield
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

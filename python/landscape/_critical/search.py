@@ -16,6 +16,7 @@ from landscape._runs import (
     SolverRun,
     SolverState,
     build_objectives,
+    check_options,
 )
 
 if TYPE_CHECKING:
@@ -92,7 +93,16 @@ def find_critical_point(
         True
     """
     search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
-    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective, _ = build_objectives(
+        find_critical_point,
+        model,
+        data,
+        loss,
+        test=None,
+        seed=seed,
+        options=options,
+        progress=progress,
+    )
     return run_search(
         objective, start, search_options, interrupt=interrupt, resume=resume, progress=progress
     )
@@ -159,7 +169,16 @@ def saddle_free_newton(
     search_options = SearchOptions(
         "saddle_free", tolerance, max_steps, krylov, negative_tolerance, seed
     )
-    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective, _ = build_objectives(
+        saddle_free_newton,
+        model,
+        data,
+        loss,
+        test=None,
+        seed=seed,
+        options=options,
+        progress=progress,
+    )
     return run_search(
         objective, start, search_options, interrupt=interrupt, resume=resume, progress=progress
     )
@@ -189,8 +208,10 @@ def run_search(
     if state is None:
         solver = _core.CriticalPointSearch(problem.operator(run.strategy), theta, **arguments)
     else:
-        record, arrays = state
-        solver = _core.CriticalPointSearch.resumed(record, arrays["theta"], arrays["gradient"])
+        with run.reading():
+            record, arrays = state
+            check_options(record, arguments)
+            solver = _core.CriticalPointSearch.resumed(record, arrays["theta"], arrays["gradient"])
 
     def get_state() -> SolverState:
         return solver.record(), {"theta": solver.theta(), "gradient": solver.gradient()}

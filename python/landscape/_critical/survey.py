@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
+from landscape import _core
 from landscape._critical.options import SearchOptions
 from landscape._critical.search import describe_tick, run_search
 from landscape._directions import RandomDirections, read_weights
@@ -22,6 +23,8 @@ from landscape._runs import (
     SolverRun,
     SolverState,
     build_objectives,
+    read_array,
+    read_rows,
 )
 from landscape._spectrum import Hessian
 
@@ -100,7 +103,9 @@ def critical_points(
         2
     """
     search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
-    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    built, _ = build_objectives(
+        critical_points, model, data, loss, test=None, seed=seed, options=options, progress=progress
+    )
     objective = built.with_default_batch_norm("frozen")
     search_options.check_memory(objective.dim, objective.dtype.itemsize, objective.memory_budget)
     points = _make_starts(objective, starts, distance, seed)
@@ -119,10 +124,10 @@ def critical_points(
     )
     state = run.load_state()
     if state is not None:
-        survey.restore(state)
+        with run.reading():
+            survey.restore(state)
     run.execute(survey, describe_tick, survey.get_state, len(survey.rows))
-    if not survey.rows:
-        raise KeyboardInterrupt
+    run.require_something(there_is=bool(survey.rows))
     converged = sum(row["gradient_norm"] <= tolerance for row in survey.rows)
     status = f"{converged} of {len(points)} searches have converged"
     if run.interrupted:
@@ -148,6 +153,8 @@ def _make_starts(
     objective: Objective, starts: int | Sequence[Any], distance: float, seed: int
 ) -> NDArray[Any]:
     theta, layout = objective.theta, objective.layout
+    if isinstance(starts, int) and starts > 0:
+        _core.require_memory(f"{starts} starts", [starts, objective.dim + 8])
     if not isinstance(starts, int):
         rows = [
             read_weights(source, layout, objective.dtype, f"starts[{index}]")
@@ -172,6 +179,18 @@ def _make_starts(
 def _draw_direction(objective: Objective, seed: int) -> NDArray[Any]:
     directions = RandomDirections(1, seed, "filter", "include")
     return directions.axes(objective.theta, objective.layout).basis[0]
+
+
+_ROW = {
+    "loss": float,
+    "gradient_norm": float,
+    "fraction": list,
+    "nature": str,
+    "ending": str,
+    "products": int,
+    "evaluations": int,
+}
+"""The fields of a point in a checkpoint."""
 
 
 @dataclass
@@ -216,9 +235,14 @@ class _Survey:
 
     def get_state(self) -> SolverState:
         """The state for a checkpoint."""
-        return json.dumps(self.rows), {"found": np.array(self.points, self.starts.dtype)}
+        whole = self.points[: len(self.rows)]  # Ctrl-C may come between the two
+        return json.dumps(self.rows), {"found": np.array(whole, self.starts.dtype)}
 
     def restore(self, state: SolverState) -> None:
         """Restore the state from a checkpoint."""
         text, arrays = state
-        self.rows, self.points = json.loads(text), list(arrays["found"])
+        rows = read_rows(text, _ROW)
+        if len(rows) > len(self.starts):
+            raise ValueError(f"it has {len(rows)} points of {len(self.starts)} starts")
+        shape = (len(rows), self.starts.shape[1]) if rows else (0,)
+        self.rows, self.points = rows, list(read_array(arrays, "found", shape))

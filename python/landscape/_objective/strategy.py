@@ -13,6 +13,7 @@ _GAIN = 0.95  # a rival must be faster by this factor: clocks of busy machines a
 _GIVE_UP = 1.5  # slower than this at its first try, a candidate is not tried again
 _SECONDS_PER_CALL = 0.25  # of the driver: long enough to amortise, short for Ctrl-C
 _LARGEST_CALL = 4096
+_MAX_COUNT = 2**31
 _TRIAL_SECONDS, _TRIAL_POINTS = 1.0, 20  # a choice takes at most the longer of these
 
 
@@ -33,7 +34,22 @@ class Strategy:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Strategy:
         """Read a strategy back from a run record."""
-        return cls(**{name: record[name] for name in cls.__dataclass_fields__})
+        strategy = cls(**{name: record[name] for name in cls.__dataclass_fields__})
+        strategy._validate()
+        return strategy
+
+    def _validate(self) -> None:
+        for name, known in (
+            ("kind", ("loop", "vmap", "native")),
+            ("memory_format", ("contiguous", "channels_last")),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name!r} is {getattr(self, name)!r}, expected one of {known}")
+        for name in ("points", "block", "chunk"):
+            value = getattr(self, name)
+            allowed = name == "block" and value is None
+            if not allowed and (type(value) is not int or not 1 <= value <= _MAX_COUNT):
+                raise ValueError(f"{name!r} is {value!r}, expected a whole number from 1 up")
 
     def record(self) -> dict[str, Any]:
         """The strategy as plain data."""

@@ -22,6 +22,7 @@ __all__ = ["STATISTICS", "Differences", "compare_modules", "compare_tensors", "i
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Buffers of batch norm, which follow the batch-norm policy."""
 _SHOWN = 6  # differences in a message
+_CHUNK = 1 << 20  # numbers that are compared at once
 
 
 @dataclass
@@ -194,10 +195,14 @@ def _tensor_difference(one: Any, other: Any) -> str | None:
         return f"shape {tuple(one.shape)} against {tuple(other.shape)}"
     if equal_tensors(one, other):
         return None
-    a, b = (host_array(t).astype(np.complex128) for t in (one, other))
-    with np.errstate(invalid="ignore"):
-        gap, size = np.abs(a - b), max(np.abs(a).max(), np.abs(b).max())
-    return f"by up to {float(np.nanmax(gap, initial=0)):.3g}, with numbers up to {float(size):.3g}"
+    a, b = (host_array(t).reshape(-1) for t in (one, other))
+    gap, size = 0.0, 0.0
+    for start in range(0, a.size, _CHUNK):
+        parts = [v[start : start + _CHUNK].astype(np.complex128) for v in (a, b)]
+        with np.errstate(invalid="ignore"):
+            gap = max(gap, float(np.nanmax(np.abs(parts[0] - parts[1]), initial=0)))
+        size = max(size, *(float(np.nanmax(np.abs(part), initial=0)) for part in parts))
+    return f"by up to {gap:.3g}, with numbers up to {size:.3g}"
 
 
 def _join(path: str, name: str) -> str:

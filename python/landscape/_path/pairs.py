@@ -24,6 +24,7 @@ from landscape._runs import (
     SolverRun,
     SolverState,
     build_objectives,
+    read_array,
 )
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ def connect_all(
     path_method = parse_method(method)
     refuse_method_options(options)
     validate_outside(outside)
-    built, _ = build_objectives(minima[0], data, loss, test=None, seed=seed, options=options)
+    built, _ = build_objectives(
+        connect_all, minima[0], data, loss, test=None, seed=seed, options=options, progress=progress
+    )
     objective = built.with_default_batch_norm("recalibrated")
     objectives = [built]
     notes: tuple[str, ...] = ()
@@ -137,10 +140,10 @@ def connect_all(
     run = SolverRun("connect_all", problem, inputs, count, progress, resume, interrupt, "pair")
     state = run.load_state()
     if state is not None:
-        search.restore(state)
+        with run.reading():
+            search.restore(state)
     run.execute(search, lambda saddle: {"saddle": saddle}, search.get_state, len(search.paths))
-    if search.straight is None:
-        raise KeyboardInterrupt
+    run.require_something(there_is=search.straight is not None)
     status = f"{len(search.paths)} of {len(pairs)} pairs were searched"
     if run.interrupted:
         status = f"interrupted: {status}"
@@ -190,8 +193,8 @@ class _PairSearch:
         while len(self.paths) < self.max_pairs:
             i, j = self._choose_pair()
             path = self._connect(i, j, method=self.method, **self.options)
-            self.edges.append((i, j))
             self.paths.append(path)
+            self.edges = [*self.edges[: len(self.paths) - 1], (i, j)]
             if not tick(len(self.paths), float(path.losses.max())):
                 return False
         return True
@@ -230,7 +233,8 @@ class _PairSearch:
 
     def get_state(self) -> SolverState:
         """The state for a checkpoint."""
-        records, arrays = pack_paths(self.paths)
+        paths = self.paths[: len(self.edges)]  # Ctrl-C may come between the two
+        records, arrays = pack_paths(paths)
         if self.straight is not None:
             arrays["straight"] = self.straight
         return json.dumps(_store.encode({"edges": self.edges, "paths": records})), arrays
@@ -239,6 +243,12 @@ class _PairSearch:
         """Restore the state from a checkpoint."""
         text, arrays = state
         record = json.loads(text, object_hook=_store.decoded)
-        self.straight = arrays.get("straight")
-        self.edges = [(i, j) for i, j in record["edges"]]
-        self.paths = unpack_paths(record["paths"], arrays)
+        count = len(self.objectives)
+        edges = [(i, j) for i, j in record["edges"]]
+        known = set(combinations(range(count), 2))
+        paths = unpack_paths(record["paths"], arrays)
+        if not known.issuperset(edges) or len(set(edges)) != len(paths) or len(edges) != len(paths):
+            raise ValueError(f"it has {len(paths)} paths for the pairs {edges} of {count} minima")
+        if "straight" in arrays:
+            self.straight = read_array(arrays, "straight", (count, count))
+        self.edges, self.paths = edges, paths

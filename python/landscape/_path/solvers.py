@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from landscape import _core
 from landscape._path.methods import AutoNEB, Bezier, Polychain
-from landscape._runs import Interrupt, SolverRun, SolverState
+from landscape._runs import Interrupt, SolverRun, SolverState, check_options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,16 +83,15 @@ def search_path(
     functions = problem.operator(run.strategy)
     ends = problem.points
     solver: _core.AutoNeb | _core.CurveTraining
-    if isinstance(method, AutoNEB):
-        solver = (
-            _core.AutoNeb(functions, *ends, **options) if state is None else _resume_band(state)
-        )
+    if state is not None:
+        with run.reading():
+            check_options(state[0], options)
+            resume_solver = _resume_band if isinstance(method, AutoNEB) else _resume_curve
+            solver = resume_solver(state)
+    elif isinstance(method, AutoNEB):
+        solver = _core.AutoNeb(functions, *ends, **options)
     else:
-        solver = (
-            _core.CurveTraining(functions, *ends, **options)
-            if state is None
-            else _resume_curve(state)
-        )
+        solver = _core.CurveTraining(functions, *ends, **options)
 
     def get_state() -> SolverState:
         moving = (

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape import _store
+from landscape import _map, _store
+from landscape._results.fields import check_fields
 from landscape._results.frozen import same_bits
 from landscape._results.provenance import Run
 
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
 else:
     DataclassInstance = object
 
-__all__ = ["Arrays", "Result", "add_prefix", "result_kinds", "select_prefix"]
+__all__ = [
+    "Arrays",
+    "Result",
+    "add_prefix",
+    "describe_function",
+    "result_kinds",
+    "select_prefix",
+    "wrap_row",
+]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -66,14 +75,17 @@ class Result(ABC, DataclassInstance):
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in separate}
         record["run"] = self.run.to_record()
         values = {name: getattr(self, name) for name in self.arrays}
+        for name, value in values.items():
+            _map.require_whole(value, name)
         return record, {n: np.asarray(value) for n, value in values.items() if value is not None}
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Arrays) -> Self:
         """Rebuild a result from what :meth:`pack` returned, in this version or an earlier one."""
         record, arrays = cls._rename(record), cls._rename(arrays)
+        check_fields(cls, {name: value for name, value in record.items() if name != "run"})
         values: dict[str, Any] = {name: arrays.get(name) for name in cls.arrays}
-        return cls(**values, **{**record, "run": Run(**record["run"])})
+        return cls(**values, **{**record, "run": Run.from_record(record["run"])})
 
     @classmethod
     def _rename(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,6 +123,10 @@ class Result(ABC, DataclassInstance):
         record, arrays = self.pack()
         _store.write(path, self.kind, record, {name: np.asarray(a) for name, a in arrays.items()})
 
+    def _title(self, text: str) -> str:
+        """The first line of a printed result: what it is, and of which function."""
+        return f"{text}{describe_function(self.run)}"
+
     def _describe_run(self, count: str, unit: str = "products", **more: str | None) -> list[str]:
         """The closing lines of a printed result: cost, engine, status and notes."""
         entries = {
@@ -121,7 +137,7 @@ class Result(ABC, DataclassInstance):
         }
         rows = [(name, text) for name, text in entries.items() if text]
         rows += [("note", note) for note in self.run.notes]
-        return [line for name, text in rows for line in _wrap_row(name, text)]
+        return [line for name, text in rows for line in wrap_row(name, text)]
 
 
 def result_kinds() -> Mapping[str, type[Result]]:
@@ -140,7 +156,18 @@ def select_prefix(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
     return {n.removeprefix(start): array for n, array in arrays.items() if n.startswith(start)}
 
 
-def _wrap_row(name: str, text: str) -> list[str]:
+def describe_function(run: Run) -> str:
+    """Which function a result is about: " of cross-entropy (inferred), batch norm frozen"."""
+    loss, batch_norm = run.policy.get("loss"), run.policy.get("batch_norm")
+    if not isinstance(loss, str) or not loss:
+        return ""
+    name = "the loss" if "lambda" in loss else loss
+    inferred = " (inferred)" if run.policy.get("inferred") else ""
+    has_norms = isinstance(batch_norm, str) and not batch_norm.startswith("none")
+    return f" of {name}{inferred}" + (f", batch norm {batch_norm}" if has_norms else "")
+
+
+def wrap_row(name: str, text: str, width: int = _NAME_WIDTH) -> list[str]:
     """A name and its text, wrapped with a hanging indent."""
-    first, rest = f"{name:<{_NAME_WIDTH}}", " " * _NAME_WIDTH
+    first, rest = f"{name:<{width}}", " " * width
     return wrap(text, _LINE_WIDTH, initial_indent=first, subsequent_indent=rest)

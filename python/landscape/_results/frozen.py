@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from landscape import _map
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -60,6 +62,7 @@ def freeze_vectors(value: Any) -> NDArray[Any]:
 
     Memory-mapped vectors may exceed the memory.
     """
+    _map.require_whole(value, "vectors")
     vectors = value if isinstance(value, np.memmap) else np.array(value)
     vectors.setflags(write=False)
     return vectors

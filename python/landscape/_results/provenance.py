@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape._results.fields import check_fields
 from landscape._results.frozen import ReadOnly, freeze_array, freeze_json
 from landscape._store import Json
 
@@ -51,6 +52,20 @@ class Run:
         for name in ("strategy", "policy", "versions", "check"):
             object.__setattr__(self, name, freeze_json(getattr(self, name)))
         object.__setattr__(self, "notes", tuple(self.notes))
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Run:
+        """The run that :meth:`to_record` wrote.
+
+        Raises:
+            TypeError: A field is of another type.
+            ValueError: A number is negative.
+        """
+        check_fields(cls, record)
+        run = cls(**record)
+        if run.evaluations < 0 or not run.seconds >= 0:
+            raise ValueError(f"{run.evaluations} evaluations in {run.seconds} s")
+        return run
 
     def to_record(self) -> dict[str, Any]:
         """Every field, as JSON-able data."""

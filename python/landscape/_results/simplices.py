@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape import _core
+from landscape import _core, _map
 from landscape._results.base import Result
 from landscape._results.frozen import freeze_array, freeze_vectors
 from landscape._results.provenance import Run
@@ -174,13 +174,16 @@ class SimplicialComplex(Result):
 
     def theta_at(self, weights: NDArray[np.float64]) -> NDArray[Any]:
         """The parameters at a point, shape (d,), by one weight for each vertex, shape (v,)."""
+        _map.require_whole(self.vertices, "vertices")
         return _core.combine(list(self.vertices), np.asarray(weights, np.float64))
 
     def __repr__(self) -> str:
         modes, points = self.losses.shape
         between = f"{self.dimension} connecting point{'' if self.dimension == 1 else 's'}"
         minima = "1 minimum" if modes == 1 else f"{modes} minima"
-        lines = [f"SimplicialComplex of dimension {self.dimension}: {minima}, {between}"]
+        lines = [
+            self._title(f"SimplicialComplex of dimension {self.dimension}: {minima}, {between}")
+        ]
         for index, corners in enumerate(self.simplices):
             loss, volume = self.vertex_losses[corners[0]], self.log_volumes[index]
             lines.append(

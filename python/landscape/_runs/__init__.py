@@ -5,12 +5,14 @@ state in a `Checkpoint` and record how they were computed in a `RunPlan`.
 """
 
 from landscape._runs.checkpoint import Checkpoint
+from landscape._runs.fields import check_options, read_array, read_rows
 from landscape._runs.grid import GridRun
 from landscape._runs.plan import RunPlan
 from landscape._runs.problem import BatchedProblem, CallbackProblem, LossFunctions, Problem
 from landscape._runs.sampling import (
     ObjectiveOptions,
     build_objectives,
+    check_option_names,
     describe_metrics,
     grid_coordinates,
     sample_grid,
@@ -31,7 +33,11 @@ __all__ = [
     "SolverRun",
     "SolverState",
     "build_objectives",
+    "check_option_names",
+    "check_options",
     "describe_metrics",
     "grid_coordinates",
+    "read_array",
+    "read_rows",
     "sample_grid",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape import _store
+from landscape._replace import check_writable, explain_failed_save
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,13 +50,14 @@ class Checkpoint:
         """
         if self.path is None:
             return None
-        _store.check_writable(self.path)
+        check_writable(self.path)
         if not Path(self.path).exists():
             return None
         stored = _store.read(self.path, _KIND)
-        recorded = dict(stored.record["inputs"])
-        if "columns" in stored.record:  # grids of version 0.1
-            recorded["columns"] = stored.record["columns"]
+        with self.reading():
+            recorded = dict(stored.record["inputs"])
+            if "columns" in stored.record:  # grids of version 0.1
+                recorded["columns"] = stored.record["columns"]
         differences = list_differences(recorded, _to_plain(self.inputs))
         if differences:
             raise ValueError(
@@ -62,6 +65,47 @@ class Checkpoint:
                 "same inputs to finish it, or another file to begin anew"
             )
         return stored
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn what goes wrong with the fields of the file into the reader's error.
+
+        Raises:
+            ValueError: A field is missing, or is not what it must be.
+        """
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+            raise ValueError(
+                f"{os.fspath(self.path or '')} does not hold a whole run: {reason}. It was changed "
+                "after it was written; restore it from a copy, or pass another file to begin anew"
+            ) from error
+
+    def close(self, save: Callable[[], None], error: BaseException | None) -> str | None:
+        """Save at the end of a run, in a way that never hides how the run ended.
+
+        Args:
+            save: Writes the file.
+            error: What ended the run; None where it is complete.
+
+        Returns:
+            Why the file could not be written, which is also a note of the error; None where it was.
+        """
+        try:
+            save()
+        except Exception as failure:
+            if error is None and not isinstance(failure, OSError):
+                raise
+            text = self.explain(failure)
+            if error is not None:
+                error.add_note(text)
+            return text
+        return None
+
+    def explain(self, failure: Exception) -> str:
+        """Why the file could not be written, for the user."""
+        return explain_failed_save(failure, self.path or "")
 
     def save(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         """Write the file; the next save is due after a multiple of the time that this one took."""

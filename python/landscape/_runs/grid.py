@@ -13,6 +13,7 @@ import numpy as np
 from landscape import _core
 from landscape._progress import reporter
 from landscape._runs.checkpoint import Checkpoint
+from landscape._runs.fields import read_array, read_mapping, read_seconds
 from landscape._runs.plan import RunPlan
 
 if TYPE_CHECKING:
@@ -59,15 +60,26 @@ class GridRun:
     def __post_init__(self) -> None:
         inputs = {**self.inputs, "columns": list(self.columns)}
         self._checkpoint = Checkpoint(self.resume, inputs)
-        self.values = np.empty((self.size, len(self.columns)))
+        columns = len(self.columns)
+        what = f"the values of {self.size} points in {columns} columns"
+        _core.require_memory(what, [self.size, columns])
+        self.values = np.empty((self.size, columns))
         stored = self._checkpoint.load()
         if stored is None:
             self.plan = RunPlan.start(self.device)
             return
-        self.plan = RunPlan.resume(stored.record["plan"], self.device)
-        self.seconds = stored.record["seconds"]
-        self.done = len(stored.arrays["values"])
-        self.values[: self.done] = stored.arrays["values"]
+        with self._checkpoint.reading():
+            self.plan = RunPlan.resume(read_mapping(stored.record, "plan"), self.device)
+            self.seconds = read_seconds(stored.record)
+            for index, axis in enumerate(self.axes):
+                kept = read_array(stored.arrays, f"axis_{index}", (len(axis),))
+                if kept.tobytes() != axis.tobytes():
+                    raise ValueError(f"the array 'axis_{index}' holds other coordinates")
+            values = read_array(stored.arrays, "values", (None, columns))
+            if len(values) > self.size:
+                raise ValueError(f"the array 'values' has {len(values)} of {self.size} points")
+        self.done = len(values)
+        self.values[: self.done] = values
 
     @property
     def size(self) -> int:
@@ -100,6 +112,10 @@ class GridRun:
                 finite = losses[np.isfinite(losses)]
                 bar.update(done, **({"lowest": float(finite.min())} if finite.size else {}))
 
+            def save_last() -> None:
+                self.seconds = before + time.perf_counter() - start
+                self._save()
+
             try:
                 _core.grid(
                     evaluate,
@@ -109,9 +125,12 @@ class GridRun:
                     start=self.done,
                     tick=tick,
                 )
-            finally:
-                self.seconds = before + time.perf_counter() - start
-                self._save()
+            except BaseException as error:
+                self._checkpoint.close(save_last, error)
+                raise
+            failure = self._checkpoint.close(save_last, None)
+            if failure:  # the values are in hand: they are returned
+                self.plan = self.plan.with_note(failure)
         return self.values
 
     def _save(self) -> None:

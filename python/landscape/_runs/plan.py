@@ -14,6 +14,7 @@ from landscape._environment import environment, thread_count, versions
 from landscape._objective import Strategy
 from landscape._results import Run
 from landscape._runs.checkpoint import list_differences
+from landscape._runs.fields import read_count, read_mapping
 
 if TYPE_CHECKING:
     from landscape._objective import Objective
@@ -41,8 +42,11 @@ class RunPlan:
     def resume(cls, record: Mapping[str, Any], device: torch.device) -> RunPlan:
         """The plan in a checkpoint; warns where this environment may change the last bits."""
         records = record["strategies"] if "strategies" in record else [record["strategy"]]
+        if not isinstance(records, Sequence):
+            raise ValueError(f"'strategies' is {records!r}, expected a list")
         strategies = tuple(Strategy.from_record(item) for item in records if item)
-        differences = list_differences(record["environment"], environment(device))
+        threads = read_count(record, "threads", least=1)
+        differences = list_differences(read_mapping(record, "environment"), environment(device))
         notes: tuple[str, ...] = ()
         if differences:
             note = (
@@ -51,11 +55,16 @@ class RunPlan:
             )
             warnings.warn(note, UserWarning, stacklevel=5)
             notes = (note,)
-        return cls(strategies, record["threads"], record["environment"], notes)
+        return cls(strategies, threads, record["environment"], notes)
 
     def with_strategies(self, strategies: Sequence[Strategy]) -> RunPlan:
         """The same plan with the strategies chosen."""
         return replace(self, strategies=tuple(strategies))
+
+    def with_note(self, note: str) -> RunPlan:
+        """The same plan with a remark for the user, of which it also warns."""
+        warnings.warn(note, UserWarning, stacklevel=4)
+        return replace(self, notes=(*self.notes, note))
 
     def to_record(self) -> dict[str, Any]:
         """As plain data, for a checkpoint."""
@@ -96,7 +105,7 @@ class RunPlan:
         return Run(
             engine=objective.describe_engine(strategy) if engine is None else engine,
             strategy={**strategy.record(), "threads": self.threads, **self.environment},
-            policy=objective.policy,
+            policy={**objective.policy, "inferred": objective.has_inferred_loss},
             evaluations=evaluations,
             seconds=seconds,
             seed=objective.seed if seed is None else seed,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from landscape._progress import reporter
+from landscape._progress import reporter, start_up
 from landscape._runs.checkpoint import Checkpoint
+from landscape._runs.fields import read_mapping, read_seconds, read_text
 from landscape._runs.plan import RunPlan
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ class SolverRun:
     interrupt: Interrupt = "raise"
     unit: str = "product"
     interrupted: bool = False
+    stop: BaseException | None = None
+    """What ended the run before its end: Ctrl-C, or a checkpoint that could not be written."""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     plan: RunPlan = field(init=False)
@@ -100,12 +104,26 @@ class SolverRun:
         device = self.problem.objective.device
         stored = self._checkpoint.load()
         if stored is None:
-            strategy = self.problem.engine.strategy
+            with start_up(self.progress):
+                strategy = self.problem.engine.strategy
             self.plan = RunPlan.start(device).with_strategies([strategy])
             return None
-        self.plan = RunPlan.resume(stored.record["plan"], device)
-        self.seconds = stored.record["seconds"]
-        return stored.record["state"], stored.arrays
+        with self._checkpoint.reading():
+            self.plan = RunPlan.resume(read_mapping(stored.record, "plan"), device)
+            self.seconds = read_seconds(stored.record)
+            if len(self.plan.strategies) != 1:
+                raise ValueError(f"got {len(self.plan.strategies)} strategies, expected one")
+            return read_text(stored.record, "state"), stored.arrays
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn what goes wrong with a loaded state into the reader's error, which names the file.
+
+        Raises:
+            ValueError: A field is missing, or is not what it must be.
+        """
+        with self._checkpoint.reading():
+            yield
 
     @property
     def strategy(self) -> Strategy:
@@ -128,7 +146,8 @@ class SolverRun:
             done: Units of work done before.
         """
         start, before = time.perf_counter(), self.seconds
-        operator = self.problem.operator(self.strategy)
+        with start_up(self.progress):
+            operator = self.problem.operator(self.strategy)
 
         def save() -> None:
             self.seconds = before + time.perf_counter() - start
@@ -148,14 +167,39 @@ class SolverRun:
                 return not self._checkpoint.due
 
             try:
-                while not solver.run(operator, tick):
-                    save()
-            except KeyboardInterrupt:
-                self.interrupted = True
-                if self.interrupt == "raise":
+                failure = self._advance(lambda: solver.run(operator, tick), save)
+            except BaseException as error:
+                failure = self._checkpoint.close(save, error)
+                self.interrupted, self.stop = isinstance(error, KeyboardInterrupt), error
+                if self.interrupt == "raise" or not self.interrupted:
                     raise
-            finally:
+            else:
+                failure = failure or self._checkpoint.close(save, None)
+            if failure:  # what is in hand is returned
+                self.plan = self.plan.with_note(failure)
+
+    def _advance(self, run: Callable[[], bool], save: Callable[[], None]) -> str | None:
+        """Run to the end with saves in between.
+
+        Returns:
+            Why a save ended the run where what there is is asked for; None where none did.
+        """
+        while not run():
+            try:
                 save()
+            except OSError as failure:
+                text = self._checkpoint.explain(failure)
+                if self.interrupt == "raise":
+                    failure.add_note(text)
+                    raise
+                self.interrupted, self.stop = True, failure
+                return text
+        return None
+
+    def require_something(self, *, there_is: bool) -> None:
+        """Raise what stopped the run where there is nothing in hand that could be returned."""
+        if not there_is:
+            raise self.stop or KeyboardInterrupt
 
     def make_run(self, evaluations: int, status: str, seed: int) -> Run:
         """The provenance of the result."""

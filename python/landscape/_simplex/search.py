@@ -20,6 +20,7 @@ from landscape._runs import (
     SolverRun,
     SolverState,
     build_objectives,
+    check_options,
 )
 from landscape._simplex.evaluation import evaluate_complex
 from landscape._simplex.minima import flatten_minima, split_models
@@ -124,7 +125,9 @@ def simplex(
         raise ValueError(f"points={points}, expected 2 or more in each simplex")
     validate_outside(outside)
     first, others = split_models(models)
-    built, on_test = build_objectives(first, data, loss, test=test, seed=seed, options=options)
+    built, on_test = build_objectives(
+        simplex, first, data, loss, test=test, seed=seed, options=options, progress=progress
+    )
     functions = [
         f.with_default_batch_norm("recalibrated") for f in (built, on_test) if f is not None
     ]
@@ -175,8 +178,10 @@ def _run_search(
         functions = problem.operator(run.strategy)
         solver = _core.SimplexTraining(functions, problem.points, **arguments)
     else:
-        record, arrays = state
-        solver = _core.SimplexTraining.resumed(record, arrays["vertices"], arrays["memory"])
+        with run.reading():
+            record, arrays = state
+            check_options(record, arguments)
+            solver = _core.SimplexTraining.resumed(record, arrays["vertices"], arrays["memory"])
 
     def get_state() -> SolverState:
         return solver.record(), {"vertices": solver.vertices(), "memory": solver.memory()}
@@ -191,8 +196,7 @@ def _run_search(
         status = f"stopped: {error}"
     if run.interrupted:
         status = f"interrupted after {solver.steps} of {options.max_steps} steps"
-        if len(solver.vertices()) == len(problem.points):
-            raise KeyboardInterrupt
+        run.require_something(there_is=len(solver.vertices()) > len(problem.points))
     return _Search(run, solver, status)
 
 

@@ -112,7 +112,9 @@ def hessian(
         (3,)
     """
     parameters = options.pop("parameters", None) if isinstance(model, Objective) else None
-    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective, _ = build_objectives(
+        hessian, model, data, loss, test=None, seed=seed, options=options
+    )
     whole = Hessian(objective.with_default_batch_norm("frozen"), theta, curvature, draws)
     return whole if parameters is None else whole.block(parameters)
 

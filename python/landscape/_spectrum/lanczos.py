@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from landscape import _core
+from landscape._replace import name_temporary, remove_temporaries_of_the_dead
 from landscape._results import Spectrum
-from landscape._runs import Interrupt, SolverRun, SolverState
+from landscape._runs import Interrupt, SolverRun, SolverState, check_options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,8 @@ __all__ = ["EigenvalueOptions", "Method", "Which", "compute_spectrum"]
 Which = Literal["largest", "smallest", "magnitude", "both"]
 Method = Literal["lanczos", "power"]
 
+_PRODUCT_ROUNDINGS = 8  # of the matrix, in float32: 3.5 seen on a U-Net, against float64
+_WHOLE_BASIS = 256  # rows of a matrix whose basis is whole: its eigenpairs are found at every step
 _WHICH = ("largest", "smallest", "magnitude", "both")
 _METHODS = ("lanczos", "power")
 
@@ -45,6 +48,8 @@ class EigenvalueOptions:
     basis: int | None = None
     max_products: int | None = None
     seed: int = 0
+    relative_to: Literal["end", "norm"] = "end"
+    """What the tolerance is relative to: the largest |value| of the requested end, or of all."""
 
     def validate(self, dim: int) -> None:
         """Check every option against a matrix of this dimension.
@@ -68,7 +73,7 @@ class EigenvalueOptions:
         if not 0 < self.tolerance < 1:
             raise ValueError(
                 f"tolerance={self.tolerance}, expected a number between 0 and 1: a residual "
-                "relative to the largest |eigenvalue|"
+                "relative to the largest |eigenvalue| of the end that is asked for"
             )
         count = self.pair_count(dim)
         smallest = min(dim, count + 2)
@@ -84,7 +89,12 @@ class EigenvalueOptions:
         return min(dim, 2 * self.k if self.which == "both" else self.k)
 
     def basis_size(self, dim: int) -> int:
-        """The number of basis vectors: enough that few runs have to restart."""
+        """The number of basis vectors: enough that few runs have to restart.
+
+        Restarts lose the small eigenvalues of a graded spectrum, so that a small matrix has all.
+        """
+        if self.basis is None and dim <= min(_WHOLE_BASIS, self.product_limit(dim)):
+            return dim
         return min(dim, self.basis or max(60, 4 * self.pair_count(dim) + 20))
 
     def product_limit(self, dim: int) -> int:
@@ -116,7 +126,11 @@ def compute_spectrum(
         raise ValueError("only method='lanczos' can be resumed; leave resume out, or take it")
     state = run.load_state()
     with _basis_file(matrix, options) as path:
-        solver = _make_solver(matrix, options, state, path)
+        if state is None:
+            solver = _make_solver(matrix, options, path)
+        else:
+            with run.reading():
+                solver = _resume_solver(matrix, options, state, path)
         run.execute(
             solver,
             _describe_tick,
@@ -125,13 +139,17 @@ def compute_spectrum(
         )
         # of the gaps that sharper bounds need, the power iteration knows only those upwards
         bounds = solver.residuals() if options.method == "power" else solver.bounds()
+        norm = solver.norm if isinstance(solver, _core.Lanczos) else solver.scale
+        # products are rounded too, as every layer of the model is
+        rounding = _PRODUCT_ROUNDINGS * matrix.objective.epsilon * norm
+        bounds = np.maximum(bounds, rounding)
         pairs = Eigenpairs(solver.values(), solver.residuals(), bounds, solver.vectors())
         ending, products, scale = solver.status, solver.products, solver.scale
         multiplicity = None
         if options.multiplicity == "check":
             pairs, multiplicity = _check_multiplicity(matrix, options, run, pairs, ending)
     converged = int((pairs.residuals <= options.tolerance * scale).sum())
-    status = _describe_status(ending, converged, options, dim, interrupted=run.interrupted)
+    status = _describe_status(ending, converged, options, dim, scale, interrupted=run.interrupted)
     vectors = pairs.vectors
     return Spectrum(
         values=pairs.values,
@@ -153,13 +171,9 @@ def compute_spectrum(
 def _make_solver(
     matrix: CurvatureMatrix,
     options: EigenvalueOptions,
-    state: SolverState | None,
     path: str | None,
 ) -> _core.Lanczos | _core.PowerIteration:
     dim, dtype = matrix.dim, matrix.storage_dtype
-    if state is not None:
-        record, arrays = state
-        return _core.Lanczos.resumed(record, dict(arrays), path=path)
     common: dict[str, Any] = {
         "count": options.k,
         "which": options.which,
@@ -169,7 +183,24 @@ def _make_solver(
     }
     if options.method == "power":
         return _core.PowerIteration(dim, dtype, **common)
-    return _core.Lanczos(dim, dtype, basis=options.basis_size(dim), path=path, **common)
+    basis, relative_to = options.basis_size(dim), options.relative_to
+    return _core.Lanczos(dim, dtype, basis=basis, path=path, relative_to=relative_to, **common)
+
+
+def _resume_solver(
+    matrix: CurvatureMatrix, options: EigenvalueOptions, state: SolverState, path: str | None
+) -> _core.Lanczos:
+    record, arrays = state
+    expected = {
+        "dim": matrix.dim,
+        "count": options.k,
+        "tolerance": int(np.float64(options.tolerance).view(np.uint64)),
+        "basis": options.basis_size(matrix.dim),
+        "max_products": options.product_limit(matrix.dim),
+        "seed": options.seed,
+    }
+    check_options(record, expected)
+    return _core.Lanczos.resumed(record, dict(arrays), path=path)
 
 
 @contextmanager
@@ -184,7 +215,10 @@ def _basis_file(matrix: CurvatureMatrix, options: EigenvalueOptions) -> Iterator
     if options.method == "power" or needed <= budget:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="landscape-") as folder:
+    remove_temporaries_of_the_dead(Path(tempfile.gettempdir()))
+    folder = Path(tempfile.gettempdir()) / name_temporary("basis")
+    folder.mkdir(mode=0o700)
+    try:
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise ValueError(
@@ -193,7 +227,9 @@ def _basis_file(matrix: CurvatureMatrix, options: EigenvalueOptions) -> Iterator
                 "GiB left; pass a smaller basis=, raise memory_budget, or set TMPDIR to a larger "
                 "disk"
             )
-        yield str(Path(folder) / "basis")
+        yield str(folder / "basis")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _describe_tick(
@@ -208,7 +244,13 @@ def _describe_tick(
 
 
 def _describe_status(
-    ending: str, converged: int, options: EigenvalueOptions, dim: int, *, interrupted: bool
+    ending: str,
+    converged: int,
+    options: EigenvalueOptions,
+    dim: int,
+    scale: float,
+    *,
+    interrupted: bool,
 ) -> str:
     count = options.pair_count(dim)
     reached = f"{converged} of {count} pairs converged"
@@ -217,7 +259,7 @@ def _describe_status(
     if ending == "converged" and converged < count:
         return f"{reached}: not all of the multiple eigenvalues found; lower the tolerance"
     if ending == "converged":
-        return f"converged: residuals of all pairs are at most {options.tolerance:g} max |value|"
+        return f"converged: residuals of all pairs are at most {options.tolerance:g} x {scale:.4g}"
     if ending == "exhausted":
         return "exact: the basis spans the whole space"
     limit = options.product_limit(dim)
@@ -282,6 +324,7 @@ def _check_multiplicity(
         count=min(options.k, remaining),
         which=options.which,
         tolerance=options.tolerance,
+        relative_to=options.relative_to,
         basis=min(options.basis_size(matrix.dim), remaining),
         max_products=options.product_limit(matrix.dim),
         seed=options.seed + 1,

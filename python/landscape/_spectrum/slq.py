@@ -11,7 +11,7 @@ import numpy as np
 
 from landscape import _core
 from landscape._results import Density
-from landscape._runs import Interrupt, SolverRun, SolverState
+from landscape._runs import Interrupt, SolverRun, SolverState, read_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,26 +49,27 @@ def estimate_density(
     run = SolverRun("density", matrix, inputs, probes * steps, progress, resume, interrupt)
     matrix.check_symmetric(seed)
     state = run.load_state()
-    solver = _core.Density(
-        matrix.dim,
-        matrix.storage_dtype,
-        probes=probes,
-        steps=steps,
-        block=max(1, min(_PROBES_PER_PRODUCT, matrix.max_vectors // steps)),
-        seed=seed,
-        known=[] if state is None else _split_quadratures(state[1]),
-        products=0 if state is None else int(state[0]),
-    )
+    with run.reading():
+        solver = _core.Density(
+            matrix.dim,
+            matrix.storage_dtype,
+            probes=probes,
+            steps=steps,
+            block=max(1, min(_PROBES_PER_PRODUCT, matrix.max_vectors // steps)),
+            seed=seed,
+            known=[] if state is None else _split_quadratures(state[1]),
+            products=0 if state is None else _read_products(state[0]),
+        )
 
     def get_state() -> SolverState:
         arrays = _join_quadratures(solver)
-        return str(solver.products), arrays
+        # those of the block at work are computed again, and counted then
+        return str(solver.completed_products), arrays
 
     run.execute(solver, lambda done: {"probes": done}, get_state, solver.products)
     arrays = _join_quadratures(solver)
     done = len(arrays["counts"])
-    if done < _MIN_PROBES:
-        raise KeyboardInterrupt
+    run.require_something(there_is=done >= _MIN_PROBES)
     status = f"complete: all {probes} probes"
     if run.interrupted:
         status = f"interrupted after {done} of {probes} probes"
@@ -125,8 +126,18 @@ def _join_quadratures(solver: _core.Density) -> dict[str, NDArray[Any]]:
 def _split_quadratures(
     arrays: Mapping[str, NDArray[Any]],
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    cuts = np.cumsum(arrays["counts"])[:-1]
-    if not len(arrays["counts"]):
+    counts = read_array(arrays, "counts", (None,), "iu").astype(np.int64)
+    total = int(counts.sum())
+    nodes, weights = (read_array(arrays, name, (total,)) for name in ("nodes", "weights"))
+    if (counts < 1).any():
+        raise ValueError(f"the array 'counts' is {counts}, expected numbers from 1 up")
+    if not len(counts):
         return []
-    pairs = zip(np.split(arrays["nodes"], cuts), np.split(arrays["weights"], cuts), strict=True)
-    return list(pairs)
+    cuts = np.cumsum(counts)[:-1]
+    return list(zip(np.split(nodes, cuts), np.split(weights, cuts), strict=True))
+
+
+def _read_products(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"the state of the checkpoint is {text!r}, expected a number of products")
+    return int(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -351,18 +352,19 @@ def _estimate_traces(
     matrix.check_symmetric(accuracy.seed)
     state = run.load_state()
     solver: _core.Trace | _core.XTrace
-    if method == "xtrace":
-        solver = _make_xtrace(matrix, accuracy, block)
-    else:
-        solver = _core.Trace(
-            matrix.dim,
-            matrix.storage_dtype,
-            **function,
-            **accuracy.to_core(),
-            rows=min(_MAX_SKETCH, matrix.max_vectors) if method == "hutch++" else 0,
-            block=block,
-            state=None if state is None else (state[0], dict(state[1])),
-        )
+    with nullcontext() if state is None else run.reading():
+        if method == "xtrace":
+            solver = _make_xtrace(matrix, accuracy, block)
+        else:
+            solver = _core.Trace(
+                matrix.dim,
+                matrix.storage_dtype,
+                **function,
+                **accuracy.to_core(),
+                rows=min(_MAX_SKETCH, matrix.max_vectors) if method == "hutch++" else 0,
+                block=block,
+                state=None if state is None else (state[0], dict(state[1])),
+            )
     get_state = solver.state if isinstance(solver, _core.Trace) else None
     run.execute(solver, _describe_tick, get_state, solver.products)
     sketch = solver.sketch()

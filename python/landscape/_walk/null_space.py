@@ -17,6 +17,7 @@ from landscape._runs import (
     SolverRun,
     SolverState,
     build_objectives,
+    check_options,
 )
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ def walk(
         >>> bool(result.rise <= 1.0)
         True
     """
-    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    built, _ = build_objectives(
+        walk, model, data, loss, test=None, seed=seed, options=options, progress=progress
+    )
     objective = built.with_default_batch_norm("frozen")
     theta = objective.theta
     if start is not None:
@@ -116,8 +119,10 @@ def walk(
     if state is None:
         walker = _core.Walker(problem.operator(run.strategy), theta, **arguments)
     else:
-        record, arrays = state
-        walker = _core.Walker.resumed(record, arrays["points"], arrays["direction"])
+        with run.reading():
+            record, arrays = state
+            check_options(record, arguments)
+            walker = _core.Walker.resumed(record, arrays["points"], arrays["direction"])
 
     def get_state() -> SolverState:
         return walker.record(), {"points": walker.points(), "direction": walker.direction()}

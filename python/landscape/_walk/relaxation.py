@@ -19,6 +19,8 @@ from landscape._runs import (
     SolverRun,
     SolverState,
     build_objectives,
+    read_array,
+    read_rows,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +99,16 @@ def perturb_and_relax(
         >>> result.shifts.tolist()
         [0.0, -0.1, 0.1]
     """
-    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    built, _ = build_objectives(
+        perturb_and_relax,
+        model,
+        data,
+        loss,
+        test=None,
+        seed=seed,
+        options=options,
+        progress=progress,
+    )
     objective = built.with_default_batch_norm("frozen")
     theta = objective.theta
     index_in_theta, name = _find_entry(objective, parameter, index)
@@ -123,10 +134,10 @@ def perturb_and_relax(
     )
     state = run.load_state()
     if state is not None:
-        trials.restore(state)
+        with run.reading():
+            trials.restore(state)
     run.execute(trials, _describe_tick, trials.get_state, len(trials.rows))
-    if not trials.rows:
-        raise KeyboardInterrupt
+    run.require_something(there_is=bool(trials.rows))
     rows = np.array(trials.rows)
     continuing = int((rows[1:, 2] <= rows[0, 2] + tolerance).sum())
     status = f"the minimum continues for {continuing} of {len(rows) - 1} shifts"
@@ -199,6 +210,9 @@ class _FrozenEntry:
         return apply
 
 
+_COLUMNS = 7  # numbers of a row
+
+
 @dataclass
 class _Trials:
     """A solver that trains one shift after the other."""
@@ -231,12 +245,17 @@ class _Trials:
 
     def get_state(self) -> SolverState:
         """The state for a checkpoint."""
-        return json.dumps(self.rows), {"points": np.array(self.points, self.theta.dtype)}
+        whole = self.points[: len(self.rows)]  # Ctrl-C may come between the two
+        return json.dumps(self.rows), {"points": np.array(whole, self.theta.dtype)}
 
     def restore(self, state: SolverState) -> None:
         """Restore the state from a checkpoint."""
         text, arrays = state
-        self.rows, self.points = json.loads(text), list(arrays["points"])
+        rows = read_rows(text, _COLUMNS)
+        if len(rows) > len(self.shifts):
+            raise ValueError(f"it has {len(rows)} of {len(self.shifts)} shifts")
+        shape = (len(rows), len(self.theta)) if rows else (0,)
+        self.rows, self.points = rows, list(read_array(arrays, "points", shape))
 
 
 def _describe_tick(loss: float) -> Mapping[str, float]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
+
+from landscape._replace import replacement
 
 if TYPE_CHECKING:
     from landscape._results import Recipe
@@ -33,8 +38,21 @@ class Picture(Figure):
     """
 
     def savefig(self, fname: Any, **options: Any) -> None:
-        """Save as `matplotlib.figure.Figure.savefig` does, with bbox_inches="tight"."""
-        super().savefig(fname, **{"bbox_inches": "tight", "pad_inches": 0.06, **options})
+        """Save as `matplotlib.figure.Figure.savefig` does, with bbox_inches="tight".
+
+        A file is replaced in one step: an error or Ctrl-C leaves no half-written picture.
+        """
+        options = {"bbox_inches": "tight", "pad_inches": 0.06, **options}
+        if not isinstance(fname, (str, os.PathLike)):
+            super().savefig(fname, **options)
+            return
+        path = Path(fname)
+        suffix = path.suffix.removeprefix(".")
+        kind = options.pop("format", None) or suffix or rcParams["savefig.format"]
+        picture = io.BytesIO()
+        super().savefig(picture, format=kind, **options)
+        with replacement(path if suffix else f"{path}.{kind}") as file:
+            file.write(picture.getbuffer())
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         buffer = io.BytesIO()

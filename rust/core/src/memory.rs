@@ -26,8 +26,7 @@ pub fn require_memory<S>(what: &str, sizes: &[usize]) -> Result<usize, Error> {
 /// # Errors
 /// [`Error::Memory`] with the bytes that it would take.
 pub fn require_bytes(what: &str, sizes: &[usize], width: usize) -> Result<usize, Error> {
-    let entries =
-        sizes.iter().try_fold(1_u128, |product, &size| product.checked_mul(size as u128));
+    let entries = sizes.iter().try_fold(1_u128, |product, &size| product.checked_mul(size as u128));
     let bytes = entries.and_then(|entries| entries.checked_mul(width as u128));
     let count = entries.and_then(|entries| usize::try_from(entries).ok());
     match (count, bytes) {
@@ -82,7 +81,11 @@ fn format_bytes(bytes: u128) -> String {
 
 /// Three digits are enough.
 fn round_to_three(value: f64) -> String {
-    if value >= 100.0 || value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+    if value >= 100.0 || value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.1}")
+    }
 }
 
 #[cfg(test)]

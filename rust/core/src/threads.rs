@@ -130,7 +130,9 @@ impl<W: Default> WorkspacePool<W> {
         for _ in 0..TRIALS {
             match self.0.try_lock() {
                 Ok(mut free) => return Some(work(&mut free)),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(work(&mut poisoned.into_inner())),
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    return Some(work(&mut poisoned.into_inner()));
+                }
                 Err(TryLockError::WouldBlock) => std::thread::yield_now(),
             }
         }

@@ -30,7 +30,8 @@ fn beginning<S: Scalar + Element>(
     size: usize,
 ) -> PyResult<Bound<'_, PyAny>> {
     let numbers = gate::enter(py, || {
-        let mut numbers = vec![S::default(); require_memory::<S>(&format!("{size} numbers"), &[size])?];
+        let mut numbers =
+            vec![S::default(); require_memory::<S>(&format!("{size} numbers"), &[size])?];
         stream.fill(0, &mut numbers);
         Ok(numbers)
     })?;

@@ -20,8 +20,8 @@ use crate::network::kernel::{AlignedVec, Epilogue, FinalActivation, Real, linear
 use crate::network::packed_points::{PackedSubspace, SubspacePoints};
 use crate::network::pass::Moments;
 use crate::network::reductions::SampleSum;
-use crate::threads::install;
 use crate::subspace::check_frame;
+use crate::threads::install;
 
 /// Bytes of cached products that a processor's last-level cache is expected to hold.
 const LAST_LEVEL_CACHE: usize = 16 << 20;

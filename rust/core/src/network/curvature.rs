@@ -16,10 +16,10 @@ use crate::network::loss::Curvature;
 use crate::network::packed_points::WeightLayouts;
 use crate::network::pass::{Moments, Packed, Pass};
 use crate::network::tape::Tape;
-use crate::threads::install;
 use crate::network::workspace::Workspace;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
+use crate::threads::install;
 
 /// The maximum number of vectors that are multiplied at once and share a block's tape.
 const MAX_VECTORS: usize = 8;

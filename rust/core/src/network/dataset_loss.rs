@@ -10,8 +10,8 @@ use crate::network::graph::Network;
 use crate::network::kernel::Real;
 use crate::network::loss::Loss;
 use crate::network::pass::{Moments, Packed, Pass};
-use crate::threads::WorkspacePool;
 use crate::network::workspace::Workspace;
+use crate::threads::WorkspacePool;
 
 /// The source of the statistics of batch normalisation.
 #[derive(Clone, Copy)]

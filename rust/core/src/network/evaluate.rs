@@ -16,8 +16,8 @@ use crate::network::kernel::Real;
 use crate::network::packed_points::PackedPoints;
 use crate::network::partial_sums::PartialSums;
 use crate::network::pass::Moments;
-use crate::threads::{install, threads};
 use crate::network::workspace::{LossBuffers, PreparedPoint, Workspace};
+use crate::threads::{install, threads};
 
 /// The number of panels that a task evaluates at one point before its next point.
 const RUN: usize = 4;

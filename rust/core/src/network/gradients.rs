@@ -10,8 +10,8 @@ use crate::network::derivatives::sum_over_groups;
 use crate::network::kernel::Real;
 use crate::network::packed_points::{PackedPoints, PointRows, WeightLayouts};
 use crate::network::pass::{Moments, Packed};
-use crate::threads::install;
 use crate::network::workspace::Workspace;
+use crate::threads::install;
 
 /// The samples, the scale and the statistics of gradients.
 pub struct GradientOptions<'a, T> {

@@ -69,7 +69,10 @@ impl BatchSampler {
 
     /// `count` batches from position `first` of the sequence.
     pub fn take(&mut self, first: u64, count: usize) -> Vec<usize> {
-        (0..count as u64).map(|index| first.saturating_add(index)).map(|position| self.at(position)).collect()
+        (0..count as u64)
+            .map(|index| first.saturating_add(index))
+            .map(|position| self.at(position))
+            .collect()
     }
 
     fn at(&mut self, position: u64) -> usize {

@@ -46,7 +46,11 @@ pub(super) fn require_same_ends<S: Scalar>(
     let ends = |path: &Polyline<S>| [path.row(0).to_vec(), path.row(path.count() - 1).to_vec()];
     let finite = |path: &Polyline<S>| path.rows.iter().all(|entry| entry.widen().is_finite());
     require!(
-        path.count() > 2 && best.count() > 2 && ends(path) == ends(best) && finite(path) && finite(best),
+        path.count() > 2
+            && best.count() > 2
+            && ends(path) == ends(best)
+            && finite(path)
+            && finite(best),
         "got paths of {} and {} points that are not finite or not between the same ends; pass the \
          arrays of one checkpoint",
         path.count(),

@@ -75,7 +75,17 @@ impl<S: Scalar> Density<S> {
             known.len()
         );
         let (current, completed_products) = (None, products);
-        Ok(Self { dim, probes, steps, block, seed, quadratures: known, current, products, completed_products })
+        Ok(Self {
+            dim,
+            probes,
+            steps,
+            block,
+            seed,
+            quadratures: known,
+            current,
+            products,
+            completed_products,
+        })
     }
 
     /// The completed quadratures.

@@ -10,7 +10,8 @@ use landscape_core::path::{
     SimplexTraining, SimplexTrainingOptions,
 };
 use landscape_core::spectrum::{
-    Density, Lanczos, LanczosOptions, Precision, QuadraticForm, Quadrature, Trace, TraceOptions, Which,
+    Density, Lanczos, LanczosOptions, Precision, QuadraticForm, Quadrature, RelativeTo, Trace,
+    TraceOptions, Which,
 };
 use landscape_core::walk::{WalkOptions, Walker};
 use landscape_core::{
@@ -23,8 +24,20 @@ const STEPS: usize = 3;
 
 /// The texts that a field of a record is replaced by.
 const TEXTS: [&str; 14] = [
-    "null", "true", "0", "1", "2", "-1", "3.5", "1e308", "-1e308", "18446744073709551615",
-    "9007199254740993", "\"Running\"", "\"nonsense\"", "[]",
+    "null",
+    "true",
+    "0",
+    "1",
+    "2",
+    "-1",
+    "3.5",
+    "1e308",
+    "-1e308",
+    "18446744073709551615",
+    "9007199254740993",
+    "\"Running\"",
+    "\"nonsense\"",
+    "[]",
 ];
 
 /// Every record that differs from this one in one value, or lacks it.
@@ -32,7 +45,8 @@ fn mutated(record: &str) -> Vec<String> {
     let value: Value = serde_json::from_str(record).expect("a record");
     let mut paths = Vec::new();
     list_paths(&value, String::new(), &mut paths);
-    let mut records = vec![String::new(), "{}".into(), "[".into(), record[..record.len() / 2].into()];
+    let mut records =
+        vec![String::new(), "{}".into(), "[".into(), record[..record.len() / 2].into()];
     for path in paths {
         for text in TEXTS {
             let mut changed = value.clone();
@@ -48,7 +62,9 @@ fn mutated(record: &str) -> Vec<String> {
             _ => continue,
         }
         records.push(changed.to_string());
-        for status in ["Converged", "Complete", "Exhausted", "Reached", "Flat", "Stalled", "MaxSteps"] {
+        for status in
+            ["Converged", "Complete", "Exhausted", "Reached", "Flat", "Stalled", "MaxSteps"]
+        {
             let mut changed = value.clone();
             *changed.pointer_mut(&path).expect("its own path") = status.into();
             records.push(changed.to_string());
@@ -175,6 +191,7 @@ fn lanczos() {
         count: 2,
         which: Which::Both,
         tolerance: 1e-8,
+        relative_to: RelativeTo::End,
         basis: 7,
         max_products: 100,
         seed: 0,
@@ -230,7 +247,8 @@ fn traces() {
 fn densities() {
     let operator = matrix(9);
     let rule = Quadrature { nodes: vec![-1.0, 2.0], weights: vec![0.5, 0.5] };
-    let build = |rule: Quadrature, products| Density::<f64>::new(9, (3, 4), 2, 0, (vec![rule], products));
+    let build =
+        |rule: Quadrature, products| Density::<f64>::new(9, (3, 4), 2, 0, (vec![rule], products));
     let mut density = build(rule.clone(), 2).expect("a quadrature");
     few_steps(&mut density, &operator).expect("finite");
     for nodes in mutated_array(&rule.nodes) {
@@ -256,7 +274,7 @@ fn searches() {
             negative_tolerance: 1e-3,
             seed: 0,
         };
-        let function = Rosenbrock::new(3).expect("dimensions");
+        let function = Rosenbrock { dim: 3 };
         let objective: &dyn Objective<f64> = &function;
         let start = vec![-1.2, 1.0, 0.5];
         let mut search = Search::new(objective, start, options, &Cancel::new()).expect("finite");
@@ -267,7 +285,7 @@ fn searches() {
 
 #[test]
 fn walks() {
-    let function = DoubleWell::new(3, 1.0).expect("dimensions");
+    let function = DoubleWell { dim: 3 };
     let objective: &dyn Objective<f64> = &function;
     let options = WalkOptions {
         distance: 2.0,
@@ -326,7 +344,9 @@ fn curves() {
         let ends = ([-0.558, 1.441], [0.623, 0.028]);
         let mut curve = CurveTraining::new(objective, &ends.0, &ends.1, options).expect("ends fit");
         for _ in 0..5 {
-            survive(&curve.checkpoint(), CurveTraining::resume, |curve| few_steps(curve, objective));
+            survive(&curve.checkpoint(), CurveTraining::resume, |curve| {
+                few_steps(curve, objective)
+            });
             curve.step(objective, &Cancel::new()).expect("finite");
         }
     }

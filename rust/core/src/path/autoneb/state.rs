@@ -137,7 +137,8 @@ impl State {
         validate_batches(self.batches)?;
         READER.require_status(self.status, &[Running, Converged, Complete])?;
         READER.require("done", self.completed_cycles <= self.options.cycles.len())?;
-        READER.require("within", self.cycle().is_none_or(|c| self.steps_in_cycle <= c.steps))?;
+        let within = self.cycle().is_none_or(|cycle| self.steps_in_cycle < cycle.steps);
+        READER.require("within", !self.relaxing || within)?;
         let inner = pivots.saturating_sub(2);
         READER.require("band", (self.options.pivots..=self.options.max_pivots).contains(&inner))?;
         let relaxing = self.relaxing || self.steps > 0 || self.status != Running;

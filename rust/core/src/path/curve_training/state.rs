@@ -114,7 +114,8 @@ impl State {
         validate_batches(self.batches)?;
         READER.require_status(self.status, &[Running, Complete])?;
         READER.require("done", self.completed_cycles <= self.options.cycles.len())?;
-        READER.require("within", self.cycle().is_none_or(|c| self.steps_in_cycle <= c.steps))?;
+        let within = self.cycle().is_none_or(|cycle| self.steps_in_cycle < cycle.steps);
+        READER.require("within", !self.descending || within)?;
         READER.require("bends", Some(points) == self.options.bends.checked_add(2))?;
         READER.require("best", self.lowest_max_loss.is_some() != self.history.is_empty())?;
         let signed = [("barrier", self.barrier), ("best", self.lowest_max_loss.unwrap_or(0.0))];
