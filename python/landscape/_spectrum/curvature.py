@@ -68,7 +68,10 @@ def hessian(
             - ``"fisher"``: of :math:`J_i^T E[s s^T] J_i` over targets from the likelihood that the
               loss claims (softmax, sigmoid, or Gaussian of variance 1/2 for MSE), in closed form;
             - ``"monte_carlo_fisher"``: the same over a few random targets;
-            - ``"empirical_fisher"``: of :math:`J_i^T s_i s_i^T J_i` at the data's own targets;
+            - ``"empirical_fisher"``: of :math:`J_i^T s_i s_i^T J_i` at the data's own targets. A
+              sample's outputs of several positions (tokens, pixels) are one vector :math:`z_i`:
+              its positions are summed before they are squared. Squaring each position by itself,
+              as some libraries do, is another matrix;
             - ``"gradient_covariance"``: the second moment of samples' gradients, not centred;
             - ``"gradient_noise"``: their covariance, centred: that of a batch of one.
         theta: The point, shape (d,); the model's own parameters when None.
@@ -86,8 +89,13 @@ def hessian(
 
     Note:
         Means are over the same weights as L, so that for cross-entropy, BCE and MSE the Fisher
-        matrix is the Gauss-Newton matrix. Weight decay, which belongs to no sample, is in the
-        Hessian and the Gauss-Newton matrix alone.
+        matrix is the Gauss-Newton matrix, unless there are class weights, label smoothing or a
+        ``pos_weight``: with a ``pos_weight`` c of BCE, :math:`M_i = p (1 - p) (1 - y + c y)`
+        depends on the target y, and :math:`E[s^2] = p (1 - p) (p + c^2 (1 - p))` is over targets
+        of probability p. NLL and L1 are linear in the outputs, so that their Gauss-Newton
+        matrices, zero for every model, are refused; so are Fisher matrices of losses without a
+        likelihood (L1, Huber, NLL). Weight decay, which belongs to no sample, is in the Hessian
+        and the Gauss-Newton matrix alone.
 
     Reference:
         Pearlmutter, "Fast Exact Multiplication by the Hessian", Neural Computation 6 (1994);

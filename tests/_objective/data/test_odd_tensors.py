@@ -79,7 +79,7 @@ def test_a_sparse_matrix_of_samples(layout: str) -> None:
     dense = torch.where(X > 0, X, 0)
     model = Sparse()
     expected = F.cross_entropy(model(dense), Y).item()
-    convert = {
+    convert: Any = {
         "coo": torch.Tensor.to_sparse,
         "csr": torch.Tensor.to_sparse_csr,
         "csc": torch.Tensor.to_sparse_csc,
@@ -98,7 +98,7 @@ def test_data_are_told_apart_by_their_numbers() -> None:
     """The checksum reads the values of sparse tensors, graphs and packed sequences too."""
 
     def policy(data: Any, model: nn.Module) -> str:
-        loss = batch_loss(lambda net, _: net.layer.weight.sum())
+        loss = batch_loss(lambda net, _: next(net.parameters()).sum())
         return str(Objective(model, data, loss).policy["data"])
 
     model = Convolution()
@@ -238,6 +238,7 @@ def join(graphs: list[Graph]) -> Graph:
 
 
 def own(model: nn.Module, graph: Graph) -> Tensor:
+    assert graph.y is not None
     return F.cross_entropy(model(graph), graph.y)
 
 
@@ -255,8 +256,8 @@ def test_graphs_are_weighted_by_what_their_targets_are_of(of: str, loss: Any) ->
         expected, rel=1e-6
     )
     if loss is None:
-        kinds = ("fisher", "gauss_newton")
-        first, second = (hessian(model, graphs, curvature=k).dense() for k in kinds)
+        first = hessian(model, graphs, curvature="fisher").dense()
+        second = hessian(model, graphs, curvature="gauss_newton").dense()
         np.testing.assert_allclose(first, second, atol=1e-5)
 
 
