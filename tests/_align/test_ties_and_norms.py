@@ -220,9 +220,14 @@ def test_weight_norm_works_throughout(name: str) -> None:
     assert loss(merged, ROWS) == pytest.approx(loss(a, ROWS), rel=1e-5)
 
 
-@pytest.mark.parametrize("wrap", [nn.utils.spectral_norm, parametrizations.spectral_norm])
-def test_spectral_norm_is_refused_before_a_search(wrap: Any, monkeypatch: Any) -> None:
-    """Its estimate of the largest singular value belongs to one model's weights."""
+@pytest.mark.parametrize(
+    "wrap",
+    [nn.utils.spectral_norm, parametrizations.spectral_norm, parametrizations.orthogonal],
+)
+def test_weights_computed_by_buffers_are_refused_before_a_search(
+    wrap: Any, monkeypatch: Any
+) -> None:
+    """Such a buffer, as the singular vectors of spectral norm, belongs to one model."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a search was paid for")
