@@ -40,7 +40,7 @@ def test_measures_of_every_form(form: str) -> None:
 
 def test_a_sparse_matrix() -> None:
     operator = landscape.spectrum(diags(np.arange(500.0)))
-    assert_allclose(operator.eigenvalues(2, progress="off").values, [499, 498], rtol=1e-6)
+    assert_allclose(operator.eigenvalues(2, progress="off").values, [499, 498], rtol=1e-4)
     assert operator.density(probes=5, steps=20, progress="off").dim == 500
 
 
@@ -48,7 +48,7 @@ def test_a_run_is_saved_and_resumed(tmp_path: Any) -> None:
     path = tmp_path / "run"
     operator = landscape.spectrum(MATRIX)
     first = operator.eigenvalues(2, basis=20, max_products=12, resume=path, progress="off")
-    assert first.run.engine == "operator"
+    assert "operator" in first.run.engine
     again = landscape.spectrum(MATRIX).eigenvalues(
         2, basis=20, max_products=12, resume=path, progress="off"
     )

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import numpy as np
-import torch
 
+from landscape._environment import CPU
 from landscape._objective import Curvature, Engine, Strategy, identify_function
 from landscape._parameters import ParameterEntry, ParameterLayout
 from landscape._spectrum.curvature import Hessian
@@ -118,7 +118,7 @@ class _Source:
         if self.dtype not in (np.float32, np.float64):
             raise ValueError(f"dtype={self.dtype}, expected float32 or float64")
         self.dim, self.seed, self.memory_budget = size, seed, budget
-        self.device = torch.device("cpu")
+        self.device = CPU
         self.epsilon = float(np.finfo(self.dtype).eps)
         entry = ParameterEntry("operator", (), (size,), 0, str(self.dtype), None)
         self.layout = ParameterLayout((entry,))
@@ -128,11 +128,11 @@ class _Source:
 
     def choose_engine(self, _: Curvature) -> Engine:
         """The user's own products."""
-        return Engine(Strategy(), "the products are those of an operator.")
+        return Engine(Strategy(), "the products are the operator's own.")
 
     def describe_engine(self, _: Strategy) -> str:
         """The name of the engine in the run record."""
-        return "operator"
+        return "the operator's own products"
 
     def curvature_at(self, *_: Any, **__: Any) -> CurvatureOperator:
         """The operator itself."""
