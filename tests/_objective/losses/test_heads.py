@@ -295,6 +295,25 @@ def test_the_model_as_it_is_where_a_weight_is_given() -> None:
     assert "weight=" in objective.policy["reduction"]
 
 
+def test_logits_are_computed_in_blocks_that_fit() -> None:
+    """A sample of few tokens has as many logits as its vocabulary is large."""
+    make, whole, _ = HEADS["causal"]
+    sample = 8 * 6 * VOCABULARY  # bytes of the logits of one sample in float64
+    seen: list[int] = []
+    model = seeded(make)
+    model.register_forward_pre_hook(
+        lambda _, __, columns: seen.append(len(columns["input_ids"])), with_kwargs=True
+    )
+    expected = Objective(model, whole, check="off").loss()
+    for data, largest in ((whole, 2), (cut(whole, (1,) * 8), 2), (cut(whole), 4)):
+        objective = Objective(model, data, memory_budget=8 * sample, check="off")
+        seen.clear()
+        assert objective.loss() == pytest.approx(expected, rel=1e-12)
+        assert max(seen) == largest
+        objective.gradient()
+        assert max(seen) == largest
+
+
 class Columns(nn.Module):
     """As a model of Hugging Face whose output is a mapping, with a cache on request."""
 

@@ -129,6 +129,8 @@ class RecognisedCriterion:
     """Whether the loss was inferred from the targets, not chosen by the user."""
     head: Head | None = None
     """How the model's own .loss reads logits and labels, where this is that loss."""
+    sample_outputs: int = 0
+    """The number of outputs of a sample, where they were seen."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -363,7 +365,7 @@ def _read_own_loss(
     match = match_head(own.reshape(()), logits, labels)
     head = match.head
     if match.kind == "exact" and head is not None:
-        return RecognisedCriterion(head.loss, head=head)
+        return RecognisedCriterion(head.loss, head=head, sample_outputs=logits[0].numel())
     if match.kind == "auxiliary" and head is not None:
         return replace(
             opaque,
