@@ -33,6 +33,7 @@ from landscape._runs import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import nn
 
     from landscape._objective import MetricLike, Objective
@@ -44,6 +45,7 @@ __all__ = ["AlignMethod", "barrier", "connect"]
 AlignMethod = Literal["weights", "activations"]
 
 _STRAIGHT_POINTS = 25  # on the straight line, with which a path that was searched is compared
+_REFINED = 0.01  # of the barrier: a change in the last cycle that is worth a note
 _BETTER = 1e-6  # of the highest loss: a path that is lower by less is no better
 
 
@@ -165,6 +167,7 @@ def connect(
     if search is not None:
         notes = (*notes, *describe_search(functions[0], problem.objective))
         notes = (*notes, *_compare_with_straight_line(functions[0], curve, evaluated))
+        notes = (*notes, *_describe_refinement(search.history, evaluated))
     notes = (*notes, *_warn_of_endpoints(evaluated, evidence))
     train = evaluated.train
     straight = np.array([[0.0, len(curve.points) - 2, train.losses[train.saddle]]])
@@ -297,9 +300,30 @@ def _make_run(
     return replace(
         run,
         seconds=run.seconds + evaluated.seconds,
-        policy=objective.policy,
+        policy={**objective.policy, "inferred": objective.has_inferred_loss},
         notes=(*run.notes, *notes),
     )
+
+
+def _describe_refinement(history: NDArray[np.float64], evaluated: EvaluatedPath) -> tuple[str, ...]:
+    """Say so where the last cycle still lowered the barrier by more than a hundredth of it.
+
+    Args:
+        history: Rows of the search, the highest loss of the path in the last column.
+        evaluated: The path.
+    """
+    highest = np.minimum.accumulate(history[:, 2])[-2:]
+    barrier = evaluated.train.barrier
+    if len(highest) < 2 or not np.isfinite(highest).all() or barrier <= 0:
+        return ()
+    share = (highest[0] - highest[1]) / barrier
+    if share <= _REFINED:
+        return ()
+    note = (
+        f"the last cycle still lowered the barrier by {100 * share:.2g}%, so that it is an upper "
+        "bound, not refined to 1%: pass more cycles for a lower one"
+    )
+    return (note,)
 
 
 def _compare_with_straight_line(

@@ -22,7 +22,11 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "tuple": (tuple, list),
     "Sequence": (tuple, list),
 }
-_ITEMS = {"tuple[str, ...]": str, "tuple[float, ...]": (int, float), "tuple[int, ...]": int}
+_ITEMS: dict[str, tuple[type, ...]] = {
+    "tuple[str, ...]": (str,),
+    "tuple[float, ...]": (int, float),
+    "tuple[int, ...]": (int,),
+}
 
 
 def check_fields(kind: type[DataclassInstance], values: Mapping[str, Any]) -> None:
@@ -52,6 +56,7 @@ def _fits(value: Any, declared: str) -> bool:
 
 
 def _fits_one(value: Any, part: str) -> bool:
+    members: Any = value
     if part.startswith("Literal["):
         return value in ast.literal_eval(f"[{part[len('Literal[') : -1]}]")
     kinds = _PLAIN[part.split("[", maxsplit=1)[0]]
@@ -59,8 +64,9 @@ def _fits_one(value: Any, part: str) -> bool:
         return False
     if not isinstance(value, kinds):
         return False
-    items = _ITEMS.get(part)
-    return items is None or all(isinstance(item, items) for item in value)
+    if part not in _ITEMS:
+        return True
+    return all(isinstance(item, _ITEMS[part]) for item in members)
 
 
 def _split(declared: str) -> list[str]:

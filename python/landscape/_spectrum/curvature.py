@@ -176,13 +176,15 @@ class Hessian(CurvatureMatrix):
         Args:
             k: How many; from each end when ``which="both"``.
             which: ``"largest"``, ``"smallest"`` (algebraic), ``"magnitude"`` or ``"both"``.
-            tolerance: Of a residual, relative to the largest computed \|eigenvalue\|.
+            tolerance: Of a residual, relative to the largest \|eigenvalue\| of the end that is
+                asked for (of the weaker one for ``"both"``); never below rounding. It is printed.
             vectors: Whether the result keeps the eigenvectors.
             method: ``"lanczos"``, or ``"power"``: one after the other, with deflation.
             multiplicity: ``"check"`` searches for further copies of multiple eigenvalues, of which
                 one Krylov space contains one each, by a run orthogonal to all pairs; its products
                 are counted separately.
-            basis: Vectors that Lanczos keeps, at least two more than pairs; chosen when None.
+            basis: Vectors that Lanczos keeps, at least two more than pairs; chosen when None: all
+                of a matrix of up to 256 rows.
                 Beyond the Objective's memory budget they lie in a temporary file.
             max_products: The maximum number of products; chosen when None.
             seed: Of the random start.

@@ -10,10 +10,8 @@ use crate::error::Error;
 /// Below so many bytes nothing is looked up.
 const SMALL: u128 = 1 << 26;
 
-/// The number of entries of an array with these sizes along its axes, where it fits into memory.
-///
-/// # Arguments
-/// `what` names the array in the error, with the argument that decides its size.
+/// The number of entries of an array with these sizes along its axes, where it fits into memory. The
+/// error names it by `what`, with the argument that decides its size.
 ///
 /// # Errors
 /// [`Error::Memory`] with the bytes that it would take.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -13,6 +13,7 @@ from landscape._objective.data.pytree import iter_tensors
 from landscape._objective.points import Rows
 from landscape._objective.strategy import Choices, Strategy, choose_strategy, measure_seconds
 from landscape._objective.torch_backend.evaluator import Evaluator
+from landscape._threadwise import thread_warnings
 
 __all__ = ["default_strategy", "measure_strategy"]
 
@@ -70,9 +71,8 @@ def measure_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
 
         plain = strategy.kind == "loop" and strategy.memory_format == "contiguous"
         try:
-            with warnings.catch_warnings():
-                if not plain:
-                    warnings.simplefilter("error")  # vmap warns when it falls back on a slow loop
+            # vmap warns when it falls back on a slow loop
+            with nullcontext() if plain else thread_warnings("error"):
                 return seconds()
         except Exception as error:  # any failure of a rival disqualifies it
             if plain and not _is_out_of_memory(error):
