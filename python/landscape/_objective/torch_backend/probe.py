@@ -87,7 +87,23 @@ def probe_model(
                 criterion, model, loss_state, batch, batches, part=part
             )
 
-    return _probe_few_samples(probe, batches)
+    with _explained(counts):
+        return _probe_few_samples(probe, batches)
+
+
+@contextmanager
+def _explained(counts: SampleCounts) -> Iterator[None]:
+    """Say in a note to an exception of the model how the data were read."""
+    try:
+        yield
+    except Exception as error:
+        if len(counts.batches) > 1:
+            error.add_note(
+                f"the data were read as {len(counts.batches)} batches, the first with "
+                f"{counts.batches[0]}; where these are single samples, pass "
+                "torch.utils.data.DataLoader(data, batch_size=...)"
+            )
+        raise
 
 
 def probe_other_data(
@@ -115,7 +131,8 @@ def probe_other_data(
         with _swapped_in(model, point, dropout), loss_state.preserved():
             return _observe_behaviour(criterion, model, loss_state, batch, batches, part=part)
 
-    return _probe_few_samples(probe, batches)
+    with _explained(counts):
+        return _probe_few_samples(probe, batches)
 
 
 def _probe_few_samples(probe: Callable[[Batch, int | None], T], batches: Batches) -> T:
