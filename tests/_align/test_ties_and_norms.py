@@ -220,9 +220,14 @@ def test_weight_norm_works_throughout(name: str) -> None:
     assert loss(merged, ROWS) == pytest.approx(loss(a, ROWS), rel=1e-5)
 
 
-@pytest.mark.parametrize("wrap", [nn.utils.spectral_norm, parametrizations.spectral_norm])
-def test_spectral_norm_is_refused_before_a_search(wrap: Any, monkeypatch: Any) -> None:
-    """Its estimate of the largest singular value belongs to one model's weights."""
+@pytest.mark.parametrize(
+    "wrap",
+    [nn.utils.spectral_norm, parametrizations.spectral_norm, parametrizations.orthogonal],
+)
+def test_weights_computed_by_buffers_are_refused_before_a_search(
+    wrap: Any, monkeypatch: Any
+) -> None:
+    """Such a buffer, as the singular vectors of spectral norm, belongs to one model."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a search was paid for")
@@ -268,7 +273,42 @@ class LayerNormNet(nn.Module):
         return found
 
 
+class Hourglass(nn.Module):
+    """Down and up again: pooling, up-sampling by a rule and by a transposed convolution."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.down, self.mode = nn.Conv2d(2, 6, 3, padding=1), mode
+        self.norm = nn.InstanceNorm2d(6, affine=True, track_running_stats=True)
+        self.up, self.head = nn.ConvTranspose2d(6, 5, 2, stride=2), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.max_pool2d(torch.relu(self.norm(self.down(x))), 2)
+        x = nn.functional.interpolate(x, scale_factor=2, mode=self.mode)
+        found: Tensor = self.head(torch.relu(self.up(x)).mean((2, 3)))
+        return found
+
+
+class Volumes(nn.Module):
+    """Three-dimensional convolutions and pooling, and a norm by the root mean square."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv3d(1, 6, 2), nn.Conv3d(6, 5, 2)
+        self.norm, self.head = nn.RMSNorm(5), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.max_pool3d(torch.relu(self.first(x)), 2, stride=1)
+        x = nn.functional.avg_pool3d(torch.relu(self.second(x)), 2, stride=1)
+        found: Tensor = self.head(self.norm(nn.functional.adaptive_avg_pool3d(x, 1).flatten(1)))
+        return found
+
+
+VOLUMES = seeded(lambda: (torch.randn(12, 1, 5, 5, 5), torch.arange(12) % 3))
 NORMS: dict[str, tuple[Make, Any]] = {
+    "instance norm, nearest": (lambda: Hourglass("nearest"), IMAGES),
+    "instance norm, bilinear": (lambda: Hourglass("bilinear"), IMAGES),
+    "volumes": (Volumes, VOLUMES),
     "one group": (lambda: GroupNormNet(1), IMAGES),
     "two groups": (lambda: GroupNormNet(2), IMAGES),
     "three groups": (lambda: GroupNormNet(3), IMAGES),

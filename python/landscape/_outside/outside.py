@@ -204,10 +204,11 @@ def _describe_conflict(
         gap = _relative_difference(own, expected)
         numbers = f"its {quantity} differ by {gap:.3g} of their size from the first model's"
     remedy = "give both models the same, or pass outside='first' where the first model's is meant"
-    if found.spectral:
+    if found.computes_weights:
         remedy = (
-            "spectral norm divides by an estimate that belongs to one model's weights: fold it "
-            "into them in both models (torch.nn.utils.remove_spectral_norm, or "
+            "spectral norm and other parametrisations compute a weight by buffers that belong to "
+            "one model's weights: fold it into them in both models "
+            "(torch.nn.utils.remove_spectral_norm, or "
             "torch.nn.utils.parametrize.remove_parametrizations), or pass outside='first'"
         )
     return (
