@@ -66,7 +66,15 @@ CORE: dict[str, Callable[[int], Any]] = {
     "simplex_weights": lambda n: _core.simplex_weights(n, n, seed=0, stream=0),
     "asymmetry": lambda n: _core.asymmetry(function, n, "float64", 0),
     "lanczos": lambda n: _core.Lanczos(
-        n, "float64", count=1, which="largest", tolerance=0.1, basis=n, max_products=9, seed=0
+        n,
+        "float64",
+        count=1,
+        which="largest",
+        tolerance=0.1,
+        relative_to="end",
+        basis=n,
+        max_products=9,
+        seed=0,
     ),
     "power": lambda n: _core.PowerIteration(
         n, "float64", count=n, which="largest", tolerance=0.1, max_products=9, seed=0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from landscape._align import align, merge, repair
     from landscape._critical import critical_points, find_critical_point, saddle_free_newton
     from landscape._curvature_map import curvature_map
-    from landscape._directions import pca, plane
+    from landscape._directions import Projection, RandomPlane, pca, plane, random_plane
     from landscape._eigenplane import eigenplane
     from landscape._export import Unsupported
     from landscape._gradient_noise import gradient_noise
@@ -90,6 +90,8 @@ __all__ = [
     "Path",
     "Polychain",
     "Profile",
+    "Projection",
+    "RandomPlane",
     "Recipe",
     "Relaxation",
     "Result",
@@ -120,6 +122,7 @@ __all__ = [
     "plane",
     "plot",
     "plot_surface",
+    "random_plane",
     "repair",
     "saddle_free_newton",
     "set_threads",
@@ -150,6 +153,8 @@ _PACKAGES = {
     "Path": "_results",
     "Polychain": "_path",
     "Profile": "_results",
+    "Projection": "_directions",
+    "RandomPlane": "_directions",
     "Recipe": "_results",
     "Relaxation": "_results",
     "Result": "_results",
@@ -178,6 +183,7 @@ _PACKAGES = {
     "perturb_and_relax": "_walk",
     "plane": "_directions",
     "plot_surface": "_picture",
+    "random_plane": "_directions",
     "repair": "_align",
     "saddle_free_newton": "_critical",
     "set_threads": "_threads",

@@ -8,10 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 __all__ = ["copy_module", "derived_weights", "recompute_derived_weights"]
+
+DerivingHook = WeightNorm | SpectralNorm | BasePruningMethod
 
 _CONTAINERS = (list, tuple, set, frozenset)
 
@@ -30,14 +33,22 @@ def copy_module(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, memo)
 
 
-def derived_weights(module: nn.Module) -> dict[str, WeightNorm | SpectralNorm]:
-    """The attributes of one module that legacy weight and spectral norm compute, by name."""
-    hooks = module._forward_pre_hooks.values()
-    return {hook.name: hook for hook in hooks if isinstance(hook, (WeightNorm, SpectralNorm))}
+def derived_weights(module: nn.Module) -> dict[str, DerivingHook]:
+    """The attributes of one module that a hook computes before every pass, by name.
+
+    The hooks are those of PyTorch's own weight norm, spectral norm and pruning.
+    """
+    derived: dict[str, DerivingHook] = {}
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, (WeightNorm, SpectralNorm)):
+            derived[hook.name] = hook
+        elif isinstance(hook, BasePruningMethod):
+            derived[str(hook._tensor_name)] = hook
+    return derived
 
 
 def recompute_derived_weights(module: nn.Module) -> None:
-    """Compute the weights under legacy weight and spectral norm from the parameters as they are.
+    """Compute the weights that hooks derive from the parameters as they are now.
 
     A forward pass does the same; until then the attribute would hold the weights of other
     parameters.
@@ -45,10 +56,12 @@ def recompute_derived_weights(module: nn.Module) -> None:
     with torch.no_grad():
         for part in module.modules():
             for name, hook in derived_weights(part).items():
-                if isinstance(hook, WeightNorm):
+                if isinstance(hook, SpectralNorm):
+                    weight = hook.compute_weight(part, do_power_iteration=False)
+                elif isinstance(hook, WeightNorm):
                     weight = hook.compute_weight(part)
                 else:
-                    weight = hook.compute_weight(part, do_power_iteration=False)
+                    weight = hook.apply_mask(part)  # type: ignore[no-untyped-call]
                 setattr(part, name, weight.detach())
 
 

@@ -442,7 +442,7 @@ class NetworkObjective:
 class Lanczos:
     """Thick-restart Lanczos with full reorthogonalisation: eigenpairs of a symmetric operator.
 
-    A pair has converged when its residual is at most `tolerance` times the largest |Ritz value|.
+    A pair has converged when its residual is at most `tolerance` times `scale`.
 
     Args:
         dim: The number d of rows of the operator.
@@ -450,6 +450,7 @@ class Lanczos:
         count: The number of pairs, from each end for "both".
         which: The part of the spectrum; "largest" and "smallest" are algebraic.
         tolerance: See above.
+        relative_to: The scale: the largest |Ritz value| of the requested end, or of all ("norm").
         basis: The number of basis vectors at which the iteration restarts.
         max_products: The maximum number of products.
         seed: The seed of the random vectors.
@@ -469,6 +470,7 @@ class Lanczos:
         count: int,
         which: Literal["largest", "smallest", "magnitude", "both"],
         tolerance: float,
+        relative_to: Literal["end", "norm"],
         basis: int,
         max_products: int,
         seed: int,
@@ -505,7 +507,11 @@ class Lanczos:
 
     @property
     def scale(self) -> float:
-        """The scale of residuals: the largest |Ritz value|, or ‖A v‖ of a unit vector."""
+        """The scale of residuals: the largest |Ritz value| of the requested end."""
+
+    @property
+    def norm(self) -> float:
+        """The largest |Ritz value|."""
 
     @property
     def status(self) -> Literal["running", "converged", "max_products", "exhausted"]:

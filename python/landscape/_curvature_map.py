@@ -119,7 +119,9 @@ def curvature_map(
         raise ValueError(f"max_products={max_products}, expected at least 1")
     axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
     check_outside_applies(axes_plan, outside)
-    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective, _ = build_objectives(
+        curvature_map, model, data, loss, test=None, seed=seed, options=options, progress=progress
+    )
     axes, objective, _ = make_axes(
         axes_plan, objective.with_default_batch_norm("frozen"), None, progress
     )
@@ -213,6 +215,7 @@ class _PlaneSolver:
             count=1,
             which="both",
             tolerance=0.0,
+            relative_to="norm",
             basis=min(dim, _BASIS_SIZE),
             max_products=self.max_products,
             seed=self.seed,

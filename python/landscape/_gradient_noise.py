@@ -80,7 +80,9 @@ def gradient_noise(
         >>> noise.noise_scale.shape
         (3,)
     """
-    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    built, _ = build_objectives(
+        gradient_noise, model, data, loss, test=None, seed=seed, options=options, progress=progress
+    )
     objective = built.with_default_batch_norm("frozen")
     if not 1 <= batch <= objective.samples:
         raise ValueError(f"batch={batch}, expected 1 to {objective.samples}, the samples there are")

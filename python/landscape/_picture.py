@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from landscape._replace import check_writable
+from landscape._runs import check_option_names
 from landscape._surface import surface
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_surface"]
 
+_DRAWING = ("values", "scale", "levels", "cmap", "alpha")
+_LINES = ("colors", "linewidths", "linestyles")
+
 
 def plot_surface(
     model: nn.Module | Objective,
@@ -26,7 +31,7 @@ def plot_surface(
     *,
     path: str | os.PathLike[str] | None = None,
     kind: Literal["both", "filled", "contour", "3d"] = "both",
-    **surface_options: Any,
+    **options: Any,
 ) -> Surface:
     """Compute a surface and draw it.
 
@@ -37,12 +42,15 @@ def plot_surface(
         path: The picture's file; its suffix is the format. None draws without saving.
         kind: ``"both"`` (filled contours beside the 3-D surface), ``"filled"``, ``"contour"`` or
             ``"3d"``.
-        surface_options: Those of :func:`surface`.
+        options: Those of :func:`surface`, and those of the drawing: ``values``, ``scale`` and
+            ``levels`` of :func:`landscape.plot.filled_contour`, and matplotlib's ``cmap`` and
+            ``alpha`` (with ``kind="contour"`` also ``colors``, ``linewidths`` and ``linestyles``).
 
     Returns:
         The surface, with the figure at ``.figure``.
 
     Raises:
+        TypeError: An option is unknown; the text has the nearest known one.
         ValueError: The picture's format or kind is unknown.
         OSError: ``path`` cannot be written; checked before the computation.
 
@@ -61,8 +69,12 @@ def plot_surface(
     check_picture(kind, path)
     if path is not None:
         check_writable(path)
-    result = surface(model, data, loss, **surface_options)
-    figure = plot.draw(result, kind)
+    drawing = (*_DRAWING, *(_LINES if kind == "contour" else ()))
+    own = inspect.signature(surface).parameters
+    check_option_names(plot_surface, options, (*own, *drawing))
+    style = {name: options.pop(name) for name in drawing if name in options}
+    result = surface(model, data, loss, **options)
+    figure = plot.draw(result, kind, **style)
     if path is not None:
         figure.savefig(Path(path))
     return replace(result, figure=figure)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 Choice: TypeAlias = "str | Callable[[int, int], object] | None"
 
 _DELAY = 2.0  # seconds: a shorter run shows nothing
+_START_UP_DELAY = 0.5  # seconds before the line of a start-up
 
 
 class Progress(Protocol):
@@ -83,6 +87,72 @@ def _is_terminal() -> bool:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):
         return False
+
+
+@contextmanager
+def start_up(progress: Choice) -> Iterator[None]:
+    """Show the stages before the first unit of work, where a bar would be shown.
+
+    Args:
+        progress: As for :func:`reporter`.
+    """
+    is_shown = progress == "bar" or (progress is None and _is_terminal())
+    if not is_shown or _LINE.get() is not None:
+        yield
+        return
+    line = _StatusLine()
+    token = _LINE.set(line)
+    try:
+        yield
+    finally:
+        _LINE.reset(token)
+        line.close()
+
+
+@contextmanager
+def stage(text: str) -> Iterator[None]:
+    """Say inside :func:`start_up` what takes so long, such as "exporting the model"."""
+    line = _LINE.get()
+    if line is None:
+        yield
+        return
+    before = line.text
+    line.show(text)
+    try:
+        yield
+    finally:
+        line.show(before)
+
+
+class _StatusLine:
+    """One line on standard error, shown after a moment, from a thread of its own."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._bar: Any = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(_START_UP_DELAY, self._open)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def show(self, text: str) -> None:
+        with self._lock:
+            self.text = text
+            if self._bar is not None:
+                self._bar.set_description_str(text)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        with self._lock:
+            if self._bar is not None:
+                self._bar.close()
+
+    def _open(self) -> None:
+        with self._lock:
+            self._bar = tqdm(bar_format="{desc}", desc=self.text, leave=False, file=sys.stderr)
+
+
+_LINE: ContextVar[_StatusLine | None] = ContextVar("landscape_start_up", default=None)
 
 
 class _NoProgress:

@@ -13,6 +13,7 @@ from landscape._directions import (
     PlaneThrough,
     PrincipalComponents,
     RandomDirections,
+    RandomPlane,
     UserDirections,
 )
 from landscape._eigenplane import EigenDirections
@@ -74,8 +75,8 @@ def surface(
         loss: None (inferred), a torch loss, ``f(outputs, targets)`` or ``batch_loss(f)``.
         directions: ``"random"``; ``"eigen"`` (the top two eigenvectors of the Hessian) or
             :func:`landscape.eigenplane` of others; :func:`landscape.pca` of checkpoints;
-            :func:`landscape.plane` through two more models; or a pair of flat vectors, shape (d,),
-            or state dicts.
+            :func:`landscape.plane` through two more models; :func:`landscape.random_plane`; or a
+            pair of flat vectors, shape (d,), or state dicts.
         normalize: ``"auto"`` (filter for random directions, none for all others), ``"filter"``,
             ``"layer"``, ``"model"`` or None.
         one_dimensional: Under normalisation, ``"zero"`` leaves biases and normalisation scales
@@ -114,7 +115,9 @@ def surface(
     """
     axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
     check_outside_applies(axes_plan, outside)
-    objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
+    objective, on_test = build_objectives(
+        surface, model, data, loss, test=test, seed=seed, options=options, progress=progress
+    )
     axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
     notes = compare_models(axes_plan, objective, outside)
     alpha, beta = grid_coordinates(axes, span, points)
@@ -203,7 +206,9 @@ def line(
     """
     axes_plan = parse_direction(to, direction, normalize, one_dimensional, seed)
     check_outside_applies(axes_plan, outside)
-    objective, on_test = build_objectives(model, data, loss, test=test, seed=seed, options=options)
+    objective, on_test = build_objectives(
+        line, model, data, loss, test=test, seed=seed, options=options, progress=progress
+    )
     axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
     notes = compare_models(axes_plan, objective, outside)
     (positions,) = grid_coordinates(axes, span, points)
@@ -233,7 +238,7 @@ def parse_directions(
     _check_normalization(normalize, one_dimensional)
     if isinstance(directions, str):
         return _parse_name(directions, 2, normalize, one_dimensional, seed)
-    if isinstance(directions, (PlaneThrough, PrincipalComponents, EigenDirections)):
+    if isinstance(directions, (PlaneThrough, PrincipalComponents, RandomPlane, EigenDirections)):
         _refuse_normalization(normalize, "the plane that is meant")
         return directions
     try:
@@ -243,8 +248,8 @@ def parse_directions(
     if len(pair) != 2 or isinstance(directions, dict):
         raise ValueError(
             f"directions is a {type(directions).__name__}, expected 'random', 'eigen', "
-            "landscape.pca(...), landscape.plane(...), landscape.eigenplane(...) or a pair of "
-            "flat vectors or state dicts"
+            "landscape.pca(...), landscape.plane(...), landscape.eigenplane(...), "
+            "landscape.random_plane(...) or a pair of flat vectors or state dicts"
         )
     return UserDirections(pair, None if normalize == "auto" else normalize, one_dimensional)
 

@@ -134,6 +134,7 @@ def test_lanczos(steps: int) -> None:
         count=2,
         which="largest",
         tolerance=1e-8,
+        relative_to="end",
         basis=6,
         max_products=50,
         seed=0,

@@ -23,6 +23,7 @@ def rotated(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
 def made(dim: int, count: int = 3, which: Which = "largest", **options: Any) -> Lanczos:
     defaults: dict[str, Any] = {
         "tolerance": 1e-9,
+        "relative_to": "norm",
         "basis": min(dim, 30),
         "max_products": 2000,
         "seed": 1,
@@ -127,7 +128,15 @@ def test_multiples_of_the_identity(value: float) -> None:
 def test_float32_reports_no_less_than_its_rounding() -> None:
     matrix = rotated(np.linspace(0, 1, 60)).astype(np.float32)
     lanczos = Lanczos(
-        60, "float32", count=2, which="largest", tolerance=1e-12, basis=20, max_products=300, seed=0
+        60,
+        "float32",
+        count=2,
+        which="largest",
+        tolerance=1e-12,
+        relative_to="norm",
+        basis=20,
+        max_products=300,
+        seed=0,
     )
     lanczos.run(lambda block: block @ matrix, onward)
     values, vectors = lanczos.values(), lanczos.vectors().astype(np.float64)

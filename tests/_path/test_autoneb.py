@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
@@ -318,3 +319,22 @@ def test_wide_networks_are_connected_and_narrow_ones_are_not() -> None:
     assert ratios[32] <= 0.02
     assert ratios[32] < ratios[3]
     assert min(ratios[2], ratios[3], ratios[4]) > 5 * ratios[32]
+
+
+def test_a_search_that_finds_nothing_better_than_the_line_says_so() -> None:
+    a, b = two()
+    for method in (
+        landscape.AutoNEB(cycles=[(1, 1e-9)]),
+        landscape.Bezier(cycles=[(1, 1e-9)]),
+    ):
+        path = landscape.connect(a, b, DATA, method=method, points=9)
+        assert "nothing better than the straight line was found" in repr(path)
+        assert "whose barrier is" in repr(path)
+    better = landscape.connect(a, b, DATA, method=landscape.AutoNEB(cycles=[(40, 0.05)]), points=9)
+    assert better.barrier < landscape.barrier(a, b, DATA, points=9).barrier
+    assert "nothing better" not in repr(better)
+    near = copy.deepcopy(a)
+    with torch.no_grad():
+        next(near.parameters()).add_(1e-3)
+    path = landscape.connect(a, near, DATA, method=landscape.AutoNEB(cycles=[(1, 1e-3)]), points=9)
+    assert "which has no barrier either" in " ".join(repr(path).split())

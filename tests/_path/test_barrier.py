@@ -194,3 +194,24 @@ def test_bad_input_is_named(change: dict[str, Any], error: Any, message: str) ->
     given: dict[str, Any] = {"model_b": two()[1], "data": DATA, "method": "linear", **change}
     with pytest.raises(error, match=message):
         landscape.connect(two()[0], **given)
+
+
+class Tilted(nn.Module):
+    """L(w) = 1 + 4 w + sin(pi w): it only rises from w = 0 to w = 1, with an excess of 1."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([weight], dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sqrt(1 + 4 * self.weight + torch.sin(torch.pi * self.weight)).expand_as(x)
+
+
+def test_the_excess_is_refined_at_its_own_maximum() -> None:
+    """The rise above the chord is largest at 1/2, the loss at the end."""
+    data = (torch.zeros(3, 1, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64))
+    path = landscape.barrier(Tilted(0.0), Tilted(1.0), data, points=6)
+    assert path.saddle == len(path.positions) - 1
+    assert path.barrier == 0
+    assert 1 - path.excess < (np.pi / 160) ** 2 / 2 + 1e-12  # half a step of 1/80 from the peak
+    assert 1 - np.sin(0.4 * np.pi) > 0.04  # of the points alone

@@ -310,6 +310,89 @@ def test_what_a_curvature_needs_is_said() -> None:
         landscape.hessian(model, data, curvature="monte_carlo_fisher", engine="native").dense()
 
 
+def test_pos_weight_makes_fisher_another_matrix_than_gauss_newton() -> None:
+    """One output z = w: E[s^2] over labels against the second derivative at the data's labels."""
+    c, w = 4.0, 0.7
+    model = nn.Linear(1, 1, bias=False).double()
+    with torch.no_grad():
+        model.weight.fill_(w)
+    y = torch.tensor([[1.0], [0.0], [0.0], [1.0], [1.0]], dtype=torch.float64)
+    data = (torch.ones_like(y), y)
+    loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([c], dtype=torch.float64))
+    p = 1 / (1 + np.exp(-w))
+    expected = {
+        "fisher": p * (1 - p) * (p + c**2 * (1 - p)),
+        "gauss_newton": p * (1 - p) * (2 + 3 * c) / 5,
+    }
+    kinds: tuple[CurvatureKind, ...] = ("fisher", "gauss_newton")
+    for engine, kind in itertools.product(("torch", "native"), kinds):
+        found = landscape.hessian(model, data, loss, curvature=kind, engine=engine).dense()
+        assert found[0, 0] == pytest.approx(expected[kind], rel=1e-10)
+    assert expected["fisher"] > 1.2 * expected["gauss_newton"]
+
+
+def test_a_loss_that_is_linear_in_the_outputs_says_what_holds() -> None:
+    """NLL and L1: a Gauss-Newton matrix of zeros is refused, and what is advised works."""
+    torch.manual_seed(0)
+    bare = nn.Linear(4, 3).double()
+    model = nn.Sequential(bare, nn.LogSoftmax(1))
+    data = (torch.randn(20, 4).double(), torch.randint(3, (20,)))
+    for kind in ("fisher", "gauss_newton"):
+        with pytest.raises(ValueError, match=r"Leave LogSoftmax out.*CrossEntropyLoss\(\)"):
+            landscape.hessian(model, data, nn.NLLLoss(), curvature=kind).dense()
+    for kind in ("hessian", "empirical_fisher"):
+        first = landscape.hessian(model, data, nn.NLLLoss(), curvature=kind)
+        second = landscape.hessian(bare, data, curvature=kind)
+        np.testing.assert_allclose(first.dense(), second.dense(), atol=1e-12)
+    real = (data[0], torch.randn(20, 3).double())
+    for engine in ("torch", "native"):
+        with pytest.raises(ValueError, match="Gauss-Newton matrix of L1 is zero for every model"):
+            landscape.hessian(
+                bare, real, nn.L1Loss(), curvature="gauss_newton", engine=engine
+            ).dense()
+
+
+def test_an_empirical_fisher_sums_a_samples_positions_before_they_are_squared() -> None:
+    torch.manual_seed(0)
+    model = nn.Conv1d(2, 3, 1).double()
+    x, y = torch.randn(5, 2, 4).double(), torch.randint(3, (5, 4))
+    rows = []
+    for i in range(5):
+        total = nn.functional.cross_entropy(model(x[i : i + 1]), y[i : i + 1], reduction="sum")
+        rows.append(flat(torch.autograd.grad(total, list(model.parameters()))))
+    gradients = torch.stack(rows)
+    expected = (gradients.T @ gradients / 20).numpy()
+    found = landscape.hessian(model, (x, y), curvature="empirical_fisher").dense()
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_outputs_without_a_second_axis() -> None:
+    """One number a sample, shape (n,)."""
+
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 1).double()
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.layer(x)[:, 0]
+            return found
+
+    torch.manual_seed(0)
+    model, x = Flat(), inputs()
+    y = torch.randn(13, dtype=torch.float64)
+    residual = 2 * (model(x) - y)[:, None] * torch.cat([x, torch.ones(13, 1)], dim=1)
+    expected = (residual.T @ residual / 13).detach().numpy()
+    for kind in ("empirical_fisher", "fisher", "gauss_newton", "gradient_noise"):
+        found = landscape.hessian(model, (x, y), curvature=kind).dense()
+        if kind == "empirical_fisher":
+            np.testing.assert_allclose(found, expected, atol=1e-12)
+    labels = (y > 0).double()
+    for kind in ("fisher", "gauss_newton"):
+        matrix = landscape.hessian(model, (x, labels), nn.BCEWithLogitsLoss(), curvature=kind)
+        assert np.linalg.matrix_rank(matrix.dense()) == 4
+
+
 def test_a_run_of_another_curvature_is_not_gone_on_with(tmp_path: Any) -> None:
     case = CASES["MSE"]
     file = tmp_path / "run"

@@ -194,6 +194,72 @@ def test_ctrl_c_returns_what_there_is_on_request() -> None:
     assert len(found) >= 1
 
 
+class Quadratic(nn.Module):
+    """L = sum_i d_i w_i^2 / 2, whose Hessian is diag(d)."""
+
+    w: nn.Parameter
+    curvatures: torch.Tensor
+
+    def __init__(self, curvatures: torch.Tensor) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.full((len(curvatures),), 0.1))
+        self.curvatures = curvatures
+
+    def loss(self) -> Any:
+        def loss(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+            w = model.get_parameter("w")
+            return 0.5 * (self.curvatures.to(w) * w.square()).sum() + 0 * x.sum()
+
+        return landscape.batch_loss(loss)
+
+
+def diagonal(curvatures: torch.Tensor, **options: Any) -> Hessian:
+    model = Quadratic(curvatures)
+    return landscape.hessian(model, torch.ones(4, 1), model.loss(), **options)
+
+
+@pytest.mark.parametrize("dim", [50, 400])
+def test_convergence_is_relative_to_the_end_that_was_asked_for(dim: int) -> None:
+    """The other end is a million times larger."""
+    curvatures = torch.linspace(0, 1, dim)
+    curvatures[0] = -1e6
+    top = diagonal(curvatures, dtype="float64").eigenvalues(k=1, progress="off")
+    assert_allclose(top.values, 1.0, rtol=1e-3)
+    assert abs(top.values[0] - 1.0) <= top.bounds[0]
+    assert top.converged.all()
+    assert top.scale == pytest.approx(1.0, rel=1e-3)
+    assert dim < 100 or "x 1" in top.status  # the scale is printed
+
+
+def test_small_eigenvalues_of_a_graded_spectrum() -> None:
+    """Restarts would lose them: the basis of a small matrix is whole."""
+    curvatures = 10.0 ** torch.linspace(-6, 2, 120, dtype=torch.float64)
+    found = diagonal(curvatures, dtype="float64").eigenvalues(4, "smallest", progress="off")
+    assert_allclose(found.values, curvatures[:4], rtol=1e-6)
+    assert found.converged.all()
+    assert found.products <= 120
+
+
+def test_bounds_cover_the_rounding_of_float32() -> None:
+    for seed in range(5):
+        model = trained(seed).float()
+        inputs, targets = double()
+        single = landscape.hessian(model, (inputs.float(), targets)).eigenvalues(3, progress="off")
+        exact = landscape.hessian(model, (inputs, targets), dtype="float64").dense()
+        top = np.linalg.eigvalsh(exact)[::-1][:3]
+        assert (np.abs(single.values - top) <= single.bounds).all()
+
+
+def test_half_precision_is_told_from_a_matrix_that_is_not_symmetric() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3)).bfloat16()
+    data = (torch.randn(64, 8).bfloat16(), torch.randint(3, (64,)))
+    found = landscape.hessian(model, data).eigenvalues(1, progress="off")
+    exact = landscape.hessian(model, data, dtype="float64").eigenvalues(1, progress="off")
+    assert found.run.policy["dtype"] == "bfloat16"
+    assert abs(found.values[0] - exact.values[0]) <= found.bounds[0]
+
+
 def test_too_few_products_are_said() -> None:
     hessian = landscape.hessian(trained(), double())
     found = hessian.eigenvalues(5, tolerance=1e-10, max_products=7, progress="off")

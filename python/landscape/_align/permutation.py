@@ -6,6 +6,7 @@ joins their labels, so that each set of joined entries is one unit.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -92,6 +93,8 @@ class EntryUnionFind:
 
     starts: dict[Axis, int] = field(default_factory=dict)
     sizes: dict[Axis, int] = field(default_factory=dict)
+    uses: Counter[Axis] = field(default_factory=Counter)
+    """How many operations read each axis."""
     parents: list[int] = field(default_factory=lambda: [FIXED])
     partitions: list[Labels] = field(default_factory=list)
     """Labels in blocks, shape (blocks, entries of a block), each of which stays together."""
@@ -99,6 +102,7 @@ class EntryUnionFind:
     def label_axis(self, name: str, axis: int, size: int) -> Labels:
         """The labels of an axis, created at the first use."""
         key = (name, axis)
+        self.uses[key] += 1
         if key not in self.starts:
             self.starts[key], self.sizes[key] = len(self.parents), size
             self.parents.extend(range(len(self.parents), len(self.parents) + size))
@@ -156,8 +160,10 @@ class EntryUnionFind:
         partitions = [_Partition.of(labels, self.find) for labels in self.partitions]
         groups: dict[str, UnitGroup] = {}
         for signature, members in by_signature.items():
-            # a unit in one tensor alone has no inputs or no readers: no permutation is needed
-            if len(members) < 2 or len({axis[0] for axis, _ in signature}) < 2:
+            # a unit that one operation reads, of one tensor, has no inputs or no readers: no
+            # permutation is needed
+            is_alone = len({axis[0] for axis, _ in signature}) < 2
+            if len(members) < 2 or (is_alone and max(self.uses[axis] for axis, _ in signature) < 2):
                 continue
             name = _name_group(signature)
             while name in groups:

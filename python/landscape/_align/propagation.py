@@ -5,7 +5,7 @@ A value of the graph is an array of labels in the shape of one sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,16 @@ class Operand:
 
     name: str
     shape: tuple[int, ...]
+    axes: tuple[int, ...] | None = None
+    """Which axis of the stored tensor each axis is, where they were permuted."""
+
+    def permute(self, order: Sequence[int]) -> Operand:
+        """The same tensor with its axes in another order."""
+        own = self.axes or tuple(range(len(self.shape)))
+        axes = [axis % len(self.shape) for axis in order]
+        return Operand(
+            self.name, tuple(self.shape[a] for a in axes), tuple(own[axis] for axis in axes)
+        )
 
 
 @dataclass
@@ -37,12 +47,17 @@ class Propagation:
 
     def label_axis(self, tensor: Operand, axis: int) -> Labels:
         """The labels of one axis."""
-        return self.entries.label_axis(tensor.name, axis, tensor.shape[axis])
+        if not isinstance(tensor, Operand):
+            raise UnsupportedFlow("a weight that is computed from other values")
+        stored = tensor.axes[axis] if tensor.axes else axis
+        return self.entries.label_axis(tensor.name, stored, tensor.shape[axis])
 
-    def join_vector(self, tensor: Operand | None, labels: Labels) -> None:
+    def join_vector(self, tensor: Operand | Labels | None, labels: Labels) -> None:
         """Join a vector, such as a bias, with the units that it is applied to."""
         if isinstance(tensor, Operand):
             self.entries.join(self.label_axis(tensor, 0), labels)
+        elif tensor is not None:  # computed from others
+            self.entries.join(tensor.reshape(-1), labels)
 
     def join_elementwise(self, tensor: Operand, labels: Labels) -> Labels:
         """Join a tensor with the value that it is added to or multiplied by."""
@@ -119,7 +134,7 @@ def _weight_norm(flow: Propagation, a: Mapping[str, Any]) -> Operand:
     if axis >= 0:
         along = flow.label_axis(direction, axis)
         flow.entries.join(flow.label_axis(norms, axis), along)
-    return Operand(direction.name, direction.shape)
+    return direction
 
 
 def _group_norm(flow: Propagation, a: Mapping[str, Any]) -> Labels:
@@ -159,7 +174,35 @@ def _layer_norm(flow: Propagation, a: Mapping[str, Any]) -> Labels:
 
 
 def _unary(flow: Propagation, a: Mapping[str, Any]) -> Any:
-    return _as_value(flow, next(iter(a.values())))
+    value = next(iter(a.values()))
+    if isinstance(value, Operand) and sum(size > 1 for size in value.shape) > 1:
+        return value  # entry by entry: its axes are those of the stored tensor
+    return _as_value(flow, value)
+
+
+def _matmul(flow: Propagation, a: Mapping[str, Any]) -> Labels:
+    weight = a.get("other", a.get("mat2"))
+    if not isinstance(weight, Operand) or len(weight.shape) != 2:
+        raise UnsupportedFlow("a product that is not with one stored matrix")
+    return _linear(flow, {"input": a["self"], "weight": weight.permute((1, 0)), "bias": None})
+
+
+def _permute_axes(name: str) -> Rule:
+    """The rule of an operation that permutes axes, of data or of a stored tensor."""
+    of_data = _apply_to_labels(name)
+
+    def rule(flow: Propagation, a: Mapping[str, Any]) -> Any:
+        tensor, *options = a.values()
+        if not isinstance(tensor, Operand) or len(tensor.shape) < 2:
+            return of_data(flow, a)
+        if name == "permute.default":
+            return tensor.permute(options[0])
+        order = list(range(len(tensor.shape)))
+        one, other = options or (0, 1)
+        order[one], order[other] = order[other], order[one]
+        return tensor.permute(order)
+
+    return rule
 
 
 def _as_value(flow: Propagation, value: Any) -> Any:
@@ -168,8 +211,12 @@ def _as_value(flow: Propagation, value: Any) -> Any:
 
 def _binary(flow: Propagation, a: Mapping[str, Any]) -> Any:
     one, other = a["self"], a["other"]
+    if isinstance(one, Operand) and isinstance(other, Operand):
+        return _join_stored(flow, one, other)
     if isinstance(one, Operand):
         one, other = other, one
+    if isinstance(other, Operand) and not isinstance(one, np.ndarray):
+        return other  # times a number
     if isinstance(other, Operand):
         return flow.join_elementwise(other, one)
     if not isinstance(other, np.ndarray):
@@ -177,6 +224,16 @@ def _binary(flow: Propagation, a: Mapping[str, Any]) -> Any:
     if not isinstance(one, np.ndarray):
         return other
     return flow.entries.join(one, other)
+
+
+def _join_stored(flow: Propagation, one: Operand, other: Operand) -> Operand:
+    """Join two stored tensors of one shape, such as a weight and its mask, axis by axis."""
+    if one.shape != other.shape:
+        raise UnsupportedFlow("a weight that is computed from tensors of several shapes")
+    for axis, size in enumerate(one.shape):
+        if size > 1:
+            flow.entries.join(flow.label_axis(one, axis), flow.label_axis(other, axis))
+    return one
 
 
 def _pool(flow: Propagation, a: Mapping[str, Any]) -> Labels:  # noqa: ARG001
@@ -258,8 +315,8 @@ _UNARY = (
 )
 _BINARY = "add add_ sub sub_ mul mul_ div div_"
 _REARRANGING = (
-    "view.default reshape.default unflatten.int flatten.using_ints transpose.int permute.default "
-    "unsqueeze.default squeeze.dim squeeze.dims select.int slice.Tensor t.default "
+    "view.default reshape.default unflatten.int flatten.using_ints "
+    "unsqueeze.default squeeze.dim squeeze.dims select.int slice.Tensor "
     "expand.default chunk.default split.Tensor split_with_sizes.default unbind.int"
 )
 
@@ -281,6 +338,8 @@ RULES: Mapping[str, Rule] = {
         ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _transposed_convolution
     ),
     **{name: _apply_to_labels(name) for name in _REARRANGING.split()},
+    **{name: _permute_axes(name) for name in ("t.default", "transpose.int", "permute.default")},
+    **dict.fromkeys(("matmul", "mm"), _matmul),
     "linear": _linear,
     "batch_norm": _batch_norm,
     "instance_norm": _batch_norm,
@@ -294,5 +353,6 @@ RULES: Mapping[str, Rule] = {
     "cat": _concatenate,
     "scaled_dot_product_attention": _attention,
     "embedding": _embedding,
+    "_assert_tensor_metadata": lambda _, __: None,  # computes nothing
 }
 """By the operation's name: with its overload where entries are rearranged, without it elsewhere."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from landscape import _core
 from landscape._align.activations import UNIT_LAYERS, record_unit_activations, weight_axis
-from landscape._align.reparametrised import find_norm_of_weight, is_computed, trace_reparametrised
+from landscape._align.reparametrised import (
+    advise_on_hooks,
+    find_norm_of_weight,
+    is_computed,
+    trace_reparametrised,
+)
 from landscape._export import Reference, TracedGraph, TracedNode, Unsupported
 from landscape._objective import Objective
 from landscape._outside import Outside, adopt_weights, compare_outside, validate_outside
@@ -131,22 +136,27 @@ def _choose_layers(model: nn.Module, objective: Objective) -> tuple[list[str], d
     try:
         graph = trace_reparametrised(model, objective.example_inputs())
     except Unsupported as reason:
-        raise ValueError(f"the model's layers cannot be put in order ({reason})") from reason
+        raise ValueError(
+            f"the model's layers cannot be put in order ({reason}); {advise_on_hooks(model)}"
+            "replace what cannot be traced"
+        ) from reason
     outputs = {value.name for value in graph.outputs if isinstance(value, Reference)}
     unit_layers = {name for name, m in model.named_modules() if isinstance(m, UNIT_LAYERS)}
+    stored = _list_stored(graph)
     layers: list[str] = []
     left_out: dict[str, str] = {}
-    for node in _iter_products(graph):
+    for node in graph.nodes:  # in the order of computation
+        operation = node.op.removeprefix("aten.").split(".")[0]
+        if operation not in _PRODUCTS or not any(key in stored for key in node.references):
+            continue
         if node.name in outputs or _is_normalised(graph, node):
             continue
         name = node.module
         if name in layers or name in left_out:
             continue
         if name not in unit_layers:
-            operation = node.op.removeprefix("aten.").split(".")[0]
-            left_out[name or "the model"] = (
-                f"its {operation} is computed by no linear layer or convolution"
-            )
+            weight = next(stored[key] for key in node.references if key in stored)
+            left_out[weight] = f"its {operation} is computed by no linear layer or convolution"
         elif obstacle := _find_obstacle(model, name):
             left_out[name] = obstacle
         else:
@@ -154,16 +164,13 @@ def _choose_layers(model: nn.Module, objective: Objective) -> tuple[list[str], d
     return layers, left_out
 
 
-def _iter_products(graph: TracedGraph) -> Iterable[TracedNode]:
-    """The operations that compute units: products with a parameter."""
-    stored = {leaf.name for leaf in graph.leaves if leaf.kind == "parameter"}
+def _list_stored(graph: TracedGraph) -> dict[str, str]:
+    """Stored tensors, by their names in the graph, and what is computed from these alone."""
+    stored = {leaf.name: leaf.target for leaf in graph.leaves if leaf.kind != "input"}
     for node in graph.nodes:
-        if stored.intersection(node.references):
-            is_product = node.op.removeprefix("aten.").split(".")[0] in _PRODUCTS
-            if is_product:
-                yield node
-            elif node.op.startswith("aten._weight_norm"):  # computes a weight
-                stored.add(node.name)
+        if node.references and all(key in stored for key in node.references):
+            stored[node.name] = stored[node.references[0]]
+    return stored
 
 
 def _is_normalised(graph: TracedGraph, node: TracedNode) -> bool:

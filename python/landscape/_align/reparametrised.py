@@ -12,12 +12,20 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, remove_weight_norm
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from landscape._copies import copy_module, derived_weights
 from landscape._export import TracedGraph, trace
 
-__all__ = ["find_norm_of_weight", "is_computed", "owner_of_weight", "trace_reparametrised"]
+__all__ = [
+    "advise_on_hooks",
+    "find_norm_of_weight",
+    "is_computed",
+    "owner_of_weight",
+    "trace_reparametrised",
+]
 
 _STORED_NAMES = (
     *(".parametrizations.weight.original1", ".parametrizations.weight.original"),
@@ -49,6 +57,20 @@ def find_norm_of_weight(module: nn.Module) -> tuple[Tensor, int] | None:
         if len(chain) == 1 and isinstance(chain[0], parametrizations._WeightNorm):
             return chain.original0, chain[0].dim
     return None
+
+
+def advise_on_hooks(model: nn.Module) -> str:
+    """What to do about weights that hooks compute, through which a model cannot be traced."""
+    advice = {
+        SpectralNorm: "torch.nn.utils.remove_spectral_norm",
+        BasePruningMethod: "torch.nn.utils.prune.remove",
+    }
+    for path, module in model.named_modules():
+        for name, hook in derived_weights(module).items():
+            for kind, function in advice.items():
+                if isinstance(hook, kind):
+                    return f"fold the hook into {path}.{name} in both models ({function}), or "
+    return ""
 
 
 def trace_reparametrised(model: nn.Module, inputs: Sequence[Any]) -> TracedGraph:

@@ -10,9 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from landscape._align.permutation import UnitGroup
-from landscape._align.reparametrised import trace_reparametrised
+from landscape._align.reparametrised import advise_on_hooks, trace_reparametrised
 from landscape._align.symmetry import Symmetry, find_symmetry
-from landscape._copies import derived_weights
 from landscape._export import Unsupported
 from landscape._parameters import ParameterLayout, host_array
 
@@ -48,17 +47,9 @@ def _find_symmetry(model: nn.Module, second: nn.Module, inputs: tuple[Tensor, ..
     try:
         symmetry = find_symmetry(trace_reparametrised(model, inputs), tied)
     except Unsupported as reason:
-        computed = [path for path, m in model.named_modules() if derived_weights(m)]
-        if computed:
-            raise ValueError(
-                f"the model's units cannot be matched, because the weight of {computed[0]} is "
-                "computed by a hook, through which it cannot be traced; fold it into the weight "
-                "in both models (torch.nn.utils.remove_spectral_norm), or connect the models as "
-                "they are"
-            ) from reason
         raise ValueError(
-            f"the model's units cannot be matched, because it cannot be traced ({reason}); permute "
-            "it by hand, or connect the models as they are"
+            f"the model's units cannot be matched, because it cannot be traced ({reason}); "
+            f"{advise_on_hooks(model)}permute it by hand, or connect the models as they are"
         ) from reason
     groups = tuple(
         replace(

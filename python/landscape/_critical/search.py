@@ -93,7 +93,16 @@ def find_critical_point(
         True
     """
     search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
-    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective, _ = build_objectives(
+        find_critical_point,
+        model,
+        data,
+        loss,
+        test=None,
+        seed=seed,
+        options=options,
+        progress=progress,
+    )
     return run_search(
         objective, start, search_options, interrupt=interrupt, resume=resume, progress=progress
     )
@@ -160,7 +169,16 @@ def saddle_free_newton(
     search_options = SearchOptions(
         "saddle_free", tolerance, max_steps, krylov, negative_tolerance, seed
     )
-    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective, _ = build_objectives(
+        saddle_free_newton,
+        model,
+        data,
+        loss,
+        test=None,
+        seed=seed,
+        options=options,
+        progress=progress,
+    )
     return run_search(
         objective, start, search_options, interrupt=interrupt, resume=resume, progress=progress
     )

@@ -103,7 +103,9 @@ def critical_points(
         2
     """
     search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
-    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    built, _ = build_objectives(
+        critical_points, model, data, loss, test=None, seed=seed, options=options, progress=progress
+    )
     objective = built.with_default_batch_norm("frozen")
     search_options.check_memory(objective.dim, objective.dtype.itemsize, objective.memory_budget)
     points = _make_starts(objective, starts, distance, seed)

@@ -3,6 +3,7 @@
 from landscape._directions.axes import AXIS_NAMES, Axes, Directions, make_recipe
 from landscape._directions.models import LineBetween, PlaneThrough, plane
 from landscape._directions.principal import PrincipalComponents, pca
+from landscape._directions.projection import Projection, RandomPlane, random_plane
 from landscape._directions.random import NORMALIZATIONS, ONE_DIMENSIONAL, RandomDirections
 from landscape._directions.user import UserDirections
 from landscape._directions.weights import open_weights, read_weights
@@ -16,11 +17,14 @@ __all__ = [
     "LineBetween",
     "PlaneThrough",
     "PrincipalComponents",
+    "Projection",
     "RandomDirections",
+    "RandomPlane",
     "UserDirections",
     "make_recipe",
     "open_weights",
     "pca",
     "plane",
+    "random_plane",
     "read_weights",
 ]

@@ -371,6 +371,6 @@ def describe_policy(
         "weight_decay": weight_decay,
         "held": f"crc32 {model.frozen_checksum():08x}",
         "parameters": evaluator.layout.size,
-        "dtype": str(model.dtype or evaluator.dtype).removeprefix("torch."),
+        "dtype": "/".join(sorted({str(d).removeprefix("torch.") for d in model.dtypes})),
         "device": str(model.device),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -36,7 +37,9 @@ ENGINES = ("auto", "torch", "native")
 
 _NATIVE = Strategy(kind="native")
 _CLEAR_LEAD = 2.0  # if native is this many times faster than the plain loop, nothing else is timed
+_PRIOR = 1.25  # native is left where it takes this many times PyTorch's seconds: clocks are noisy
 _TRIAL_POINTS = 8
+_TRIAL_ROUNDS = 3
 _TRIAL_SECONDS = 2.0  # that timing one engine may take
 _SLOWER = "the native network was slower in a short measurement."
 
@@ -199,8 +202,11 @@ class Engine:
             return cls(native)
         rival = measure_strategy(evaluator, theta)
         stack = Rows(theta.expand(rival.points, -1))
-        by_torch = _seconds(lambda: evaluator.sums(stack, rival), rival.points)
-        return cls(native) if seconds < by_torch else cls(rival, _SLOWER)
+        by_native, by_torch = _compare_seconds(
+            (lambda: backends.sums(rows, native), 1),
+            (lambda: evaluator.sums(stack, rival), rival.points),
+        )
+        return cls(native) if by_native <= _PRIOR * by_torch else cls(rival, _SLOWER)
 
     @classmethod
     def for_derivatives(cls, backends: Backends, theta: Tensor, requested: str) -> Engine:
@@ -218,9 +224,11 @@ class Engine:
         if requested == "native" or recalibrates:  # no gradients to time
             return cls(_NATIVE)
         rows = Rows(theta[None])
-        by_native = _seconds(lambda: backends.gradients(rows, _NATIVE, 1.0), 1)
-        by_torch = _seconds(lambda: backends.gradients(rows, plain.strategy, 1.0), 1)
-        return cls(_NATIVE) if by_native < by_torch else replace(plain, why=_SLOWER)
+        by_native, by_torch = _compare_seconds(
+            (lambda: backends.gradients(rows, _NATIVE, 1.0), 1),
+            (lambda: backends.gradients(rows, plain.strategy, 1.0), 1),
+        )
+        return cls(_NATIVE) if by_native <= _PRIOR * by_torch else replace(plain, why=_SLOWER)
 
 
 def check_recorded_strategy(backends: Backends, strategy: Strategy, requested: str) -> None:
@@ -267,8 +275,28 @@ def _to_native_reductions(reductions: Reductions, evaluator: Evaluator) -> Nativ
 def _time_native_losses(backends: Backends, theta: Tensor) -> tuple[Strategy, float]:
     """The native strategy and its seconds per point, on a line of a few points."""
     zero = torch.zeros_like(theta)
-    line = AffinePoints(theta, (zero,), np.zeros((_TRIAL_POINTS, 1)).tolist())
-    return _NATIVE, _seconds(lambda: backends.sums(line, _NATIVE), _TRIAL_POINTS)
+    point = AffinePoints(theta, (zero,), [[0.0]])
+    start = time.perf_counter()
+    backends.sums(point, _NATIVE)  # warms up: the first call allocates what later ones reuse
+    first = time.perf_counter() - start
+    points = min(max(int(_TRIAL_SECONDS / max(first, 1e-9)), 1), _TRIAL_POINTS)
+    line = AffinePoints(theta, (zero,), [[0.0]] * points)
+    return _NATIVE, _seconds(lambda: backends.sums(line, _NATIVE), points)
+
+
+def _compare_seconds(*rivals: tuple[Callable[[], object], int]) -> list[float]:
+    """Seconds per point of each rival, the minima of interleaved runs after one that warms up."""
+    for run, _ in rivals:
+        run()
+    best, end = [float("inf")] * len(rivals), time.perf_counter() + _TRIAL_SECONDS
+    for _ in range(_TRIAL_ROUNDS):
+        for index, (run, points) in enumerate(rivals):
+            start = time.perf_counter()
+            run()
+            best[index] = min(best[index], (time.perf_counter() - start) / points)
+        if time.perf_counter() > end:
+            break
+    return best
 
 
 def _seconds(run: Callable[[], object], points: int) -> float:

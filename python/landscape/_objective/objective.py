@@ -46,6 +46,7 @@ from landscape._objective.torch_backend.tuning import default_strategy
 from landscape._objective.verify import CHECKS, FunctionCheck
 from landscape._objective.weight_decay import WeightDecay
 from landscape._parameters import ParameterLayout
+from landscape._progress import stage
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -170,7 +171,8 @@ class Objective:
         self._summary = summarise_data(self._evaluator, self._reading)
         self._weight_decay = WeightDecay(float(weight_decay))
         self._check = FunctionCheck(check, loss)
-        self._check.compare_losses(self._evaluator)
+        with stage("checking the loss against the model's own"):
+            self._check.compare_losses(self._evaluator)
         self._native_cache = NativeCache()
         self.engine = engine
         """The requested engine; the one that evaluates is in a result's ``run.engine``."""
@@ -208,6 +210,11 @@ class Objective:
         return np.dtype(str(self._evaluator.dtype).removeprefix("torch."))
 
     @property
+    def epsilon(self) -> float:
+        """The relative rounding of what the model computes in: that of its coarsest parameter."""
+        return max(torch.finfo(dtype).eps for dtype in self._evaluator.model.dtypes)
+
+    @property
     def theta(self) -> NDArray[Any]:
         """The model's parameters as they are now, shape (d,), a copy."""
         return self.layout.flatten(self.model).astype(self.dtype, copy=False)
@@ -231,6 +238,11 @@ class Objective:
     def policy(self) -> dict[str, Any]:
         """Which function L is, as plain data for the run record."""
         return describe_policy(self._evaluator, self._summary, self._weight_decay.weight)
+
+    @property
+    def has_inferred_loss(self) -> bool:
+        """Whether the loss was inferred from the targets or the model's outputs (``loss=None``)."""
+        return self._check.loss is None
 
     # Variants of the same function
 
@@ -761,11 +773,14 @@ class Objective:
 
     @cached_property
     def _loss_engine(self) -> Engine:
-        return Engine.for_losses(self._backends, torch.from_numpy(self.theta), self.engine)
+        with stage("choosing how losses are evaluated"):
+            return Engine.for_losses(self._backends, torch.from_numpy(self.theta), self.engine)
 
     @cached_property
     def _derivative_engine(self) -> Engine:
-        return Engine.for_derivatives(self._backends, torch.from_numpy(self.theta), self.engine)
+        with stage("choosing how derivatives are evaluated"):
+            theta = torch.from_numpy(self.theta)
+            return Engine.for_derivatives(self._backends, theta, self.engine)
 
     _metric_engine: Engine
     """The engine of the last subspace whose metrics are functions of the user's."""

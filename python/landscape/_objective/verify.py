@@ -45,6 +45,7 @@ from landscape._objective.torch_backend.hessian import HessianOperator
 from landscape._objective.torch_backend.precision import to_double
 from landscape._objective.torch_backend.user_program import UserProgram
 from landscape._objective.weight_decay import WeightDecay
+from landscape._progress import stage
 from landscape._turns import held, suspended
 
 __all__ = ["CHECKS", "FunctionCheck", "take_probe"]
@@ -167,7 +168,7 @@ class FunctionCheck:
         if key in self._findings:
             return
         start = time.perf_counter()
-        with _as_its_owner_left_it(evaluator):
+        with stage(f"checking the {what}"), _as_its_owner_left_it(evaluator):
             finding, fault = compare(evaluator)
         self._findings[key] = finding
         self._seconds += time.perf_counter() - start
@@ -190,7 +191,7 @@ class FunctionCheck:
         points = [theta] if moved is None else [theta, moved, theta]
         losses = self._losses(single, points)
         scale = program.output_scale + max(abs(own), abs(own_moved or 0.0))
-        tolerance = _tolerance(single) * scale
+        tolerance = max(_tolerance(single), _ROUNDINGS * program.epsilon) * scale
         if not _agree(own, losses[0], tolerance):
             raise ValueError(_describe_difference(own, losses[0], len(batches), single))
         again = losses[-1] if moved is not None else self._losses(single, [theta])[0]

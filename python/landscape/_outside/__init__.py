@@ -11,7 +11,15 @@ from landscape._outside.outside import (
     adopt_weights,
     compare_outside,
     compare_with,
+    holds_statistics,
     validate_outside,
 )
 
-__all__ = ["Outside", "adopt_weights", "compare_outside", "compare_with", "validate_outside"]
+__all__ = [
+    "Outside",
+    "adopt_weights",
+    "compare_outside",
+    "compare_with",
+    "holds_statistics",
+    "validate_outside",
+]

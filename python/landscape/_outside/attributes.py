@@ -35,6 +35,7 @@ _PLAIN = (
 _SEVERITY: tuple[Verdict, ...] = ("different", "unknown")
 _ARRAYS = (Tensor, np.ndarray)
 _MAX_DEPTH = 8  # of nested attributes
+_MAX_COMPARED = 20_000  # values: a model may refer to a trainer, and that to a data set
 
 
 class AttributeComparison:
@@ -88,7 +89,8 @@ class AttributeComparison:
         if isinstance(one, FunctionType) and not _share_code(one, other):
             return "unknown" if one.__qualname__ == other.__qualname__ else "different"
         ours, theirs = _members(one), _members(other)
-        if depth > _MAX_DEPTH or ours is None or theirs is None:
+        too_large = depth > _MAX_DEPTH or len(self._compared) > _MAX_COMPARED
+        if too_large or ours is None or theirs is None:
             return "unknown"
         if list(ours) != list(theirs):
             return "different"
@@ -187,11 +189,26 @@ def _are_nan(one: Any, other: Any) -> bool:
 
 def equal_tensors(one: Any, other: Any) -> bool:
     """Whether two tensors hold the same numbers, whatever their dtypes and devices."""
+    if one is other:
+        return True
     if tuple(one.shape) != tuple(other.shape):
         return False
+    if isinstance(one, Tensor) and isinstance(other, Tensor) and _can_compare(one, other):
+        if torch.equal(one, other):
+            return True
+        if not one.is_floating_point():  # else NaN may be all that differs
+            return False
     a, b = host_array(_to_dense(one)), host_array(_to_dense(other))
     has_nan = a.dtype.kind in "fc" and b.dtype.kind in "fc"
     return bool(np.array_equal(a, b, equal_nan=has_nan))
+
+
+def _can_compare(one: Tensor, other: Tensor) -> bool:
+    return (
+        one.layout == other.layout == torch.strided
+        and (one.dtype, one.device) == (other.dtype, other.device)
+        and not one.is_quantized
+    )
 
 
 def _to_dense(tensor: Any) -> Any:

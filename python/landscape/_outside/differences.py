@@ -10,7 +10,6 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.utils import parametrize
-from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from landscape._copies import derived_weights
@@ -22,6 +21,7 @@ __all__ = ["STATISTICS", "Differences", "compare_modules", "compare_tensors", "i
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Buffers of batch norm, which follow the batch-norm policy."""
 _SHOWN = 6  # differences in a message
+_CHUNK = 1 << 20  # numbers that are compared at once
 
 
 @dataclass
@@ -34,8 +34,8 @@ class Differences:
     count."""
     uncertain: bool = False
     """Whether something could not be compared, so that only numbers can tell."""
-    spectral: bool = False
-    """Whether the state of a spectral norm differs."""
+    computes_weights: bool = False
+    """Whether a buffer differs by which a weight is computed, as by spectral norm."""
 
     @property
     def is_equal(self) -> bool:
@@ -60,7 +60,7 @@ def compare_tensors(
     found = Differences()
     tensors = named_tensors(source, layout)
     temporary = _temporary_buffers(first)
-    spectral = _spectral_buffers(first)
+    computing = _buffers_of_computed_weights(first)
     for kind, name, tensor in iter_outside(first, layout):
         if name in temporary:
             continue
@@ -68,7 +68,7 @@ def compare_tensors(
             found.missing.append(f"{kind} {name}")
         elif text := _tensor_difference(tensor, tensors[name]):
             found.lines.append(f"{kind} {name} ({text})")
-            found.spectral |= name in spectral
+            found.computes_weights |= name in computing
     for entry in layout.entries:
         held = [n for n in (entry.name, *entry.aliases) if n in tensors]
         found.lines += [
@@ -82,7 +82,7 @@ def compare_tensors(
 def compare_modules(first: nn.Module, second: nn.Module, layout: ParameterLayout) -> Differences:
     """Compare tensors outside theta, ties, and every module's type and attributes."""
     found = Differences()
-    spectral = _spectral_buffers(first)
+    computing = _buffers_of_computed_weights(first)
     own = {name: (kind, t) for kind, name, t in iter_outside(first, layout)}
     others = {name: (kind, t) for kind, name, t in iter_outside(second, layout)}
     varied = {name for entry in layout.entries for name in (entry.name, *entry.aliases)}
@@ -95,7 +95,7 @@ def compare_modules(first: nn.Module, second: nn.Module, layout: ParameterLayout
             found.lines.append(f"{kind} {name} (only in {where})")
         elif text := _tensor_difference(own[name][1], others[name][1]):
             found.lines.append(f"{own[name][0]} {name} ({text})")
-            found.spectral |= name in spectral
+            found.computes_weights |= name in computing
     found.lines += _compare_ties(first, second)
     _compare_attributes(first, second, found)
     return found
@@ -125,12 +125,12 @@ def _temporary_buffers(module: nn.Module) -> set[str]:
     }
 
 
-def _spectral_buffers(module: nn.Module) -> set[str]:
-    """The state of spectral norms: singular vectors of the weights they were computed from."""
+def _buffers_of_computed_weights(module: nn.Module) -> set[str]:
+    """Buffers by which a weight is computed: the state of spectral norms, of parametrisations."""
     names = set()
     for path, part in module.named_modules(remove_duplicate=False):
-        if isinstance(part, _SpectralNorm):
-            names |= {_join(path, "_u"), _join(path, "_v")}
+        if isinstance(part, parametrize.ParametrizationList):
+            names |= {_join(path, name) for name, _ in part.named_buffers()}
         for name, hook in derived_weights(part).items():
             if isinstance(hook, SpectralNorm):
                 names |= {_join(path, f"{name}_u"), _join(path, f"{name}_v")}
@@ -194,10 +194,14 @@ def _tensor_difference(one: Any, other: Any) -> str | None:
         return f"shape {tuple(one.shape)} against {tuple(other.shape)}"
     if equal_tensors(one, other):
         return None
-    a, b = (host_array(t).astype(np.complex128) for t in (one, other))
-    with np.errstate(invalid="ignore"):
-        gap, size = np.abs(a - b), max(np.abs(a).max(), np.abs(b).max())
-    return f"by up to {float(np.nanmax(gap, initial=0)):.3g}, with numbers up to {float(size):.3g}"
+    a, b = (host_array(t).reshape(-1) for t in (one, other))
+    gap, size = 0.0, 0.0
+    for start in range(0, a.size, _CHUNK):
+        parts = [v[start : start + _CHUNK].astype(np.complex128) for v in (a, b)]
+        with np.errstate(invalid="ignore"):
+            gap = max(gap, float(np.nanmax(np.abs(parts[0] - parts[1]), initial=0)))
+        size = max(size, *(float(np.nanmax(np.abs(part), initial=0)) for part in parts))
+    return f"by up to {gap:.3g}, with numbers up to {size:.3g}"
 
 
 def _join(path: str, name: str) -> str:

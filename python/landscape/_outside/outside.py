@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     from landscape._objective import Objective
 
-__all__ = ["Outside", "adopt_weights", "compare_outside", "compare_with", "validate_outside"]
+__all__ = [
+    "Outside",
+    "adopt_weights",
+    "compare_outside",
+    "compare_with",
+    "holds_statistics",
+    "validate_outside",
+]
 
 Outside = Literal["error", "first"]
 
@@ -137,10 +144,12 @@ def compare_with(
             "outside='first' where the first model with its parameters is meant"
         ) from error
     expected = evaluate(twin)
-    if not _agree(values, expected, tolerance):
+    if _relative_difference(values, expected) > tolerance:
         raise ValueError(_describe_conflict(name, found, values, expected, quantity))
     if found.lines:
-        notes += (f"{name} differs from the first model in {found}; its {quantity} is the same",)
+        gap = _relative_difference(values, expected)
+        effect = f"differs by {gap:.1g} of its size" if gap else "is the same"
+        notes += (f"{name} differs from the first model in {found}; its {quantity} {effect}",)
     return notes
 
 
@@ -158,16 +167,29 @@ def adopt_weights(first: nn.Module, source: Any, layout: ParameterLayout) -> nn.
     with torch.no_grad():
         for entry, tensor in layout.unflatten(layout.flatten(source)).items():
             twin.get_parameter(entry).copy_(tensor)
-        for path, module in twin.named_modules(remove_duplicate=False):
-            for name in STATISTICS if isinstance(module, _BatchNorm) else ():
-                own, other = (
-                    module._buffers.get(name),
-                    tensors.get(f"{path}.{name}" if path else name),
-                )
-                if own is not None and isinstance(other, Tensor) and other.shape == own.shape:
-                    own.copy_(other)
+        for name, own in _list_statistics(twin).items():
+            if name in tensors and tuple(tensors[name].shape) == tuple(own.shape):
+                own.copy_(torch.as_tensor(tensors[name]))
     recompute_derived_weights(twin)
     return twin
+
+
+def holds_statistics(first: nn.Module, source: Any, layout: ParameterLayout) -> bool:
+    """Whether a source of weights has all the batch-norm statistics of a model."""
+    if not isinstance(source, (nn.Module, Mapping)):
+        return False
+    needed = {n for n in _list_statistics(first) if not n.endswith("num_batches_tracked")}
+    return needed <= _tensors(source, layout).keys()
+
+
+def _list_statistics(module: nn.Module) -> dict[str, Tensor]:
+    """The buffers of batch norms."""
+    return {
+        f"{path}.{name}" if path else name: buffer
+        for path, part in module.named_modules(remove_duplicate=False)
+        for name in (STATISTICS if isinstance(part, _BatchNorm) else ())
+        if (buffer := part._buffers.get(name)) is not None
+    }
 
 
 def _describe_conflict(
@@ -179,16 +201,14 @@ def _describe_conflict(
             "what the first model holds"
         )
     else:
-        size = float(np.abs(own).max()) or 1.0
-        worst = (
-            float(np.abs(own - expected).max()) / size if own.shape == expected.shape else np.inf
-        )
-        numbers = f"its {quantity} differ by {worst:.3g} of their size from the first model's"
+        gap = _relative_difference(own, expected)
+        numbers = f"its {quantity} differ by {gap:.3g} of their size from the first model's"
     remedy = "give both models the same, or pass outside='first' where the first model's is meant"
-    if found.spectral:
+    if found.computes_weights:
         remedy = (
-            "spectral norm divides by an estimate that belongs to one model's weights: fold it "
-            "into them in both models (torch.nn.utils.remove_spectral_norm, or "
+            "spectral norm and other parametrisations compute a weight by buffers that belong to "
+            "one model's weights: fold it into them in both models "
+            "(torch.nn.utils.remove_spectral_norm, or "
             "torch.nn.utils.parametrize.remove_parametrizations), or pass outside='first'"
         )
     return (
@@ -226,15 +246,16 @@ def _match_dtype(module: nn.Module, first: nn.Module) -> nn.Module:
     return copy_module(module).to(dtypes[1].pop())
 
 
-def _agree(own: NDArray[Any], expected: NDArray[Any], tolerance: float) -> bool:
+def _relative_difference(own: NDArray[Any], expected: NDArray[Any]) -> float:
+    """The largest difference, relative to the largest number; equal NaN and infinities are none."""
     if own.shape != expected.shape:
-        return False
+        return float("inf")
     finite = np.isfinite(own) & np.isfinite(expected)
     if not np.array_equal(own[~finite], expected[~finite], equal_nan=True):
-        return False
+        return float("inf")
     a, b = own[finite], expected[finite]
     size = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
-    return bool((np.abs(a - b) <= tolerance * size).all())
+    return float(np.abs(a - b).max(initial=0) / size) if size else 0.0
 
 
 def _read_module(module: nn.Module, name: str) -> nn.Module:

@@ -24,9 +24,16 @@ from landscape._path.evaluation import EvaluatedPath, evaluate_path
 from landscape._path.methods import Linear, Method, method_options, parse_method
 from landscape._path.solvers import PathSearch, batched_objective, describe_search, search_path
 from landscape._results import Curve, Path
-from landscape._runs import BatchedProblem, Interrupt, ObjectiveOptions, build_objectives
+from landscape._runs import (
+    BatchedProblem,
+    Interrupt,
+    ObjectiveOptions,
+    build_objectives,
+    check_option_names,
+)
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import nn
 
     from landscape._objective import MetricLike, Objective
@@ -36,6 +43,10 @@ if TYPE_CHECKING:
 __all__ = ["AlignMethod", "barrier", "connect"]
 
 AlignMethod = Literal["weights", "activations"]
+
+_STRAIGHT_POINTS = 25  # on the straight line, with which a path that was searched is compared
+_REFINED = 0.01  # of the barrier: a change in the last cycle that is worth a note
+_BETTER = 1e-6  # of the highest loss: a path that is lower by less is no better
 
 
 def connect(
@@ -61,9 +72,10 @@ def connect(
     .. math:: \text{barrier} = \max_s L(\theta(s)) - \max(L(\theta(0)), L(\theta(1)))
 
     At the end the path is evaluated at equal distances, under the batch-norm policy of the
-    Objective, and again around its highest loss. Where batch statistics are re-estimated at every
-    point (the default for models with batch norm) the search itself differentiates through those
-    of the mini-batch.
+    Objective, and again around its highest loss and its largest rise above the chord. So is the
+    straight line, coarsely: a search that found nothing better says so. Where batch statistics
+    are re-estimated at every point (the default for models with batch norm) the search itself
+    differentiates through those of the mini-batch.
 
     Args:
         model_a: The first model, or an Objective in place of model, data and loss.
@@ -115,7 +127,9 @@ def connect(
     path_method = parse_method(method)
     refuse_method_options(options)
     validate_outside(outside)
-    built, on_test = build_objectives(model_a, data, loss, test=test, seed=seed, options=options)
+    built, on_test = build_objectives(
+        connect, model_a, data, loss, test=test, seed=seed, options=options, progress=progress
+    )
     functions = [
         f.with_default_batch_norm("recalibrated") for f in (built, on_test) if f is not None
     ]
@@ -152,6 +166,8 @@ def connect(
     evidence = measure_endpoints(problem.objective, ends)
     if search is not None:
         notes = (*notes, *describe_search(functions[0], problem.objective))
+        notes = (*notes, *_compare_with_straight_line(functions[0], curve, evaluated))
+        notes = (*notes, *_describe_refinement(search.history, evaluated))
     notes = (*notes, *_warn_of_endpoints(evaluated, evidence))
     train = evaluated.train
     straight = np.array([[0.0, len(curve.points) - 2, train.losses[train.saddle]]])
@@ -165,7 +181,7 @@ def connect(
         test=evaluated.test,
         gradient_norms=evidence.gradient_norms,
         descent_gain=evidence.descent_gain,
-        stored_losses=compute_stored_losses(functions[0], model_b, ends[1]),
+        stored_losses=compute_stored_losses(functions[0], model_b),
         distance=_core.norm(ends[1] - ends[0]),
         status=status,
         run=_make_run(functions[0], evaluated, search, status, notes),
@@ -231,6 +247,7 @@ def barrier(
         >>> straight.barrier <= straight.excess
         True
     """
+    check_option_names(barrier, options)
     return connect(
         model_a,
         model_b,
@@ -278,14 +295,60 @@ def _make_run(
             status=status,
             notes=notes,
         )
-    passes = search.passes + evaluated.evaluations
+    passes = search.passes + evaluated.evaluations + _STRAIGHT_POINTS
     run = search.run.make_run(passes, status, objective.seed)
     return replace(
         run,
         seconds=run.seconds + evaluated.seconds,
-        policy=objective.policy,
+        policy={**objective.policy, "inferred": objective.has_inferred_loss},
         notes=(*run.notes, *notes),
     )
+
+
+def _describe_refinement(history: NDArray[np.float64], evaluated: EvaluatedPath) -> tuple[str, ...]:
+    """Say so where the last cycle still lowered the barrier by more than a hundredth of it.
+
+    Args:
+        history: Rows of the search, the highest loss of the path in the last column.
+        evaluated: The path.
+    """
+    highest = np.minimum.accumulate(history[:, 2])[-2:]
+    barrier = evaluated.train.barrier
+    if len(highest) < 2 or not np.isfinite(highest).all() or barrier <= 0:
+        return ()
+    share = (highest[0] - highest[1]) / barrier
+    if share <= _REFINED:
+        return ()
+    note = (
+        f"the last cycle still lowered the barrier by {100 * share:.2g}%, so that it is an upper "
+        "bound, not refined to 1%: pass more cycles for a lower one"
+    )
+    return (note,)
+
+
+def _compare_with_straight_line(
+    objective: Objective, curve: Curve, evaluated: EvaluatedPath
+) -> tuple[str, ...]:
+    """Say so where a search found nothing better than the straight line."""
+    start, end = curve.points[0], curve.points[-1]
+    highest = float(np.max(evaluated.train.losses))
+    with evaluated.plan.thread_count():
+        line = objective.subspace(start, [end - start], strategy=evaluated.plan.strategies[0])
+        losses = line.evaluate(np.linspace(0.0, 1.0, _STRAIGHT_POINTS)[:, None])[:, 0]
+    straight = float(np.max(losses))
+    if highest < straight - _BETTER * abs(straight):
+        return ()
+    barrier = straight - max(evaluated.train.ends)
+    verdict = (
+        "which has no barrier either"
+        if barrier <= _BETTER * abs(straight)
+        else (f"whose barrier is {barrier:.4g}: more cycles, pivots or control points may find one")
+    )
+    note = (
+        f"nothing better than the straight line was found: highest losses of {highest:.6g} on the "
+        f"path and {straight:.6g} on the line, {verdict}"
+    )
+    return (note,)
 
 
 def _warn_of_endpoints(evaluated: EvaluatedPath, evidence: EndpointEvidence) -> tuple[str, ...]:

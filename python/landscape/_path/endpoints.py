@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from landscape import _core
-from landscape._copies import copy_module
-from landscape._directions import read_weights
+from landscape._directions import open_weights, read_weights
+from landscape._outside import adopt_weights, holds_statistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,32 +74,17 @@ def _compute_descent_gain(
     return max(0.0, loss - float(np.nanmin(losses, initial=loss)))
 
 
-def compute_stored_losses(
-    objective: Objective, model_b: Any, theta_b: NDArray[Any]
-) -> tuple[float, float] | None:
+def compute_stored_losses(objective: Objective, model_b: Any) -> tuple[float, float] | None:
     """L at each end under the running statistics of its own model.
 
     None where the function uses these already, or has no batch norm; NaN for an end that is passed
-    as weights without buffers.
+    as weights without statistics.
     """
     if not objective.recalibrates:
         return None
     own = objective.with_batch_norm("frozen").loss()
-    other = _module_with_buffers(objective.model, model_b)
-    if other is None:
+    source = open_weights(model_b)
+    if not holds_statistics(objective.model, source, objective.layout):
         return own, float("nan")
-    return own, objective.with_model(other).with_batch_norm("frozen").loss(theta_b)
-
-
-def _module_with_buffers(model: nn.Module, model_b: Any) -> nn.Module | None:
-    """The second end as a module with its own buffers; None where it has none."""
-    if isinstance(model_b, nn.Module):
-        return model_b
-    names = {name for name, _ in model.named_buffers()}
-    if not isinstance(model_b, Mapping) or not names.issubset(model_b):
-        return None
-    module = copy_module(model)
-    with torch.no_grad():
-        for name, buffer in module.named_buffers():
-            buffer.copy_(torch.as_tensor(model_b[name]))
-    return module
+    other = adopt_weights(objective.model, source, objective.layout)
+    return own, objective.with_model(other).with_batch_norm("frozen").loss()

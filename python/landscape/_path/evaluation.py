@@ -1,4 +1,4 @@
-"""Losses and metrics along a curve: at equal distances, then refined around the highest loss."""
+"""Losses and metrics along a curve: at equal distances, then refined around its maxima."""
 
 from __future__ import annotations
 
@@ -186,14 +186,13 @@ def _refine(
     chunk: int,
     progress: Choice,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Add positions on both sides of the highest loss of each data set."""
+    """Add positions on both sides of where each data set's barrier and excess are."""
     loss_columns = [i for i, name in enumerate(evaluator.columns) if name.endswith(" loss")]
     for _ in range(_REFINEMENTS):
         candidates: list[float] = []
         for column in loss_columns:
-            top = int(np.argmax(values[:, column]))
-            for left in (top - 1, top):
-                if top not in (0, len(positions) - 1) and 0 <= left < len(positions) - 1:
+            for top in _find_peaks(positions, values[:, column]):
+                for left in (top - 1, top):
                     ends = positions[left], positions[left + 1]
                     candidates.extend(np.linspace(*ends, _POINTS_PER_SIDE + 2)[1:-1])
         new = np.setdiff1d(candidates, positions)
@@ -202,10 +201,18 @@ def _refine(
         joined = np.concatenate([positions, new])
         order = np.argsort(joined)
         rows = [values]
-        with reporter(progress, len(new), "refining around the highest loss") as bar:
+        with reporter(progress, len(new), "refining around the highest losses") as bar:
             for first in range(0, len(new), chunk):
                 rows.append(evaluator(new[first : first + chunk, None]))
                 bar.update(min(first + chunk, len(new)))
         values = np.concatenate(rows)[order]
         positions = joined[order]
     return positions, values
+
+
+def _find_peaks(positions: NDArray[np.float64], losses: NDArray[np.float64]) -> list[int]:
+    """The inner positions of the highest loss and of the largest rise above the chord."""
+    with np.errstate(invalid="ignore"):  # infinite losses are data
+        rises = losses - ((1 - positions) * losses[0] + positions * losses[-1])
+    peaks = {int(np.argmax(losses)), int(np.argmax(rises))}
+    return sorted(peaks - {0, len(positions) - 1})

@@ -113,7 +113,9 @@ def connect_all(
     path_method = parse_method(method)
     refuse_method_options(options)
     validate_outside(outside)
-    built, _ = build_objectives(minima[0], data, loss, test=None, seed=seed, options=options)
+    built, _ = build_objectives(
+        connect_all, minima[0], data, loss, test=None, seed=seed, options=options, progress=progress
+    )
     objective = built.with_default_batch_norm("recalibrated")
     objectives = [built]
     notes: tuple[str, ...] = ()

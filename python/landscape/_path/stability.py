@@ -79,7 +79,7 @@ def instability(
         True
     """
     objective, on_test = build_objectives(
-        child_a, data, loss, test=test, seed=seed, options=options
+        instability, child_a, data, loss, test=test, seed=seed, options=options, progress=progress
     )
     if objective.expected_classes() is None:
         raise ValueError(

@@ -133,7 +133,7 @@ class Alignment(Result):
 
     def __repr__(self) -> str:
         units = sum(len(p) for p in self.permutations.values())
-        lines = [f"Alignment by {self.method}: {self.moved} of {units} units moved"]
+        lines = [self._title(f"Alignment by {self.method}: {self.moved} of {units} units moved")]
         for name, values in list(self.permutations.items())[:_SHOWN]:
             changed = int((values != np.arange(len(values))).sum())
             lines.append(f"  {name}: {changed} of {len(values)}")

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 else:
     DataclassInstance = object
 
-__all__ = ["Arrays", "Result", "add_prefix", "result_kinds", "select_prefix"]
+__all__ = [
+    "Arrays",
+    "Result",
+    "add_prefix",
+    "describe_function",
+    "result_kinds",
+    "select_prefix",
+    "wrap_row",
+]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -115,6 +123,10 @@ class Result(ABC, DataclassInstance):
         record, arrays = self.pack()
         _store.write(path, self.kind, record, {name: np.asarray(a) for name, a in arrays.items()})
 
+    def _title(self, text: str) -> str:
+        """The first line of a printed result: what it is, and of which function."""
+        return f"{text}{describe_function(self.run)}"
+
     def _describe_run(self, count: str, unit: str = "products", **more: str | None) -> list[str]:
         """The closing lines of a printed result: cost, engine, status and notes."""
         entries = {
@@ -125,7 +137,7 @@ class Result(ABC, DataclassInstance):
         }
         rows = [(name, text) for name, text in entries.items() if text]
         rows += [("note", note) for note in self.run.notes]
-        return [line for name, text in rows for line in _wrap_row(name, text)]
+        return [line for name, text in rows for line in wrap_row(name, text)]
 
 
 def result_kinds() -> Mapping[str, type[Result]]:
@@ -144,7 +156,18 @@ def select_prefix(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
     return {n.removeprefix(start): array for n, array in arrays.items() if n.startswith(start)}
 
 
-def _wrap_row(name: str, text: str) -> list[str]:
+def describe_function(run: Run) -> str:
+    """Which function a result is about: " of cross-entropy (inferred), batch norm frozen"."""
+    loss, batch_norm = run.policy.get("loss"), run.policy.get("batch_norm")
+    if not isinstance(loss, str) or not loss:
+        return ""
+    name = "the loss" if "lambda" in loss else loss
+    inferred = " (inferred)" if run.policy.get("inferred") else ""
+    has_norms = isinstance(batch_norm, str) and not batch_norm.startswith("none")
+    return f" of {name}{inferred}" + (f", batch norm {batch_norm}" if has_norms else "")
+
+
+def wrap_row(name: str, text: str, width: int = _NAME_WIDTH) -> list[str]:
     """A name and its text, wrapped with a hanging indent."""
-    first, rest = f"{name:<{_NAME_WIDTH}}", " " * _NAME_WIDTH
+    first, rest = f"{name:<{width}}", " " * width
     return wrap(text, _LINE_WIDTH, initial_indent=first, subsequent_indent=rest)

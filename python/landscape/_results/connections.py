@@ -124,7 +124,7 @@ class Connections(Result):
         return super().unpack({**record, "paths": paths}, arrays)
 
     def __repr__(self) -> str:
-        lines = [f"Connections of {len(self)} minima by {self.method}"]
+        lines = [self._title(f"Connections of {len(self)} minima by {self.method}")]
         for i, j in self.tree:
             searched = "" if self.path(i, j) is not None else " (straight line)"
             barrier = self.saddles[i, j] - max(self.losses[i], self.losses[j])

@@ -88,7 +88,7 @@ class CriticalPoint(Result):
     def __repr__(self) -> str:
         name = self.nature.capitalize() + ("" if self.critical else " in curvature alone")
         ends = f"{self.lowest:.6g} .. {self.highest:.6g}"
-        lines = [f"{name}, loss {self.loss:.6g}, eigenvalues {ends}"]
+        lines = [self._title(f"{name}, loss {self.loss:.6g}, eigenvalues {ends}")]
         for name, count in (("index", self.index), ("near zero", self.near_zero)):
             text = f"{count[0]:.6g} of {self.dim}"
             if count[1] < count[2]:
@@ -159,7 +159,7 @@ class CriticalSearch(Result):
         first, last = self.gradient_norms[[0, -1]]
         losses = f"loss {self.losses[0]:.6g} to {self.losses[-1]:.6g}"
         norms = f"gradient norm {first:.3g} to {last:.3g}"
-        lines = [f"CriticalSearch, {self.steps} steps: {losses}, {norms}"]
+        lines = [self._title(f"CriticalSearch, {self.steps} steps: {losses}, {norms}")]
         lines += self._describe_run(
             f"{self.products}, {self.run.evaluations} losses, {self.method}"
         )
@@ -257,7 +257,9 @@ class CriticalPoints(Result):
         )
 
     def __repr__(self) -> str:
-        lines = [f"CriticalPoints, {int(self.converged.sum())} of {len(self)} converged"]
+        lines = [
+            self._title(f"CriticalPoints, {int(self.converged.sum())} of {len(self)} converged")
+        ]
         order = np.argsort(self.losses)
         lines += [self._row(row) for row in order[:_SHOWN]]
         if len(self) > _SHOWN:

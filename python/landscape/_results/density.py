@@ -368,7 +368,7 @@ class Density(Result):
 
     def __repr__(self) -> str:
         ends = f"{self.nodes.min():.6g} .. {self.nodes.max():.6g}"
-        lines = [f"Density of {self.dim} eigenvalues, {ends}, kernel {self.width:.2g}"]
+        lines = [self._title(f"Density of {self.dim} eigenvalues, {ends}, kernel {self.width:.2g}")]
         low, high = self.bulk
         lines.append(f"bulk      {low:.6g} .. {high:.6g}")
         for side, (count, least, most) in zip(("below", "above"), self.outliers, strict=True):

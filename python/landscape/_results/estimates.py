@@ -71,7 +71,7 @@ class Estimate(Result):
     def __repr__(self) -> str:
         low, high = self.interval
         heading = f"{self.quantity} {self.value:.6g} +- {self.standard_error:.2g}"
-        lines = [f"{heading}, within {low:.6g} .. {high:.6g} at {100 * self.level:g}%"]
+        lines = [self._title(f"{heading}, within {low:.6g} .. {high:.6g} at {100 * self.level:g}%")]
         if self.sampling_error is not None:
             lines.append(
                 f"sampling  +- {self.sampling_error:.2g} more from the random subset of samples"
@@ -131,7 +131,9 @@ class Estimates(Result):
         return len(self.values)
 
     def __repr__(self) -> str:
-        lines = [f"{self.quantity}, {len(self)} numbers, intervals at {100 * self.level:g}%"]
+        lines = [
+            self._title(f"{self.quantity}, {len(self)} numbers, intervals at {100 * self.level:g}%")
+        ]
         rows = zip(self.values, self.standard_errors, self.interval, strict=True)
         for index, (value, error, (low, high)) in enumerate(rows):
             if index == _SHOWN:

@@ -84,7 +84,7 @@ class GradientNoise(Result):
             return self.gradient_norm**2 / self.batch_variance[[0, 2, 1]]
 
     def __repr__(self) -> str:
-        lines = [f"GradientNoise of batches of {self.batch} of {self.samples} samples"]
+        lines = [self._title(f"GradientNoise of batches of {self.batch} of {self.samples} samples")]
         rows = (
             ("gradient variance", self.variance, "a sample's, over all parameters"),
             ("noise scale", self.noise_scale, "samples"),

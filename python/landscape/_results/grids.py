@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape import _store
-from landscape._results.base import Arrays, Result, add_prefix, select_prefix
+from landscape._results.base import (
+    Arrays,
+    Result,
+    add_prefix,
+    describe_function,
+    select_prefix,
+    wrap_row,
+)
 from landscape._results.frozen import (
     finite_range,
     freeze_array,
@@ -32,7 +39,6 @@ __all__ = ["Grid", "Line", "Surface"]
 
 Floats = NDArray[np.float64]
 
-_TABLE_WIDTH = 100
 _RESERVED = ("loss", "standard_error", "error", "trajectory")
 """Names of variables that no metric takes: an error rate must not read as an error bar."""
 
@@ -286,7 +292,7 @@ def _format_table(grid: Grid) -> str:
     size = " x ".join(str(len(axis)) for axis in grid.axes.values())
     centre = ("centre", *(_format_number(side.centre_loss) for side in grids))
     rows: list[tuple[str, ...]] = [
-        (f"{type(grid).__name__} {size}", *(["loss", "test loss"][: len(grids)])),
+        ("", *(["loss", "test loss"][: len(grids)])),
         *([] if math.isnan(grid.centre_loss) else [centre]),
         ("minimum", *(_format_number(side.minimum[-1]) for side in grids)),
         ("  at", *(_format_point(side.minimum[:-1]) for side in grids)),
@@ -298,6 +304,7 @@ def _format_table(grid: Grid) -> str:
     rows += [(name, *(_format_metric(side, name) for side in grids)) for name in grid.metrics]
     widths = [max(len(row[column]) for row in rows) for column in range(len(grids) + 1)]
     widths[0] = max(widths[0], len("evaluations"))
+    title = f"{type(grid).__name__} {size}{describe_function(grid.run)}"
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
@@ -310,8 +317,9 @@ def _format_table(grid: Grid) -> str:
         ("status", grid.run.status),
         *(("note", note) for note in grid.run.notes),
     ]
-    lines += [f"{name.ljust(widths[0])}  {text}"[:_TABLE_WIDTH] for name, text in provenance]
-    return "\n".join(lines)
+    for name, text in provenance:
+        lines += wrap_row(name, text, widths[0] + 2)
+    return "\n".join([title, *lines])
 
 
 def _format_number(value: float) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape import _map
-from landscape._results.base import Result, add_prefix, select_prefix
+from landscape._results.base import Result, add_prefix, describe_function, select_prefix
 from landscape._results.curve import Curve, CurveKind
 from landscape._results.frozen import (
     finite_range,
@@ -382,6 +382,7 @@ def _format_path(path: Path) -> list[str]:
     inner = len(path.points) - 2
     heading = (
         f"Path, {path.method}: {inner} point{'' if inner == 1 else 's'} between the two models"
+        f"{describe_function(path.run)}"
     )
     lines = [
         heading,
@@ -475,7 +476,7 @@ class Instability(Result):
         return super().unpack({**record, "path": path}, {})
 
     def __repr__(self) -> str:
-        lines = [f"Instability: {self.status}"]
+        lines = [self._title(f"Instability: {self.status}")]
         lines.append(f"train     error barrier {self.train:.4g} +- {self.train_error:.2g}")
         if self.test is not None:
             lines.append(f"test      error barrier {self.test:.4g} +- {self.test_error:.2g}")

@@ -181,7 +181,9 @@ class SimplicialComplex(Result):
         modes, points = self.losses.shape
         between = f"{self.dimension} connecting point{'' if self.dimension == 1 else 's'}"
         minima = "1 minimum" if modes == 1 else f"{modes} minima"
-        lines = [f"SimplicialComplex of dimension {self.dimension}: {minima}, {between}"]
+        lines = [
+            self._title(f"SimplicialComplex of dimension {self.dimension}: {minima}, {between}")
+        ]
         for index, corners in enumerate(self.simplices):
             loss, volume = self.vertex_losses[corners[0]], self.log_volumes[index]
             lines.append(

@@ -34,8 +34,9 @@ class Spectrum(Result):
         status: how the run ended, as a sentence.
         which: "largest", "smallest", "magnitude" or "both".
         tolerance: a pair has converged when its residual is at most this times the scale.
-        scale: the largest absolute value of all Ritz values, requested or not; of the
-            power iteration, the largest norm of H v.
+        scale: the largest absolute value of the requested end of the spectrum (of the weaker one
+            for "both"), at least so large that rounding is within the tolerance; of the power
+            iteration, the largest norm of H v.
         method: "lanczos" or "power".
         vectors: (n, d) orthonormal eigenvectors, where they were requested.
         standard_errors: (n,) of sampling the data, to first order, where the data are a random
@@ -124,7 +125,7 @@ class Spectrum(Result):
         return plot.spectrum(self, ax, **options)
 
     def __repr__(self) -> str:
-        lines = [f"Spectrum of {len(self)} eigenvalues, {self.which}"]
+        lines = [self._title(f"Spectrum of {len(self)} eigenvalues, {self.which}")]
         rows = zip(self.values, self.errors, self.residuals, self.converged, strict=True)
         for index, (value, error, residual, good) in enumerate(rows):
             if index == _SHOWN:

@@ -101,7 +101,7 @@ class Walk(Result):
 
     def __repr__(self) -> str:
         where = f"{self.distances[-1]:.5g} from the start after {self.length:.5g}"
-        lines = [f"Walk, {self.steps} steps: {where}"]
+        lines = [self._title(f"Walk, {self.steps} steps: {where}")]
         lines.append(
             f"loss      {self.losses[0]:.6g}, at most {self.rise:.3g} more along the walk "
             f"(tolerance {self.tolerance:.3g})"
@@ -186,7 +186,7 @@ class Relaxation(Result):
         return self.relaxed <= self.control + self.tolerance
 
     def __repr__(self) -> str:
-        lines = [f"Relaxation of {self.parameter} = {self.value:.5g}"]
+        lines = [self._title(f"Relaxation of {self.parameter} = {self.value:.5g}")]
         for k, shift in enumerate(self.shifts):
             verdict = "control" if k == 0 else "continues" if self.continues[k] else "ends"
             lines.append(

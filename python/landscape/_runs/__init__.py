@@ -12,6 +12,7 @@ from landscape._runs.problem import BatchedProblem, CallbackProblem, LossFunctio
 from landscape._runs.sampling import (
     ObjectiveOptions,
     build_objectives,
+    check_option_names,
     describe_metrics,
     grid_coordinates,
     sample_grid,
@@ -32,6 +33,7 @@ __all__ = [
     "SolverRun",
     "SolverState",
     "build_objectives",
+    "check_option_names",
     "check_options",
     "describe_metrics",
     "grid_coordinates",

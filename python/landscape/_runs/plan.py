@@ -105,7 +105,7 @@ class RunPlan:
         return Run(
             engine=objective.describe_engine(strategy) if engine is None else engine,
             strategy={**strategy.record(), "threads": self.threads, **self.environment},
-            policy=objective.policy,
+            policy={**objective.policy, "inferred": objective.has_inferred_loss},
             evaluations=evaluations,
             seconds=seconds,
             seed=objective.seed if seed is None else seed,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -11,6 +13,7 @@ import torch
 
 from landscape import _core
 from landscape._objective import Objective, identify_function, list_metrics
+from landscape._progress import start_up
 from landscape._runs.grid import GridRun
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ObjectiveOptions",
     "build_objectives",
+    "check_option_names",
     "describe_metrics",
     "grid_coordinates",
     "sample_grid",
@@ -52,14 +56,57 @@ class ObjectiveOptions(TypedDict, total=False):
     check: Literal["on", "off"]
 
 
+def check_option_names(
+    function: Callable[..., Any], options: Iterable[str], more: Iterable[str] = ()
+) -> None:
+    """Refuse options that a public function does not know.
+
+    Args:
+        function: The function, whose own keywords are known besides those of an Objective.
+        options: The names that were passed beyond its own keywords.
+        more: Further names that it knows.
+
+    Raises:
+        TypeError: A name is unknown; the text has the nearest known one.
+    """
+    own = inspect.signature(function).parameters.values()
+    known = [*(p.name for p in own if p.kind is p.KEYWORD_ONLY), *more]
+    known += ObjectiveOptions.__annotations__
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            advice = f"did you mean {near[0]}=?" if near else f"it knows {', '.join(known)}"
+            raise TypeError(f"{function.__name__}() got an unknown option {name}=; {advice}")
+
+
 def build_objectives(
-    model: Any, data: Any, loss: Any, *, test: Any, seed: int, options: ObjectiveOptions
+    function: Callable[..., Any],
+    model: Any,
+    data: Any,
+    loss: Any,
+    *,
+    test: Any,
+    seed: int,
+    options: ObjectiveOptions,
+    progress: Choice = "off",
 ) -> tuple[Objective, Objective | None]:
     """Build the Objective of the training data, and that of the test data where there are any.
 
+    Args:
+        function: The public function that was called.
+        model: The model, or an Objective.
+        data: The training data.
+        loss: The loss.
+        test: The test data, or None.
+        seed: That of the Objective.
+        options: Its other options.
+        progress: How the start-up is shown.
+
     Raises:
-        TypeError: An Objective is passed together with what it already holds.
+        TypeError: An option is unknown, or an Objective is passed together with what it already
+            holds.
     """
+    check_option_names(function, options)
     if isinstance(model, Objective):
         redundant = [n for n, value in (("data", data), ("loss", loss)) if value is not None]
         redundant += list(options)
@@ -72,8 +119,10 @@ def build_objectives(
     else:
         if data is None:
             raise TypeError("data is missing; pass (inputs, targets), a Dataset or a DataLoader")
-        objective = Objective(model, data, loss, seed=seed, **options)
-    return objective, None if test is None else objective.with_data(test)
+        with start_up(progress):
+            objective = Objective(model, data, loss, seed=seed, **options)
+    with start_up(progress):
+        return objective, None if test is None else objective.with_data(test)
 
 
 def grid_coordinates(
@@ -171,10 +220,11 @@ def sample_grid(
     )
     with run.plan.thread_count():
         recorded = run.plan.strategies or (None,) * len(functions)
-        subspaces = [
-            function.subspace(axes.origin, axes.basis, metrics=metric_list, strategy=strategy)
-            for function, strategy in zip(functions, recorded, strict=True)
-        ]
+        with start_up(progress):
+            subspaces = [
+                function.subspace(axes.origin, axes.basis, metrics=metric_list, strategy=strategy)
+                for function, strategy in zip(functions, recorded, strict=True)
+            ]
         run.plan = run.plan.with_strategies([subspace.strategy for subspace in subspaces])
         chunk = subspaces[0].strategy.chunk
         values = run.execute(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from landscape._progress import reporter
+from landscape._progress import reporter, start_up
 from landscape._runs.checkpoint import Checkpoint
 from landscape._runs.fields import read_mapping, read_seconds, read_text
 from landscape._runs.plan import RunPlan
@@ -104,7 +104,8 @@ class SolverRun:
         device = self.problem.objective.device
         stored = self._checkpoint.load()
         if stored is None:
-            strategy = self.problem.engine.strategy
+            with start_up(self.progress):
+                strategy = self.problem.engine.strategy
             self.plan = RunPlan.start(device).with_strategies([strategy])
             return None
         with self._checkpoint.reading():
@@ -145,7 +146,8 @@ class SolverRun:
             done: Units of work done before.
         """
         start, before = time.perf_counter(), self.seconds
-        operator = self.problem.operator(self.strategy)
+        with start_up(self.progress):
+            operator = self.problem.operator(self.strategy)
 
         def save() -> None:
             self.seconds = before + time.perf_counter() - start

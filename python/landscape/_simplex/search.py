@@ -125,7 +125,9 @@ def simplex(
         raise ValueError(f"points={points}, expected 2 or more in each simplex")
     validate_outside(outside)
     first, others = split_models(models)
-    built, on_test = build_objectives(first, data, loss, test=test, seed=seed, options=options)
+    built, on_test = build_objectives(
+        simplex, first, data, loss, test=test, seed=seed, options=options, progress=progress
+    )
     functions = [
         f.with_default_batch_norm("recalibrated") for f in (built, on_test) if f is not None
     ]

@@ -161,9 +161,9 @@ def _count_by_eigenvalues(
 def _count_by_density(
     matrix: CurvatureMatrix, options: ClassificationOptions, progress: Choice
 ) -> _Signs:
-    ends = compute_spectrum(
-        matrix, EigenvalueOptions(1, "both", seed=options.seed), progress=progress
-    )
+    # what is negative or near zero is so beside the largest |eigenvalue|
+    both = EigenvalueOptions(1, "both", seed=options.seed, relative_to="norm")
+    ends = compute_spectrum(matrix, both, progress=progress)
     density = estimate_density(
         matrix,
         probes=options.probes,

@@ -68,7 +68,10 @@ def hessian(
             - ``"fisher"``: of :math:`J_i^T E[s s^T] J_i` over targets from the likelihood that the
               loss claims (softmax, sigmoid, or Gaussian of variance 1/2 for MSE), in closed form;
             - ``"monte_carlo_fisher"``: the same over a few random targets;
-            - ``"empirical_fisher"``: of :math:`J_i^T s_i s_i^T J_i` at the data's own targets;
+            - ``"empirical_fisher"``: of :math:`J_i^T s_i s_i^T J_i` at the data's own targets. A
+              sample's outputs of several positions (tokens, pixels) are one vector :math:`z_i`:
+              its positions are summed before they are squared. Squaring each position by itself,
+              as some libraries do, is another matrix;
             - ``"gradient_covariance"``: the second moment of samples' gradients, not centred;
             - ``"gradient_noise"``: their covariance, centred: that of a batch of one.
         theta: The point, shape (d,); the model's own parameters when None.
@@ -86,8 +89,13 @@ def hessian(
 
     Note:
         Means are over the same weights as L, so that for cross-entropy, BCE and MSE the Fisher
-        matrix is the Gauss-Newton matrix. Weight decay, which belongs to no sample, is in the
-        Hessian and the Gauss-Newton matrix alone.
+        matrix is the Gauss-Newton matrix, unless there are class weights, label smoothing or a
+        ``pos_weight``: with a ``pos_weight`` c of BCE, :math:`M_i = p (1 - p) (1 - y + c y)`
+        depends on the target y, and :math:`E[s^2] = p (1 - p) (p + c^2 (1 - p))` is over targets
+        of probability p. NLL and L1 are linear in the outputs, so that their Gauss-Newton
+        matrices, zero for every model, are refused; so are Fisher matrices of losses without a
+        likelihood (L1, Huber, NLL). Weight decay, which belongs to no sample, is in the Hessian
+        and the Gauss-Newton matrix alone.
 
     Reference:
         Pearlmutter, "Fast Exact Multiplication by the Hessian", Neural Computation 6 (1994);
@@ -104,7 +112,9 @@ def hessian(
         (3,)
     """
     parameters = options.pop("parameters", None) if isinstance(model, Objective) else None
-    objective, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    objective, _ = build_objectives(
+        hessian, model, data, loss, test=None, seed=seed, options=options
+    )
     whole = Hessian(objective.with_default_batch_norm("frozen"), theta, curvature, draws)
     return whole if parameters is None else whole.block(parameters)
 
@@ -166,13 +176,15 @@ class Hessian(CurvatureMatrix):
         Args:
             k: How many; from each end when ``which="both"``.
             which: ``"largest"``, ``"smallest"`` (algebraic), ``"magnitude"`` or ``"both"``.
-            tolerance: Of a residual, relative to the largest computed \|eigenvalue\|.
+            tolerance: Of a residual, relative to the largest \|eigenvalue\| of the end that is
+                asked for (of the weaker one for ``"both"``); never below rounding. It is printed.
             vectors: Whether the result keeps the eigenvectors.
             method: ``"lanczos"``, or ``"power"``: one after the other, with deflation.
             multiplicity: ``"check"`` searches for further copies of multiple eigenvalues, of which
                 one Krylov space contains one each, by a run orthogonal to all pairs; its products
                 are counted separately.
-            basis: Vectors that Lanczos keeps, at least two more than pairs; chosen when None.
+            basis: Vectors that Lanczos keeps, at least two more than pairs; chosen when None: all
+                of a matrix of up to 256 rows.
                 Beyond the Objective's memory budget they lie in a temporary file.
             max_products: The maximum number of products; chosen when None.
             seed: Of the random start.

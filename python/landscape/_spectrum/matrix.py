@@ -219,15 +219,16 @@ class CurvatureMatrix:
         operator = self.operator()
         whole = operator.uncentred if isinstance(operator, CentredOperator) else operator
         asymmetry = _core.asymmetry(whole, self.dim, self.storage_dtype, seed)
-        allowed = float(np.sqrt(np.finfo(self.dtype).eps))
+        allowed = float(np.sqrt(self.objective.epsilon))
         if asymmetry > allowed:
             raise ValueError(
-                f"the products are not those of a symmetric matrix: x'Hy and y'Hx differ by "
-                f"{asymmetry:.2g} of their size, where rounding in {self.dtype} makes less than "
-                f"{allowed:.2g}. Something differs from pass to pass: data that are augmented or "
-                "shuffled anew while they are streamed, dropout or other noise in the model, or a "
-                "function whose backward pass is not the derivative of its forward pass. Pass the "
-                "data as tensors; with batch_norm='batch' fix batch_size="
+                "the products are not those of a symmetric matrix: x'Hy and y'Hx differ by "
+                f"{asymmetry:.2g} of their size, where rounding in "
+                f"{self.objective.policy['dtype']} makes less than {allowed:.2g}. Something "
+                "differs from pass to pass: data that are augmented or shuffled anew while they "
+                "are streamed, dropout or other noise in the model, or a backward pass that is "
+                "not the derivative of the forward pass. Pass the data as tensors; with "
+                "batch_norm='batch' fix batch_size="
             )
         self._symmetric.add(self.layout)
 

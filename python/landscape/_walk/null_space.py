@@ -96,7 +96,9 @@ def walk(
         >>> bool(result.rise <= 1.0)
         True
     """
-    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    built, _ = build_objectives(
+        walk, model, data, loss, test=None, seed=seed, options=options, progress=progress
+    )
     objective = built.with_default_batch_norm("frozen")
     theta = objective.theta
     if start is not None:

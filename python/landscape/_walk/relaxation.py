@@ -99,7 +99,16 @@ def perturb_and_relax(
         >>> result.shifts.tolist()
         [0.0, -0.1, 0.1]
     """
-    built, _ = build_objectives(model, data, loss, test=None, seed=seed, options=options)
+    built, _ = build_objectives(
+        perturb_and_relax,
+        model,
+        data,
+        loss,
+        test=None,
+        seed=seed,
+        options=options,
+        progress=progress,
+    )
     objective = built.with_default_batch_norm("frozen")
     theta = objective.theta
     index_in_theta, name = _find_entry(objective, parameter, index)

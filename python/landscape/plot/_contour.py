@@ -17,6 +17,7 @@ from landscape.plot._figure import (
     INK,
     LABEL,
     SMALL,
+    WARNING,
     axis_label,
     new_axes,
     new_figure,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from landscape.plot._scale import Scale
 
 _LABEL = 0.9 * SMALL
+_STRIP, _TRAJECTORY_STRIP = 3.0, 10.0  # longest planes whose axes have equal units
 _CLEARANCE = 12.0  # points between the label of a level and everything else
 _PIECES = 12  # a line in more pieces is noise and gets no label
 
@@ -83,7 +85,7 @@ def filled_contour(
     numbers = select_values(surface, values)
     chosen = choose_scale(numbers, values, scale, levels)
     ax = make_axes(surface, ax)
-    bands = draw_filled_contour(ax, surface, numbers, chosen, **options)
+    bands = draw_filled_contour(ax, surface, numbers, chosen, path={}, **options)
     add_colour_bar(ax, bands, chosen, describe_values(surface, values))
     return ax
 
@@ -270,7 +272,8 @@ def select_values(result: Surface | Line, name: str) -> NDArray[np.float64]:
 def describe_values(result: Surface | Line, name: str) -> str:
     """The name of the values, the loss with its kind: "loss (cross-entropy)"."""
     kind = result.run.policy.get("loss")
-    return f"loss ({kind})" if name == "loss" and isinstance(kind, str) and kind else name
+    has_name = isinstance(kind, str) and kind and "lambda" not in kind
+    return f"loss ({kind})" if name == "loss" and has_name else name
 
 
 def choose_scale(
@@ -300,18 +303,27 @@ def set_up_axes(ax: Axes, surface: Surface) -> LabelPlacement:
     placement = LabelPlacement(ax)
     ax.set_xlabel(axis_label(surface.recipe, 0, placement.width), fontsize=LABEL, color=INK)
     ax.set_ylabel(axis_label(surface.recipe, 1, placement.height), fontsize=LABEL, color=INK)
+    if (warning := describe_warning(surface)) and not ax.get_title(loc="left"):
+        ax.set_title(warning, fontsize=SMALL, color=WARNING, loc="left")
     return placement
+
+
+def describe_warning(surface: Surface) -> str:
+    """What must be known before the picture is believed; empty where there is nothing."""
+    stale = any(note.startswith("stale batch norm") for note in surface.run.notes)
+    return "stale batch-norm statistics: see the notes" if stale else ""
 
 
 def plane_aspect(surface: Surface) -> float | None:
     """Height over width of the plane, measured in parameter space with ||u|| and ||v||.
 
     None where that says nothing or is a strip of more than three to one: such a plane fills its
-    axes instead.
+    axes instead. That of a trajectory, whose angles are looked at, may be ten to one.
     """
     (u, v), (width, height) = surface.recipe.norms, _extent(surface)
     ratio = (v * height) / (u * width) if u > 0 else 0.0
-    return ratio if 1 / 3 <= ratio <= 3 else None
+    longest = _STRIP if surface.recipe.trajectory is None else _TRAJECTORY_STRIP
+    return ratio if 1 / longest <= ratio <= longest else None
 
 
 def draw_bands(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DPI = 200
 INK, FRAME = "0.15", "0.3"  # greys
+WARNING = "#b3261e"  # of a text that must not be overlooked
 LABEL, SMALL = 9.0, 8.0  # points
 BLUE, VERMILION = "#0072B2", "#D55E00"
 """Of Okabe and Ito, which colour-blind eyes tell apart."""

@@ -75,6 +75,8 @@ def choose(values: NDArray[np.float64], kind: str = "auto", bands: int = BANDS) 
 
     "auto" is logarithmic where positive values span a decade or more, linear where they do not,
     and symmetric-logarithmic where values at or below zero go with values a hundred times larger.
+    Of a logarithmic scale, the lowest and the highest one in a hundred values lie beyond its ends
+    where they would take half of it.
 
     Raises:
         ValueError: another kind, or "log" for values that are not all positive.
@@ -97,8 +99,7 @@ def choose(values: NDArray[np.float64], kind: str = "auto", bands: int = BANDS) 
         return _constant((low + high) / 2)
     chosen = _kind(finite) if kind == "auto" else kind
     if chosen == "log":
-        top = _top(finite)
-        levels = _levels.decades(low, top, bands)
+        levels = _levels.decades(_bottom(finite), _top(finite), bands)
         norm: Normalize = LogNorm(levels[0], levels[-1])
         return Scale("log", norm, levels, _levels.round_decades(levels), _extend(finite, levels))
     if chosen == "symlog":
@@ -140,10 +141,8 @@ def from_levels(values: NDArray[np.float64], levels: Sequence[float], kind: str 
 
 def _kind(finite: NDArray[np.float64]) -> Kind:
     low, high = float(finite[0]), float(finite[-1])
-    # One value in a hundred that lies far below the others (the minimum of a quadratic, at the
-    # noise of rounding) counts as zero: it would take most of a logarithmic scale.
-    if low > 0 and _ratio(float(np.quantile(finite, 0.01)), low) <= 0.5 * _ratio(high, low):
-        return "log" if _ratio(high, low) >= 1 else "linear"
+    if low > 0:
+        return "log" if _ratio(high, _bottom(finite)) >= 1 else "linear"
     if high <= 0:
         return "linear"
     return "symlog" if _ratio(high, _threshold(finite)) >= 2 else "linear"
@@ -162,6 +161,18 @@ def _threshold(finite: NDArray[np.float64]) -> float:
     sizes = np.abs(finite)
     size = max(-float(finite[0]), float(np.quantile(sizes, 0.1))) or float(sizes[sizes > 0].min())
     return _levels.round_up(max(size, 1e-12 * float(sizes.max())))
+
+
+def _bottom(finite: NDArray[np.float64]) -> float:
+    """The smallest positive value, or where the lowest one in a hundred end if they take half.
+
+    The minimum of a quadratic, at the noise of rounding, would take most of the colours.
+    """
+    low, high = float(finite[0]), float(finite[-1])
+    if low <= 0:
+        return float(finite[finite > 0][0])
+    bulk = float(np.quantile(finite, 0.01))
+    return bulk if _ratio(bulk, low) > 0.5 * _ratio(high, low) else low
 
 
 def _top(finite: NDArray[np.float64]) -> float:

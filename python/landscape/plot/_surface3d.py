@@ -13,6 +13,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-u
 from landscape.plot._contour import (
     choose_scale,
     describe_values,
+    describe_warning,
     draw_lines,
     has_finite,
     plane_aspect,
@@ -24,6 +25,7 @@ from landscape.plot._figure import (
     INK,
     LABEL,
     SMALL,
+    WARNING,
     NotebookAxes3D,
     axis_label,
     new_figure,
@@ -45,6 +47,8 @@ _TALL = 0.62  # of the box, over its longer side
 _SIDE = 160.0  # points, about the length of an axis on the page
 _FLOOR = -0.28  # in heights, which lie in [0, 1]
 _MIN_CELLS, _MAX_CELLS = 80, 150  # along an axis: least for smooth shading, most for speed
+_STEPS_BETWEEN = 8  # points of a trajectory between two checkpoints, which follow the surface
+_LIFT = 0.01  # of a trajectory above the surface
 _LIGHT = np.array([-0.45, -0.35, 0.82])  # towards the light: left, front, above
 
 
@@ -124,6 +128,8 @@ def draw_relief(
             **{"linewidth": 0.25, "zorder": 2, **options},  # a line's width closes the seams
         )
     draw_markers_3d(ax, surface, numbers, scale)
+    if warning := describe_warning(surface):
+        ax.set_title(warning, fontsize=SMALL, color=WARNING, y=0.97)
     style_axes_3d(ax, surface, scale, name, box)
 
 
@@ -142,10 +148,11 @@ def draw_markers_3d(
     ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Scale
 ) -> None:
     """Draw the named points and the minimum, each on a stem from the floor."""
+    heights = scale.height(numbers)
+    if surface.recipe.trajectory is not None:
+        draw_trajectory_3d(ax, surface, heights)
     for point in _join_labels(surface, collect_markers(surface, numbers, scale)):
-        j = int(np.argmin(np.abs(surface.beta - point.y)))
-        i = int(np.argmin(np.abs(surface.alpha - point.x)))
-        z = float(np.nan_to_num(scale.height(numbers[j, i]), nan=_FLOOR))
+        z = float(_interpolate(surface, heights, np.array([[point.x, point.y]]))[0])
         ax.plot(*[[a, a] for a in point[:2]], [_FLOOR, z], color="white", linewidth=0.8, zorder=3)
         ax.scatter(
             point.x,
@@ -164,6 +171,39 @@ def draw_markers_3d(
             label.set(bbox=LABEL_BACKGROUND, ha="left", va="bottom", zorder=5)
 
 
+def draw_trajectory_3d(ax: Axes3D, surface: Surface, heights: NDArray[np.float64]) -> None:
+    """Draw the trajectory on the surface, where it lies within the plane's range."""
+    steps = surface.recipe.trajectory
+    if steps is None:
+        return
+    ends = (
+        steps[:-1, None]
+        + np.linspace(0, 1, _STEPS_BETWEEN)[:, None] * np.diff(steps, axis=0)[:, None]
+    )
+    dense = np.concatenate([ends.reshape(-1, 2), steps[-1:]])
+    z = _interpolate(surface, heights, dense) + _LIFT
+    for colour, width in (("black", 2.5), ("white", 1.3)):
+        ax.plot(*dense.T, z, color=colour, linewidth=width, zorder=3.5)
+
+
+def _interpolate(
+    surface: Surface, heights: NDArray[np.float64], points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Bilinear heights at points (k, 2), as the surface is drawn; on the floor where it is open."""
+    weights = []
+    for axis, values in ((surface.alpha, points[:, 0]), (surface.beta, points[:, 1])):
+        left = np.clip(np.searchsorted(axis, values, side="right") - 1, 0, len(axis) - 2)
+        share = np.clip((values - axis[left]) / (axis[left + 1] - axis[left]), 0.0, 1.0)
+        weights.append((left, share))
+    (i, s), (j, t) = weights
+    below = np.where(s == 0, heights[j, i], heights[j, i] * (1 - s) + heights[j, i + 1] * s)
+    above = np.where(
+        s == 0, heights[j + 1, i], heights[j + 1, i] * (1 - s) + heights[j + 1, i + 1] * s
+    )
+    mixed = np.where(t == 0, below, np.where(t == 1, above, below * (1 - t) + above * t))
+    return np.nan_to_num(mixed, nan=_FLOOR)
+
+
 def style_axes_3d(
     ax: Axes3D, surface: Surface, scale: Scale, name: str, box: tuple[float, float, float]
 ) -> None:
@@ -178,6 +218,7 @@ def style_axes_3d(
     labels = (*(axis_label(surface.recipe, index, _SIDE * box[index]) for index in (0, 1)), name)
     for axis, text in zip((ax.xaxis, ax.yaxis, ax.zaxis), labels, strict=True):
         axis.set_label_text(text, fontsize=LABEL, color=INK)
+        axis.labelpad = 3.0 + 7.0 * text.count("\n")  # clear of the tick labels
         axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
         axis.line.set_color(FRAME)
         axis.line.set_linewidth(0.6)

@@ -7,7 +7,7 @@
 use landscape_core::Scalar;
 use landscape_core::network::kernel::Real;
 use landscape_core::network::loss::Targets;
-use landscape_core::spectrum::Which;
+use landscape_core::spectrum::{RelativeTo, Which};
 use landscape_core::surface::{Normalisation, TensorLayout};
 use numpy::ndarray::{Dimension, Ix1, Ix2, IxDyn};
 use numpy::{
@@ -242,6 +242,17 @@ impl FromPyObject<'_, '_> for WhichName {
             ("both", Which::Both),
         ];
         one_of(&object, &names).map(Self)
+    }
+}
+
+/// A [`RelativeTo`] by its name.
+pub struct RelativeToName(pub RelativeTo);
+
+impl FromPyObject<'_, '_> for RelativeToName {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        one_of(&object, &[("end", RelativeTo::End), ("norm", RelativeTo::Norm)]).map(Self)
     }
 }
 

@@ -268,3 +268,46 @@ def test_the_environments_number_of_threads_gives_the_same_bits() -> None:
     ]  # fmt: skip
     assert [threads for threads, _ in found] == ["1", "3"]
     assert found[0][1] == found[1][1]
+
+
+class PlainTensor(nn.Module):
+    """A float32 constant that is no buffer, so that the model has no twin in float64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.basis, self.layer = torch.randn(8, 2), nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.layer(torch.tanh(x @ self.basis.T))
+        return found
+
+
+def test_a_model_without_a_twin_in_float64_falls_back() -> None:
+    data = (torch.rand(60, 2), torch.randn(60, 1))
+    model = PlainTensor()
+    by_torch = landscape.surface(model, data, points=3, engine="torch", progress="off")
+    chosen = landscape.surface(model, data, points=3, progress="off")
+    assert_allclose(chosen.losses, by_torch.losses, rtol=1e-5)
+    if chosen.run.engine.startswith("torch"):
+        assert "float64" in chosen.run.engine
+
+
+def test_near_ties_of_pooling_are_rounding() -> None:
+    """Photographs have flat areas, whose maxima float32 finds elsewhere."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 5),
+    ).eval()
+    flat = torch.rand(40, 3, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    inputs = flat + 1e-7 * torch.randn(40, 3, 16, 16)
+    objective = Objective(model, (inputs, torch.randint(5, (40,))), engine="native")
+    assert objective.derivative_engine.name == "native"

@@ -248,8 +248,8 @@ def compute_checksum(tree: Any) -> int:
     """A CRC-32 of a batch's bytes: enough to see that two passes over the data differ."""
     value = 0
     for tensor in iter_tensors(map_tensors(lambda tensor: tensor, tree)):
-        for part in storages(tensor.detach()):
-            host = part.cpu().contiguous().reshape(-1)
+        for part in storages(tensor):
+            host = part.detach().cpu().contiguous().reshape(-1)
             value = zlib.crc32(host.view(torch.uint8).numpy().data, value)
     return value
 

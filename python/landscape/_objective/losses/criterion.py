@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from landscape._objective.data.pytree import is_graph, is_samples
-from landscape._objective.losses.heads import Head, Match, match_head
+from landscape._objective.losses.heads import IGNORED, Head, Match, count_labels, match_head
 from landscape._objective.losses.recognised import (
     ClassLoss,
     ElementwiseLoss,
@@ -352,6 +352,11 @@ def _read_own_loss(
         and isinstance(labels, Tensor)
     ):
         return opaque
+    if not any(count_labels(labels)):
+        raise ValueError(
+            f"every label of the data is {IGNORED} and ignored, so there is nothing to average; "
+            "check the labels"
+        )
     match = match_head(own.reshape(()), logits, labels)
     head = match.head
     if match.kind == "exact" and head is not None:
@@ -375,6 +380,10 @@ def call_model(model: nn.Module, content: Any) -> Any:
         mismatch = _describe_mismatch(model, arguments, keywords)
         if mismatch is None:  # the exception is the model's own
             raise
+        whole = content[0] if isinstance(content, (tuple, list)) else None
+        is_one_list = len(arguments) > 1 and isinstance(whole, (tuple, list))
+        if is_one_list and _describe_mismatch(model, (whole,), {}) is None:
+            return model(whole)  # as many samples as rows: the shapes do not tell
         raise TypeError(mismatch) from error
 
 

@@ -153,7 +153,8 @@ def draw_targets(
 
 def _sum_samples(tensor: Tensor) -> Tensor:
     """The sum of each sample, in a shape that broadcasts with the samples."""
-    return tensor.sum(dim=tuple(range(1, tensor.ndim)), keepdim=True)
+    axes = tuple(range(1, tensor.ndim))
+    return tensor.sum(dim=axes, keepdim=True) if axes else tensor
 
 
 def _weight_or_ones(weight: Tensor | None, ones: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from landscape._objective.losses.recognised import RecognisedLoss
 from landscape._objective.native_backend.network import NativeNetwork
 from landscape._objective.native_backend.verify import find_disagreement
 from landscape._objective.torch_backend.evaluator import Evaluator
+from landscape._progress import stage
 
 __all__ = ["build_network", "encode_loss", "encode_targets"]
 
@@ -43,7 +44,8 @@ def build_network(evaluator: Evaluator) -> NativeNetwork:
     """
     loss = _check_support(evaluator)
     inputs, targets = _get_inputs_and_targets(evaluator.batches)
-    exported = _export_model(evaluator, inputs)
+    with stage("exporting the model"):
+        exported = _export_model(evaluator, inputs)
     _check_shapes(exported, inputs, targets)
     network = _create_network(evaluator, exported, loss, evaluator.batches)
     is_same = evaluator.statistics is evaluator.batches
@@ -55,7 +57,8 @@ def build_network(evaluator: Evaluator) -> NativeNetwork:
         network = _create_network(function, exported, loss, function.batches)
         return NativeNetwork(network, network)
 
-    difference = find_disagreement(evaluator, build_from)
+    with stage("comparing the native network with PyTorch"):
+        difference = find_disagreement(evaluator, build_from)
     if difference:
         raise Unsupported("agreement", difference)
     return NativeNetwork(

@@ -139,7 +139,12 @@ def _compute_jvp(graph: OutputGraph | None, tangent: Sequence[Tensor]) -> Tensor
 def _quadratic_form(product: Product, jvp: Tensor, centre: Tensor | None) -> Tensor:
     if centre is not None and isinstance(product, OutputGradients):
         return (product.along(jvp)[0] - centre).square().cpu()
-    return (jvp * product(jvp)).flatten(1).sum(1).cpu()
+    return _sum_samples(jvp * product(jvp)).cpu()
+
+
+def _sum_samples(tensor: Tensor) -> Tensor:
+    """The sum of each sample's entries, of which there may be one or none."""
+    return tensor.sum(dim=tuple(range(1, tensor.ndim))) if tensor.ndim > 1 else tensor
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ class OutputGradients:
 
     def along(self, tangent: Tensor) -> Tensor:
         """S' t, shape (gradients, samples)."""
-        return torch.stack([(gradient * tangent).flatten(1).sum(1) for gradient in self.gradients])
+        return torch.stack([_sum_samples(gradient * tangent) for gradient in self.gradients])
 
     def __call__(self, tangent: Tensor) -> Tensor:
         """The product with a tangent of the outputs' shape."""

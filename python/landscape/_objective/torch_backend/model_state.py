@@ -31,6 +31,7 @@ _CONTAINERS = {dict, OrderedDict, defaultdict, list, set, deque}
 
 # what SwappedModel itself replaces while other tensors are swapped in
 _SWAPPED = ("_parameters", "_buffers", "_flat_weights", "_flat_weight_refs")
+_ONE_VALUE = "Expected more than 1 value per channel"
 _FINGERPRINT_SIZE = 4096  # numbers of a tensor that enter its fingerprint
 _ATTENTION = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 """Modules that have a fused kernel for inference, which gradients do not come from."""
@@ -68,6 +69,10 @@ class Behaviour:
     def union(self, other: Behaviour) -> Behaviour:
         """The side effects that either of two has."""
         return Behaviour(*(a or b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+class _OneSampleError(ValueError):
+    """A batch of one sample has no variance."""
 
 
 class AttributeSnapshot:
@@ -112,6 +117,8 @@ class _Evaluation:
     interrupts: DeferredInterrupt
     originals: AttributeSnapshot
     uses_dropout: bool
+    batch: int | None = None
+    """The batch that the model was called on last."""
     attributes: AttributeSnapshot = field(default_factory=lambda: AttributeSnapshot(()))
     """The attributes at the start of a pass."""
     buffers: list[tuple[dict[str, Any], str, Tensor, Tensor, int]] = field(default_factory=list)
@@ -225,9 +232,31 @@ class SwappedModel:
                 if self.behaviour.is_stateful:
                     evaluation.attributes = self.attributes()
                 yield
+        except Exception as error:
+            self._explain(error, evaluation)
+            raise
         finally:
             self._evaluations.pop()
             evaluation.originals.restore()
+
+    def _explain(self, error: Exception, evaluation: _Evaluation) -> None:
+        """Say in a note how the model was called when it, or its loss, raised.
+
+        Raises:
+            ValueError: A batch norm has no variance over a batch of one sample.
+        """
+        where = "a few samples" if evaluation.batch is None else f"batch {evaluation.batch}"
+        if _ONE_VALUE in str(error) and not isinstance(error, _OneSampleError):
+            raise _OneSampleError(
+                f"{where} (counting from 0) has one sample, over which a batch norm has no "
+                "variance; pass another batch_size=, so that the last batch is not of one sample, "
+                "or a loader with drop_last=True"
+            ) from error
+        mode = "train mode with seeded dropout" if evaluation.uses_dropout else "eval mode"
+        dtypes = ", ".join(sorted({str(dtype) for dtype in self.dtypes}))
+        note = f"landscape called the model on {where} in {mode}, in {dtypes} on {self.device}"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
     def install(self, tensors: Sequence[Tensor]) -> None:
         """Swap in the varied parameters' tensors; only inside :meth:`swapped_in`."""
@@ -273,6 +302,7 @@ class SwappedModel:
         """Handle a pending Ctrl-C, and give a batch the same random numbers at every point."""
         evaluation = self._evaluations[-1]
         evaluation.interrupts.check()
+        evaluation.batch = index
         if (
             self.behaviour.is_random or evaluation.uses_dropout
         ):  # seeding costs more than a small layer

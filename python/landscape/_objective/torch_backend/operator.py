@@ -9,6 +9,7 @@ definition, because its fused kernel has a wrong one.
 from __future__ import annotations
 
 import copy
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -191,12 +192,37 @@ holds while any of them differentiates twice, and theirs may differ in the last 
 
 @contextmanager
 def twice_differentiable(evaluator: Evaluator, leaves: Sequence[Tensor]) -> Iterator[None]:
-    """Swap in the model at a point, under kernels that have second derivatives."""
+    """Swap in the model at a point, under kernels that have second derivatives.
+
+    Raises:
+        ValueError: PyTorch has no second derivative of an operation.
+    """
     kernels = _BY_DEFINITION, _WeightNormByDefinition()
     with evaluator.swapped_in(), torch.enable_grad(), kernels[0], kernels[1]:
         # a checkpointed module runs again in its backward, so the point stays installed
         evaluator.model.install(leaves)
-        yield
+        try:
+            yield
+        except RuntimeError as error:
+            if (missing := _MISSING.search(str(error))) is None:
+                raise
+            name = next((group for group in missing.groups() if group), "an operation")
+            raise ValueError(
+                f"PyTorch has no second derivative of {name.strip('_')}, so that there are no "
+                "Hessian products through it. Write the layer or the loss with operations that "
+                "have one (nn.EmbeddingBag as an nn.Embedding and a mean, nn.MultiMarginLoss as "
+                "a sum of torch.relu), or vary only parameters behind it (parameters=). Losses, "
+                "gradients, surfaces and paths need none"
+            ) from error
+
+
+_MISSING = re.compile(
+    r"derivative for '?(?:aten::)?([\w.]+?)'? is not implemented"
+    r"|once_differentiable"
+    r"|Trying to backward through ([\w.]+) .*not.*twice"
+    r"|([\w.]+) does not support double backward"
+)
+"""What PyTorch says where an operation is differentiable once only."""
 
 
 class _WeightNormByDefinition(TorchFunctionMode):

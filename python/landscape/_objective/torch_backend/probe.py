@@ -65,7 +65,7 @@ def probe_model(
             the weights of the batches are unknown.
     """
 
-    def probe(batch: Batch) -> tuple[Criterion, Behaviour]:
+    def probe(batch: Batch, part: int | None) -> tuple[Criterion, Behaviour]:
         def outputs() -> Any:
             model.install(point.leaves())  # a model's own loss is compared by its gradient too
             with torch.enable_grad():
@@ -78,7 +78,9 @@ def probe_model(
         with _swapped_in(model, point, dropout), loss_state.preserved():
             _check_counts(criterion, model, batch, batches, counts)
         with _swapped_in(model, point, dropout), loss_state.preserved():
-            return criterion, _observe_behaviour(criterion, model, loss_state, batch, batches)
+            return criterion, _observe_behaviour(
+                criterion, model, loss_state, batch, batches, part=part
+            )
 
     return _probe_few_samples(probe, batches)
 
@@ -102,33 +104,35 @@ def probe_other_data(
         ValueError: Targets do not fit the outputs or the inputs, or the loss returns no number.
     """
 
-    def probe(batch: Batch) -> Behaviour:
+    def probe(batch: Batch, part: int | None) -> Behaviour:
         with _swapped_in(model, point, dropout), loss_state.preserved():
             _check_counts(criterion, model, batch, batches, counts)
         with _swapped_in(model, point, dropout), loss_state.preserved():
-            return _observe_behaviour(criterion, model, loss_state, batch, batches)
+            return _observe_behaviour(criterion, model, loss_state, batch, batches, part=part)
 
     return _probe_few_samples(probe, batches)
 
 
-def _probe_few_samples(probe: Callable[[Batch], T], batches: Batches) -> T:
-    """Probe with a few samples; with a whole batch of the split where part of one fails."""
-    few = _find_samples(batches)
-    try:
-        return probe(few)
-    except Exception:
-        if few.size >= batches.sizes[0]:
-            raise
-    return probe(batches.batch(0))
+def _probe_few_samples(probe: Callable[[Batch, int | None], T], batches: Batches) -> T:
+    """Probe with a few samples; with a whole batch of the split where they fail.
 
-
-def _find_samples(batches: Batches) -> Batch:
-    """The first few samples with labels that are not all ignored, of which nothing can be learnt.
-
-    The pass over the data ends on return, so that another one can begin.
+    The few are the end of one batch and the start of another where batches are small. They are run
+    again in two parts, cut where a batch ends; None says that they failed.
     """
+    few = _find_samples(batches.iter_blocks(_PROBE_SAMPLES))
+    is_joined = few.size > batches.sizes[0]
+    try:
+        return probe(few, batches.sizes[0] if is_joined else few.size // 2)
+    except Exception:
+        if few.size == batches.sizes[0]:
+            raise
+    return probe(_find_samples(batches.iter_batches()), None)
+
+
+def _find_samples(blocks: Iterator[Batch]) -> Batch:
+    """The first block with labels that are not all ignored, of which nothing can be learnt."""
     first: Batch | None = None
-    for block in batches.iter_blocks(_PROBE_SAMPLES):
+    for block in blocks:
         if has_labels(block.content):
             return block
         first = first or block
@@ -143,6 +147,8 @@ def _observe_behaviour(
     loss_state: LossState,
     batch: Batch,
     batches: Batches,
+    *,
+    part: int | None,
 ) -> Behaviour:
     attributes, random_state, clone = model.attributes(), read_random_state(), batch.clone()
     outputs, differentiates = _run_model(criterion, model, clone)
@@ -160,7 +166,7 @@ def _observe_behaviour(
         overwrites_inputs=has_graph
         or compute_checksum(clone.content) != compute_checksum(batch.content),
         differentiates=differentiates,
-        mixes_samples=not is_random and _mixes_samples(criterion, model, batch, outputs),
+        mixes_samples=not is_random and _mixes_samples(criterion, model, batch, part, outputs),
     )
 
 
@@ -175,25 +181,32 @@ def _remembers(
     return not torch.equal(first.nan_to_num(), again.nan_to_num())
 
 
-def _mixes_samples(criterion: Criterion, model: SwappedModel, batch: Batch, outputs: Any) -> bool:
-    """Whether the first half of a batch gives other outputs alone than with the second half."""
-    half = batch.size // 2
-    if not isinstance(criterion, RecognisedCriterion) or half == 0:
+def _mixes_samples(
+    criterion: Criterion, model: SwappedModel, batch: Batch, part: int | None, outputs: Any
+) -> bool:
+    """Whether a batch has other outputs as a whole than in two parts."""
+    if part is None:
+        return True
+    if not isinstance(criterion, RecognisedCriterion) or part == 0:
         return False
+    pieces = []
     try:
-        content = take_rows(slice(half), batch.clone().content)
-        alone, _ = _run_model(criterion, model, Batch(content, half))
+        for rows in (slice(part), slice(part, batch.size)):
+            content = take_rows(rows, batch.clone().content)
+            size = len(range(batch.size)[rows])
+            piece, _ = _run_model(criterion, model, Batch(content, size))
+            if len(piece) != size:
+                return True
+            pieces.append(piece.detach().double())
+        alone, together = torch.cat(pieces), outputs.detach().double()
     except Exception:
         return True
-    if alone.shape != (half, *outputs.shape[1:]):
+    if alone.shape != together.shape:
         return True
-    together = outputs[:half].detach().double()
     # far above the effect of another summation order, far below that of other samples
     scale = torch.where(together.isfinite(), together, 0).abs().max()
     tolerance = torch.finfo(outputs.dtype).eps ** 0.5 * float(scale)
-    return not torch.allclose(
-        alone.detach().double(), together, rtol=0, atol=tolerance, equal_nan=True
-    )
+    return not torch.allclose(alone, together, rtol=0, atol=tolerance, equal_nan=True)
 
 
 def _run_model(criterion: Criterion, model: SwappedModel, batch: Batch) -> tuple[Any, bool]:

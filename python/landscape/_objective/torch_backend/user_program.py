@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from landscape._objective.data.batches import Batch
@@ -46,6 +47,8 @@ class UserProgram:
         self._dtype = None if model.dtype is None else first.dtype
         self.output_scale = 0.0
         """The largest output seen: rounding errors of a loss of classes are in units of it."""
+        self.epsilon = 0.0
+        """That of the coarsest dtype of a loss seen, which a model may compute in float32."""
 
     def mean_loss(self, batches: Sequence[Batch]) -> float:
         """The mean of the batches' losses, weighted as in L; batches without weight are left out.
@@ -61,6 +64,8 @@ class UserProgram:
             for batch in evaluator.iter_pass(batches):
                 weight = criterion.weight(batch.content, batch.weight)
                 value = self._call(model.module, self._place(batch.content))
+                if value.is_floating_point():
+                    self.epsilon = max(self.epsilon, torch.finfo(value.dtype).eps)
                 if weight:
                     total += weight * float(value.detach())
                     weights += weight

@@ -10,7 +10,7 @@ use crate::objective::Objective;
 use crate::operator::LinearOperator;
 use crate::scalar::Scalar;
 use crate::solver::{Solver, Status};
-use crate::spectrum::{CountedOperator, Lanczos, LanczosOptions, Which};
+use crate::spectrum::{CountedOperator, Lanczos, LanczosOptions, RelativeTo, Which};
 use crate::vector::norm;
 
 /// The Armijo condition: the share of the first-order decrease that a step must achieve.
@@ -22,6 +22,8 @@ const FACTOR: f64 = 4.0;
 /// The maximum number of groups.
 const MAX_GROUPS: usize = 4;
 const MIN_DAMPING: f64 = 1e-12;
+/// A predicted decrease of the loss below this many units of rounding cannot be seen.
+const ROUNDINGS: f64 = 4.0;
 /// The relative residual of the Newton equation.
 const ACCURACY: f64 = 1e-2;
 /// The tolerance of the smallest eigenvalue, as a share of the threshold of negative curvature, and
@@ -52,14 +54,24 @@ pub(super) fn step<S: Scalar>(
     if current.norm <= options.tolerance {
         return escape_saddle(objective, &*hessian, current, options, cancel);
     }
-    let mut hessian = CountedOperator::new(&*hessian, cancel, 0);
-    let (space, _) = grow_krylov_space(&mut hessian, &current.gradient, options.krylov, ACCURACY)?;
-    let products = hessian.count();
+    let mut counted = CountedOperator::new(&*hessian, cancel, 0);
+    let (space, _) = grow_krylov_space(&mut counted, &current.gradient, options.krylov, ACCURACY)?;
+    let mut products = counted.count();
     let mut evaluations = 0;
-    for _ in 0..MAX_GROUPS {
+    for group in 0..MAX_GROUPS {
         let dampings: Vec<f64> =
             (-1..GROUP - 1).map(|power| (*damping * FACTOR.powi(power)).max(MIN_DAMPING)).collect();
         let steps = AbsoluteNewton::solve(&space, &dampings);
+        let predicted = steps.slopes.iter().fold(0.0, |most: f64, slope| most.max(-slope));
+        if group == 0 && predicted <= ROUNDINGS * S::EPSILON * current.loss.abs() {
+            // No decrease along g can be told from rounding, as close to a saddle, where steps of
+            // equal loss would go on for ever. A minimum has no such way out, and g may still shrink.
+            let escape = escape_saddle(objective, &*hessian, current, options, cancel)?;
+            (products, evaluations) = (products + escape.products, escape.evaluations);
+            if escape.point.is_some() {
+                return Ok(StepResult { products, ..escape });
+            }
+        }
         let directions = space.combinations(&steps.solutions);
         let losses = evaluate_steps(objective, current, &directions, cancel)?;
         evaluations += losses.len();
@@ -92,6 +104,7 @@ fn escape_saddle<S: Scalar>(
         count: 1,
         which: Which::Smallest,
         tolerance: (TOLERANCE_SHARE * options.negative_tolerance).max(MIN_TOLERANCE),
+        relative_to: RelativeTo::Norm,
         basis: options.krylov.max(3).min(dim),
         max_products: PRODUCTS_FACTOR * options.krylov.max(50),
         seed: options.seed,

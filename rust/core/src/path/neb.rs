@@ -52,8 +52,8 @@ pub(super) fn force<S: Scalar>(
     climbs: bool,
 ) -> Result<(Vec<S>, f64), Error> {
     let slope = dot(gradient, tangent)?;
-    let square = dot(gradient, gradient)? - slope * slope;
-    let across = square.max(0.0).sqrt();
+    // Not √(|g|² − (g·τ)²), whose difference has no digit left where the gradient is along the band.
+    let across = norm(&combine(&[gradient, tangent], &[-1.0, slope])?);
     let along = if climbs { 2.0 * slope } else { slope + spring };
     Ok((combine(&[gradient, tangent], &[-1.0, along])?, across))
 }
@@ -84,6 +84,13 @@ mod tests {
         assert_along([1.0, 3.0, 0.0], [3.0, 2.0 * 2.0]);
         assert_along([1.0, 0.0, 3.0], [1.0, 3.0 * 2.0]);
         assert_along([1.0, 1.0, 1.0], [1.0, 2.0]); // flat: the mean of both
+    }
+
+    #[test]
+    fn a_small_force_beside_a_large_slope_keeps_its_digits() {
+        let (along, gradient) = ([1.0, 0.0], [1e6, 1e-6]);
+        let (_, across) = force(&along, &gradient, 0.0, false).expect("fits");
+        assert!((across / 1e-6 - 1.0).abs() < 1e-12, "{across}");
     }
 
     #[test]

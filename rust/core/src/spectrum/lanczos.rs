@@ -18,7 +18,7 @@ use crate::scalar::Scalar;
 use crate::solver::{Checkpoint, RecordReader, Resumable, Solver, Status, to_record};
 use crate::vector::norm;
 
-pub use options::LanczosOptions;
+pub use options::{LanczosOptions, RelativeTo};
 
 /// A vector whose norm falls below this many units of rounding in orthogonalisation counts as zero.
 const BREAKDOWN: f64 = 8.0;
@@ -27,6 +27,9 @@ const BREAKDOWN: f64 = 8.0;
 /// residuals are small by then. So all pairs must stay converged for one product more, and for one more
 /// per this many pairs.
 const PAIRS_PER_EXTRA_PRODUCT: usize = 3;
+
+/// Residuals of this many roundings are the least that can be asked for.
+const ROUNDINGS: f64 = 4.0;
 
 /// A Lanczos iteration A V = V T + β v e_mᵀ with V, v orthonormal.
 ///
@@ -62,6 +65,8 @@ struct Record {
     count: usize,
     which: Which,
     tolerance: u64,
+    #[serde(default)]
+    relative_to: RelativeTo,
     basis: usize,
     max_products: usize,
     seed: u64,
@@ -172,6 +177,7 @@ impl<S: Scalar> Lanczos<S> {
             count: record.count,
             which: record.which,
             tolerance: f64::from_bits(record.tolerance),
+            relative_to: record.relative_to,
             basis: record.basis,
             max_products: record.max_products,
             seed: record.seed,
@@ -232,9 +238,34 @@ impl<S: Scalar> Lanczos<S> {
         self.residuals().iter().filter(|&&residual| residual <= threshold).count()
     }
 
-    /// The largest |Ritz value|, to which residuals are relative.
+    /// What residuals are relative to: the largest |Ritz value|, of all or of the requested end (of the
+    /// weaker one where both are requested). That of an end is at least so large that rounding is within
+    /// the tolerance.
     #[must_use]
     pub fn scale(&self) -> f64 {
+        let largest = |indices: &[usize]| {
+            indices.iter().fold(0.0, |max: f64, &i| max.max(self.ritz.values[i].abs()))
+        };
+        let selected = self.selected();
+        if self.options.relative_to == RelativeTo::Norm {
+            return self.norm();
+        }
+        let end = match self.options.which {
+            Which::Both => {
+                let (high, low) = selected.split_at(selected.len().div_ceil(2));
+                largest(high).min(largest(low))
+            }
+            Which::Largest | Which::Smallest | Which::Magnitude => largest(&selected),
+        };
+        if self.options.tolerance == 0.0 {
+            return end;
+        }
+        end.max(ROUNDINGS * self.rounding() / self.options.tolerance)
+    }
+
+    /// The largest |Ritz value|, an estimate of ‖A‖.
+    #[must_use]
+    pub fn norm(&self) -> f64 {
         self.ritz.values.iter().fold(0.0, |max: f64, value| max.max(value.abs()))
     }
 
@@ -291,7 +322,7 @@ impl<S: Scalar> Lanczos<S> {
 
     /// The rounding error of residuals and eigenvalues.
     fn rounding(&self) -> f64 {
-        S::EPSILON * self.scale() * ((1 + self.restarts) as f64).sqrt()
+        S::EPSILON * self.norm() * ((1 + self.restarts) as f64).sqrt()
     }
 
     /// The row of T that couples V to the next direction: β e_m.
@@ -405,7 +436,7 @@ impl<S: Scalar> Solver for Lanczos<S> {
         let exhausted = self.projected.len() == self.space();
         if exhausted {
             self.beta = 0.0;
-        } else if self.beta <= BREAKDOWN * S::EPSILON * size.max(self.scale()) {
+        } else if self.beta <= BREAKDOWN * S::EPSILON * size.max(self.norm()) {
             self.beta = 0.0;
             self.push_random_direction()?;
         } else {
@@ -424,6 +455,7 @@ impl<S: Scalar> Resumable for Lanczos<S> {
             count: options.count,
             which: options.which,
             tolerance: options.tolerance.to_bits(),
+            relative_to: options.relative_to,
             basis: options.basis,
             max_products: options.max_products,
             seed: options.seed,

@@ -32,7 +32,7 @@ pub use basis::Basis;
 pub use counted_operator::CountedOperator;
 pub use density::Density;
 pub use krylov::KrylovSpace;
-pub use lanczos::{Lanczos, LanczosOptions};
+pub use lanczos::{Lanczos, LanczosOptions, RelativeTo};
 pub use power_iteration::{PowerIteration, PowerOptions};
 pub use quadrature::Quadrature;
 pub use ritz::{Which, error_bounds};

@@ -4,7 +4,7 @@ mod ends;
 
 use super::basis::Basis;
 use super::counted_operator::CountedOperator;
-use super::lanczos::LanczosOptions;
+use super::lanczos::{LanczosOptions, RelativeTo};
 use super::ritz::{Which, error_bounds};
 use crate::error::Error;
 use crate::monitor::Cancel;
@@ -38,7 +38,9 @@ pub struct PowerOptions {
 impl PowerOptions {
     fn validate(self) -> Result<Self, Error> {
         let Self { dim, count, which, tolerance, max_products, seed } = self;
-        let same = LanczosOptions { dim, count, which, tolerance, basis: dim, max_products, seed };
+        let (basis, relative_to) = (dim, RelativeTo::Norm);
+        let same =
+            LanczosOptions { dim, count, which, tolerance, relative_to, basis, max_products, seed };
         same.validate(0).map(|_| self)
     }
 }

@@ -25,6 +25,10 @@ const MAX_DIRECTIONS: u64 = 3;
 const MIN_LENGTH: f64 = 1e-3;
 /// By which factor a step may be longer than the last one.
 const GROWTH: f64 = 1.5;
+/// The number of Newton steps that take a point back to the floor, and the share of the drift that
+/// each must leave at most.
+const MAX_CORRECTIONS: usize = 8;
+const CORRECTED: f64 = 0.5;
 /// The share of the tolerance above which the drift of the loss is corrected.
 const DRIFT: f64 = 0.25;
 
@@ -210,6 +214,42 @@ impl<S: Scalar> Walker<S> {
         Ok(None)
     }
 
+    /// Takes the current point back to the floor where its loss has drifted, and stalls where it has
+    /// not: from the slope of a valley no step is flat, and the floor may lead on.
+    fn correct_or_stall(
+        &mut self,
+        objective: &dyn Objective<S>,
+        mut next: State,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let start = next.steps[0].loss;
+        let last = next.steps.last().copied().unwrap_or_default();
+        let (mut theta, mut loss) = (self.current().to_vec(), last.loss);
+        for _ in 0..MAX_CORRECTIONS {
+            let before = loss;
+            (theta, loss) = correct_drift(objective, theta, loss, last.scale, &mut next, cancel)?;
+            if loss - start > CORRECTED * (before - start) {
+                break;
+            }
+        }
+        let drifted = last.loss - start;
+        let is_corrected = drifted > 0.0 && loss - start <= CORRECTED * drifted;
+        if !is_corrected || next.steps.len() > next.options.max_steps {
+            self.state = State { status: Status::Stalled, ..next };
+            return Ok(());
+        }
+        let length = norm(&combine(&[&theta, self.current()], &[1.0, -1.0])?);
+        let distance = norm(&self.displacement(&theta)?);
+        next.length = next.options.stride;
+        next.steps.push(WalkStep { loss, distance, length, ..last });
+        if next.steps.len() > next.options.max_steps {
+            next.status = Status::MaxSteps;
+        }
+        self.points.extend(theta);
+        self.state = next;
+        Ok(())
+    }
+
     /// Backtracks along a direction until the loss is within the tolerance: point, loss and length.
     fn line_search(
         &self,
@@ -258,15 +298,16 @@ impl<S: Scalar> Solver for Walker<S> {
     fn step(&mut self, objective: &Self::Problem<'_>, cancel: &Cancel) -> Result<(), Error> {
         let mut next = self.state.clone();
         let Some((direction, step)) = self.choose_direction(objective, &mut next, cancel)? else {
-            self.state = State { status: Status::Stalled, ..next };
-            return Ok(());
+            return self.correct_or_stall(objective, next, cancel);
         };
         let accepted = self.line_search(objective, &direction, &mut next, cancel)?;
         let Some((theta, loss, length)) = accepted else {
-            self.state = State { status: Status::Stalled, ..next };
-            return Ok(());
+            return self.correct_or_stall(objective, next, cancel);
         };
-        let (theta, loss) = correct_drift(objective, theta, loss, step.scale, &mut next, cancel)?;
+        let (mut theta, mut loss) = (theta, loss);
+        if loss - next.steps[0].loss > DRIFT * next.options.tolerance {
+            (theta, loss) = correct_drift(objective, theta, loss, step.scale, &mut next, cancel)?;
+        }
         let distance = norm(&self.displacement(&theta)?);
         next.length = (GROWTH * length).min(next.options.stride);
         next.steps.push(WalkStep { loss, distance, length, ..step });
@@ -296,8 +337,7 @@ impl<S: Scalar> Resumable for Walker<S> {
     }
 }
 
-/// The point and its loss after a Newton step in the steep directions, where the loss has drifted and
-/// the step decreases it.
+/// The point and its loss after a Newton step in the steep directions, where the step decreases it.
 fn correct_drift<S: Scalar>(
     objective: &dyn Objective<S>,
     theta: Vec<S>,
@@ -306,9 +346,6 @@ fn correct_drift<S: Scalar>(
     next: &mut State,
     cancel: &Cancel,
 ) -> Result<(Vec<S>, f64), Error> {
-    if loss - next.steps[0].loss <= DRIFT * next.options.tolerance {
-        return Ok((theta, loss));
-    }
     let point = Point::evaluate(objective, theta, cancel)?;
     let hessian = objective.curvature_at(&point.theta)?;
     let mut hessian = CountedOperator::new(&*hessian, cancel, next.products);

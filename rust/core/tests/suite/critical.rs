@@ -80,6 +80,38 @@ fn a_saddle_is_left_from_where_there_is_no_slope() {
     assert_eq!((stays.status(), stays.point().loss), (Status::Converged, 1.0));
 }
 
+/// 1 + x² − y², whose changes close to the saddle are below the rounding of 1.
+#[test]
+fn a_saddle_is_left_where_rounding_hides_the_slope() {
+    struct Raised;
+    impl ClosedForm for Raised {
+        fn dim(&self) -> usize {
+            2
+        }
+        fn value(&self, x: &[f64]) -> f64 {
+            1e4 + x[0] * x[0] - x[1] * x[1] + x[1].powi(4)
+        }
+        fn gradient(&self, x: &[f64]) -> Vec<f64> {
+            vec![2.0 * x[0], -2.0 * x[1] + 4.0 * x[1].powi(3)]
+        }
+        fn second_derivative(&self, x: &[f64], i: usize, j: usize) -> f64 {
+            match (i, j) {
+                (0, 0) => 2.0,
+                (1, 1) => -2.0 + 12.0 * x[1] * x[1],
+                _ => 0.0,
+            }
+        }
+    }
+    let options =
+        SearchOptions { method: Method::SaddleFree, tolerance: 1e-12, max_steps: 30, ..OPTIONS };
+    let search = found(&Raised, vec![1e-9_f64, 1e-11], options);
+    assert!(search.point().loss < 1e4 - 0.249, "{:?}", search.steps());
+    // In f32 the loss is rounded to 1e-3, and so are its differences.
+    let single = SearchOptions { tolerance: 1e-7, ..options };
+    let search = found(&Raised, vec![1e-5_f32, 1e-7], single);
+    assert!(search.point().loss < 1e4 - 0.24, "{:?}", search.steps());
+}
+
 #[test]
 fn saddle_free_newton_minimises() {
     let options = SearchOptions { method: Method::SaddleFree, tolerance: 1e-8, ..OPTIONS };

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use landscape_core::spectrum::{
-    Basis, Lanczos, LanczosOptions, PowerIteration, PowerOptions, Which,
+    Basis, Lanczos, LanczosOptions, PowerIteration, PowerOptions, RelativeTo, Which,
 };
 use landscape_core::{Cancel, Error, Gaussian, LinearOperator, Scalar, Solver, Status, dot, norm};
 
@@ -43,7 +43,8 @@ impl<S: Scalar> LinearOperator<S> for Diagonal {
 
 fn options(dim: usize, count: usize, which: Which) -> LanczosOptions {
     let (tolerance, basis) = (1e-8, dim.min(40));
-    LanczosOptions { dim, count, which, tolerance, basis, max_products: 5000, seed: 5 }
+    let relative_to = RelativeTo::Norm;
+    LanczosOptions { dim, count, which, tolerance, relative_to, basis, max_products: 5000, seed: 5 }
 }
 
 fn solved<S: Scalar>(matrix: &Diagonal, options: LanczosOptions) -> Lanczos<S> {
@@ -63,6 +64,42 @@ fn bulk(outliers: &[f64], dim: usize) -> Diagonal {
     let rest = dim - outliers.len();
     let bulk = (0..rest).map(|i| i as f64 / rest as f64 - 0.5);
     Diagonal::new(outliers.iter().copied().chain(bulk))
+}
+
+/// The largest eigenvalue is 1, beside −10⁶ at the other end.
+#[test]
+fn residuals_are_relative_to_the_requested_end() {
+    let values = || (1..500).map(|i| f64::from(i) / 499.0).chain([-1e6]);
+    let matrix = Diagonal::new(values());
+    let end = LanczosOptions {
+        tolerance: 1e-3,
+        relative_to: RelativeTo::End,
+        ..options(500, 1, Which::Largest)
+    };
+    let lanczos = solved::<f64>(&matrix, end);
+    assert_near(&lanczos.values(), &[1.0], 1e-5);
+    assert_eq!(lanczos.status(), Status::Converged);
+    assert!((lanczos.scale() - 1.0).abs() < 1e-5 && lanczos.norm() > 9e5);
+    let both = LanczosOptions { which: Which::Both, ..end };
+    let lanczos = solved::<f64>(&matrix, both);
+    assert_near(&lanczos.values(), &[1.0, -1e6], 1e-3);
+    let norm = LanczosOptions { relative_to: RelativeTo::Norm, ..end };
+    let lanczos = solved::<f64>(&matrix, norm);
+    assert!(lanczos.products() < 10 && lanczos.scale() == lanczos.norm());
+}
+
+#[test]
+fn an_end_at_zero_converges_to_rounding() {
+    let matrix = Diagonal::new((0..300).map(f64::from));
+    let end = LanczosOptions {
+        tolerance: 1e-3,
+        relative_to: RelativeTo::End,
+        basis: 300,
+        ..options(300, 1, Which::Smallest)
+    };
+    let lanczos = solved::<f32>(&matrix, end);
+    assert_ne!(lanczos.status(), Status::MaxProducts);
+    assert!(lanczos.values()[0].abs() < 1e-3, "{:?}", lanczos.values());
 }
 
 #[test]

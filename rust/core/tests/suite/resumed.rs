@@ -10,8 +10,8 @@ use landscape_core::path::{
     SimplexTraining, SimplexTrainingOptions,
 };
 use landscape_core::spectrum::{
-    Density, Lanczos, LanczosOptions, Precision, QuadraticForm, Quadrature, Trace, TraceOptions,
-    Which,
+    Density, Lanczos, LanczosOptions, Precision, QuadraticForm, Quadrature, RelativeTo, Trace,
+    TraceOptions, Which,
 };
 use landscape_core::walk::{WalkOptions, Walker};
 use landscape_core::{
@@ -191,6 +191,7 @@ fn lanczos() {
         count: 2,
         which: Which::Both,
         tolerance: 1e-8,
+        relative_to: RelativeTo::End,
         basis: 7,
         max_products: 100,
         seed: 0,

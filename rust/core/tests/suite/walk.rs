@@ -70,6 +70,40 @@ fn a_curved_valley_is_followed_within_the_tolerance() {
     assert!(walk.counts().0 > walk.steps().len());
 }
 
+/// (a b − 1)²/2, whose floor is the curve a b = 1.
+struct Hyperbola;
+
+impl ClosedForm for Hyperbola {
+    fn dim(&self) -> usize {
+        2
+    }
+
+    fn value(&self, x: &[f64]) -> f64 {
+        (x[0] * x[1] - 1.0).powi(2) / 2.0
+    }
+
+    fn gradient(&self, x: &[f64]) -> Vec<f64> {
+        let rest = x[0] * x[1] - 1.0;
+        vec![rest * x[1], rest * x[0]]
+    }
+
+    fn second_derivative(&self, x: &[f64], i: usize, j: usize) -> f64 {
+        let rest = x[0] * x[1] - 1.0;
+        if i == j { x[1 - i] * x[1 - i] } else { rest + x[0] * x[1] }
+    }
+}
+
+#[test]
+fn a_looser_tolerance_goes_no_less_far_in_a_flat_valley() {
+    for tolerance in [1e-6, 1e-4, 1e-2, 0.1, 1.0] {
+        let given = WalkOptions { flat_tolerance: 1e-2, ..options(3.0, tolerance) };
+        let walk = finished(&Hyperbola, vec![1.0, 1.0], given);
+        let reach = walk.steps().iter().fold(0.0, |most: f64, step| most.max(step.distance));
+        assert_eq!(walk.status(), Status::Reached, "{tolerance}: {reach}");
+        assert!(walk.steps().iter().all(|step| step.loss <= tolerance));
+    }
+}
+
 #[test]
 fn the_same_bits_after_a_resume_at_any_step() {
     let function = Rosenbrock { dim: 2 };

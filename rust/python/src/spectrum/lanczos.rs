@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::boundary::{
-    Doubles, Dtype, IntoArray, Rows, Storage, Vector, Vectors, WhichName, dtype, flat, slices,
-    vector,
+    Doubles, Dtype, IntoArray, RelativeToName, Rows, Storage, Vector, Vectors, WhichName, dtype,
+    flat, slices, vector,
 };
 use crate::gate;
 use crate::solver::{Handle, Typed, for_dtype, for_typed, solver_class};
@@ -27,6 +27,7 @@ solver_class! {
     getters {
         products: usize = lanczos => lanczos.products();
         scale: f64 = lanczos => lanczos.scale();
+        norm: f64 = lanczos => lanczos.norm();
         status: &'static str = lanczos => lanczos.status().name();
     }
     arrays {
@@ -37,8 +38,8 @@ solver_class! {
 
     #[new]
     #[pyo3(signature = (
-        dim, dtype, *, count, which, tolerance, basis, max_products, seed, path = None,
-        deflate = None, start = None,
+        dim, dtype, *, count, which, tolerance, relative_to, basis, max_products, seed,
+        path = None, deflate = None, start = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
@@ -48,6 +49,7 @@ solver_class! {
         count: usize,
         which: WhichName,
         tolerance: f64,
+        relative_to: RelativeToName,
         basis: usize,
         max_products: usize,
         seed: u64,
@@ -55,8 +57,17 @@ solver_class! {
         deflate: Option<Vec<Vector<'_>>>,
         start: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let which = which.0;
-        let options = LanczosOptions { dim, count, which, tolerance, basis, max_products, seed };
+        let (which, relative_to) = (which.0, relative_to.0);
+        let options = LanczosOptions {
+            dim,
+            count,
+            which,
+            tolerance,
+            relative_to,
+            basis,
+            max_products,
+            seed,
+        };
         let path = path.as_deref();
         let lanczos = match (dtype, Vectors::of(deflate.unwrap_or_default())?) {
             (Dtype::F32, Vectors::F32(rows)) => {

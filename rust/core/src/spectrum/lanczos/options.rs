@@ -1,7 +1,20 @@
 //! Options of a Lanczos iteration.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, require};
 use crate::spectrum::ritz::Which;
+
+/// What residuals are relative to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RelativeTo {
+    /// The largest |Ritz value| of the requested end of the spectrum.
+    End,
+    /// The largest |Ritz value| of all.
+    #[default]
+    Norm,
+}
 
 /// Options of a Lanczos iteration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,8 +25,10 @@ pub struct LanczosOptions {
     pub count: usize,
     /// The part of the spectrum.
     pub which: Which,
-    /// The residual of a converged pair, in units of the largest |Ritz value|.
+    /// The residual of a converged pair, in units of the reference.
     pub tolerance: f64,
+    /// What residuals are relative to.
+    pub relative_to: RelativeTo,
     /// The maximum number of basis vectors, at which the iteration restarts.
     pub basis: usize,
     /// The maximum number of products.
