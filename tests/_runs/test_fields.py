@@ -106,6 +106,17 @@ def test_a_changed_checkpoint_is_refused_or_harmless(name: str, tmp_path: Path) 
     assert [text for text in texts if str(path) not in text] == []
 
 
+def test_a_changed_recipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "line.npz"
+    landscape.line(make_objective(), points=3, progress="off").save(path)
+    stored = _store.read(path)
+    for field, value in (("kind", 3), ("seed", "x"), ("norms", ["a"]), ("labels", None)):
+        recipe = {**stored.record["recipe"], field: value}
+        _store.write(path, stored.kind, {**stored.record, "recipe": recipe}, stored.arrays)
+        with pytest.raises(ValueError, match=r"does not hold a whole line"):
+            landscape.load(path)
+
+
 def test_a_changed_result_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "result.npz"
     landscape.Hessian(make_objective()).eigenvalues(2, progress="off").save(path)

@@ -22,6 +22,7 @@ from landscape._results.base import (
     select_prefix,
     wrap_row,
 )
+from landscape._results.fields import check_fields
 from landscape._results.frozen import (
     finite_range,
     freeze_array,
@@ -145,6 +146,7 @@ class Grid(Result):
         test = None
         if record["test"] is not None:
             test = cls.unpack(record["test"], {**axes, **select_prefix("test", arrays)})
+        check_fields(Recipe, record["recipe"])
         make = cast("Callable[..., Self]", cls)  # the dataclasses below take these fields
         return make(
             **axes,

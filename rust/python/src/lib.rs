@@ -57,6 +57,7 @@ mod _core {
 
     /// Panics become exceptions at the gate, and are not printed besides.
     #[pymodule_init]
+    #[expect(clippy::unnecessary_wraps, reason = "the signature that pyo3 calls")]
     fn init(_module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
         std::panic::set_hook(Box::new(crate::gate::record_panic));
         Ok(())

@@ -46,13 +46,11 @@ impl<S: Scalar> Basis<S> {
             dim > 0 && capacity > 0,
             "got a basis of {capacity} rows of {dim}; pass one of each"
         );
-        let store = match path {
-            Some(path) => Store::File(Mapped::new::<S>(path, dim, capacity)?),
-            None => {
-                let what = format!("a basis of {capacity} vectors of {dim} entries");
-                let count = require_memory::<S>(&what, &[capacity, dim])?;
-                Store::Memory(vec![S::default(); count])
-            }
+        let store = if let Some(path) = path {
+            Store::File(Mapped::new::<S>(path, dim, capacity)?)
+        } else {
+            let what = format!("a basis of {capacity} vectors of {dim} entries");
+            Store::Memory(vec![S::default(); require_memory::<S>(&what, &[capacity, dim])?])
         };
         Ok(Self { store, dim, rows: 0, capacity })
     }
