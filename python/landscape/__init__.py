@@ -63,7 +63,7 @@ if TYPE_CHECKING:
         load,
     )
     from landscape._simplex import simplex
-    from landscape._spectrum import Hessian, hessian
+    from landscape._spectrum import Hessian, SymmetricOperator, hessian, spectrum
     from landscape._surface import line, surface
     from landscape._threads import set_threads
     from landscape._walk import perturb_and_relax, walk
@@ -99,6 +99,7 @@ __all__ = [
     "SimplicialComplex",
     "Spectrum",
     "Surface",
+    "SymmetricOperator",
     "Unsupported",
     "Walk",
     "__version__",
@@ -127,6 +128,7 @@ __all__ = [
     "saddle_free_newton",
     "set_threads",
     "simplex",
+    "spectrum",
     "surface",
     "walk",
 ]
@@ -162,6 +164,7 @@ _PACKAGES = {
     "SimplicialComplex": "_results",
     "Spectrum": "_results",
     "Surface": "_results",
+    "SymmetricOperator": "_spectrum",
     "Unsupported": "_export",
     "Walk": "_results",
     "align": "_align",
@@ -188,6 +191,7 @@ _PACKAGES = {
     "saddle_free_newton": "_critical",
     "set_threads": "_threads",
     "simplex": "_simplex",
+    "spectrum": "_spectrum",
     "surface": "_surface",
     "walk": "_walk",
 }

@@ -11,7 +11,9 @@ from importlib import metadata
 import numpy as np
 import torch
 
-__all__ = ["environment", "thread_count", "versions"]
+__all__ = ["CPU", "environment", "thread_count", "versions"]
+
+CPU = torch.device("cpu")
 
 
 def versions() -> dict[str, str]:

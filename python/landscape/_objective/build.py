@@ -17,9 +17,14 @@ from torch import nn
 from torch.nn import parameter as nn_parameter
 from torch.nn.utils import parametrize
 
-from landscape._objective.data.batches import WeightFunction
+from landscape._objective.data.batches import ResidentBatches, WeightFunction
 from landscape._objective.data.reading import Placement, Reading, is_batched, read_data
-from landscape._objective.losses.criterion import BatchLoss, OpaqueCriterion
+from landscape._objective.losses.criterion import (
+    BatchLoss,
+    Criterion,
+    OpaqueCriterion,
+    RecognisedCriterion,
+)
 from landscape._objective.losses.recognised import recognise_loss
 from landscape._objective.losses.reductions import Reductions, SubsetStandardError
 from landscape._objective.points import PointBuffer, Rows
@@ -174,6 +179,7 @@ def build_evaluator(
         loss_state=loss_state,
         counts=reading.counts,
     )
+    reading = _limit_blocks(reading, criterion, memory_budget)
     evaluator = Evaluator(
         model=swapped,
         layout=layout,
@@ -187,6 +193,21 @@ def build_evaluator(
         loss_state=loss_state,
     )
     return reading, evaluator
+
+
+def _limit_blocks(reading: Reading, criterion: Criterion, budget: int) -> Reading:
+    """Cut data whose outputs are far larger than they are, as logits of tokens, into small blocks.
+
+    Only a model's own loss is meant: it was computed in the user's batches.
+    """
+    batches = reading.batches
+    if not (
+        isinstance(criterion, RecognisedCriterion)
+        and criterion.sample_outputs
+        and isinstance(batches, ResidentBatches)
+    ):
+        return reading
+    return replace(reading, batches=batches.fitting(8 * criterion.sample_outputs, budget))
 
 
 def _choose_device(device: torch.device | str | None, model: nn.Module) -> torch.device:

@@ -28,6 +28,7 @@ from landscape._objective.curvature import Curvature, CurvatureOperator
 from landscape._objective.data.batches import ResidentBatches
 from landscape._objective.data.reading import split_into_batches
 from landscape._objective.engine import ENGINES, Backends, Engine, check_recorded_strategy
+from landscape._objective.losses.arguments import make_example_inputs
 from landscape._objective.losses.metrics import MetricLike, choose_metrics
 from landscape._objective.losses.recognised import ClassLoss
 from landscape._objective.losses.reductions import Reductions
@@ -689,21 +690,14 @@ class Objective:
         recorded = record_activations(self._evaluator, point, self._default_strategy, modules)
         return {name: values.numpy() for name, values in recorded.items()}
 
-    def example_inputs(self, count: int = 3) -> tuple[torch.Tensor, ...]:
-        """The first inputs of the data, as the model takes them: it can be traced on them.
+    def example_inputs(self, count: int = 3) -> tuple[Any, ...]:
+        """The first inputs of the data, by position: the model can be traced on them.
 
         Raises:
-            ValueError: Batches are not tuples of tensors.
+            ValueError: Batches are not tuples or columns of tensors.
         """
         content = next(iter(self._evaluator.batches.iter_batches())).content
-        inputs = (content[:-1] or content) if isinstance(content, (tuple, list)) else (content,)
-        if not all(isinstance(part, torch.Tensor) for part in inputs):
-            raise ValueError(
-                "the batches are not tuples of tensors, so that the model cannot be traced on "
-                "them; pass (inputs, targets)"
-            )
-        # repeated where there are too few: tracers take a batch of one for a constant
-        return tuple(part[[i % len(part) for i in range(count)]] for part in inputs)
+        return make_example_inputs(self.model, content, count)
 
     def expected_classes(self) -> NDArray[np.int64] | None:
         """The class of each sample, shape (n, ...), -1 where ignored; None without classes."""

@@ -3,6 +3,7 @@
 from landscape._spectrum.curvature import Hessian, hessian
 from landscape._spectrum.lanczos import EigenvalueOptions, Which, compute_spectrum
 from landscape._spectrum.matrix import CurvatureMatrix
+from landscape._spectrum.operator import SymmetricOperator, spectrum
 from landscape._spectrum.stochastic_trace import Accuracy, estimate_trace
 
 __all__ = [
@@ -10,8 +11,10 @@ __all__ = [
     "CurvatureMatrix",
     "EigenvalueOptions",
     "Hessian",
+    "SymmetricOperator",
     "Which",
     "compute_spectrum",
     "estimate_trace",
     "hessian",
+    "spectrum",
 ]

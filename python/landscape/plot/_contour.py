@@ -318,7 +318,7 @@ def plane_aspect(surface: Surface) -> float | None:
     """Height over width of the plane, measured in parameter space with ||u|| and ||v||.
 
     None where that says nothing or is a strip of more than three to one: such a plane fills its
-    axes instead. That of a trajectory, whose angles are looked at, may be ten to one.
+    axes instead. A plane with a trajectory, whose angles matter, may be ten to one.
     """
     (u, v), (width, height) = surface.recipe.norms, _extent(surface)
     ratio = (v * height) / (u * width) if u > 0 else 0.0

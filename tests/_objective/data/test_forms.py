@@ -244,6 +244,16 @@ def test_samples_one_by_one() -> None:
     assert Objective(net, rows).loss() == pytest.approx(F.cross_entropy(net(X), Y).item(), rel=1e-6)
 
 
+def test_single_samples_that_look_like_batches() -> None:
+    """Targets of several numbers: the model refuses them, and a note says how they were read."""
+    samples = [(torch.rand(3, 8, 8), torch.rand(4)) for _ in range(4)]
+    with pytest.raises(RuntimeError) as caught:
+        Objective(nn.Conv2d(5, 4, 8), samples, nn.MSELoss())
+    (note,) = [n for n in caught.value.__notes__ if "were read as" in n]
+    assert "4 batches, the first with inputs (shape (3, 8, 8)) 3, targets (shape (4,)) 4" in note
+    assert "DataLoader(data, batch_size=...)" in note
+
+
 class Table:
     """As a Dataset of the library datasets: rows of named columns, as lists unless asked."""
 
@@ -296,7 +306,7 @@ def test_tables_of_rows() -> None:
 
 
 def test_a_type_error_of_the_model_is_its_own() -> None:
-    with pytest.raises(TypeError, match=r"^mine$"):
+    with pytest.raises(TypeError, match=r"^mine"):
         Objective(Net(), {"x": X, "labels": Y.float()})
 
 

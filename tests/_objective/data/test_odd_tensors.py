@@ -160,6 +160,19 @@ def test_packed_sequences_in_another_dtype() -> None:
     assert np.isfinite(objective.gradient()).all()
 
 
+def test_packed_sequences_alone() -> None:
+    """Two of them are two batches, in a list and in a tuple."""
+    rows = seeded(lambda: [torch.randn(n, 3) for n in (3, 5, 2)])
+    pair = [pack_sequence(rows[:1]), pack_sequence(rows[1:][:1])]
+    loss = batch_loss(lambda model, batch: model(batch.data).square().mean())
+    model = seeded(lambda: nn.Linear(3, 2))
+    expected = np.mean([model(r).square().mean().item() for r in rows[:2]])
+    for data in (pair, tuple(pair)):
+        objective = Objective(model, data, loss)
+        assert (objective.samples, objective.batches) == (2, 2)
+        assert objective.loss() == pytest.approx(float(expected), rel=1e-6)
+
+
 class Graph:
     """As the Data and Batch of PyTorch Geometric."""
 

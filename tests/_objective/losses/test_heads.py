@@ -295,6 +295,68 @@ def test_the_model_as_it_is_where_a_weight_is_given() -> None:
     assert "weight=" in objective.policy["reduction"]
 
 
+def test_logits_are_computed_in_blocks_that_fit() -> None:
+    """A sample of few tokens has as many logits as its vocabulary is large."""
+    make, whole, _ = HEADS["causal"]
+    sample = 8 * 6 * VOCABULARY  # bytes of the logits of one sample in float64
+    seen: list[int] = []
+    model = seeded(make)
+    model.register_forward_pre_hook(
+        lambda _, __, columns: seen.append(len(columns["input_ids"])), with_kwargs=True
+    )
+    expected = Objective(model, whole, check="off").loss()
+    for data, largest in ((whole, 2), (cut(whole, (1,) * 8), 2), (cut(whole), 4)):
+        objective = Objective(model, data, memory_budget=8 * sample, check="off")
+        seen.clear()
+        assert objective.loss() == pytest.approx(expected, rel=1e-12)
+        assert max(seen) == largest
+        objective.gradient()
+        assert max(seen) == largest
+
+
+class Columns(nn.Module):
+    """As a model of Hugging Face whose output is a mapping, with a cache on request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, 5)
+        self.hidden = nn.Linear(5, 8)
+        self.score = nn.Linear(8, LABELS)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool = True,
+    ) -> dict[str, Tensor | None]:
+        assert position_ids is None
+        assert attention_mask is not None
+        hidden = torch.tanh(self.hidden(self.embedding(input_ids)))
+        logits = self.score(hidden.mean(1))
+        found = {"loss": None, "logits": logits, "cache": hidden if use_cache else None}
+        if labels is not None:
+            found["loss"] = F.cross_entropy(logits, labels)
+        return found
+
+
+@pytest.mark.parametrize("method", ["weights", "activations"])
+def test_models_with_named_inputs_are_aligned(method: Any) -> None:
+    whole = HEADS["sequence"][1]
+    first = seeded(Columns)
+    order = torch.tensor([3, 1, 7, 0, 2, 6, 5, 4])
+    second = seeded(Columns)
+    with torch.no_grad():
+        second.hidden.weight.copy_(second.hidden.weight[order])
+        second.hidden.bias.copy_(second.hidden.bias[order])
+        second.score.weight.copy_(second.score.weight[:, order])
+    alignment = landscape.align(first, second, cut(whole), method=method)
+    assert alignment.distances[1] == pytest.approx(0, abs=1e-6)
+    found = Objective(alignment.model, cut(whole)).loss()
+    assert found == pytest.approx(Objective(first, cut(whole)).loss(), rel=1e-6)
+
+
 def test_a_real_model() -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.GPT2Config(vocab_size=64, n_positions=64, n_embd=32, n_layer=2, n_head=2)

@@ -26,6 +26,8 @@ __all__ = [
     "count_bytes",
 ]
 
+_COPIES = 4  # of outputs: in float64, their logarithms, and the derivatives of both
+
 WeightFunction: TypeAlias = "Callable[[Any], Any] | None"
 """The user's ``weight=``: a batch's content to its weight."""
 
@@ -114,6 +116,8 @@ class ResidentBatches:
     order: Tensor | None = None
     """Rows of the data in the order of the split; None where the split keeps the data's order."""
     weigh: WeightFunction = None
+    largest_block: int | None = None
+    """The samples whose outputs fit in memory; None where all do."""
 
     @property
     def on_device(self) -> bool:
@@ -124,7 +128,7 @@ class ResidentBatches:
         """The first samples, as one batch."""
         count = min(count, self.samples)
         content = take_rows(slice(count), self.content)
-        return ResidentBatches(content, count, self.device, (count,), weigh=self.weigh)
+        return replace(self, content=content, samples=count, sizes=(count,), order=None)
 
     def batch(self, index: int) -> Batch:
         """Return one batch of the split."""
@@ -141,11 +145,22 @@ class ResidentBatches:
 
     def iter_blocks(self, size: int | None) -> Iterator[Batch]:
         """Yield consecutive rows of the data."""
-        step = self.samples if size is None else size
+        step = min(n for n in (size, self.largest_block, self.samples) if n is not None)
         return (
             self._rows(slice(start, min(start + step, self.samples)))
             for start in range(0, self.samples, step)
         )
+
+    def fitting(self, sample_bytes: int, budget: int) -> ResidentBatches:
+        """The same samples in blocks whose outputs fit in memory, as those of a batch must.
+
+        Args:
+            sample_bytes: The bytes of one sample's outputs in float64.
+            budget: The bytes that outputs may take, with copies and derivatives.
+        """
+        own = max(self.sizes) if len(self.sizes) > 1 else 1
+        largest = max(own, budget // max(_COPIES * sample_bytes, 1))
+        return replace(self, largest_block=largest) if largest < self.samples else self
 
     def with_split(self, sizes: tuple[int, ...], order: Tensor | None) -> ResidentBatches:
         """The same samples under another split."""

@@ -123,17 +123,6 @@ class SampleCounts:
             self.batches[index]
         )
 
-    def describe_outputs_dispute(self, outputs: Sequence[int], form: str) -> str | None:
-        """Why the outputs of the first batch contradict its targets; None where they do not."""
-        first = self.batches[0]
-        if len(self.batches) == 1 or not outputs or first.size in outputs:
-            return None
-        said = " or ".join(map(str, outputs))
-        return (
-            "the outputs and the parts of batch 0 do not agree on its number of samples: "
-            f"outputs ({form}) {said}, {first}"
-        )
-
     def describe_positions(self) -> str | None:
         """Why a mean over positions would be weighted wrongly; None where all samples are alike."""
         shapes = [parts.shape for parts in self.batches]

@@ -15,9 +15,9 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from landscape._objective.data.pytree import is_array, is_graph, is_namedtuple, map_parts
 
-__all__ = ["EXPECTED", "Form", "convert_arrays", "read_form"]
+__all__ = ["Form", "convert_arrays", "read_form"]
 
-EXPECTED = "(inputs, targets), a Dataset, a DataLoader or a list of batches"
+_EXPECTED = "(inputs, targets), a Dataset, a DataLoader or a list of batches"
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ def read_form(data: Any, *, pairs: bool) -> Form:
     if is_array(converted):
         return Form("whole", converted)
     if isinstance(data, (str, bytes)) or not isinstance(data, Iterable):
-        raise TypeError(f"data is a {type(data).__name__}; pass {EXPECTED}")
+        raise TypeError(f"data is a {type(data).__name__}; pass {_EXPECTED}")
     # an iterator is its own iterator; asking a loader would draw random numbers or start workers
     if isinstance(data, Iterator):
         raise TypeError(
-            f"data is a {type(data).__name__} that can be read only once; pass {EXPECTED} "
+            f"data is a {type(data).__name__} that can be read only once; pass {_EXPECTED} "
             "(list(...) makes a list of its batches)"
         )
     return Form("batches", data)
@@ -113,12 +113,14 @@ def _read_pair_of_pairs(
 ) -> Form:
     """Two tuples: nested inputs and nested targets, or two batches."""
     whole, batches = forms
+    if len(data) > 2 or isinstance(data, list):
+        return batches
     sizes = {
         0 if leaf.ndim == 0 else leaf.size(0) if isinstance(leaf, Tensor) else len(leaf)
         for part in parts
         for leaf in _leaves(part)
     }
-    if len(data) > 2 or isinstance(data, list) or len(sizes) > 1:
+    if len(sizes) > 1:
         return batches
     signatures = [_signature(part) for part in parts]
     if signatures[0] != signatures[1]:
@@ -177,8 +179,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _leaves(part: Any) -> Iterator[Any]:
-    if is_array(part):
-        yield part
+    if is_array(part) or isinstance(part, PackedSequence):
+        yield part if is_array(part) else part.data
     else:
         for value in part.values() if isinstance(part, Mapping) else part:
             yield from _leaves(value)

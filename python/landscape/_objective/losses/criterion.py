@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,9 +11,13 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
-from landscape._objective.data.pytree import is_graph, is_samples
+from landscape._objective.data.pytree import is_graph
+from landscape._objective.losses.arguments import (
+    describe_mismatch,
+    is_one_argument,
+    read_arguments,
+)
 from landscape._objective.losses.heads import IGNORED, Head, Match, count_labels, match_head
 from landscape._objective.losses.recognised import (
     ClassLoss,
@@ -126,6 +129,8 @@ class RecognisedCriterion:
     """Whether the loss was inferred from the targets, not chosen by the user."""
     head: Head | None = None
     """How the model's own .loss reads logits and labels, where this is that loss."""
+    sample_outputs: int = 0
+    """The number of outputs of a sample, where they were seen."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -360,7 +365,7 @@ def _read_own_loss(
     match = match_head(own.reshape(()), logits, labels)
     head = match.head
     if match.kind == "exact" and head is not None:
-        return RecognisedCriterion(head.loss, head=head)
+        return RecognisedCriterion(head.loss, head=head, sample_outputs=logits[0].numel())
     if match.kind == "auxiliary" and head is not None:
         return replace(
             opaque,
@@ -373,66 +378,18 @@ def _read_own_loss(
 
 def call_model(model: nn.Module, content: Any) -> Any:
     """Call the model on a batch: ``model(**batch)`` for mappings, ``model(*inputs)`` else."""
-    arguments, keywords = _read_arguments(content)
+    arguments, keywords = read_arguments(content)
     try:
         return model(*arguments, **keywords)
     except TypeError as error:
-        mismatch = _describe_mismatch(model, arguments, keywords)
+        mismatch = describe_mismatch(model, arguments, keywords)
         if mismatch is None:  # the exception is the model's own
             raise
         whole = content[0] if isinstance(content, (tuple, list)) else None
         is_one_list = len(arguments) > 1 and isinstance(whole, (tuple, list))
-        if is_one_list and _describe_mismatch(model, (whole,), {}) is None:
+        if is_one_list and describe_mismatch(model, (whole,), {}) is None:
             return model(whole)  # as many samples as rows: the shapes do not tell
         raise TypeError(mismatch) from error
-
-
-def _read_arguments(content: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if isinstance(content, Mapping):
-        return (), dict(content)
-    if not isinstance(content, (tuple, list)) or _is_one_argument(content):
-        return (content,), {}
-    inputs = content[:-1] or content  # all of them are inputs where there are no targets
-    if len(inputs) == 1:
-        only = inputs[0]
-        if isinstance(only, Mapping):
-            return (), dict(only)
-        if isinstance(only, (tuple, list)) and not _is_one_argument(only):
-            return tuple(only), {}
-    return tuple(inputs), {}
-
-
-def _is_one_argument(value: Any) -> bool:
-    """Whether a tuple or list is one argument of the model, not several."""
-    return is_samples(value) or isinstance(value, PackedSequence)
-
-
-def _describe_mismatch(
-    model: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
-) -> str | None:
-    """Why the model's forward cannot be called like this; None where it can."""
-    try:
-        signature = inspect.signature(model.forward)
-    except (TypeError, ValueError):
-        return None
-    try:
-        signature.bind(*arguments, **keywords)
-    except TypeError as error:
-        reason = error
-    else:
-        return None
-    if keywords:
-        passed = f"the columns {', '.join(map(repr, keywords))} of the batches"
-        advice = "leave out the columns that it does not take"
-        if "label" in keywords and "labels" not in keywords:
-            advice = "rename 'label', for targets are called 'labels'"
-    else:
-        passed = f"{len(arguments)} inputs (all parts of the batches but the last, the targets)"
-        advice = "pass batches of (inputs, targets)"
-    return (
-        f"{type(model).__name__}.forward{signature} cannot be called with {passed}: {reason}; "
-        f"{advice}, or landscape.batch_loss(f) with f(model, batch)"
-    )
 
 
 def get_targets(content: Any) -> Tensor:
@@ -451,7 +408,7 @@ def _has_targets(content: Any) -> bool:
         return isinstance(content.get("labels"), Tensor)
     return (
         isinstance(content, (tuple, list))
-        and not _is_one_argument(content)
+        and not is_one_argument(content)
         and len(content) > 1
         and isinstance(content[-1], Tensor)
         and content[-1].ndim > 0

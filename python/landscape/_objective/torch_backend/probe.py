@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
 
-from landscape._objective.data.batches import Batch, Batches, compute_checksum
+from landscape._objective.data.batches import (
+    Batch,
+    Batches,
+    ResidentBatches,
+    compute_checksum,
+)
 from landscape._objective.data.counting import SampleCounts
 from landscape._objective.data.pytree import iter_tensors, take_rows
 from landscape._objective.isolation import read_random_state
@@ -33,7 +38,7 @@ from landscape._objective.torch_backend.model_state import Behaviour, SwappedMod
 __all__ = ["probe_model", "probe_other_data"]
 
 T = TypeVar("T")
-_PROBE_SAMPLES = 64
+_PROBE_SAMPLES, _PROBE_TEXTS = 64, 8
 
 
 def probe_model(
@@ -82,7 +87,23 @@ def probe_model(
                 criterion, model, loss_state, batch, batches, part=part
             )
 
-    return _probe_few_samples(probe, batches)
+    with _explained(counts):
+        return _probe_few_samples(probe, batches)
+
+
+@contextmanager
+def _explained(counts: SampleCounts) -> Iterator[None]:
+    """Say in a note to an exception of the model how the data were read."""
+    try:
+        yield
+    except Exception as error:
+        if len(counts.batches) > 1:
+            error.add_note(
+                f"the data were read as {len(counts.batches)} batches, the first with "
+                f"{counts.batches[0]}; where these are single samples, pass "
+                "torch.utils.data.DataLoader(data, batch_size=...)"
+            )
+        raise
 
 
 def probe_other_data(
@@ -110,7 +131,8 @@ def probe_other_data(
         with _swapped_in(model, point, dropout), loss_state.preserved():
             return _observe_behaviour(criterion, model, loss_state, batch, batches, part=part)
 
-    return _probe_few_samples(probe, batches)
+    with _explained(counts):
+        return _probe_few_samples(probe, batches)
 
 
 def _probe_few_samples(probe: Callable[[Batch, int | None], T], batches: Batches) -> T:
@@ -119,7 +141,7 @@ def _probe_few_samples(probe: Callable[[Batch, int | None], T], batches: Batches
     The few are the end of one batch and the start of another where batches are small. They are run
     again in two parts, cut where a batch ends; None says that they failed.
     """
-    few = _find_samples(batches.iter_blocks(_PROBE_SAMPLES))
+    few = _find_samples(batches.iter_blocks(_count_probed(batches)))
     is_joined = few.size > batches.sizes[0]
     try:
         return probe(few, batches.sizes[0] if is_joined else few.size // 2)
@@ -127,6 +149,15 @@ def _probe_few_samples(probe: Callable[[Batch, int | None], T], batches: Batches
         if few.size == batches.sizes[0]:
             raise
     return probe(_find_samples(batches.iter_batches()), None)
+
+
+def _count_probed(batches: Batches) -> int:
+    """The number of samples to probe with: fewer of texts, whose logits are large."""
+    labels = None
+    if isinstance(batches, ResidentBatches) and isinstance(batches.content, Mapping):
+        labels = batches.content.get("labels")
+    is_text = isinstance(labels, torch.Tensor) and labels.ndim > 1
+    return _PROBE_TEXTS if is_text else _PROBE_SAMPLES
 
 
 def _find_samples(blocks: Iterator[Batch]) -> Batch:

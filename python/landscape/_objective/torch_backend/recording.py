@@ -83,12 +83,17 @@ def compute_float64_outputs(model: nn.Module, inputs: Sequence[Any]) -> Tensor:
         double = copy_module(model)
     double = double.double().eval()
     with torch.random.fork_rng(), torch.inference_mode():
-        outputs = double(*(x.double() if x.is_floating_point() else x for x in inputs))
+        outputs = double(*map(_to_double, inputs))
     return torch.cat([tensor.reshape(-1) for tensor in _flatten_outputs(outputs)])
 
 
+def _to_double(value: Any) -> Any:
+    is_floating = isinstance(value, Tensor) and value.is_floating_point()
+    return value.double() if is_floating else value
+
+
 def _flatten_outputs(outputs: Any) -> list[Tensor]:
-    if isinstance(outputs, Tensor):
-        return [outputs]
+    if outputs is None or isinstance(outputs, Tensor):
+        return [] if outputs is None else [outputs]
     parts = outputs.values() if isinstance(outputs, Mapping) else outputs
     return [tensor for part in parts for tensor in _flatten_outputs(part)]
