@@ -468,9 +468,10 @@ def test_attention_is_differentiated_twice_in_several_threads() -> None:
         objective = landscape.Objective(Attention(), data, engine="torch")
         return lambda: [objective.hessian_product(objective.theta) for _ in range(5)]
 
-    before = torch.backends.cuda.flash_sdp_enabled()
+    switches: Any = torch.backends.cuda
+    before = switches.flash_sdp_enabled()
     works = [work(seed) for seed in range(4)]
     expected = [compute() for compute in works]
     for found, alone in zip(in_threads(*works), expected, strict=True):
         assert_array_equal(found, alone)
-    assert torch.backends.cuda.flash_sdp_enabled() == before
+    assert switches.flash_sdp_enabled() == before

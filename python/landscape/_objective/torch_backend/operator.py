@@ -176,7 +176,7 @@ class GraphOperator(ABC, Generic[Graph]):
 
 def _choose_attention_by_definition() -> Callable[[], None]:
     """As ``sdpa_kernel(SDPBackend.MATH)``, which must be left on the thread that entered it."""
-    kernels = torch.backends.cuda  # their switches hold on every device
+    kernels: Any = torch.backends.cuda  # their switches hold on every device
     before = (
         kernels.flash_sdp_enabled(),
         kernels.mem_efficient_sdp_enabled(),
