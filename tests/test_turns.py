@@ -448,3 +448,30 @@ print(twin.describe_engine(twin.strategy))
 def test_ctrl_c_stops_an_export() -> None:
     printed = run_script(EXPORT)
     assert printed.split() == ["tracing", "stopped", "native"]
+
+
+def test_attention_is_differentiated_twice_in_several_threads() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.project, self.head = nn.Linear(4, 12), nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            query, key, value = self.project(x).unsqueeze(1).chunk(3, -1)
+            attended = nn.functional.scaled_dot_product_attention(query, key, value)
+            outputs: torch.Tensor = self.head(attended.mean((1, 2)))
+            return outputs
+
+    def work(seed: int) -> Callable[[], Any]:
+        torch.manual_seed(seed)
+        data = (torch.randn(10, 5, 4), torch.arange(10) % 3)
+        objective = landscape.Objective(Attention(), data, engine="torch")
+        return lambda: [objective.hessian_product(objective.theta) for _ in range(5)]
+
+    switches: Any = torch.backends.cuda
+    before = switches.flash_sdp_enabled()
+    works = [work(seed) for seed in range(4)]
+    expected = [compute() for compute in works]
+    for found, alone in zip(in_threads(*works), expected, strict=True):
+        assert_array_equal(found, alone)
+    assert switches.flash_sdp_enabled() == before

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from landscape._objective.data.batches import Batch
@@ -176,13 +175,24 @@ class GraphOperator(ABC, Generic[Graph]):
 
 
 def _choose_attention_by_definition() -> Callable[[], None]:
-    choice = sdpa_kernel(SDPBackend.MATH)
-    choice.__enter__()
+    """As ``sdpa_kernel(SDPBackend.MATH)``, which must be left on the thread that entered it."""
+    kernels: Any = torch.backends.cuda  # their switches hold on every device
+    before = (
+        kernels.flash_sdp_enabled(),
+        kernels.mem_efficient_sdp_enabled(),
+        kernels.cudnn_sdp_enabled(),
+        kernels.math_sdp_enabled(),
+    )
 
-    def restore() -> None:
-        choice.__exit__(None, None, None)
+    def choose(*, flash: bool, efficient: bool, cudnn: bool, definition: bool) -> None:
+        kernels.enable_flash_sdp(flash)
+        kernels.enable_mem_efficient_sdp(efficient)
+        kernels.enable_cudnn_sdp(cudnn)
+        kernels.enable_math_sdp(definition)
 
-    return restore
+    choose(flash=False, efficient=False, cudnn=False, definition=True)
+    flash, efficient, cudnn, definition = before
+    return lambda: choose(flash=flash, efficient=efficient, cudnn=cudnn, definition=definition)
 
 
 _BY_DEFINITION = WhileAnyone(_choose_attention_by_definition)
