@@ -447,6 +447,14 @@ def test_the_cost_is_bounded(cut: tuple[int, ...]) -> None:
     assert calls == []
 
 
+def test_large_samples_make_a_small_probe() -> None:
+    """512 photographs at once would take tens of gigabytes of activations."""
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))
+    objective = Objective(model, (torch.rand(200, 3, 224, 224), torch.arange(200) % 3))
+    probe = take_probe(objective._evaluator.batches, 512)
+    assert probe.samples == (1 << 26) // (3 * 224 * 224 * 4 + 8 + 1)
+
+
 def test_the_probe_takes_the_users_batches() -> None:
     objective = Objective(mlp(), DATA, batch_size=7, seed=3)
     probe, whole = take_probe(objective._evaluator.batches, 512), objective._evaluator.batches

@@ -43,6 +43,7 @@ from landscape._objective.torch_backend.evaluator import Evaluator, estimate_sta
 from landscape._objective.torch_backend.gradients import compute_gradients
 from landscape._objective.torch_backend.hessian import HessianOperator
 from landscape._objective.torch_backend.precision import to_double
+from landscape._objective.torch_backend.tuning import count_fitting_samples
 from landscape._objective.torch_backend.user_program import UserProgram
 from landscape._objective.weight_decay import WeightDecay
 from landscape._progress import stage
@@ -371,7 +372,10 @@ def _as_its_owner_left_it(evaluator: Evaluator) -> Iterator[None]:
 
 
 def take_probe(batches: Batches, samples: int) -> Batches:
-    """The first batches of the split, at most two of them and about this many samples."""
+    """The first batches of the split: at most two, and this many samples, as far as they fit.
+
+    Batches that cannot be cut are taken whole, the first one at least.
+    """
     if isinstance(batches, ResidentBatches):
         return _take_rows(batches, samples)
     first: list[Batch] = []
@@ -388,6 +392,7 @@ def take_probe(batches: Batches, samples: int) -> Batches:
 
 def _take_rows(batches: ResidentBatches, samples: int) -> ResidentBatches:
     sizes = batches.sizes[:_BATCHES]
+    samples = min(samples, count_fitting_samples(batches, batches.device))
     if sum(sizes) > samples:
         sizes = (min(sizes[0], samples),)
     count = sum(sizes)

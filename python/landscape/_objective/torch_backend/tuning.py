@@ -15,7 +15,7 @@ from landscape._objective.strategy import Choices, Strategy, choose_strategy, me
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._threadwise import thread_warnings
 
-__all__ = ["default_strategy", "measure_strategy"]
+__all__ = ["count_fitting_samples", "default_strategy", "measure_strategy"]
 
 _SMALLEST_BLOCK = 64
 _LARGEST_BLOCK = {"cpu": 2048, "cuda": 32768}
@@ -92,6 +92,13 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
+def count_fitting_samples(batches: ResidentBatches, device: torch.device) -> int:
+    """The number of samples whose activations surely fit the memory."""
+    kind = "cpu" if device.type == "cpu" else "cuda"
+    largest = min(_LARGEST_BLOCK[kind], max(_BLOCK_BYTES[kind] // _sample_bytes(batches), 1))
+    return min(largest, batches.largest_block or largest)
+
+
 def _list_choices(evaluator: Evaluator, point_bytes: int) -> Choices:
     behaviour = evaluator.model.behaviour
     blocks = _list_blocks(evaluator)
@@ -105,10 +112,10 @@ def _list_choices(evaluator: Evaluator, point_bytes: int) -> Choices:
 
 def _list_blocks(evaluator: Evaluator) -> tuple[int | None, ...]:
     """Block sizes from the largest that surely fits down."""
-    batches, device = evaluator.batches, _device_kind(evaluator)
+    batches = evaluator.batches
     if not (evaluator.samples_independent and isinstance(batches, ResidentBatches)):
         return (None,)
-    largest = min(_LARGEST_BLOCK[device], max(_BLOCK_BYTES[device] // _sample_bytes(batches), 1))
+    largest = count_fitting_samples(batches, evaluator.model.device)
     powers = [2**n for n in range(16, 5, -1) if 2**n < batches.samples]
     whole = [None] if batches.samples <= largest else []
     return (*whole, *(n for n in powers if _SMALLEST_BLOCK <= n <= largest)) or (largest,)
