@@ -131,10 +131,13 @@ def test_after_an_error_in_the_model(
     call: Callable[[nn.Module], Any], error: type[BaseException]
 ) -> None:
     model = network()
+    # where the model fails on batches of a loader that were joined, it is run on one of them
+    is_tried_again = call is CALLS["loader"] and error is not KeyboardInterrupt
     for when in (1, 2, 6):
         COUNTER[0] = 0
         model.stop_at = (when, error)
-        with untouched(model), pytest.raises(error) if when < 6 else suppress(error):
+        is_raised = when < 6 and not is_tried_again
+        with untouched(model), pytest.raises(error) if is_raised else suppress(error):
             call(model)
 
 

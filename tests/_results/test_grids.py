@@ -255,7 +255,8 @@ def test_summaries_without_a_finite_loss_or_a_centre() -> None:
 def test_repr_is_a_small_table() -> None:
     text = repr(full_surface())
     lines = text.splitlines()
-    assert lines[0].split() == ["Surface", "4", "x", "3", "loss", "test", "loss"]
+    assert lines[0] == "Surface 4 x 3 of cross-entropy, batch norm frozen"
+    assert lines[1].split() == ["loss", "test", "loss"]
     assert "non-finite" in text
     assert "(0.5, 2)" in text
     assert "3 samples dropped by the loader" in text

@@ -57,7 +57,7 @@ def spectrum(
         >>> import numpy as np
         >>> import landscape
         >>> values = np.arange(100.0)
-        >>> found = landscape.spectrum(lambda v: values * v, 100).eigenvalues(k=2)
+        >>> found = landscape.spectrum(lambda v: values * v, 100).eigenvalues(2, tolerance=1e-6)
         >>> found.values.round(6)
         array([99., 98.])
     """
@@ -65,7 +65,22 @@ def spectrum(
 
 
 class SymmetricOperator(Hessian):
-    """A symmetric operator that is no derivative of an Objective; :func:`landscape.spectrum`."""
+    """A symmetric operator that is no derivative of an Objective; :func:`landscape.spectrum`.
+
+    Args:
+        operator: As for :func:`landscape.spectrum`.
+        dim: As for :func:`landscape.spectrum`.
+        dtype: As for :func:`landscape.spectrum`.
+        seed: As for :func:`landscape.spectrum`.
+        memory_budget: As for :func:`landscape.spectrum`.
+
+    Example:
+        >>> import numpy as np
+        >>> import landscape
+        >>> operator = landscape.SymmetricOperator(np.diag([3.0, 1.0, -2.0]))
+        >>> round(operator.trace().value, 6)
+        2.0
+    """
 
     def __init__(
         self,
