@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 
 import pytest
 
 from landscape import _progress
-from landscape._progress import reporter
+from landscape._progress import reporter, stage, start_up, start_up_choice
 
 
 class Terminal(io.StringIO):
@@ -116,3 +117,35 @@ def test_a_run_that_stops_closes_its_bar(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_anything_else_is_refused_before_the_run(value: object, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"progress=.*expected None .*'bar', 'off' or a function"):
         reporter(value, 10, "surface")  # type: ignore[arg-type]
+
+
+def show_stages() -> None:
+    with stage("exporting the model"):
+        time.sleep(0.05)
+        with stage("comparing"):
+            time.sleep(0.05)
+
+
+def test_a_start_up_says_what_takes_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = terminal(monkeypatch)
+    monkeypatch.setattr(_progress, "_START_UP_DELAY", 0.0)
+    with start_up(None):
+        show_stages()
+    text = stream.getvalue()
+    assert "exporting the model" in text
+    assert "comparing" in text
+    assert text.split("\r")[-1].strip() == ""  # the line goes away
+
+
+@pytest.mark.parametrize("progress", ["off", print])
+def test_a_start_up_is_quiet_on_request(
+    progress: _progress.Choice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = terminal(monkeypatch)
+    monkeypatch.setattr(_progress, "_START_UP_DELAY", 0.0)
+    with start_up(progress):
+        assert start_up_choice() == "off"
+        show_stages()
+    show_stages()  # outside there is nothing to show it on
+    assert start_up_choice() is None
+    assert stream.getvalue() == ""

@@ -96,17 +96,23 @@ def start_up(progress: Choice) -> Iterator[None]:
     Args:
         progress: As for :func:`reporter`.
     """
+    # the caller's own function counts units of work, which start-up has none of
+    choice = _CHOICE.set("off" if callable(progress) else progress)
     is_shown = progress == "bar" or (progress is None and _is_terminal())
-    if not is_shown or _LINE.get() is not None:
-        yield
-        return
-    line = _StatusLine()
-    token = _LINE.set(line)
+    line = _StatusLine() if is_shown and _LINE.get() is None else None
+    token = None if line is None else _LINE.set(line)
     try:
         yield
     finally:
-        _LINE.reset(token)
-        line.close()
+        _CHOICE.reset(choice)
+        if line is not None and token is not None:
+            _LINE.reset(token)
+            line.close()
+
+
+def start_up_choice() -> Choice:
+    """How a start-up is shown: the ``progress=`` of the function that is called, None outside."""
+    return _CHOICE.get()
 
 
 @contextmanager
@@ -152,6 +158,7 @@ class _StatusLine:
             self._bar = tqdm(bar_format="{desc}", desc=self.text, leave=False, file=sys.stderr)
 
 
+_CHOICE: ContextVar[Choice] = ContextVar("landscape_progress", default=None)
 _LINE: ContextVar[_StatusLine | None] = ContextVar("landscape_start_up", default=None)
 
 

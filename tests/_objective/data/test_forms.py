@@ -427,15 +427,14 @@ def test_reading_without_an_end_is_bounded_and_shown(monkeypatch: pytest.MonkeyP
     def show(done: int, total: int) -> None:
         shown.append((done, total))
 
+    monkeypatch.setattr(reading, "start_up_choice", lambda: show)
     placement = reading.Placement(
         torch.device("cpu"), None, torch.float32, 1 << 20, exact_targets=True
     )
     for samples, last in ((600, (600, 600)), (None, None)):
         shown.clear()
         try:
-            reading.read_data(
-                Endless(), placement, batch_size=None, samples=samples, seed=0, progress=show
-            )
+            reading.read_data(Endless(), placement, batch_size=None, samples=samples, seed=0)
         except ValueError:
             assert samples is None
         assert shown[0] == (256, 600 if samples else 0)

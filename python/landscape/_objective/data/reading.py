@@ -38,7 +38,7 @@ from landscape._objective.data.pytree import (
     take_rows,
 )
 from landscape._objective.isolation import iterate_seeded
-from landscape._progress import Choice, reporter
+from landscape._progress import reporter, start_up_choice
 
 __all__ = ["Placement", "Reading", "is_batched", "read_data", "split_into_batches"]
 
@@ -113,7 +113,6 @@ def read_data(
     seed: int,
     weigh: WeightFunction = None,
     pairs: bool = True,
-    progress: Choice = None,
 ) -> Reading:
     """Read the data once and fix their split.
 
@@ -127,7 +126,6 @@ def read_data(
         seed: Seeds the split, the subset and the pass over the data.
         weigh: The user's weight of a batch.
         pairs: Whether batches must be pairs of inputs and targets.
-        progress: How the reading of batches is shown.
 
     Returns:
         The batches with the notes for the run record.
@@ -146,7 +144,7 @@ def read_data(
         batches, counts = _gather(read, placement, weigh, as_one=True)
     else:
         source = _Source.of(form, None if _has_length(form.data) else count)
-        batches, counts, notes = _read_batches(source, placement, seed, weigh, progress)
+        batches, counts, notes = _read_batches(source, placement, seed, weigh)
         if source.first is not None:
             samples = None
     if batches.samples == 0:
@@ -252,12 +250,12 @@ class _Source:
 
 
 def _read_batches(
-    source: _Source, placement: Placement, seed: int, weigh: WeightFunction, progress: Choice
+    source: _Source, placement: Placement, seed: int, weigh: WeightFunction
 ) -> tuple[Batches, SampleCounts, tuple[str, ...]]:
     read, checksums, nbytes, total = _Contents(), [], 0, 0
     shared: dict[Parts, Parts] = {}  # most batches say the same
     with (
-        reporter(progress, source.samples, "reading data", unit="sample") as shown,
+        reporter(start_up_choice(), source.samples, "reading data", unit="sample") as shown,
         closing(cast("Generator[Any]", iterate_seeded(source.batches, seed))) as items,
     ):
         for raw in _explain_collation(items, source):
