@@ -227,6 +227,9 @@ impl<S: Scalar> Walker<S> {
         let (mut theta, mut loss) = (self.current().to_vec(), last.loss);
         for _ in 0..MAX_CORRECTIONS {
             let before = loss;
+            if before <= start {
+                break;
+            }
             (theta, loss) = correct_drift(objective, theta, loss, last.scale, &mut next, cancel)?;
             if loss - start > CORRECTED * (before - start) {
                 break;
@@ -347,10 +350,14 @@ fn correct_drift<S: Scalar>(
     cancel: &Cancel,
 ) -> Result<(Vec<S>, f64), Error> {
     let point = Point::evaluate(objective, theta, cancel)?;
+    next.evaluations += 1;
+    if point.norm == 0.0 {
+        return Ok((point.theta, loss)); // nothing leads down
+    }
     let hessian = objective.curvature_at(&point.theta)?;
     let mut hessian = CountedOperator::new(&*hessian, cancel, next.products);
     let ritz = RitzDecomposition::compute(&point.gradient, &mut hessian, next.options.krylov)?;
-    (next.products, next.evaluations) = (hessian.count(), next.evaluations + 2);
+    (next.products, next.evaluations) = (hessian.count(), next.evaluations + 1);
     let newton = ritz.steep_newton_step(next.options.flat_tolerance * scale.max(ritz.scale));
     let corrected = combine(&[&point.theta, &newton], &[1.0, -1.0])?;
     let mut lower = [0.0];

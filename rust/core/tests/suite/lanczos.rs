@@ -77,9 +77,9 @@ fn residuals_are_relative_to_the_requested_end() {
         ..options(500, 1, Which::Largest)
     };
     let lanczos = solved::<f64>(&matrix, end);
-    assert_near(&lanczos.values(), &[1.0], 1e-5);
+    assert_near(&lanczos.values(), &[1.0], 1e-3);
     assert_eq!(lanczos.status(), Status::Converged);
-    assert!((lanczos.scale() - 1.0).abs() < 1e-5 && lanczos.norm() > 9e5);
+    assert!((lanczos.scale() - 1.0).abs() < 1e-3 && lanczos.norm() > 9e5);
     let both = LanczosOptions { which: Which::Both, ..end };
     let lanczos = solved::<f64>(&matrix, both);
     assert_near(&lanczos.values(), &[1.0, -1e6], 1e-3);
