@@ -206,9 +206,7 @@ def test_random_targets_have_the_fisher_matrix_as_their_mean(case: Case) -> None
     draws = 4000
     found = hessian(case, "monte_carlo_fisher", draws=draws)
     assert_allclose(found.dense(), exact, atol=8 / draws**0.5 * float(np.abs(exact).max()))
-    assert (
-        "no monte_carlo_fisher" in found.eigenvalues(1).run.engine or found.engine.name == "torch"
-    )
+    assert found.eigenvalues(1).run.engine.startswith("torch")
     few = [hessian(case, "monte_carlo_fisher", seed=seed).dense() for seed in (0, 0, 1)]
     assert np.array_equal(few[0], few[1])
     assert not np.array_equal(few[0], few[2])
