@@ -186,6 +186,9 @@ def test_scales_suit_their_values() -> None:
 
     assert isinstance(norm("huge"), LogNorm)
     assert isinstance(norm("both signs"), SymLogNorm)
+    physics = 354 * np.linspace(0.1, 1, 400).reshape(20, 20) ** 2
+    physics[10, 10] = 0.0029  # one deep minimum, as of a physics-informed network
+    assert isinstance(_scale.choose(physics).norm, LogNorm)
     for name in ("quadratic", "quadratic above noise", "negative", "two", "constant", "all nan"):
         assert type(norm(name)) is Normalize, name
 

@@ -63,9 +63,10 @@ def filled_contour(
         surface: what to draw.
         ax: where; None makes a figure of its own, outside pyplot.
         values: "loss" or the name of a metric.
-        scale: "auto" is logarithmic where positive values span a decade or more, linear where they
-            do not, and "symlog" (linear around zero) where values at or below zero go with values
-            a hundred times larger, and for metrics linear; or one of "linear", "log", "symlog".
+        scale: "auto" is logarithmic where positive values span a decade or more (a minimum nine
+            decades below the largest counts as zero), linear where they do not, and "symlog"
+            (linear around zero) where values at or below zero go with values a hundred times
+            larger, and for metrics linear; or one of "linear", "log", "symlog".
         levels: the boundaries of the bands, ascending, or about how many; None chooses round
             numbers. Where the highest one in a hundred values would take half of a logarithmic
             scale, they get the colour at its end and the colour bar an arrow.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["linear", "log", "symlog", "constant"]
 Extend: TypeAlias = Literal["neither", "min", "max", "both"]
 KINDS = ("auto", "linear", "log", "symlog")
+_NOISE_DECADES = 9.0
 BANDS = 14  # about as many colours as can be told apart
 
 
@@ -75,7 +76,8 @@ def choose(values: NDArray[np.float64], kind: str = "auto", bands: int = BANDS) 
 
     "auto" is logarithmic where positive values span a decade or more, linear where they do not,
     and symmetric-logarithmic where values at or below zero go with values a hundred times larger.
-    Of a logarithmic scale, the lowest and the highest one in a hundred values lie beyond its ends
+    A minimum at the noise of rounding, nine decades below the largest value, counts as zero. Of a
+    logarithmic scale, the lowest and the highest one in a hundred values lie beyond its ends
     where they would take half of it.
 
     Raises:
@@ -141,7 +143,9 @@ def from_levels(values: NDArray[np.float64], levels: Sequence[float], kind: str 
 
 def _kind(finite: NDArray[np.float64]) -> Kind:
     low, high = float(finite[0]), float(finite[-1])
-    if low > 0:
+    # The minimum of a quadratic, at the noise of rounding, counts as zero where it is far below.
+    is_noise = low > 0 and _ratio(high, low) > _NOISE_DECADES and _bottom(finite) > low
+    if low > 0 and not is_noise:
         return "log" if _ratio(high, _bottom(finite)) >= 1 else "linear"
     if high <= 0:
         return "linear"
