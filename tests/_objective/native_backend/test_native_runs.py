@@ -196,7 +196,7 @@ def test_ctrl_c_stops_long_work(name: str) -> None:
 def test_a_stopped_surface_is_kept(tmp_path: Path) -> None:
     objective, path = large(), tmp_path / "run.npz"
     objective.strategy  # noqa: B018 - measured here
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(2.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         landscape.surface(objective, points=101, resume=path)
