@@ -40,6 +40,8 @@ __all__ = [
     "norm",
     "normalise",
     "orthogonalise",
+    "panic_for_tests",
+    "require_memory",
     "set_threads",
     "simplex_log_volume",
     "simplex_weights",
