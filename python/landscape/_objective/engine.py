@@ -285,16 +285,14 @@ def _time_native_losses(backends: Backends, theta: Tensor) -> tuple[Strategy, fl
 
 
 def _compare_seconds(*rivals: tuple[Callable[[], object], int]) -> list[float]:
-    """Seconds per point of each rival, the minima of interleaved runs after one that warms up."""
-    for run, _ in rivals:
-        run()
+    """Seconds per point of each rival, the minima of interleaved rounds; the first one warms up."""
     best, end = [float("inf")] * len(rivals), time.perf_counter() + _TRIAL_SECONDS
-    for _ in range(_TRIAL_ROUNDS):
+    for done in range(1, _TRIAL_ROUNDS + 1):
         for index, (run, points) in enumerate(rivals):
             start = time.perf_counter()
             run()
             best[index] = min(best[index], (time.perf_counter() - start) / points)
-        if time.perf_counter() > end:
+        if done > 1 and time.perf_counter() > end:
             break
     return best
 

@@ -272,7 +272,7 @@ class FunctionCheck:
 
     def _compare_gradient(self, evaluator: Evaluator) -> tuple[str, str]:
         """The finding, and the fault where there is one."""
-        single, reason = _restrict(evaluator, _SAMPLES, evaluator.batch_norm), ""
+        single, reason = _restrict(evaluator, _SAMPLES), ""
         # coarsely for a model that has no twin in float64, or computes parts of it in float32
         for function, resolution in ((to_double(single), _FINE), (single, _COARSE)):
             try:
@@ -315,7 +315,7 @@ class FunctionCheck:
 
     def _compare_product(self, evaluator: Evaluator) -> tuple[str, str]:
         """The finding, and the fault where there is one."""
-        function = to_double(_restrict(evaluator, _PRODUCT_SAMPLES, evaluator.batch_norm))
+        function = to_double(_restrict(evaluator, _PRODUCT_SAMPLES))
         try:
             product, differences = self._compare_products(function)
         except Exception as error:  # the product itself is made elsewhere, and raises what it must
@@ -403,10 +403,10 @@ def _take_rows(batches: ResidentBatches, samples: int) -> ResidentBatches:
     return ResidentBatches(content, count, batches.device, sizes, weigh=batches.weigh)
 
 
-def _restrict(evaluator: Evaluator, samples: int, policy: Any = None) -> Evaluator:
+def _restrict(evaluator: Evaluator, samples: int) -> Evaluator:
     """The function on a probe, its loss alone, stored statistics in place of re-estimated ones."""
     probe = take_probe(evaluator.batches, samples)
-    policy = policy or evaluator.batch_norm
+    policy = evaluator.batch_norm
     return replace(
         evaluator,
         batches=probe,
@@ -425,29 +425,30 @@ def _evaluate(function: Evaluator, points: Tensor) -> list[float]:
 
 def _draw_point(function: Evaluator, fraction: float) -> list[Tensor]:
     """A second point near the model's own, tensor by tensor, on the CPU."""
-    random = torch.Generator().manual_seed(_SEED)
-    module, points = function.model.module, []
-    for entry in function.layout.entries:
-        own = module.get_parameter(entry.name).detach().to("cpu", torch.float64)
-        noise = torch.randn(own.shape, generator=random, dtype=torch.float64)
-        step = (_SCALING - 1) * own + _NOISE * _rms(own) * noise
-        points.append(own + fraction * step)
-    return points
+    return [
+        own + fraction * ((_SCALING - 1) * own + _NOISE * noise)
+        for own, noise in _iter_noise(function, _SEED)
+    ]
 
 
 def _draw_direction(function: Evaluator, gradient: Tensor) -> Tensor:
     """A random direction in units of each tensor's rms, and as long a part along the gradient."""
-    random = torch.Generator().manual_seed(_SEED + 1)
-    module, pieces = function.model.module, []
-    for entry in function.layout.entries:
-        own = module.get_parameter(entry.name).detach().to("cpu", torch.float64)
-        noise = torch.randn(entry.size, generator=random, dtype=torch.float64)
-        pieces.append(_rms(own) * noise)
-    direction = torch.cat(pieces)
+    noises = [noise for _, noise in _iter_noise(function, _SEED + 1)]
+    direction = _flatten(noises, torch.float64)
     length = gradient.double().norm()
     if length > 0:
         direction = direction + gradient.double() * (direction.norm() / length)
     return direction.to(function.dtype)
+
+
+def _iter_noise(function: Evaluator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each varied parameter in float64 on the CPU, and Gaussian noise of its rms."""
+    random = torch.Generator().manual_seed(seed)
+    for entry in function.layout.entries:
+        parameter = function.model.module.get_parameter(entry.name)
+        own = parameter.detach().to("cpu", torch.float64)
+        noise = torch.randn(own.shape, generator=random, dtype=torch.float64)
+        yield own, _rms(own) * noise
 
 
 def _rms(tensor: Tensor) -> float:

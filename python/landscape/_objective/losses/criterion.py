@@ -34,6 +34,7 @@ __all__ = [
     "batch_loss",
     "call_model",
     "choose_criterion",
+    "get_own_loss",
     "identify_function",
 ]
 
@@ -316,7 +317,7 @@ def _choose_criterion(
 def _infer_criterion(
     outputs: Any, content: Any, *, is_weighted: bool
 ) -> RecognisedCriterion | OpaqueCriterion:
-    if _get_loss(outputs) is not None:
+    if get_own_loss(outputs) is not None:
         return _read_own_loss(outputs, content, is_weighted=is_weighted)
     if not _has_targets(content):
         raise ValueError(
@@ -346,9 +347,9 @@ def _read_own_loss(
 ) -> RecognisedCriterion | OpaqueCriterion:
     """A model's own loss: of its logits and labels where it equals one of theirs, else opaque."""
     opaque = OpaqueCriterion(
-        _OWN_LOSS, _OWN_LOSS, call_model, lambda outputs, _: _get_loss(outputs), kind="own"
+        _OWN_LOSS, _OWN_LOSS, call_model, lambda outputs, _: get_own_loss(outputs), kind="own"
     )
-    own, logits = _get_loss(outputs), _get_logits(outputs)
+    own, logits = get_own_loss(outputs), _get_logits(outputs)
     labels = content.get("labels") if isinstance(content, Mapping) else None
     if is_weighted or not (
         isinstance(own, Tensor)
@@ -433,7 +434,8 @@ def _name_type(value: Any) -> str:
     return next(kinds, type(value)).__name__
 
 
-def _get_loss(outputs: Any) -> Any:
+def get_own_loss(outputs: Any) -> Any:
+    """The ``.loss`` of a model's outputs; None where they have none."""
     loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
     return loss if loss is not None else getattr(outputs, "loss", None)
 

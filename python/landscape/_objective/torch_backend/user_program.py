@@ -16,7 +16,12 @@ from torch import Tensor, nn
 
 from landscape._objective.data.batches import Batch
 from landscape._objective.data.pytree import map_tensors
-from landscape._objective.losses.criterion import BatchLoss, call_model, get_targets
+from landscape._objective.losses.criterion import (
+    BatchLoss,
+    call_model,
+    get_own_loss,
+    get_targets,
+)
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._turns import undisturbed
@@ -106,7 +111,7 @@ class UserProgram:
         if isinstance(self._loss, BatchLoss):
             return self._loss.function(module, content)
         outputs = call_model(module, content)
-        if self._loss is None and (own := _get_loss(outputs)) is not None:
+        if self._loss is None and (own := get_own_loss(outputs)) is not None:
             return own
         tensor = outputs if isinstance(outputs, Tensor) else getattr(outputs, "logits", outputs)
         largest = tensor.detach().abs().max().nan_to_num(0, 0, 0) if tensor.numel() else 0.0
@@ -135,8 +140,3 @@ class UserProgram:
             return tensor.to(device=device, dtype=dtype if is_cast else tensor.dtype)
 
         return map_tensors(place, content)
-
-
-def _get_loss(outputs: Any) -> Any:
-    loss = outputs.get("loss") if isinstance(outputs, dict) else None
-    return loss if loss is not None else getattr(outputs, "loss", None)
