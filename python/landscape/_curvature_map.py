@@ -18,7 +18,7 @@ from landscape._runs import (
     ObjectiveOptions,
     SolverRun,
     SolverState,
-    build_objectives,
+    build_objective,
     grid_coordinates,
     read_array,
 )
@@ -119,8 +119,8 @@ def curvature_map(
         raise ValueError(f"max_products={max_products}, expected at least 1")
     axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
     check_outside_applies(axes_plan, outside)
-    objective, _ = build_objectives(
-        curvature_map, model, data, loss, test=None, seed=seed, options=options, progress=progress
+    objective = build_objective(
+        curvature_map, model, data, loss, seed=seed, options=options, progress=progress
     )
     axes, objective, _ = make_axes(
         axes_plan, objective.with_default_batch_norm("frozen"), None, progress

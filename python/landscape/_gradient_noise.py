@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from landscape._results import GradientNoise
-from landscape._runs import ObjectiveOptions, SolverRun, build_objectives
+from landscape._runs import ObjectiveOptions, SolverRun, build_objective
 from landscape._spectrum import Accuracy, CurvatureMatrix, Hessian, estimate_trace
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def gradient_noise(
         >>> noise.noise_scale.shape
         (3,)
     """
-    built, _ = build_objectives(
-        gradient_noise, model, data, loss, test=None, seed=seed, options=options, progress=progress
+    built = build_objective(
+        gradient_noise, model, data, loss, seed=seed, options=options, progress=progress
     )
     objective = built.with_default_batch_norm("frozen")
     if not 1 <= batch <= objective.samples:

@@ -15,7 +15,7 @@ from landscape._runs import (
     Problem,
     SolverRun,
     SolverState,
-    build_objectives,
+    build_objective,
     check_options,
 )
 
@@ -93,15 +93,8 @@ def find_critical_point(
         True
     """
     search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
-    objective, _ = build_objectives(
-        find_critical_point,
-        model,
-        data,
-        loss,
-        test=None,
-        seed=seed,
-        options=options,
-        progress=progress,
+    objective = build_objective(
+        find_critical_point, model, data, loss, seed=seed, options=options, progress=progress
     )
     return run_search(
         objective, start, search_options, interrupt=interrupt, resume=resume, progress=progress
@@ -169,15 +162,8 @@ def saddle_free_newton(
     search_options = SearchOptions(
         "saddle_free", tolerance, max_steps, krylov, negative_tolerance, seed
     )
-    objective, _ = build_objectives(
-        saddle_free_newton,
-        model,
-        data,
-        loss,
-        test=None,
-        seed=seed,
-        options=options,
-        progress=progress,
+    objective = build_objective(
+        saddle_free_newton, model, data, loss, seed=seed, options=options, progress=progress
     )
     return run_search(
         objective, start, search_options, interrupt=interrupt, resume=resume, progress=progress

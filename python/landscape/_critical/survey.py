@@ -22,7 +22,7 @@ from landscape._runs import (
     ObjectiveOptions,
     SolverRun,
     SolverState,
-    build_objectives,
+    build_objective,
     read_array,
     read_rows,
 )
@@ -103,8 +103,8 @@ def critical_points(
         2
     """
     search_options = SearchOptions("newton_mr", tolerance, max_steps, krylov, 0.0, seed)
-    built, _ = build_objectives(
-        critical_points, model, data, loss, test=None, seed=seed, options=options, progress=progress
+    built = build_objective(
+        critical_points, model, data, loss, seed=seed, options=options, progress=progress
     )
     objective = built.with_default_batch_norm("frozen")
     search_options.check_memory(objective.dim, objective.dtype.itemsize, objective.memory_budget)

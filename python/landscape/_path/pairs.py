@@ -23,7 +23,7 @@ from landscape._runs import (
     Problem,
     SolverRun,
     SolverState,
-    build_objectives,
+    build_objective,
     read_array,
 )
 
@@ -113,8 +113,8 @@ def connect_all(
     path_method = parse_method(method)
     refuse_method_options(options)
     validate_outside(outside)
-    built, _ = build_objectives(
-        connect_all, minima[0], data, loss, test=None, seed=seed, options=options, progress=progress
+    built = build_objective(
+        connect_all, minima[0], data, loss, seed=seed, options=options, progress=progress
     )
     objective = built.with_default_batch_norm("recalibrated")
     objectives = [built]

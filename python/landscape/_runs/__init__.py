@@ -11,6 +11,7 @@ from landscape._runs.plan import RunPlan
 from landscape._runs.problem import BatchedProblem, CallbackProblem, LossFunctions, Problem
 from landscape._runs.sampling import (
     ObjectiveOptions,
+    build_objective,
     build_objectives,
     check_option_names,
     describe_metrics,
@@ -32,6 +33,7 @@ __all__ = [
     "Solver",
     "SolverRun",
     "SolverState",
+    "build_objective",
     "build_objectives",
     "check_option_names",
     "check_options",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ObjectiveOptions",
+    "build_objective",
     "build_objectives",
     "check_option_names",
     "describe_metrics",
@@ -79,25 +80,23 @@ def check_option_names(
             raise TypeError(f"{function.__name__}() got an unknown option {name}=; {advice}")
 
 
-def build_objectives(
+def build_objective(
     function: Callable[..., Any],
     model: Any,
     data: Any,
     loss: Any,
     *,
-    test: Any,
     seed: int,
     options: ObjectiveOptions,
     progress: Choice = "off",
-) -> tuple[Objective, Objective | None]:
-    """Build the Objective of the training data, and that of the test data where there are any.
+) -> Objective:
+    """Build the Objective of a public function, or take the one that it was given.
 
     Args:
         function: The public function that was called.
         model: The model, or an Objective.
         data: The training data.
         loss: The loss.
-        test: The test data, or None.
         seed: That of the Objective.
         options: Its other options.
         progress: How the start-up is shown.
@@ -115,12 +114,32 @@ def build_objectives(
                 f"got an Objective together with {', '.join(redundant)}; an Objective already "
                 "holds them: leave them out, or pass the model itself"
             )
-        objective = model
-    else:
-        if data is None:
-            raise TypeError("data is missing; pass (inputs, targets), a Dataset or a DataLoader")
-        with start_up(progress):
-            objective = Objective(model, data, loss, seed=seed, **options)
+        return model
+    if data is None:
+        raise TypeError("data is missing; pass (inputs, targets), a Dataset or a DataLoader")
+    with start_up(progress):
+        return Objective(model, data, loss, seed=seed, **options)
+
+
+def build_objectives(
+    function: Callable[..., Any],
+    model: Any,
+    data: Any,
+    loss: Any,
+    *,
+    test: Any,
+    seed: int,
+    options: ObjectiveOptions,
+    progress: Choice = "off",
+) -> tuple[Objective, Objective | None]:
+    """Build the same, and the Objective of the test data where there are any (None without).
+
+    Raises:
+        TypeError: As for :func:`build_objective`.
+    """
+    objective = build_objective(
+        function, model, data, loss, seed=seed, options=options, progress=progress
+    )
     with start_up(progress):
         return objective, None if test is None else objective.with_data(test)
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from landscape._objective import CurvatureKind, Objective
-from landscape._runs import Interrupt, ObjectiveOptions, build_objectives
+from landscape._runs import Interrupt, ObjectiveOptions, build_objective
 from landscape._spectrum.classify import ClassificationOptions, classify_point
 from landscape._spectrum.energy import compute_gradient_energy
 from landscape._spectrum.lanczos import EigenvalueOptions, Method, Which, compute_spectrum
@@ -112,9 +112,7 @@ def hessian(
         (3,)
     """
     parameters = options.pop("parameters", None) if isinstance(model, Objective) else None
-    objective, _ = build_objectives(
-        hessian, model, data, loss, test=None, seed=seed, options=options
-    )
+    objective = build_objective(hessian, model, data, loss, seed=seed, options=options)
     whole = Hessian(objective.with_default_batch_norm("frozen"), theta, curvature, draws)
     return whole if parameters is None else whole.block(parameters)
 

@@ -16,7 +16,7 @@ from landscape._runs import (
     Problem,
     SolverRun,
     SolverState,
-    build_objectives,
+    build_objective,
     check_options,
 )
 
@@ -96,9 +96,7 @@ def walk(
         >>> bool(result.rise <= 1.0)
         True
     """
-    built, _ = build_objectives(
-        walk, model, data, loss, test=None, seed=seed, options=options, progress=progress
-    )
+    built = build_objective(walk, model, data, loss, seed=seed, options=options, progress=progress)
     objective = built.with_default_batch_norm("frozen")
     theta = objective.theta
     if start is not None:

@@ -18,7 +18,7 @@ from landscape._runs import (
     ObjectiveOptions,
     SolverRun,
     SolverState,
-    build_objectives,
+    build_objective,
     read_array,
     read_rows,
 )
@@ -99,15 +99,8 @@ def perturb_and_relax(
         >>> result.shifts.tolist()
         [0.0, -0.1, 0.1]
     """
-    built, _ = build_objectives(
-        perturb_and_relax,
-        model,
-        data,
-        loss,
-        test=None,
-        seed=seed,
-        options=options,
-        progress=progress,
+    built = build_objective(
+        perturb_and_relax, model, data, loss, seed=seed, options=options, progress=progress
     )
     objective = built.with_default_batch_norm("frozen")
     theta = objective.theta
