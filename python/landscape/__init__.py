@@ -1,8 +1,9 @@
-"""Loss landscapes of neural networks: surfaces, Hessian spectra and paths between minima.
+"""Loss landscapes of neural networks: surfaces, Hessian spectra, paths and flatness.
 
     landscape.plot_surface(model, data)                  # filter-normalised 2-D surface
     landscape.hessian(model, data).eigenvalues(k=5)      # top curvature, with residuals
     landscape.connect(model_a, model_b, data).barrier    # AutoNEB path between two minima
+    landscape.sharpness(model, data)                     # flat against sharp, every measure
 
 `__all__` is the whole public interface. A name is imported at its first use, so that
 ``import landscape`` itself costs neither PyTorch nor matplotlib.
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from landscape._core import __version__
 
 if TYPE_CHECKING:
-    from landscape import plot
+    from landscape import measures, plot
     from landscape._align import align, merge, repair
     from landscape._critical import critical_points, find_critical_point, saddle_free_newton
     from landscape._curvature_map import curvature_map
@@ -50,18 +51,21 @@ if TYPE_CHECKING:
         GradientNoise,
         Instability,
         Line,
+        Measure,
         Path,
         Profile,
         Recipe,
         Relaxation,
         Result,
         Run,
+        Sharpness,
         SimplicialComplex,
         Spectrum,
         Surface,
         Walk,
         load,
     )
+    from landscape._sharpness import PlannedMeasure, SharpnessPlan, plan_sharpness, sharpness
     from landscape._simplex import simplex
     from landscape._spectrum import Hessian, SymmetricOperator, hessian, spectrum
     from landscape._surface import line, surface
@@ -85,9 +89,11 @@ __all__ = [
     "Instability",
     "Line",
     "Linear",
+    "Measure",
     "Objective",
     "ParameterLayout",
     "Path",
+    "PlannedMeasure",
     "Polychain",
     "Profile",
     "Projection",
@@ -96,6 +102,8 @@ __all__ = [
     "Relaxation",
     "Result",
     "Run",
+    "Sharpness",
+    "SharpnessPlan",
     "SimplicialComplex",
     "Spectrum",
     "Surface",
@@ -117,9 +125,11 @@ __all__ = [
     "instability",
     "line",
     "load",
+    "measures",
     "merge",
     "pca",
     "perturb_and_relax",
+    "plan_sharpness",
     "plane",
     "plot",
     "plot_surface",
@@ -127,12 +137,14 @@ __all__ = [
     "repair",
     "saddle_free_newton",
     "set_threads",
+    "sharpness",
     "simplex",
     "spectrum",
     "surface",
     "walk",
 ]
 
+_MODULES = ("measures", "plot")
 _PACKAGES = {
     "Alignment": "_results",
     "AutoNEB": "_path",
@@ -150,9 +162,11 @@ _PACKAGES = {
     "Instability": "_results",
     "Line": "_results",
     "Linear": "_path",
+    "Measure": "_results",
     "Objective": "_objective",
     "ParameterLayout": "_parameters",
     "Path": "_results",
+    "PlannedMeasure": "_sharpness",
     "Polychain": "_path",
     "Profile": "_results",
     "Projection": "_directions",
@@ -161,6 +175,8 @@ _PACKAGES = {
     "Relaxation": "_results",
     "Result": "_results",
     "Run": "_results",
+    "Sharpness": "_results",
+    "SharpnessPlan": "_sharpness",
     "SimplicialComplex": "_results",
     "Spectrum": "_results",
     "Surface": "_results",
@@ -184,12 +200,14 @@ _PACKAGES = {
     "merge": "_align",
     "pca": "_directions",
     "perturb_and_relax": "_walk",
+    "plan_sharpness": "_sharpness",
     "plane": "_directions",
     "plot_surface": "_picture",
     "random_plane": "_directions",
     "repair": "_align",
     "saddle_free_newton": "_critical",
     "set_threads": "_threads",
+    "sharpness": "_sharpness",
     "simplex": "_simplex",
     "spectrum": "_spectrum",
     "surface": "_surface",
@@ -198,8 +216,8 @@ _PACKAGES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plot":
-        return import_module("landscape.plot")
+    if name in _MODULES:
+        return import_module(f"landscape.{name}")
     if name not in _PACKAGES:
         raise AttributeError(f"module 'landscape' has no attribute {name!r}")
     value = getattr(import_module(f"landscape.{_PACKAGES[name]}"), name)

@@ -346,6 +346,30 @@ class Objective:
             dataclasses.replace(self._evaluator, batches=batches, statistics=batches)
         )
 
+    def with_strategies(self, losses: Strategy, derivatives: Strategy) -> Self:
+        """The same function, evaluated as another run recorded it, without a new measurement.
+
+        Args:
+            losses: How losses at several points are evaluated.
+            derivatives: How gradients and products are evaluated.
+
+        Returns:
+            An Objective that shares model and data.
+
+        Raises:
+            ValueError: A strategy is of another engine than the requested one.
+        """
+        for strategy in (losses, derivatives):
+            self._validate_strategy(strategy)
+        twin = copy.copy(self)
+        known = [self.__dict__.get(name) for name in ("_loss_engine", "_derivative_engine")]
+        for name, strategy, engine in zip(
+            ("_loss_engine", "_derivative_engine"), (losses, derivatives), known, strict=True
+        ):
+            same = engine is not None and engine.strategy == strategy
+            twin.__dict__[name] = engine if same else Engine(strategy)
+        return twin
+
     def _with_evaluator(self, evaluator: Evaluator) -> Self:
         twin = copy.copy(self)
         for name in _CACHED_ENGINES:
@@ -736,6 +760,11 @@ class Objective:
     def strategy(self) -> Strategy:
         """The fastest strategy for many points: measured at the first use, then cached."""
         return self._loss_engine.strategy
+
+    @property
+    def plain_strategy(self) -> Strategy:
+        """The strategy that needs no measurement: one point after another, by PyTorch."""
+        return self._default_strategy
 
     @property
     def derivative_engine(self) -> Engine:

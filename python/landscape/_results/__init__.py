@@ -12,6 +12,14 @@ from landscape._results.grids import Line, Surface
 from landscape._results.io import load
 from landscape._results.paths import Instability, Path, Profile, pack_paths, unpack_paths
 from landscape._results.provenance import Recipe, Run
+from landscape._results.sharpness import (
+    Invariance,
+    Measure,
+    Sharpness,
+    import_pandas,
+    pack_measures,
+    unpack_measures,
+)
 from landscape._results.simplices import SimplicialComplex, sample_simplex
 from landscape._results.spectrum import GradientEnergy, Spectrum
 from landscape._results.walks import Relaxation, Walk
@@ -29,19 +37,25 @@ __all__ = [
     "GradientEnergy",
     "GradientNoise",
     "Instability",
+    "Invariance",
     "Line",
+    "Measure",
     "Path",
     "Profile",
     "Recipe",
     "Relaxation",
     "Result",
     "Run",
+    "Sharpness",
     "SimplicialComplex",
     "Spectrum",
     "Surface",
     "Walk",
+    "import_pandas",
     "load",
+    "pack_measures",
     "pack_paths",
     "sample_simplex",
+    "unpack_measures",
     "unpack_paths",
 ]

@@ -4,8 +4,15 @@ A run evaluates a grid of points (`GridRun`) or advances a solver (`SolverRun`);
 state in a `Checkpoint` and record how they were computed in a `RunPlan`.
 """
 
-from landscape._runs.checkpoint import Checkpoint
-from landscape._runs.fields import check_options, read_array, read_rows
+from landscape._runs.checkpoint import Checkpoint, hash_array
+from landscape._runs.fields import (
+    check_options,
+    read_array,
+    read_mapping,
+    read_number,
+    read_rows,
+    read_seconds,
+)
 from landscape._runs.grid import GridRun
 from landscape._runs.plan import RunPlan
 from landscape._runs.problem import BatchedProblem, CallbackProblem, LossFunctions, Problem
@@ -39,7 +46,11 @@ __all__ = [
     "check_options",
     "describe_metrics",
     "grid_coordinates",
+    "hash_array",
     "read_array",
+    "read_mapping",
+    "read_number",
     "read_rows",
+    "read_seconds",
     "sample_grid",
 ]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from landscape import _store
 from landscape._replace import check_writable, explain_failed_save
@@ -16,7 +19,7 @@ from landscape._replace import check_writable, explain_failed_save
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Checkpoint", "list_differences"]
+__all__ = ["Checkpoint", "hash_array", "list_differences"]
 
 _SAVE_INTERVAL = 2.0
 _MAX_OVERHEAD = 20  # a save may take at most this part of the time between two saves
@@ -115,6 +118,13 @@ class Checkpoint:
         _store.write(self.path, _KIND, {"inputs": _to_plain(self.inputs), **record}, arrays)
         end = time.perf_counter()
         self._next_save = end + max(_SAVE_INTERVAL, _MAX_OVERHEAD * (end - start))
+
+
+def hash_array(array: NDArray[Any] | None) -> str | None:
+    """What identifies an array in a checkpoint: a checksum; None where there is no array."""
+    if array is None:
+        return None
+    return f"crc32 {zlib.crc32(np.ascontiguousarray(array).tobytes()):08x}"
 
 
 def list_differences(

@@ -17,6 +17,7 @@ __all__ = [
     "read_array",
     "read_count",
     "read_mapping",
+    "read_number",
     "read_rows",
     "read_seconds",
     "read_text",
@@ -61,6 +62,18 @@ def read_text(record: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{name!r} is {value!r}, expected a text")
     return value
+
+
+def read_number(record: Mapping[str, Any], name: str) -> float:
+    """A finite number.
+
+    Raises:
+        ValueError: It is none.
+    """
+    value = record[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name!r} is {value!r}, expected a finite number")
+    return float(value)
 
 
 def read_mapping(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+
+from landscape._runs.checkpoint import hash_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,10 +80,9 @@ class Problem:
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What a solver's numbers depend on besides its options, as plain data."""
-        points = np.ascontiguousarray(self.points).tobytes()
         return {
             "policy": self.objective.policy,
-            self.points_name: f"crc32 {zlib.crc32(points):08x}",
+            self.points_name: hash_array(self.points),
         }
 
     def operator(self, strategy: Strategy) -> LossFunctions | _core.NetworkObjective:

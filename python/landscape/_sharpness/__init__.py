@@ -1,0 +1,10 @@
+"""Measures of flatness and generalisation at a minimum, and their comparison between minima."""
+
+from landscape._sharpness.sharpness import (
+    PlannedMeasure,
+    SharpnessPlan,
+    plan_sharpness,
+    sharpness,
+)
+
+__all__ = ["PlannedMeasure", "SharpnessPlan", "plan_sharpness", "sharpness"]

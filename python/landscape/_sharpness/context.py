@@ -1,0 +1,293 @@
+"""Context: the function around the model, as measures evaluate it, with the cost that they share."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+
+from landscape import _core
+from landscape._runs import BatchedProblem
+from landscape._spectrum import Hessian
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from landscape._objective import CurvatureKind, Objective, Strategy
+
+__all__ = ["GRADIENT", "LOSS", "PRODUCT", "Context"]
+
+LOSS: Final = 1 / 3
+"""Cost of L at one point, in gradient-equivalents."""
+GRADIENT: Final = 1.0
+"""Cost of a gradient over all data."""
+PRODUCT: Final = 2.0
+"""Cost of a product with the Hessian."""
+
+_BLOCK = 64  # points that are evaluated together at most
+_BLOCK_BYTES = 1 << 28  # that their vectors may take
+
+T = TypeVar("T")
+
+
+class Context:
+    """The function, the model's parameters and what measures share.
+
+    Whatever a measure evaluates it evaluates through the context, which counts the cost. Values
+    that several measures use (the gradient, the samples' losses) are computed once; each measure
+    is charged for them as if it were alone, and :attr:`spent` counts them once.
+
+    Args:
+        objective: L of the training data.
+        loss_strategy: How losses are evaluated.
+        derivative_strategy: How gradients are evaluated.
+        test: L of further data, by name.
+        initial: The parameters at initialisation, shape (d,).
+        prior: The mean of a prior that does not depend on the training data, shape (d,).
+        optimizer: The user's optimizer, or a learning rate.
+        fit: A function that trains a copy of the model on given data.
+        level: Probability of intervals.
+        seed: Of all random numbers.
+        report: Called with the cost so far, as evaluations go on.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        loss_strategy: Strategy,
+        derivative_strategy: Strategy,
+        *,
+        test: Mapping[str, Objective] | None = None,
+        initial: NDArray[Any] | None = None,
+        prior: NDArray[Any] | None = None,
+        optimizer: Any = None,
+        fit: Callable[..., Any] | None = None,
+        level: float = 0.95,
+        seed: int = 0,
+        report: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self.objective = objective
+        self.loss_strategy = loss_strategy
+        self.derivative_strategy = derivative_strategy
+        self.test = dict(test or {})
+        self.initial = initial
+        self.prior = prior
+        self.optimizer = optimizer
+        self.fit = fit
+        self.level = level
+        self.seed = seed
+        self.spent = 0.0
+        """The cost so far in gradient-equivalents, what is shared counted once."""
+        self.charged = 0.0
+        """The cost of the present measure, as if it were computed alone."""
+        self._report = report
+        self._shared: dict[str, tuple[Any, float]] = {}
+
+    # The cost
+
+    def begin(self) -> None:
+        """Begin another measure: its cost is 0."""
+        self.charged = 0.0
+
+    def charge(self, cost: float) -> None:
+        """Count evaluations in gradient-equivalents."""
+        self.charged += cost
+        self.spent += cost
+        self._report(self.spent)
+
+    def share(self, key: str, compute: Callable[[], T]) -> T:
+        """A value that several measures use, computed once; its cost is charged to each of them.
+
+        Args:
+            key: Identifies the value, with all it depends on.
+            compute: Computes it, through the context.
+        """
+        if key in self._shared:
+            value, cost = self._shared[key]
+            self.charged += cost
+        else:
+            before = self.charged
+            value = compute()
+            self._shared[key] = value, self.charged - before
+        return value  # type: ignore[no-any-return]  # what compute returned
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The keys of the shared values that have been computed."""
+        return frozenset(self._shared)
+
+    # The point
+
+    @cached_property
+    def theta(self) -> NDArray[Any]:
+        """The model's parameters, shape (d,), in the Objective's dtype."""
+        theta = self.objective.theta
+        theta.setflags(write=False)
+        return theta
+
+    @property
+    def dim(self) -> int:
+        """The number d of parameters."""
+        return self.objective.dim
+
+    @property
+    def samples(self) -> int:
+        """The number n of samples."""
+        return self.objective.samples
+
+    @property
+    def loss(self) -> float:
+        """L at the model's parameters."""
+        return self.share("loss", lambda: float(self.losses(self.theta[None])[0]))
+
+    @property
+    def gradient(self) -> NDArray[Any]:
+        """The gradient at the model's parameters, shape (d,)."""
+
+        def compute() -> NDArray[Any]:
+            gradient: NDArray[Any] = self.gradients(self.theta[None])[1][0]
+            gradient.setflags(write=False)
+            return gradient
+
+        return self.share("gradient", compute)
+
+    @property
+    def sample_losses(self) -> NDArray[np.float64]:
+        """Every sample's loss at the model's parameters, shape (n,), without weight decay."""
+
+        def compute() -> NDArray[np.float64]:
+            losses = self.objective.sample_losses(self.theta[None])[0]
+            self.charge(LOSS)
+            return losses
+
+        return self.share("sample_losses", compute)
+
+    @property
+    def outputs(self) -> NDArray[Any]:
+        """The model's outputs at its parameters, shape (n, ...).
+
+        Raises:
+            ValueError: The loss is not a recognised one.
+        """
+
+        def compute() -> NDArray[Any]:
+            outputs = next(iter(self.objective.outputs(self.theta[None])))
+            self.charge(LOSS)
+            return outputs
+
+        return self.share("outputs", compute)
+
+    @property
+    def descent_gain(self) -> float:
+        """By how much one step of steepest descent lowers L, at the best of five lengths."""
+
+        def compute() -> float:
+            loss, gradient = self.loss, self.gradient
+            norm = _core.norm(gradient)
+            if not (np.isfinite(norm) and norm > 0 and loss > 0):
+                return 0.0
+            steps = 10.0 ** np.arange(-3, 2) * loss / norm**2
+            losses = self.losses_around(gradient * -step for step in steps)
+            return max(0.0, loss - float(np.nanmin(losses, initial=loss)))
+
+        return self.share("descent_gain", compute)
+
+    # Evaluations
+
+    def losses(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """L at several points, shape (k, d) to (k,)."""
+        losses = self.objective.losses(points, strategy=self.loss_strategy)
+        self.charge(len(points) * LOSS)
+        return losses
+
+    def losses_around(
+        self, offsets: Iterable[NDArray[Any]], center: NDArray[Any] | None = None
+    ) -> NDArray[np.float64]:
+        """L at center + offset for every offset, in blocks that fit the memory.
+
+        Args:
+            offsets: Vectors of shape (d,); made one at a time, so that a generator needs no more
+                memory than a block of points.
+            center: Shape (d,); the model's parameters when None.
+        """
+        origin = self.theta if center is None else center
+        size = self.block_size
+        parts = []
+        source = iter(offsets)
+        while block := [
+            _core.combine([origin, np.ascontiguousarray(offset, origin.dtype)], np.ones(2))
+            for offset in islice(source, size)
+        ]:
+            parts.append(self.losses(np.stack(block)))
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    @property
+    def block_size(self) -> int:
+        """How many points are evaluated together."""
+        return int(np.clip(_BLOCK_BYTES // max(1, self.theta.nbytes), 1, _BLOCK))
+
+    def gradients(self, points: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """L and its gradient at several points, shape (k, d) to (k,) and (k, d)."""
+        pair = self.objective.gradients(points, strategy=self.derivative_strategy)
+        self.charge(len(points) * GRADIENT)
+        return pair
+
+    def hessian(self, curvature: CurvatureKind = "hessian") -> Hessian:
+        """A curvature matrix at the model's parameters; the caller charges for its products."""
+        return self.share(
+            f"matrix {curvature}", lambda: Hessian(self.objective, self.theta, curvature)
+        )
+
+    def watch_products(self) -> Callable[[int, int], None]:
+        """The ``progress=`` of an estimate from products, which shows them as they are made."""
+        start = self.spent
+
+        def watch(done: int, _: int) -> None:
+            self._report(start + done * PRODUCT)
+
+        return watch
+
+    def solve(
+        self, solver: Any, objective: Objective | None = None, cost: float = GRADIENT
+    ) -> None:
+        """Run a solver of the core to its end, on the core's own network where that evaluates L.
+
+        Args:
+            solver: The solver, whose ticks have the number of its steps first.
+            objective: The function, with its split into mini-batches; L when None.
+            cost: Of one step, for progress alone: the caller charges what was evaluated.
+        """
+        function = self.objective if objective is None else objective
+        problem = BatchedProblem(function, self.theta)
+        operator = problem.operator(self.derivative_strategy)
+        start = self.spent
+
+        def tick(done: int, *_: Any) -> bool:
+            self._report(start + done * cost)
+            return True
+
+        solver.run(operator, tick)
+
+    # Random numbers
+
+    def stream(self, name: str) -> int:
+        """The seed of a measure's own random numbers, independent of the order of measures."""
+        return int(
+            np.random.SeedSequence([self.seed, zlib.crc32(name.encode())]).generate_state(1)[0]
+        )
+
+    def iter_gaussians(self, name: str, count: int, first: int = 0) -> Iterator[NDArray[Any]]:
+        """Independent standard normal vectors, shape (d,) each, made anew from the seed every time.
+
+        Args:
+            name: The measure: each has its own numbers.
+            count: How many.
+            first: The number of vectors to skip.
+        """
+        seed, dtype = self.stream(name), self.theta.dtype.name
+        for index in range(first, first + count):
+            yield _core.gaussian(self.dim, seed=seed, stream=index, dtype=dtype)
