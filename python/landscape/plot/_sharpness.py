@@ -76,7 +76,7 @@ def sharpness(sharpness: Sharpness, ax: Axes | None = None, **options: Any) -> A
     title = f"loss {sharpness.loss:.4g}, {sharpness.run.evaluations} gradient-equivalents"
     if sharpness.is_minimum is False:
         title += "; no minimum"
-    ax.set_title(title, fontsize=SMALL, color=INK, loc="left")
+    ax.set_title(title, fontsize=SMALL, color=INK, loc="left", pad=18)
     marks = [
         Line2D([], [], color=BLUE, marker="o", ls="", ms=4, label="invariant to rescaling"),
         Line2D([], [], color=VERMILION, marker="o", ls="", ms=4, label="not invariant"),
@@ -85,8 +85,8 @@ def sharpness(sharpness: Sharpness, ax: Axes | None = None, **options: Any) -> A
         handles=marks,
         fontsize=SMALL,
         frameon=False,
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
         ncols=2,
         borderaxespad=0.1,
         handletextpad=0.2,
@@ -141,7 +141,7 @@ def comparison(
 ) -> tuple[Axes, ...]:
     """One panel for each measure, with a dot and an error bar for each model.
 
-    Titles of measures that a rescaling of units changes are vermilion.
+    Measures that a rescaling of units changes are marked as not invariant.
 
     Args:
         comparison: what to draw.
@@ -194,8 +194,9 @@ def comparison(
         ax.xaxis.get_offset_text().set_fontsize(SMALL - 1)
         ax.grid(axis="x", color="0.92", lw=0.6)
         ax.set_axisbelow(True)
-        colour = INK if is_invariant else VERMILION
-        ax.set_title(measure, fontsize=SMALL, color=colour, loc="left")
+        ax.set_title(measure, fontsize=SMALL, color=INK, loc="left")
+        if not is_invariant:
+            ax.set_title("not invariant", fontsize=SMALL - 1, color=_GREY, loc="right")
     return panels
 
 
