@@ -19,6 +19,7 @@ from landscape._objective.build import (
     describe_policy,
     read_other_data,
     replace_data,
+    replace_loss,
     summarise_data,
     validate_model,
     validate_numbers,
@@ -298,6 +299,25 @@ class Objective:
         twin = self._with_evaluator(replace_data(self._evaluator, reading))
         twin._reading = reading
         twin._summary = summarise_data(twin._evaluator, reading)
+        return twin
+
+    def with_loss(self, loss: Any) -> Self:
+        """The same model and data under another loss.
+
+        Args:
+            loss: As for the Objective; it is compared with the user's program anew.
+
+        Returns:
+            An Objective that shares the model and the data.
+
+        Raises:
+            ValueError: L is not what the model and the loss compute by themselves.
+        """
+        twin = self._with_evaluator(replace_loss(self._evaluator, self._reading, loss))
+        twin._summary = summarise_data(twin._evaluator, self._reading)
+        twin._native_cache = NativeCache()
+        twin._check = FunctionCheck(self._check.mode, loss)
+        twin._check.compare_losses(twin._evaluator)
         return twin
 
     def with_batch_norm(self, batch_norm: BatchNormPolicy) -> Self:
@@ -760,6 +780,18 @@ class Objective:
     def strategy(self) -> Strategy:
         """The fastest strategy for many points: measured at the first use, then cached."""
         return self._loss_engine.strategy
+
+    def allows(self, strategy: Strategy) -> bool:
+        """Whether L can be evaluated under a strategy.
+
+        Args:
+            strategy: Of another function, or of an earlier run.
+        """
+        try:
+            self._validate_strategy(strategy)
+        except ValueError:
+            return False
+        return True
 
     @property
     def plain_strategy(self) -> Strategy:

@@ -13,8 +13,12 @@ __all__ = ["SETS", "TABLE", "read_measures"]
 _ALL: tuple[type[Definition], ...] = (
     measures.MaxEigenvalue,
     measures.Trace,
+    measures.Keskar,
+    measures.KeskarSubspace,
     measures.SAM,
     measures.AdaptiveSAM,
+    measures.WorstCase,
+    measures.AverageCase,
     measures.NoiseRise,
 )
 
@@ -23,7 +27,7 @@ TABLE = {definition.name: definition for definition in _ALL}
 
 SETS: dict[str, tuple[str, ...]] = {
     "fast": ("sam", "adaptive_sam"),
-    "standard": ("max_eigenvalue", "trace", "sam", "adaptive_sam", "noise_rise"),
+    "standard": ("max_eigenvalue", "trace", "keskar", "sam", "adaptive_sam", "noise_rise"),
     "all": tuple(TABLE),
 }
 """Sets of measures: "fast" costs less than ten gradient-equivalents."""
