@@ -20,6 +20,7 @@ _ALL: tuple[type[Definition], ...] = (
     measures.WorstCase,
     measures.AverageCase,
     measures.NoiseRise,
+    measures.LearningCoefficient,
 )
 
 TABLE = {definition.name: definition for definition in _ALL}

@@ -2,6 +2,7 @@
 
 from landscape._sharpness.measures.average_case import AverageCase
 from landscape._sharpness.measures.keskar import Keskar, KeskarSubspace
+from landscape._sharpness.measures.learning_coefficient import LearningCoefficient
 from landscape._sharpness.measures.max_eigenvalue import MaxEigenvalue
 from landscape._sharpness.measures.noise_rise import NoiseRise
 from landscape._sharpness.measures.sam import SAM, AdaptiveSAM
@@ -14,6 +15,7 @@ __all__ = [
     "AverageCase",
     "Keskar",
     "KeskarSubspace",
+    "LearningCoefficient",
     "MaxEigenvalue",
     "NoiseRise",
     "Trace",
