@@ -24,11 +24,12 @@ from landscape._objective.build import (
     validate_numbers,
     validate_option,
 )
-from landscape._objective.curvature import Curvature, CurvatureOperator
+from landscape._objective.curvature import Curvature, CurvatureKind, CurvatureOperator
 from landscape._objective.data.batches import ResidentBatches
 from landscape._objective.data.reading import split_into_batches
 from landscape._objective.engine import ENGINES, Backends, Engine, check_recorded_strategy
 from landscape._objective.losses.arguments import make_example_inputs
+from landscape._objective.losses.likelihood import check_curvature
 from landscape._objective.losses.metrics import MetricLike, choose_metrics
 from landscape._objective.losses.recognised import ClassLoss
 from landscape._objective.losses.reductions import Reductions
@@ -39,7 +40,7 @@ from landscape._objective.subspace import Subspace, as_vector
 from landscape._objective.torch_backend.batch_norm import POLICIES, BatchNormPolicy, BatchNorms
 from landscape._objective.torch_backend.evaluator import copy_model_at
 from landscape._objective.torch_backend.ggn import GaussNewtonOperator
-from landscape._objective.torch_backend.gradients import compute_outputs
+from landscape._objective.torch_backend.gradients import compute_outputs, refuse_recalibrated
 from landscape._objective.torch_backend.hessian import compute_sample_curvatures
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._objective.torch_backend.recording import record_activations
@@ -584,6 +585,17 @@ class Objective:
             weight_decay=self._weight_decay,
             budget=self.memory_budget,
         )
+
+    def require_curvature(self, kind: CurvatureKind) -> None:
+        """Refuse a curvature that the loss does not have, before anything is computed.
+
+        Raises:
+            ValueError: The loss is not recognised or has no likelihood, and the kind needs one; or
+                batch statistics are re-estimated at every point.
+        """
+        if kind != "hessian":
+            check_curvature(kind, self._evaluator.reductions.recognised_loss)
+        refuse_recalibrated(self._evaluator, "curvatures")
 
     def curvature_errors(
         self,

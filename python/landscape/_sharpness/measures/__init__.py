@@ -1,8 +1,34 @@
 """The measures, one file each: options, source, invariances, and the function that computes it."""
 
+from landscape._sharpness.measures.effective_dimension import EffectiveDimension
+from landscape._sharpness.measures.fisher_rao import FisherRao
+from landscape._sharpness.measures.frobenius import Frobenius
+from landscape._sharpness.measures.learning_rate_sharpness import (
+    LearningRateSharpness,
+    PreconditionedSharpness,
+)
+from landscape._sharpness.measures.log_determinant import LogDeterminant
 from landscape._sharpness.measures.max_eigenvalue import MaxEigenvalue
 from landscape._sharpness.measures.noise_rise import NoiseRise
+from landscape._sharpness.measures.parameter_scaled_trace import ParameterScaledTrace
+from landscape._sharpness.measures.relative_flatness import RelativeFlatness
 from landscape._sharpness.measures.sam import SAM, AdaptiveSAM
 from landscape._sharpness.measures.trace import Trace
+from landscape._sharpness.measures.trace_per_parameter import TracePerParameter
 
-__all__ = ["SAM", "AdaptiveSAM", "MaxEigenvalue", "NoiseRise", "Trace"]
+__all__ = [
+    "SAM",
+    "AdaptiveSAM",
+    "EffectiveDimension",
+    "FisherRao",
+    "Frobenius",
+    "LearningRateSharpness",
+    "LogDeterminant",
+    "MaxEigenvalue",
+    "NoiseRise",
+    "ParameterScaledTrace",
+    "PreconditionedSharpness",
+    "RelativeFlatness",
+    "Trace",
+    "TracePerParameter",
+]
