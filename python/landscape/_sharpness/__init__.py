@@ -1,6 +1,6 @@
 """Measures of flatness and generalisation at a minimum, and their comparison between minima."""
 
-from landscape._sharpness.sharpness import (
+from landscape._sharpness.measurement import (
     PlannedMeasure,
     SharpnessPlan,
     plan_sharpness,

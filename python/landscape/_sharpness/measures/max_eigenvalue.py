@@ -9,6 +9,7 @@ from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.definition import Definition, Outcome
 
 if TYPE_CHECKING:
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
     from landscape._spectrum import Hessian
 
@@ -42,7 +43,7 @@ class MaxEigenvalue(Definition):
         "Jastrzebski et al. (2020), The Break-Even Point on Optimization Trajectories of Deep "
         "Neural Networks"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     tolerance: float = 1e-3
 
