@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.testing import assert_allclose
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 import landscape
 from landscape.measures import Definition
 
-__all__ = ["blobs", "measure", "quadratic", "relu_mlp", "rescaled", "rotation"]
+__all__ = ["assert_close", "blobs", "measure", "quadratic", "relu_mlp", "rescaled", "rotation"]
 
 Data = tuple[Tensor, Tensor]
 
@@ -63,7 +65,8 @@ def relu_mlp(*, bias: bool = True, seed: int = 0) -> nn.Sequential:
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     for _ in range(40):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(inputs), targets).backward()
+        loss: Tensor = nn.functional.cross_entropy(model(inputs), targets)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return model
 
@@ -74,7 +77,7 @@ def rescaled(model: nn.Sequential, factor: float = 10.0, seed: int = 1) -> nn.Se
     draw = torch.Generator().manual_seed(seed)
     layers = [module for module in twin if isinstance(module, nn.Linear)]
     with torch.no_grad():
-        for before, after in zip(layers, layers[1:], strict=False):
+        for before, after in pairwise(layers):
             exponents = 2 * torch.rand(before.out_features, generator=draw, dtype=torch.float64)
             scale = factor**exponents
             before.weight.mul_(scale[:, None])
@@ -90,3 +93,9 @@ def measure(
     """One measure of a model."""
     found = landscape.sharpness(model, data, measures=[definition], progress="off", **options)
     return next(iter(found.values()))
+
+
+def assert_close(found: Any, truth: Any, rtol: float = 1e-7, name: str = "") -> None:
+    """Equal numbers or arrays within a relative tolerance; None is unequal to all."""
+    assert found is not None, name
+    assert_allclose(found, truth, rtol=rtol, atol=0, err_msg=name)

@@ -141,7 +141,6 @@ def compute_eigenvalues(context: Context, kind: CurvatureKind) -> NDArray[np.flo
         if not np.isfinite(dense).all():
             raise FloatingPointError(f"the {kind} matrix has entries that are not finite")
         symmetric = dense.astype(np.float64)
-        values: NDArray[np.float64] = np.linalg.eigvalsh((symmetric + symmetric.T) / 2)
-        return values
+        return np.asarray(np.linalg.eigvalsh((symmetric + symmetric.T) / 2), np.float64)
 
     return context.share(f"eigenvalues {kind}", compute)

@@ -19,6 +19,7 @@ from landscape._sharpness.definition import Definition, Outcome
 from landscape._sharpness.quadrature import bound_resolvents
 
 if TYPE_CHECKING:
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["EffectiveDimension", "Matrix", "check_prior", "describe_indefinite", "find_smallest"]
@@ -62,7 +63,7 @@ class EffectiveDimension(Definition):
         "Rethinking Parameter Counting in Deep Models, equation 1; Golub and Meurant (2010), "
         "Matrices, Moments and Quadrature, chapter 6"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     prior_precision: float = 1.0
     curvature: Matrix = "gauss_newton"

@@ -12,6 +12,7 @@ from landscape._sharpness.curvature import require_curvature
 from landscape._sharpness.definition import Definition, Outcome
 
 if TYPE_CHECKING:
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["FisherRao"]
@@ -41,7 +42,7 @@ class FisherRao(Definition):
         "Liang, Poggio, Rakhlin and Stokes (2019), Fisher-Rao Metric, Geometry, and Complexity of "
         "Neural Networks, definition 2 and theorem 3.1"
     )
-    rescaling: ClassVar = "exact"
+    rescaling: ClassVar[Invariance] = "exact"
 
     def require(self, context: Context) -> None:
         """Refuse a loss without a likelihood.

@@ -14,6 +14,7 @@ from landscape._sharpness.measures.trace import (
 )
 
 if TYPE_CHECKING:
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["Frobenius"]
@@ -44,7 +45,7 @@ class Frobenius(Definition):
         "Wu, Wang and Su (2022), The Alignment Property of SGD Noise and How It Helps Select Flat "
         "Minima: A Stability Analysis"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     relative_error: float = 0.1
     max_products: int = 1000

@@ -14,6 +14,7 @@ from landscape._sharpness.measures.max_eigenvalue import TYPICAL_PRODUCTS, find_
 from landscape._sharpness.optimizer import OptimizerSteps, read_steps
 
 if TYPE_CHECKING:
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["LearningRateSharpness", "PreconditionedSharpness"]
@@ -51,7 +52,7 @@ class LearningRateSharpness(Definition):
         "Cohen, Kaur, Li, Kolter and Talwalkar (2021), Gradient Descent on Neural Networks "
         "Typically Occurs at the Edge of Stability, section 2 and appendix B"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     tolerance: float = 1e-3
 
@@ -126,7 +127,7 @@ class PreconditionedSharpness(Definition):
     reference: ClassVar[str] = (
         "Cohen et al. (2022), Adaptive Gradient Methods at the Edge of Stability, section 3"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     tolerance: float = 1e-3
 

@@ -25,6 +25,7 @@ from landscape._sharpness.measures.effective_dimension import (
 from landscape._sharpness.measures.trace import check_accuracy, make_outcome
 
 if TYPE_CHECKING:
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["LogDeterminant"]
@@ -68,7 +69,7 @@ class LogDeterminant(Definition):
         "MacKay (1992), A Practical Bayesian Framework for Backpropagation Networks, section 3; "
         "Ubaru, Chen and Saad (2017) for the estimator"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     prior_precision: float = 1.0
     curvature: Matrix = "gauss_newton"

@@ -15,6 +15,7 @@ from landscape._sharpness.measures.trace import (
 )
 
 if TYPE_CHECKING:
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["ParameterScaledTrace"]
@@ -49,7 +50,7 @@ class ParameterScaledTrace(Definition):
         "Relationship between Sharpness and Generalization, section 2: adaptive average-case "
         "sharpness to second order"
     )
-    rescaling: ClassVar = "exact"
+    rescaling: ClassVar[Invariance] = "exact"
 
     relative_error: float = 0.1
     max_products: int = 1000

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landscape._parameters import ParameterEntry
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["RelativeFlatness"]
@@ -33,8 +34,8 @@ class RelativeFlatness(Definition):
         = \operatorname{tr} (G^{1/2} \otimes 1) H (G^{1/2} \otimes 1), \quad G = W W^T
 
     Here :math:`w_s` is row s of the layer's matrix W (a convolution's output channel), and
-    :math:`H_{s, s'}` the second derivatives by the rows s and s'. A layer of few weights is summed
-    exactly; otherwise the trace is that of an operator, by Hutch++.
+    :math:`H_{s, s'}` the second derivatives by the rows s and s'. The trace is that of an operator, by
+    Hutch++, and exact where all weights are fewer products than random vectors.
 
     It is invariant when W is multiplied by a number, or its rows by one each, and the neighbouring
     layers by the inverse. Factors that differ between the *columns*, that is, between the units
@@ -59,7 +60,7 @@ class RelativeFlatness(Definition):
         "Petzka, Kamp, Adilova, Sminchisescu and Boley (2021), Relative Flatness and "
         "Generalization, definition 3"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     layer: str | None = None
     relative_error: float = 0.1
@@ -88,7 +89,8 @@ class RelativeFlatness(Definition):
 
         def transform(rows: NDArray[Any]) -> NDArray[Any]:
             shaped = rows.reshape(len(rows), *weights.shape)
-            return np.matmul(root, shaped).reshape(rows.shape).astype(rows.dtype)
+            product: NDArray[Any] = np.matmul(root, shaped)
+            return product.reshape(rows.shape).astype(rows.dtype)
 
         block = context.hessian().block(entry.name)
         estimate = TransformedHessian(block, transform).trace(

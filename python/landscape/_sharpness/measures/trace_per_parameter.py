@@ -15,6 +15,7 @@ from landscape._sharpness.measures.trace import (
 )
 
 if TYPE_CHECKING:
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["TracePerParameter"]
@@ -43,10 +44,10 @@ class TracePerParameter(Definition):
 
     name: ClassVar[str] = "trace_per_parameter"
     reference: ClassVar[str] = (
-        "Dziugaite and Roy (2017), Computing Nonvacuous Generalization Bounds for Deep (Stochastic) "
-        "Neural Networks; Hutchinson (1990) for the estimator"
+        "Dziugaite and Roy (2017), Computing Nonvacuous Generalization Bounds for Deep "
+        "(Stochastic) Neural Networks; Hutchinson (1990) for the estimator"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     relative_error: float = 0.1
     max_products: int = 1000
