@@ -26,6 +26,7 @@ from landscape._objective.build import (
 )
 from landscape._objective.curvature import Curvature, CurvatureKind, CurvatureOperator
 from landscape._objective.data.batches import ResidentBatches
+from landscape._objective.data.changed import change_inputs
 from landscape._objective.data.reading import split_into_batches
 from landscape._objective.engine import ENGINES, Backends, Engine, check_recorded_strategy
 from landscape._objective.losses.arguments import make_example_inputs
@@ -299,6 +300,29 @@ class Objective:
         twin = self._with_evaluator(replace_data(self._evaluator, reading))
         twin._reading = reading
         twin._summary = summarise_data(twin._evaluator, reading)
+        return twin
+
+    def with_inputs(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Self:
+        """The same function of the same samples with other inputs, such as noisy ones.
+
+        Under ``batch_norm="recalibrated"`` the statistics still come from the first inputs.
+
+        Args:
+            change: From a floating-point input, shape (n, ...), to an array of the same shape; it
+                is called for one after the other, and never for targets.
+
+        Returns:
+            An Objective that shares the model, the targets and the policy.
+
+        Raises:
+            ValueError: The data are streamed, no input is a floating-point tensor, batches are not
+                (inputs, targets), or `change` returns another shape.
+        """
+        evaluator = self._evaluator
+        batches = change_inputs(evaluator.batches, change)
+        twin = self._with_evaluator(dataclasses.replace(evaluator, batches=batches))
+        twin._reading = dataclasses.replace(self._reading, batches=batches)
+        twin._summary = dataclasses.replace(self._summary, checksum=batches.checksum())
         return twin
 
     def with_batch_norm(self, batch_norm: BatchNormPolicy) -> Self:

@@ -25,6 +25,11 @@ _ALL: tuple[type[Definition], ...] = (
     measures.SAM,
     measures.AdaptiveSAM,
     measures.NoiseRise,
+    measures.PACBayesSigma,
+    measures.MagnitudeSigma,
+    measures.InputNoiseRise,
+    measures.LocalEntropy,
+    measures.BasinVolume,
 )
 
 TABLE = {definition.name: definition for definition in _ALL}

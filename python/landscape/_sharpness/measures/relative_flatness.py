@@ -34,8 +34,8 @@ class RelativeFlatness(Definition):
         = \operatorname{tr} (G^{1/2} \otimes 1) H (G^{1/2} \otimes 1), \quad G = W W^T
 
     Here :math:`w_s` is row s of the layer's matrix W (a convolution's output channel), and
-    :math:`H_{s, s'}` the second derivatives by the rows s and s'. The trace is that of an operator, by
-    Hutch++, and exact where all weights are fewer products than random vectors.
+    :math:`H_{s, s'}` the second derivatives by the rows s and s'. The trace is that of an operator,
+    by Hutch++, and exact where all weights are fewer products than random vectors.
 
     It is invariant when W is multiplied by a number, or its rows by one each, and the neighbouring
     layers by the inverse. Factors that differ between the *columns*, that is, between the units
