@@ -1,8 +1,24 @@
 """The measures, one file each: options, source, invariances, and the function that computes it."""
 
+from landscape._sharpness.measures.distance import DistanceFromInitialisation
+from landscape._sharpness.measures.generalisation_gap import GeneralisationGap
+from landscape._sharpness.measures.margin import Margin
 from landscape._sharpness.measures.max_eigenvalue import MaxEigenvalue
 from landscape._sharpness.measures.noise_rise import NoiseRise
+from landscape._sharpness.measures.norms import Norms
+from landscape._sharpness.measures.parameter_count import ParameterCount
 from landscape._sharpness.measures.sam import SAM, AdaptiveSAM
 from landscape._sharpness.measures.trace import Trace
 
-__all__ = ["SAM", "AdaptiveSAM", "MaxEigenvalue", "NoiseRise", "Trace"]
+__all__ = [
+    "SAM",
+    "AdaptiveSAM",
+    "DistanceFromInitialisation",
+    "GeneralisationGap",
+    "Margin",
+    "MaxEigenvalue",
+    "NoiseRise",
+    "Norms",
+    "ParameterCount",
+    "Trace",
+]
