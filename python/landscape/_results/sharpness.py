@@ -228,7 +228,7 @@ class Sharpness(Result, Mapping[str, Measure]):
                 lines.append(f"    {m.status}")
         if self.is_minimum is False:
             lines.append(
-                f"no minimum: one step of steepest descent lowers the loss by {self.descent_gain:.3g}"
+                f"no minimum: a step of steepest descent lowers the loss by {self.descent_gain:.3g}"
             )
         lines += self._describe_run(str(self.run.evaluations), "gradients")
         return "\n".join(lines)

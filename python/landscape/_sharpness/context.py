@@ -1,9 +1,9 @@
-"""Context: the function around the model, as measures evaluate it, with the cost that they share."""
+"""Context: the function around the model, as measures evaluate it, and what it costs."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landscape._objective import CurvatureKind, Objective, Strategy
+    from landscape._sharpness.inputs import Inputs
 
 __all__ = ["GRADIENT", "LOSS", "PRODUCT", "Context"]
 
@@ -43,13 +44,9 @@ class Context:
 
     Args:
         objective: L of the training data.
-        loss_strategy: How losses are evaluated.
-        derivative_strategy: How gradients are evaluated.
-        test: L of further data, by name.
-        initial: The parameters at initialisation, shape (d,).
-        prior: The mean of a prior that does not depend on the training data, shape (d,).
-        optimizer: The user's optimizer, or a learning rate.
-        fit: A function that trains a copy of the model on given data.
+        strategies: How losses, and how gradients and products, are evaluated.
+        inputs: What some measures need besides; as :attr:`test`, :attr:`initial`, :attr:`prior`,
+            :attr:`optimizer` and :attr:`fit`.
         level: Probability of intervals.
         seed: Of all random numbers.
         report: Called with the cost so far, as evaluations go on.
@@ -58,26 +55,20 @@ class Context:
     def __init__(
         self,
         objective: Objective,
-        loss_strategy: Strategy,
-        derivative_strategy: Strategy,
+        strategies: tuple[Strategy, Strategy],
+        inputs: Inputs,
         *,
-        test: Mapping[str, Objective] | None = None,
-        initial: NDArray[Any] | None = None,
-        prior: NDArray[Any] | None = None,
-        optimizer: Any = None,
-        fit: Callable[..., Any] | None = None,
         level: float = 0.95,
         seed: int = 0,
         report: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.objective = objective
-        self.loss_strategy = loss_strategy
-        self.derivative_strategy = derivative_strategy
-        self.test = dict(test or {})
-        self.initial = initial
-        self.prior = prior
-        self.optimizer = optimizer
-        self.fit = fit
+        self.loss_strategy, self.derivative_strategy = strategies
+        self.test = inputs.test
+        self.initial = inputs.initial
+        self.prior = inputs.prior
+        self.optimizer = inputs.optimizer
+        self.fit = inputs.fit
         self.level = level
         self.seed = seed
         self.spent = 0.0
@@ -160,7 +151,7 @@ class Context:
         """Every sample's loss at the model's parameters, shape (n,), without weight decay."""
 
         def compute() -> NDArray[np.float64]:
-            losses = self.objective.sample_losses(self.theta[None])[0]
+            losses: NDArray[np.float64] = self.objective.sample_losses(self.theta[None])[0]
             self.charge(LOSS)
             return losses
 
@@ -288,6 +279,7 @@ class Context:
             count: How many.
             first: The number of vectors to skip.
         """
-        seed, dtype = self.stream(name), self.theta.dtype.name
+        seed = self.stream(name)
+        dtype: Any = self.theta.dtype.name
         for index in range(first, first + count):
             yield _core.gaussian(self.dim, seed=seed, stream=index, dtype=dtype)

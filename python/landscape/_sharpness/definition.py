@@ -1,4 +1,4 @@
-"""What a measure is: its options, its source, its invariances, and the function that computes it."""
+"""What a measure is: options, source, invariances, and the function that computes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Definition", "NotApplicable", "Outcome", "make_measure"]
 
 
-class NotApplicable(Exception):
+class NotApplicable(Exception):  # noqa: N818 - a property of the model or call, not an error
     """The measure has no meaning for this model, loss or call; the text says why."""
 
 
@@ -60,7 +60,7 @@ class Definition(ABC):
     permutation: ClassVar[Invariance] = "exact"
     """Whether the quantity is invariant when hidden units are permuted."""
 
-    def require(self, context: Context) -> None:
+    def require(self, context: Context) -> None:  # noqa: B027 - most apply to any model
         """Refuse where the measure has no meaning, before anything is computed.
 
         Raises:

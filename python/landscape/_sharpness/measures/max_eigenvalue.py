@@ -9,6 +9,7 @@ from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.definition import Definition, Outcome
 
 if TYPE_CHECKING:
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["MaxEigenvalue"]
@@ -40,7 +41,7 @@ class MaxEigenvalue(Definition):
         "Jastrzebski et al. (2020), The Break-Even Point on Optimization Trajectories of Deep "
         "Neural Networks"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     tolerance: float = 1e-3
 

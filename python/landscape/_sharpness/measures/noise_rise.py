@@ -11,6 +11,7 @@ from landscape._sharpness.context import LOSS
 from landscape._sharpness.definition import Definition, Outcome
 
 if TYPE_CHECKING:
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["NoiseRise"]
@@ -41,7 +42,7 @@ class NoiseRise(Definition):
         "Neyshabur, Bhojanapalli, McAllester and Srebro (2017), Exploring Generalization in Deep "
         "Learning, section 2.3"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     sigma: float = 0.01
     draws: int = 16

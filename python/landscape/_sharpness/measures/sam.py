@@ -13,6 +13,7 @@ from landscape._sharpness.definition import Definition, Outcome
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["SAM", "AdaptiveSAM"]
@@ -42,7 +43,7 @@ class SAM(Definition):
     reference: ClassVar[str] = (
         "Foret, Kleiner, Mobahi and Neyshabur (2021), Sharpness-Aware Minimization, equation 2"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     radius: float = 0.05
 
@@ -83,7 +84,7 @@ class AdaptiveSAM(SAM):
     reference: ClassVar[str] = (
         "Kwon, Kim, Park and Choi (2021), ASAM: Adaptive Sharpness-Aware Minimization, section 3"
     )
-    rescaling: ClassVar = "exact"
+    rescaling: ClassVar[Invariance] = "exact"
 
     radius: float = 0.5
 

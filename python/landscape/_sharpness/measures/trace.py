@@ -9,7 +9,7 @@ from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.definition import Definition, Outcome
 
 if TYPE_CHECKING:
-    from landscape._results import Estimate
+    from landscape._results import Estimate, Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["Trace", "make_outcome"]
@@ -40,7 +40,7 @@ class Trace(Definition):
     reference: ClassVar[str] = (
         "Meyer, Musco, Musco and Woodruff (2021), Hutch++: Optimal Stochastic Trace Estimation"
     )
-    rescaling: ClassVar = "no"
+    rescaling: ClassVar[Invariance] = "no"
 
     relative_error: float = 0.1
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
-from landscape._directions import read_weights
-from landscape._objective import Objective, identify_function
 from landscape._progress import reporter, start_up
 from landscape._results import Measure, Sharpness, pack_measures, unpack_measures
 from landscape._runs import (
@@ -26,15 +24,16 @@ from landscape._runs import (
 )
 from landscape._sharpness.context import Context
 from landscape._sharpness.definition import Definition, NotApplicable, make_measure
+from landscape._sharpness.inputs import Inputs
 from landscape._sharpness.invariance import CHECK_COPIES, check_invariance
 from landscape._sharpness.table import read_measures
 
 if TYPE_CHECKING:
     import os
 
-    from numpy.typing import NDArray
     from torch import nn
 
+    from landscape._objective import Objective
     from landscape._progress import Choice
 
 __all__ = ["PlannedMeasure", "SharpnessPlan", "plan_sharpness", "sharpness"]
@@ -119,8 +118,19 @@ def sharpness(
         sharpness, model, data, loss, seed=seed, options=options, progress=progress
     )
     objective = built.with_default_batch_norm("frozen")
-    arguments = _Arguments.read(objective, test, initial, prior, optimizer, fit, progress)
-    run = _SharpnessRun(objective, definitions, arguments, invariance, level, seed, resume)
+    with start_up(progress):
+        inputs = Inputs.read(
+            objective, test=test, initial=initial, prior=prior, optimizer=optimizer, fit=fit
+        )
+    run = _SharpnessRun(
+        objective,
+        definitions,
+        inputs,
+        invariance=invariance,
+        level=level,
+        seed=seed,
+        resume=resume,
+    )
     return run.execute(interrupt, progress)
 
 
@@ -219,9 +229,11 @@ def plan_sharpness(
         plan_sharpness, model, data, loss, seed=seed, options=options, progress="off"
     )
     objective = built.with_default_batch_norm("frozen")
-    arguments = _Arguments.read(objective, test, initial, prior, optimizer, fit, "off")
+    inputs = Inputs.read(
+        objective, test=test, initial=initial, prior=prior, optimizer=optimizer, fit=fit
+    )
     strategy = objective.plain_strategy  # a plan evaluates nothing, so that none is measured
-    context = arguments.make_context(objective, strategy, strategy, 0.95, seed, lambda _: None)
+    context = Context(objective, (strategy, strategy), inputs, seed=seed)
     times = 1 if invariance == "declared" else 1 + CHECK_COPIES
     planned = []
     for definition in definitions:
@@ -243,75 +255,6 @@ def _validate(invariance: str, level: float, interrupt: str) -> None:
         raise ValueError(f"level={level}, expected a probability such as 0.95")
 
 
-@dataclass(frozen=True)
-class _Arguments:
-    """What measures may need besides the function."""
-
-    test: Mapping[str, Objective]
-    initial: NDArray[Any] | None
-    prior: NDArray[Any] | None
-    optimizer: Any
-    fit: Callable[..., Any] | None
-
-    @classmethod
-    def read(
-        cls,
-        objective: Objective,
-        test: Any,
-        initial: Any,
-        prior: Any,
-        optimizer: Any,
-        fit: Callable[..., Any] | None,
-        progress: Choice,
-    ) -> _Arguments:
-        if fit is not None and not callable(fit):
-            raise TypeError(f"fit is a {type(fit).__name__}, expected fit(model, data)")
-        weights = [
-            None
-            if source is None
-            else read_weights(source, objective.layout, objective.dtype, name)
-            for name, source in (("initial", initial), ("prior", prior))
-        ]
-        with start_up(progress):
-            sets = {
-                name: data if isinstance(data, Objective) else objective.with_data(data)
-                for name, data in _name_test_sets(test).items()
-            }
-        return cls(sets, *weights, optimizer, fit)
-
-    def make_context(
-        self,
-        objective: Objective,
-        losses: Any,
-        derivatives: Any,
-        level: float,
-        seed: int,
-        report: Callable[[float], None],
-    ) -> Context:
-        return Context(
-            objective,
-            losses,
-            derivatives,
-            test=self.test,
-            initial=self.initial,
-            prior=self.prior,
-            optimizer=self.optimizer,
-            fit=self.fit,
-            level=level,
-            seed=seed,
-            report=report,
-        )
-
-
-def _name_test_sets(test: Any) -> dict[str, Any]:
-    """Test sets by name. A mapping of text to tensors is one batch, as a DataLoader gives it."""
-    if test is None:
-        return {}
-    if isinstance(test, Mapping) and not any(hasattr(value, "shape") for value in test.values()):
-        return {str(name): data for name, data in test.items()}
-    return {"test": test}
-
-
 class _SharpnessRun:
     """Measures computed one after the other; each finished one is kept in the checkpoint."""
 
@@ -319,14 +262,15 @@ class _SharpnessRun:
         self,
         objective: Objective,
         definitions: tuple[Definition, ...],
-        arguments: _Arguments,
+        inputs: Inputs,
+        *,
         invariance: InvarianceChoice,
         level: float,
         seed: int,
         resume: str | os.PathLike[str] | None,
     ) -> None:
         self._definitions = definitions
-        self._arguments = arguments
+        self._inputs = inputs
         self._invariance = invariance
         self._level, self._seed = level, seed
         self._checkpoint = Checkpoint(
@@ -336,11 +280,7 @@ class _SharpnessRun:
                 "policy": objective.policy,
                 "theta": hash_array(objective.theta),
                 "measures": {d.name: d.list_options() for d in definitions},
-                "test": {name: test.policy for name, test in arguments.test.items()},
-                "initial": hash_array(arguments.initial),
-                "prior": hash_array(arguments.prior),
-                "optimizer": type(arguments.optimizer).__name__,
-                "fit": None if arguments.fit is None else identify_function(arguments.fit),
+                **inputs.fingerprint,
                 "invariance": invariance,
                 "level": level,
                 "seed": seed,
@@ -357,17 +297,14 @@ class _SharpnessRun:
         """Compute what is not in the checkpoint."""
         start = time.perf_counter()
         plan = self._load(progress)
-        objective = self._objective.with_strategies(*plan.strategies)
-        total = self._estimate_total(objective, plan)
+        total = self._estimate_total(plan)
         status = "complete"
         with plan.thread_count(), reporter(progress, total, "sharpness", unit="gradient") as bar:
 
             def report(spent: float) -> None:
                 bar.update(min(total, int(self._spent + spent)))
 
-            context = self._arguments.make_context(
-                objective, *plan.strategies, self._level, self._seed, report
-            )
+            context = self._make_context(self._objective, self._inputs, plan, report)
             before, seconds = self._spent, self._seconds
 
             def save() -> None:
@@ -393,7 +330,7 @@ class _SharpnessRun:
                     plan = plan.with_note(failure)
             self._spent = before + context.spent
             self._seconds = seconds + time.perf_counter() - start
-        return self._make_result(objective, plan, status)
+        return self._make_result(plan, status)
 
     def _compute(self, definition: Definition, context: Context, plan: RunPlan) -> Measure:
         context.begin()
@@ -414,19 +351,30 @@ class _SharpnessRun:
             measure,
             definition,
             context,
-            lambda objective: self._arguments.make_context(
-                objective.with_strategies(*plan.strategies),
-                *plan.strategies,
-                self._level,
-                self._seed,
-                lambda _: None,
+            lambda model: self._make_context(
+                self._objective.with_model(model), self._inputs.with_model(model), plan
             ),
         )
 
-    def _estimate_total(self, objective: Objective, plan: RunPlan) -> int:
-        context = self._arguments.make_context(
-            objective, *plan.strategies, self._level, self._seed, lambda _: None
+    def _make_context(
+        self,
+        objective: Objective,
+        inputs: Inputs,
+        plan: RunPlan,
+        report: Callable[[float], None] = lambda _: None,
+    ) -> Context:
+        losses, derivatives = plan.strategies
+        return Context(
+            objective.with_strategies(losses, derivatives),
+            (losses, derivatives),
+            inputs,
+            level=self._level,
+            seed=self._seed,
+            report=report,
         )
+
+    def _estimate_total(self, plan: RunPlan) -> int:
+        context = self._make_context(self._objective, self._inputs, plan)
         total = self._spent
         for definition in self._definitions[len(self._finished) :]:
             try:
@@ -471,8 +419,8 @@ class _SharpnessRun:
             arrays,
         )
 
-    def _make_result(self, objective: Objective, plan: RunPlan, status: str) -> Sharpness:
-        losses, _ = plan.strategies
+    def _make_result(self, plan: RunPlan, status: str) -> Sharpness:
+        objective, (losses, derivatives) = self._objective, plan.strategies
         return Sharpness(
             tuple(self._finished),
             loss=self._loss,
@@ -480,7 +428,7 @@ class _SharpnessRun:
             samples=objective.samples,
             descent_gain=self._descent_gain,
             run=plan.make_run(
-                objective,
+                objective.with_strategies(losses, derivatives),
                 losses,
                 evaluations=int(np.ceil(self._spent)),
                 seconds=self._seconds,

@@ -3,9 +3,9 @@
 A class is a frozen dataclass: ``landscape.sharpness(model, data, measures=[SAM(radius=0.1)])``.
 """
 
+from landscape._sharpness import measures as _measures
 from landscape._sharpness.definition import Definition
 from landscape._sharpness.measures import *  # noqa: F403
-from landscape._sharpness.measures import __all__ as _names
 
 __all__ = ["Definition"]
-__all__ += _names
+__all__.extend(_measures.__all__)
