@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from torch import nn
 
 import landscape
-from landscape._sharpness.sharpness import plan_sharpness, sharpness
+from landscape._sharpness import plan_sharpness, sharpness
 from landscape._sharpness.table import SETS
 
 
