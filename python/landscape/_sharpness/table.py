@@ -35,14 +35,25 @@ _ALL: tuple[type[Definition], ...] = (
     measures.InputNoiseRise,
     measures.LocalEntropy,
     measures.BasinVolume,
+    measures.ParameterCount,
+    measures.Norms,
+    measures.DistanceFromInitialisation,
+    measures.Margin,
+    measures.GeneralisationGap,
 )
 
 TABLE = {definition.name: definition for definition in _ALL}
 """Every measure by its name, in the order of ``measures="all"``."""
 
 SETS: dict[str, tuple[str, ...]] = {
-    "fast": ("sam", "adaptive_sam"),
-    "standard": ("max_eigenvalue", "trace", "keskar", "sam", "adaptive_sam", "noise_rise"),
+    "fast": (
+        *("sam", "adaptive_sam"),
+        *("parameter_count", "norms", "margin", "generalisation_gap"),
+    ),
+    "standard": (
+        *("max_eigenvalue", "trace", "keskar", "sam", "adaptive_sam", "noise_rise"),
+        *("norms", "margin", "generalisation_gap"),
+    ),
     "all": tuple(TABLE),
 }
 """Sets of measures: "fast" costs less than ten gradient-equivalents."""

@@ -2,9 +2,11 @@
 
 from landscape._sharpness.measures.average_case import AverageCase
 from landscape._sharpness.measures.basin_volume import BasinVolume
+from landscape._sharpness.measures.distance import DistanceFromInitialisation
 from landscape._sharpness.measures.effective_dimension import EffectiveDimension
 from landscape._sharpness.measures.fisher_rao import FisherRao
 from landscape._sharpness.measures.frobenius import Frobenius
+from landscape._sharpness.measures.generalisation_gap import GeneralisationGap
 from landscape._sharpness.measures.input_noise_rise import InputNoiseRise
 from landscape._sharpness.measures.keskar import Keskar, KeskarSubspace
 from landscape._sharpness.measures.learning_coefficient import LearningCoefficient
@@ -14,9 +16,12 @@ from landscape._sharpness.measures.learning_rate_sharpness import (
 )
 from landscape._sharpness.measures.local_entropy import LocalEntropy
 from landscape._sharpness.measures.log_determinant import LogDeterminant
+from landscape._sharpness.measures.margin import Margin
 from landscape._sharpness.measures.max_eigenvalue import MaxEigenvalue
 from landscape._sharpness.measures.noise_rise import NoiseRise
+from landscape._sharpness.measures.norms import Norms
 from landscape._sharpness.measures.pac_bayes_sigma import MagnitudeSigma, PACBayesSigma
+from landscape._sharpness.measures.parameter_count import ParameterCount
 from landscape._sharpness.measures.parameter_scaled_trace import ParameterScaledTrace
 from landscape._sharpness.measures.relative_flatness import RelativeFlatness
 from landscape._sharpness.measures.sam import SAM, AdaptiveSAM
@@ -29,9 +34,11 @@ __all__ = [
     "AdaptiveSAM",
     "AverageCase",
     "BasinVolume",
+    "DistanceFromInitialisation",
     "EffectiveDimension",
     "FisherRao",
     "Frobenius",
+    "GeneralisationGap",
     "InputNoiseRise",
     "Keskar",
     "KeskarSubspace",
@@ -40,9 +47,12 @@ __all__ = [
     "LocalEntropy",
     "LogDeterminant",
     "MagnitudeSigma",
+    "Margin",
     "MaxEigenvalue",
     "NoiseRise",
+    "Norms",
     "PACBayesSigma",
+    "ParameterCount",
     "ParameterScaledTrace",
     "PreconditionedSharpness",
     "RelativeFlatness",
