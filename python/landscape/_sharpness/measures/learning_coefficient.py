@@ -257,7 +257,7 @@ class LearningCoefficient(Definition):
             image: NDArray[Any] = root * (nbeta * product + self.localisation * inner)
             return image
 
-        found = spectrum(multiply, context.dim).eigenvalues(
+        found = spectrum(multiply, context.dim, dtype=point.dtype).eigenvalues(
             1,
             tolerance=0.1,
             max_products=min(_MAX_EIGENVALUE_PRODUCTS, context.dim),
