@@ -55,7 +55,8 @@ def ascend(function: Any, starts: Array, steps: int = 20, **options: Any) -> _co
 
 
 def project_ball(u: Array) -> Array:
-    return u / max(1.0, float(np.linalg.norm(u)))
+    scale: float = max(1.0, float(np.linalg.norm(u)))
+    return u / scale
 
 
 def project_box(u: Array) -> Array:
@@ -63,7 +64,7 @@ def project_box(u: Array) -> Array:
 
 
 def direct_ball(h: Array) -> Array:
-    return h / np.linalg.norm(h)
+    return h / float(np.linalg.norm(h))
 
 
 GEOMETRY: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
@@ -94,7 +95,8 @@ def naive_apgd(function: Any, u: Array, steps: int, constraint: str) -> list[flo
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
     checkpoints = [int(np.ceil(round(share * steps, 6))) for share in shares]
     eta, previous, (loss, h) = 2.0, u, evaluate(function, u)
-    maxima, best, increased, last, etas = [loss], (loss, u, h), [], 0, {0: eta}
+    maxima, best, last, etas = [loss], (loss, u, h), 0, {0: eta}
+    increased: list[bool] = []
     for k in range(steps):
         if k > 0 and k in checkpoints:
             etas[k] = eta
@@ -163,7 +165,11 @@ def test_at_equal_evaluations_others_are_not_below_projected_ascent_on_a_network
         ("ball", np.abs(objective.theta)),
         ("box", np.abs(objective.theta) + 1),
     ):
-        options = {"scale": scale, "origin": objective.theta, "constraint": constraint}
+        options: dict[str, Any] = {
+            "scale": scale,
+            "origin": objective.theta,
+            "constraint": constraint,
+        }
         radius = 0.5 if constraint == "ball" else 1e-2
         inside = starts * scale * radius / 10
         medians = {}
@@ -214,7 +220,12 @@ def test_ticks_stop_and_errors_leave_the_solver_as_it_was() -> None:
         radius=1.0,
         steps=6,
     )
-    assert not solver.run(function, lambda *values: bool(ticks.append(values)) or len(ticks) < 2)
+
+    def tick(*values: Any) -> bool:
+        ticks.append(values)
+        return len(ticks) < 2
+
+    assert not solver.run(function, tick)
     assert [tick[::2] for tick in ticks] == [(0, 3), (1, 3)]
     assert ticks[-1][1] == solver.losses().max()
     before = solver.state()[0]

@@ -58,11 +58,11 @@ def naive(noise: str, preconditioner: dict[str, Any], data: str) -> tuple[Array,
         epoch = len(order) // 4
         keys = _core.gaussian(4, seed=4, stream=2**40 + epoch, dtype="float64")
         order += np.argsort(keys, kind="stable").tolist()
-    xi = [
+    streams = [
         _core.gaussian((steps + 1) * 3, seed=4, stream=2**46 + chain, dtype="float64")
         for chain in range(chains)
     ]
-    xi = np.reshape(xi, (chains, steps + 1, 3))
+    xi = np.reshape(streams, (chains, steps + 1, 3))
     theta, scale, second = np.tile(CENTRE, (chains, 1)), np.ones(3), np.zeros(3)
     losses, references = [], []
     for step in range(steps):

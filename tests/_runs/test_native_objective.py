@@ -127,7 +127,7 @@ def run_chains(function: Any, ends: Any) -> list[Any]:
             decay=0.9,
             damping=0.1,
             noise="averaged",
-            data=data,  # type: ignore[arg-type]
+            data=data,
         )
         assert sampler.run(function, never)
         arrays += [sampler.points(), sampler.losses(), sampler.references(), sampler.state()[0]]

@@ -44,13 +44,12 @@ impl<S: Scalar> Chains<S> {
     ) -> Vec<bool> {
         let (dim, centre) = (self.centre.len(), &self.centre);
         let chains = self.points.par_chunks_mut(dim).zip(&mut self.noise).zip(gradients);
-        let advance =
-            |((point, noise), gradient): ((&mut [S], &mut ChainNoise<S>), &Option<&[S]>)| {
-                let Some(gradient) = gradient else { return true };
-                let noise = noise.draw(step, dim);
-                move_point(options, scales, centre, (point, gradient), noise)
-            };
-        install(|| chains.map(advance).collect())
+        let moved = chains.map(|((point, noise), gradient)| {
+            let Some(gradient) = gradient else { return true };
+            let noise = noise.draw(step, dim);
+            move_point(options, scales, centre, (point, gradient), noise)
+        });
+        install(|| moved.collect())
     }
 }
 
