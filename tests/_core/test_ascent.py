@@ -238,6 +238,7 @@ def test_ticks_stop_and_errors_leave_the_solver_as_it_was() -> None:
         solver.run(Failing(4, 2), lambda *_: True)
     assert solver.state()[0] == before
     assert solver.run(function, lambda *_: True)
+    assert function.evaluated == solver.gradients == 3 * 7
     assert (solver.status, solver.steps, solver.history().shape) == ("complete", 6, (7, 3))
 
 
