@@ -30,13 +30,18 @@ _ALL: tuple[type[Definition], ...] = (
     measures.InputNoiseRise,
     measures.LocalEntropy,
     measures.BasinVolume,
+    measures.CriticalSharpness,
+    measures.RelativeCriticalSharpness,
+    measures.MostCaseBasin,
+    measures.WorstCaseBasin,
+    measures.NeighbourDensity,
 )
 
 TABLE = {definition.name: definition for definition in _ALL}
 """Every measure by its name, in the order of ``measures="all"``."""
 
 SETS: dict[str, tuple[str, ...]] = {
-    "fast": ("sam", "adaptive_sam"),
+    "fast": ("sam", "adaptive_sam", "critical_sharpness"),
     "standard": ("max_eigenvalue", "trace", "sam", "adaptive_sam", "noise_rise"),
     "all": tuple(TABLE),
 }

@@ -1,6 +1,11 @@
 """The measures, one file each: options, source, invariances, and the function that computes it."""
 
 from landscape._sharpness.measures.basin_volume import BasinVolume
+from landscape._sharpness.measures.basins import MostCaseBasin, WorstCaseBasin
+from landscape._sharpness.measures.critical_sharpness import (
+    CriticalSharpness,
+    RelativeCriticalSharpness,
+)
 from landscape._sharpness.measures.effective_dimension import EffectiveDimension
 from landscape._sharpness.measures.fisher_rao import FisherRao
 from landscape._sharpness.measures.frobenius import Frobenius
@@ -12,6 +17,7 @@ from landscape._sharpness.measures.learning_rate_sharpness import (
 from landscape._sharpness.measures.local_entropy import LocalEntropy
 from landscape._sharpness.measures.log_determinant import LogDeterminant
 from landscape._sharpness.measures.max_eigenvalue import MaxEigenvalue
+from landscape._sharpness.measures.neighbour_density import NeighbourDensity
 from landscape._sharpness.measures.noise_rise import NoiseRise
 from landscape._sharpness.measures.pac_bayes_sigma import MagnitudeSigma, PACBayesSigma
 from landscape._sharpness.measures.parameter_scaled_trace import ParameterScaledTrace
@@ -24,6 +30,7 @@ __all__ = [
     "SAM",
     "AdaptiveSAM",
     "BasinVolume",
+    "CriticalSharpness",
     "EffectiveDimension",
     "FisherRao",
     "Frobenius",
@@ -33,11 +40,15 @@ __all__ = [
     "LogDeterminant",
     "MagnitudeSigma",
     "MaxEigenvalue",
+    "MostCaseBasin",
+    "NeighbourDensity",
     "NoiseRise",
     "PACBayesSigma",
     "ParameterScaledTrace",
     "PreconditionedSharpness",
+    "RelativeCriticalSharpness",
     "RelativeFlatness",
     "Trace",
     "TracePerParameter",
+    "WorstCaseBasin",
 ]
