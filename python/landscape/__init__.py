@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from landscape._picture import plot_surface
     from landscape._results import (
         Alignment,
+        Comparison,
         Connections,
         CriticalPoint,
         CriticalPoints,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         Measure,
         Path,
         Profile,
+        RankCorrelation,
         Recipe,
         Relaxation,
         Result,
@@ -65,7 +67,13 @@ if TYPE_CHECKING:
         Walk,
         load,
     )
-    from landscape._sharpness import PlannedMeasure, SharpnessPlan, plan_sharpness, sharpness
+    from landscape._sharpness import (
+        PlannedMeasure,
+        SharpnessPlan,
+        compare,
+        plan_sharpness,
+        sharpness,
+    )
     from landscape._simplex import simplex
     from landscape._spectrum import Hessian, SymmetricOperator, hessian, spectrum
     from landscape._surface import line, surface
@@ -76,6 +84,7 @@ __all__ = [
     "Alignment",
     "AutoNEB",
     "Bezier",
+    "Comparison",
     "Connections",
     "CriticalPoint",
     "CriticalPoints",
@@ -98,6 +107,7 @@ __all__ = [
     "Profile",
     "Projection",
     "RandomPlane",
+    "RankCorrelation",
     "Recipe",
     "Relaxation",
     "Result",
@@ -114,6 +124,7 @@ __all__ = [
     "align",
     "barrier",
     "batch_loss",
+    "compare",
     "connect",
     "connect_all",
     "critical_points",
@@ -149,6 +160,7 @@ _PACKAGES = {
     "Alignment": "_results",
     "AutoNEB": "_path",
     "Bezier": "_path",
+    "Comparison": "_results",
     "Connections": "_results",
     "CriticalPoint": "_results",
     "CriticalPoints": "_results",
@@ -171,6 +183,7 @@ _PACKAGES = {
     "Profile": "_results",
     "Projection": "_directions",
     "RandomPlane": "_directions",
+    "RankCorrelation": "_results",
     "Recipe": "_results",
     "Relaxation": "_results",
     "Result": "_results",
@@ -186,6 +199,7 @@ _PACKAGES = {
     "align": "_align",
     "barrier": "_path",
     "batch_loss": "_objective",
+    "compare": "_sharpness",
     "connect": "_path",
     "connect_all": "_path",
     "critical_points": "_critical",

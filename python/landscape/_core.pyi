@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Ascent",
     "AutoNeb",
     "CriticalPointSearch",
     "CurveTraining",
     "Density",
     "Diagonal",
     "Lanczos",
+    "Langevin",
     "Network",
     "NetworkCurvature",
     "NetworkObjective",
@@ -1438,3 +1440,264 @@ class SimplexTraining:
 
     def record(self) -> str:
         """The state besides its arrays, as JSON."""
+
+class _Gradients(Protocol):
+    """A function L with gradients, at points of shape (k, d)."""
+
+    def gradients(self, points: NDArray[Any], /) -> tuple[_Double, NDArray[Any]]:
+        """L and its gradient at each point: shapes (k,) and (k, d)."""
+
+class _GradientsOn(Protocol):
+    """A function L whose samples are split into batches, at points of shape (k, d)."""
+
+    @property
+    def batches(self) -> int:
+        """The number of mini-batches."""
+
+    def gradients_on(
+        self, points: NDArray[Any], batches: Sequence[int], /
+    ) -> tuple[_Double, NDArray[Any]]:
+        """Means over one batch for each point, and their gradients: shapes (k,) and (k, d)."""
+
+@final
+class Ascent:
+    """Maximise L(theta_0 + delta) in a neighbourhood, from k starts that are evaluated together.
+
+    delta = s * u with scales s >= 0, and ||u||_2 <= rho in a "ball" or |u_i| <= rho in a "box".
+    With a basis the coordinates are its rows: L(theta_0 + sum_j delta_j basis_j). The first step
+    evaluates the starts; every further one evaluates each row that has not ended once. A row whose
+    gradient is 0 has converged.
+
+    - "projected": u <- P(u + eta v), where v is h / ||h||_2 in a ball and sign(h) in a box, and
+      h = s * g. From 0 one step with `step=1` is rho s * h / ||h||_2 or rho s * sign(h), the
+      perturbation of sharpness-aware minimisation. It ends as "complete".
+    - "apgd": the same with momentum, and a step that is halved where the loss stops growing; it
+      ends as "complete".
+    - "lbfgs": a quasi-Newton method in the active set with a line search, along the sphere where
+      the gradient points out of the ball. It ends as "converged", "stalled" where no step changes
+      the loss by more than rounding, or "max_steps".
+
+    A loss or a gradient that is not finite ends its row as "diverged"; its best finite loss is
+    kept.
+
+    Args:
+        objective: The function. Without batches only its gradients on all data are read.
+        origin: theta_0, shape (d,). Its dtype is that of all vectors.
+        starts: The first displacements delta, shape (k, d) or (k, p).
+        scale: s, shape (d,), or (p,) with a basis; 0 fixes a coordinate.
+        method: How the loss is maximised.
+        constraint: The norm that bounds u.
+        radius: Its bound rho.
+        steps: The maximum number of steps after the evaluation of the starts.
+        step: Of "projected" alone: eta as a share of rho; None is 2.5 / steps.
+        tolerance: Of "lbfgs" alone, which needs it: a row has converged when its projected
+            gradient is at most this share of the largest gradient that it has met.
+        basis: Shape (p, d).
+        batches: The mini-batch of each start; None evaluates all on all data.
+
+    Raises:
+        ValueError: An option is out of range or belongs to another method, shapes do not fit, or a
+            start is outside the neighbourhood.
+        MemoryError: The vectors do not fit.
+
+    Reference:
+        Keskar, Mudigere, Nocedal, Smelyanskiy, Tang (2017), "On large-batch training for deep
+        learning: generalization gap and sharp minima", metric 2.1; Foret, Kleiner, Mobahi,
+        Neyshabur (2021), "Sharpness-aware minimization for efficiently improving generalization",
+        equation 2; Kwon, Kim, Park, Choi (2021), "ASAM: adaptive sharpness-aware minimization",
+        equation 3; Madry et al. (2018), "Towards deep learning models resistant to adversarial
+        attacks"; Croce, Hein (2020), "Reliable evaluation of adversarial robustness with an
+        ensemble of diverse parameter-free attacks", algorithm 1; Bertsekas (1982), "Projected
+        Newton methods for optimization problems with simple constraints".
+    """
+
+    def __new__(
+        cls,
+        objective: _Gradients | _GradientsOn | NetworkObjective,
+        origin: NDArray[Any],
+        starts: NDArray[Any],
+        *,
+        scale: NDArray[Any],
+        method: Literal["projected", "apgd", "lbfgs"],
+        constraint: Literal["ball", "box"],
+        radius: float,
+        steps: int,
+        step: float | None = None,
+        tolerance: float | None = None,
+        basis: NDArray[Any] | None = None,
+        batches: Sequence[int] | None = None,
+    ) -> Ascent: ...
+    @staticmethod
+    def resumed(record: str, arrays: dict[str, NDArray[Any]]) -> Ascent:
+        """Resume from the result of `state`, with the same bits."""
+
+    def run(
+        self,
+        objective: _Gradients | _GradientsOn | NetworkObjective,
+        tick: Callable[[int, float, int], bool],
+    ) -> bool:
+        """Iterate until termination (True) or until `tick` returns False (False).
+
+        An exception leaves the object as it was after the last completed step.
+
+        Args:
+            objective: The function.
+            tick: Called after every evaluation with the number of steps, the highest loss, and the
+                number of rows that have not ended; whether to go on.
+        """
+
+    @property
+    def status(self) -> str:
+        """The state of the run: running while a row is.
+
+        Then the state of the row that is farthest from convergence among those that have not
+        diverged: max_steps, complete, stalled, converged; diverged where all have.
+        """
+
+    @property
+    def statuses(self) -> list[str]:
+        """The state of each row."""
+
+    @property
+    def steps(self) -> int:
+        """Steps so far; the evaluation of the starts is not one."""
+
+    @property
+    def gradients(self) -> int:
+        """Gradients so far, one for each point."""
+
+    def losses(self) -> _Double:
+        """The highest finite loss of each row, shape (k,); NaN where there is none."""
+
+    def displacements(self) -> NDArray[Any]:
+        """The displacements delta at these, of the shape of the starts."""
+
+    def history(self) -> _Double:
+        """The highest losses after each evaluation, shape (steps + 1, k)."""
+
+    def state(self) -> tuple[str, dict[str, NDArray[Any]]]:
+        """The state as JSON and arrays, for `resumed`."""
+
+@final
+class Langevin:
+    """C chains that sample p(theta) ~ exp(-nbeta L(theta) - gamma/2 ||theta - theta_0||^2).
+
+    theta <- theta - eps/2 G (nbeta grad L_b(theta) + gamma (theta - theta_0)) + sqrt(eps G) xi,
+    from theta_0. After the burn-in the last point of every `thinning` steps is a draw, of which
+    L_b(theta) is kept, and the reference L_b(theta_0) on the same batch b, which is computed once a
+    batch. The difference of both is an estimate of L(theta) - L(theta_0).
+
+    A chain has diverged when its point, loss or gradient is not finite, or when
+    nbeta (L_b(theta) - L_0) exceeds 10^6 d, where L_0 is the mean loss of the first step. Its point
+    stays where it was, and its later draws are NaN.
+
+    Args:
+        objective: The function.
+        centre: theta_0, shape (d,). Its dtype is that of all vectors.
+        chains: The number C of chains.
+        step: eps. Steps are stable where eps times the largest eigenvalue of
+            G^(1/2) (nbeta H + gamma) G^(1/2) is below 4.
+        nbeta: The number of samples times the inverse temperature.
+        localisation: gamma.
+        burn_in: Steps before the first draw.
+        draws: Draws of each chain.
+        thinning: Steps of a draw.
+        seed: That of the noise and of the order of batches.
+        preconditioner: "none" is G = 1. "rmsprop" is G = 1/(sqrt(v) + damping), where v is the mean
+            of squared gradients of L over all chains and the steps of the burn-in, with weights
+            that decay; it is fixed afterwards, so that the posterior is invariant without a term
+            for the derivative of G.
+        noise: "euler" is xi_t, standard normal; the variance along an eigenvector of a quadratic L
+            with the eigenvalue h is too large by 1/(1 - eps G (nbeta h + gamma)/4). "averaged" is
+            (xi_t + xi_(t+1))/2 and has no bias there.
+        data: "all", or one "mini_batch" for each chain and step.
+        decay: Of "rmsprop" alone: the weight of the past, from 0, below 1.
+        damping: Of "rmsprop" alone: above 0, in units of the gradient.
+
+    Raises:
+        ValueError: An option is out of range or belongs to another preconditioner.
+        MemoryError: The points or the draws do not fit.
+
+    Reference:
+        Welling, Teh (2011), "Bayesian learning via stochastic gradient Langevin dynamics"; Li,
+        Chen, Carlson, Carin (2016), "Preconditioned stochastic gradient Langevin dynamics for deep
+        neural networks"; Leimkuhler, Matthews (2013), "Rational construction of stochastic
+        numerical methods for molecular sampling"; Lau, Furman, Wang, Murfet, Wei (2023), "The local
+        learning coefficient: a singularity-aware complexity measure".
+    """
+
+    def __new__(
+        cls,
+        objective: _Gradients | _GradientsOn | NetworkObjective,
+        centre: NDArray[Any],
+        *,
+        chains: int,
+        step: float,
+        nbeta: float,
+        localisation: float,
+        burn_in: int,
+        draws: int,
+        thinning: int,
+        seed: int,
+        preconditioner: Literal["none", "rmsprop"],
+        noise: Literal["euler", "averaged"],
+        data: Literal["all", "mini_batch"],
+        decay: float | None = None,
+        damping: float | None = None,
+    ) -> Langevin: ...
+    @staticmethod
+    def resumed(record: str, arrays: dict[str, NDArray[Any]]) -> Langevin:
+        """Resume from the result of `state`, with the same bits."""
+
+    def run(
+        self,
+        objective: _Gradients | _GradientsOn | NetworkObjective,
+        tick: Callable[[int, int, float], bool],
+    ) -> bool:
+        """Iterate until termination (True) or until `tick` returns False (False).
+
+        An exception leaves the object as it was after the last completed step.
+
+        Args:
+            objective: The function.
+            tick: Called after every step with the number of draws of a chain, that of steps, and
+                the mean loss of the last draw (NaN before the first); whether to go on.
+
+        Raises:
+            FloatingPointError: The loss of the centre is not finite.
+        """
+
+    @property
+    def status(self) -> str:
+        """The state of the run: running, complete, or diverged where all chains have."""
+
+    @property
+    def statuses(self) -> list[str]:
+        """The state of each chain: running, complete or diverged."""
+
+    @property
+    def draws(self) -> int:
+        """Draws of each chain so far."""
+
+    @property
+    def steps(self) -> int:
+        """Steps of each chain so far."""
+
+    @property
+    def gradients(self) -> int:
+        """Gradients so far, one for each point; those for references are counted too."""
+
+    def losses(self) -> _Double:
+        """The losses of the draws on their batches, shape (C, draws)."""
+
+    def references(self) -> _Double:
+        """The losses of the centre on the same batches, shape (C, draws)."""
+
+    def points(self) -> NDArray[Any]:
+        """The current points, shape (C, d)."""
+
+    def preconditioner(self) -> _Double:
+        """The diagonal of G, shape (d,)."""
+
+    def state(self) -> tuple[str, dict[str, NDArray[Any]]]:
+        """The state as JSON and arrays, for `resumed`."""

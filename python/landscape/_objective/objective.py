@@ -19,6 +19,7 @@ from landscape._objective.build import (
     describe_policy,
     read_other_data,
     replace_data,
+    replace_loss,
     summarise_data,
     validate_model,
     validate_numbers,
@@ -29,7 +30,7 @@ from landscape._objective.data.batches import ResidentBatches
 from landscape._objective.data.changed import change_inputs
 from landscape._objective.data.reading import split_into_batches
 from landscape._objective.engine import ENGINES, Backends, Engine, check_recorded_strategy
-from landscape._objective.losses.arguments import make_example_inputs
+from landscape._objective.losses.arguments import make_example_inputs, read_arguments
 from landscape._objective.losses.likelihood import check_curvature
 from landscape._objective.losses.metrics import MetricLike, choose_metrics
 from landscape._objective.losses.recognised import ClassLoss
@@ -300,6 +301,25 @@ class Objective:
         twin = self._with_evaluator(replace_data(self._evaluator, reading))
         twin._reading = reading
         twin._summary = summarise_data(twin._evaluator, reading)
+        return twin
+
+    def with_loss(self, loss: Any) -> Self:
+        """The same model and data under another loss.
+
+        Args:
+            loss: As for the Objective; it is compared with the user's program anew.
+
+        Returns:
+            An Objective that shares the model and the data.
+
+        Raises:
+            ValueError: L is not what the model and the loss compute by themselves.
+        """
+        twin = self._with_evaluator(replace_loss(self._evaluator, self._reading, loss))
+        twin._summary = summarise_data(twin._evaluator, self._reading)
+        twin._native_cache = NativeCache()
+        twin._check = FunctionCheck(self._check.mode, loss)
+        twin._check.compare_losses(twin._evaluator)
         return twin
 
     def with_inputs(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Self:
@@ -759,6 +779,38 @@ class Objective:
         content = next(iter(self._evaluator.batches.iter_batches())).content
         return make_example_inputs(self.model, content, count)
 
+    def inputs(self) -> NDArray[Any]:
+        """The inputs of all samples where each is one tensor of numbers, shape (n, ...).
+
+        Raises:
+            ValueError: The model takes several inputs or other ones, or samples differ in shape.
+        """
+        parts = []
+        for batch in self._evaluator.batches.iter_blocks(None):
+            arguments, keywords = read_arguments(batch.content)
+            found = [*arguments, *keywords.values()]
+            if len(found) != 1 or not (
+                isinstance(found[0], torch.Tensor) and found[0].is_floating_point()
+            ):
+                raise ValueError("a sample is not one tensor of real numbers")
+            parts.append(found[0].cpu())
+        if len({part.shape[1:] for part in parts}) > 1:
+            raise ValueError("samples differ in shape")
+        inputs: NDArray[Any] = torch.cat(parts).numpy()
+        return inputs
+
+    def targets(self) -> NDArray[Any]:
+        """The targets of all samples as the loss reads them, shape (n, ...).
+
+        Raises:
+            ValueError: The batches have none.
+        """
+        reductions = self._evaluator.reductions
+        blocks = self._evaluator.batches.iter_blocks(None)
+        parts = [reductions.targets(batch.content).cpu() for batch in blocks]
+        targets: NDArray[Any] = torch.cat(parts).numpy()
+        return targets
+
     def expected_classes(self) -> NDArray[np.int64] | None:
         """The class of each sample, shape (n, ...), -1 where ignored; None without classes."""
         reductions = self._evaluator.reductions
@@ -796,6 +848,18 @@ class Objective:
     def strategy(self) -> Strategy:
         """The fastest strategy for many points: measured at the first use, then cached."""
         return self._loss_engine.strategy
+
+    def allows(self, strategy: Strategy) -> bool:
+        """Whether L can be evaluated under a strategy.
+
+        Args:
+            strategy: Of another function, or of an earlier run.
+        """
+        try:
+            self._validate_strategy(strategy)
+        except ValueError:
+            return False
+        return True
 
     @property
     def plain_strategy(self) -> Strategy:

@@ -1,7 +1,8 @@
 """Frozen results: arrays, their error bars and how they were computed. NumPy alone; no PyTorch."""
 
 from landscape._results.alignment import Alignment
-from landscape._results.base import Result
+from landscape._results.base import Result, add_prefix, select_prefix
+from landscape._results.comparison import Comparison
 from landscape._results.connections import Connections
 from landscape._results.critical_points import CriticalPoint, CriticalPoints, CriticalSearch
 from landscape._results.curve import Curve
@@ -12,6 +13,7 @@ from landscape._results.grids import Line, Surface
 from landscape._results.io import load
 from landscape._results.paths import Instability, Path, Profile, pack_paths, unpack_paths
 from landscape._results.provenance import Recipe, Run
+from landscape._results.rank_correlation import RankCorrelation
 from landscape._results.sharpness import (
     Invariance,
     Measure,
@@ -26,6 +28,7 @@ from landscape._results.walks import Relaxation, Walk
 
 __all__ = [
     "Alignment",
+    "Comparison",
     "Connections",
     "CriticalPoint",
     "CriticalPoints",
@@ -42,6 +45,7 @@ __all__ = [
     "Measure",
     "Path",
     "Profile",
+    "RankCorrelation",
     "Recipe",
     "Relaxation",
     "Result",
@@ -51,11 +55,13 @@ __all__ = [
     "Spectrum",
     "Surface",
     "Walk",
+    "add_prefix",
     "import_pandas",
     "load",
     "pack_measures",
     "pack_paths",
     "sample_simplex",
+    "select_prefix",
     "unpack_measures",
     "unpack_paths",
 ]

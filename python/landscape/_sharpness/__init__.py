@@ -1,5 +1,6 @@
 """Measures of flatness and generalisation at a minimum, and their comparison between minima."""
 
+from landscape._sharpness.comparison import compare
 from landscape._sharpness.measurement import (
     PlannedMeasure,
     SharpnessPlan,
@@ -7,4 +8,4 @@ from landscape._sharpness.measurement import (
     sharpness,
 )
 
-__all__ = ["PlannedMeasure", "SharpnessPlan", "plan_sharpness", "sharpness"]
+__all__ = ["PlannedMeasure", "SharpnessPlan", "compare", "plan_sharpness", "sharpness"]

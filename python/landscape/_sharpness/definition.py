@@ -59,6 +59,8 @@ class Definition(ABC):
     """Whether the *quantity* is invariant when units are rescaled and the function is unchanged."""
     permutation: ClassVar[Invariance] = "exact"
     """Whether the quantity is invariant when hidden units are permuted."""
+    accuracy: ClassVar[float] = 1e-4
+    """By how much of the value rounding, or a search from other starting points, may move it."""
 
     def require(self, context: Context) -> None:  # noqa: B027 - most apply to any model
         """Refuse where the measure has no meaning, before anything is computed.

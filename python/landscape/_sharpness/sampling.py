@@ -1,4 +1,4 @@
-"""Statistics of random draws: means of exponentials, shares and quantiles, with their errors."""
+"""Statistics of random draws: means of exponentials and shares, with their errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LogMean", "average_exponentials", "bound_quantile", "bound_share"]
+__all__ = ["LogMean", "average_exponentials", "bound_share"]
 
 _FEW = 10.0  # draws below which neither the mean nor its error can be trusted
 
@@ -81,32 +81,6 @@ def bound_share(successes: int, count: int, level: float) -> tuple[float, float]
     tail = (1 - level) / 2
     low = 0.0 if successes == 0 else _solve_share(successes - 1, count, 1 - tail)
     high = 1.0 if successes == count else _solve_share(successes, count, tail)
-    return low, high
-
-
-def bound_quantile(
-    ordered: NDArray[np.float64], quantile: float, level: float
-) -> tuple[float, float]:
-    """The interval of order statistics for a quantile, whatever the distribution.
-
-    Args:
-        ordered: Independent draws, ascending, shape (m,).
-        quantile: Between 0 and 1.
-        level: Probability with which the interval contains it, at least.
-
-    Returns:
-        Its ends; infinite on a side where there are too few draws for one.
-
-    Reference:
-        David and Nagaraja (2003), "Order Statistics", section 7.1.
-    """
-    count, tail = len(ordered), (1 - level) / 2
-    # the quantile is below draw i (from 0) with probability P(Bin <= i)
-    below = [_cumulate(i, count, quantile) for i in range(count)]
-    lows = [i for i in range(count) if below[i] <= tail]
-    highs = [i for i in range(count) if below[i] >= 1 - tail]
-    low = float(ordered[lows[-1]]) if lows else -math.inf
-    high = float(ordered[highs[0]]) if highs else math.inf
     return low, high
 
 

@@ -13,6 +13,8 @@ __all__ = ["SETS", "TABLE", "read_measures"]
 _ALL: tuple[type[Definition], ...] = (
     measures.MaxEigenvalue,
     measures.Trace,
+    measures.Keskar,
+    measures.KeskarSubspace,
     measures.TracePerParameter,
     measures.ParameterScaledTrace,
     measures.Frobenius,
@@ -24,7 +26,10 @@ _ALL: tuple[type[Definition], ...] = (
     measures.PreconditionedSharpness,
     measures.SAM,
     measures.AdaptiveSAM,
+    measures.WorstCase,
+    measures.AverageCase,
     measures.NoiseRise,
+    measures.LearningCoefficient,
     measures.PACBayesSigma,
     measures.MagnitudeSigma,
     measures.InputNoiseRise,
@@ -35,14 +40,25 @@ _ALL: tuple[type[Definition], ...] = (
     measures.MostCaseBasin,
     measures.WorstCaseBasin,
     measures.NeighbourDensity,
+    measures.ParameterCount,
+    measures.Norms,
+    measures.DistanceFromInitialisation,
+    measures.Margin,
+    measures.GeneralisationGap,
 )
 
 TABLE = {definition.name: definition for definition in _ALL}
 """Every measure by its name, in the order of ``measures="all"``."""
 
 SETS: dict[str, tuple[str, ...]] = {
-    "fast": ("sam", "adaptive_sam", "critical_sharpness"),
-    "standard": ("max_eigenvalue", "trace", "sam", "adaptive_sam", "noise_rise"),
+    "fast": (
+        *("sam", "adaptive_sam", "critical_sharpness"),
+        *("parameter_count", "norms", "margin", "generalisation_gap"),
+    ),
+    "standard": (
+        *("max_eigenvalue", "trace", "keskar", "sam", "adaptive_sam", "noise_rise"),
+        *("norms", "margin", "generalisation_gap"),
+    ),
     "all": tuple(TABLE),
 }
 """Sets of measures: "fast" costs less than ten gradient-equivalents."""

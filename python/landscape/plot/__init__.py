@@ -13,12 +13,14 @@ from landscape.plot._density import density
 from landscape.plot._layers import layers
 from landscape.plot._line import line
 from landscape.plot._path import path
+from landscape.plot._sharpness import comparison, profiles, sharpness
 from landscape.plot._spectrum import spectrum
 from landscape.plot._surface3d import surface_3d
 from landscape.plot._walk import walk
 
 __all__ = [
     "compare",
+    "comparison",
     "connections",
     "contour",
     "critical_points",
@@ -29,6 +31,8 @@ __all__ = [
     "layers",
     "line",
     "path",
+    "profiles",
+    "sharpness",
     "spectrum",
     "surface_3d",
     "trajectory",

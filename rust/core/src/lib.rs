@@ -16,6 +16,7 @@
 //! | `monitor` | progress and cancellation |
 //! | `operator` | symmetric linear operators |
 //! | `objective` | the interface between a loss and the algorithms |
+//! | `batch_sampler` | the mini-batch of each gradient |
 //! | `solver` | the interface of iterative methods: steps, status, checkpoints |
 //! | `subspace` | affine subspaces of an objective, in host memory |
 //! | `analytic` | objectives in closed form, for tests |
@@ -24,6 +25,8 @@
 //! | `critical` | solvers for critical points |
 //! | `path` | low-loss paths and simplices between minima |
 //! | `walk` | walks within a minimum, along flat directions |
+//! | `ascent` | the highest loss in a neighbourhood of a point |
+//! | `sampling` | chains that sample a local posterior distribution |
 //! | `network` | neural networks that the core evaluates itself |
 
 mod error;
@@ -36,6 +39,7 @@ mod projection;
 mod random;
 mod vector;
 
+mod batch_sampler;
 mod monitor;
 mod objective;
 mod operator;
@@ -43,10 +47,12 @@ mod solver;
 mod subspace;
 
 pub mod analytic;
+pub mod ascent;
 pub mod combinatorial;
 pub mod critical;
 pub mod network;
 pub mod path;
+pub mod sampling;
 pub mod spectrum;
 pub mod surface;
 pub mod walk;

@@ -29,6 +29,8 @@ pub enum Status {
     Flat,
     /// No step makes progress.
     Stalled,
+    /// A number is not finite, or a loss is far beyond all that the method can produce.
+    Diverged,
     /// The limit on operator products was reached.
     MaxProducts,
     /// The limit on steps was reached.
@@ -47,6 +49,7 @@ impl Status {
             Self::Reached => "reached",
             Self::Flat => "flat",
             Self::Stalled => "stalled",
+            Self::Diverged => "diverged",
             Self::MaxProducts => "max_products",
             Self::MaxSteps => "max_steps",
         }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "pyo3 hands over arguments by value")]
 
+mod ascent;
 mod boundary;
 mod combinatorial;
 mod critical;
@@ -17,8 +18,10 @@ mod objective;
 mod operator;
 mod path;
 mod random;
+mod sampling;
 mod solver;
 mod spectrum;
+mod state;
 mod surface;
 mod vector;
 mod walk;
@@ -26,6 +29,8 @@ mod walk;
 /// The numerical core of `landscape`; described in `_core.pyi`.
 #[pyo3::pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::ascent::Ascent;
     #[pymodule_export]
     use crate::combinatorial::{assignment, spanning_tree};
     #[pymodule_export]
@@ -44,6 +49,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::random::gaussian;
+    #[pymodule_export]
+    use crate::sampling::Langevin;
     #[pymodule_export]
     use crate::spectrum::{
         Density, Diagonal, Lanczos, PowerIteration, Trace, XTrace, asymmetry, student_quantile,

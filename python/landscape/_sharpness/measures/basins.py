@@ -17,12 +17,12 @@ from landscape._sharpness.basin import (
     compute_profile,
     search_radii,
 )
+from landscape._sharpness.bounds.intervals import find_quantile_ranks
 from landscape._sharpness.context import GRADIENT, LOSS, PRODUCT
 from landscape._sharpness.curvature import require_curvature
 from landscape._sharpness.definition import Definition, Outcome
 from landscape._sharpness.measures.max_eigenvalue import TYPICAL_PRODUCTS
 from landscape._sharpness.rises import RiseMetric, check_metric, require_metric
-from landscape._sharpness.sampling import bound_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,8 @@ class MostCaseBasin(Definition):
         = \min \{ \rho : L(\theta + \rho u) > L(\theta) + r \}
 
     All but a share q of the directions keep the loss (or the accuracy) up to this radius. The
-    interval is that of order statistics, which holds for any distribution. The curves
+    interval is that of order statistics, which holds for any distribution and needs enough
+    directions. The curves
     ``basin_radii`` has every R(u), and ``rises`` the rise along every direction at ``radii``.
 
     Args:
@@ -73,7 +74,7 @@ class MostCaseBasin(Definition):
 
     rise: float = 0.1
     metric: RiseMetric = "loss"
-    directions: int = 30
+    directions: int = 40
     quantile: float = 0.1
     scaling: Scaling = "unit"
     tolerance: float = 0.02
@@ -117,12 +118,12 @@ class MostCaseBasin(Definition):
         value = float(np.quantile(found.radii, self.quantile, method="inverted_cdf"))
         if not (math.isfinite(value) and value > 0):
             return Outcome(None, status=_describe_loss(value, directions.start, self.rise))
-        low, high = bound_quantile(ordered, self.quantile, context.level)
+        ranks = find_quantile_ranks(self.quantile, self.directions, context.level)
         radii = np.linspace(0, 2 * value, self.points + 1)[1:]
         rises = compute_profile(context, directions, self.directions, radii, self.metric)
         return Outcome(
             value,
-            interval=(max(low, 0.0), high) if math.isfinite(high) else None,
+            interval=None if ranks is None else (ordered[ranks[0] - 1], ordered[ranks[1] - 1]),
             details={"unbounded": int(np.isinf(found.radii).sum()), "rounds": found.rounds},
             curves={"basin_radii": found.radii, "radii": radii, "rises": rises},
         )

@@ -4,13 +4,13 @@ mod state;
 
 pub use self::state::AutoNebOptions;
 use self::state::State;
-use super::batch_sampler::{BatchSampler, require_batches, require_same_batches};
 use super::history::Evaluation;
 use super::neb::{force, tangent};
 use super::optimizer::Optimizer;
 use super::polyline::{Polyline, require_path_memory, require_same_ends, validate_ends};
 use super::refinement::{LossProfile, NewPivot};
 use super::schedule::Cycle;
+use crate::batch_sampler::{BatchSampler, require_batches, require_same_batches};
 use crate::error::Error;
 use crate::memory::require_memory;
 use crate::monitor::Cancel;

@@ -4,11 +4,11 @@ mod state;
 
 pub use self::state::CurveTrainingOptions;
 use self::state::State;
-use super::batch_sampler::{BatchSampler, require_batches, require_same_batches};
 use super::history::Evaluation;
 use super::optimizer::Optimizer;
 use super::polyline::{Polyline, require_path_memory, require_same_ends, validate_ends};
 use super::schedule::Cycle;
+use crate::batch_sampler::{BatchSampler, require_batches, require_same_batches};
 use crate::error::Error;
 use crate::memory::require_memory;
 use crate::monitor::Cancel;

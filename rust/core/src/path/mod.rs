@@ -8,7 +8,6 @@
 //! | `history` | the evaluations of a path during training |
 //! | `refinement` | where a band needs further pivots |
 //! | `polyline` | points in a row: lengths, interpolation, equal spacing |
-//! | `batch_sampler` | the mini-batch of each gradient |
 //! | `optimizer` | momentum and Adam for many points together |
 //! | `neb` | the force on a pivot of a nudged elastic band |
 //! | `autoneb` | the solver for bands: AutoNEB |
@@ -19,7 +18,6 @@
 //! | `simplex_training` | the solver for connecting points: low loss in simplices of large volume |
 
 mod autoneb;
-mod batch_sampler;
 mod curve;
 mod curve_training;
 mod history;

@@ -4,9 +4,9 @@ mod state;
 
 pub use self::state::SimplexTrainingOptions;
 use self::state::State;
-use super::batch_sampler::{BatchSampler, require_batches, require_same_batches};
 use super::optimizer::Optimizer;
 use super::simplicial_complex::{SimplicialComplex, simplex_weights};
+use crate::batch_sampler::{BatchSampler, require_batches, require_same_batches};
 use crate::error::{Error, require};
 use crate::memory::require_memory;
 use crate::monitor::Cancel;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use landscape_core::spectrum::{Lanczos as Core, LanczosOptions};
 use landscape_core::{Checkpoint, Resumable, Solver};
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -14,6 +14,7 @@ use crate::boundary::{
 };
 use crate::gate;
 use crate::solver::{Handle, Typed, for_dtype, for_typed, solver_class};
+use crate::state::item;
 
 solver_class! {
     /// Thick-restart Lanczos.
@@ -154,11 +155,4 @@ fn resume<S: Storage>(
     let (vectors, numbers) = (vec![("basis", basis)], vec![("projected", projected)]);
     let checkpoint = Checkpoint { record, dim, vectors, numbers };
     gate::enter(py, || Core::resume(checkpoint, path))
-}
-
-/// An array of a state.
-pub(super) fn item<'py>(arrays: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    arrays.get_item(name)?.ok_or_else(|| {
-        PyKeyError::new_err(format!("got no array {name:?}; pass the arrays of `state`"))
-    })
 }

@@ -5,11 +5,11 @@ use landscape_core::{Checkpoint, Resumable, Solver};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::lanczos::item;
 use super::mean_rows;
 use crate::boundary::{Dtype, IntoArray, Rows, Storage, flat};
 use crate::gate;
 use crate::solver::{Handle, for_dtype, for_typed, solver_class};
+use crate::state::item;
 
 solver_class! {
     /// Traces of powers or of the logarithm.

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::batch_sampler::validate_batches;
 use super::super::history::Evaluation;
 use super::super::optimizer::OptimizerKind;
 use super::super::schedule::Cycle;
+use crate::batch_sampler::validate_batches;
 use crate::error::{Error, require};
 use crate::solver::{Checkpoint, RecordReader, Status, to_record};
 

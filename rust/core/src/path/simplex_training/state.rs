@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::batch_sampler::validate_batches;
 use super::super::optimizer::OptimizerKind;
 use super::super::schedule::Cycle;
+use crate::batch_sampler::validate_batches;
 use crate::error::{Error, require};
 use crate::solver::{RecordReader, Status, to_record};
 

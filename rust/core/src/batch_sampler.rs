@@ -9,7 +9,7 @@ use crate::scalar::Scalar;
 /// An endless sequence of batch indices: every epoch is a seeded permutation, so that neighbours in
 /// the sequence (the pivots of one step) get different batches. Any position can be computed directly.
 #[derive(Clone, Debug)]
-pub(super) struct BatchSampler {
+pub(crate) struct BatchSampler {
     seed: u64,
     batches: usize,
     epoch: Option<u64>,
@@ -23,7 +23,7 @@ const STREAMS: u64 = 1 << 40;
 ///
 /// # Errors
 /// [`Error::Invalid`] where there is none, [`Error::Memory`] where their order does not fit.
-pub(super) fn require_batches<S: Scalar>(
+pub(crate) fn require_batches<S: Scalar>(
     objective: &dyn BatchedObjective<S>,
 ) -> Result<usize, Error> {
     let batches = objective.batches()?;
@@ -33,7 +33,7 @@ pub(super) fn require_batches<S: Scalar>(
 
 /// # Errors
 /// As those of [`require_batches`].
-pub(super) fn validate_batches(batches: usize) -> Result<(), Error> {
+pub(crate) fn validate_batches(batches: usize) -> Result<(), Error> {
     require!(batches > 0, "got an objective of 0 mini-batches; pass one of 1 or more");
     require_memory::<f64>(&format!("the order of {batches} mini-batches"), &[batches, 2]).map(drop)
 }
@@ -41,7 +41,7 @@ pub(super) fn validate_batches(batches: usize) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Invalid`] unless an objective has the dimension and the mini-batches that a search began
 /// with.
-pub(super) fn require_same_batches<S: Scalar>(
+pub(crate) fn require_same_batches<S: Scalar>(
     dim: usize,
     objective: &dyn BatchedObjective<S>,
     expected: usize,

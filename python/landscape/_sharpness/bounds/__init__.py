@@ -1,0 +1,1 @@
+"""Generalisation bounds and intervals as functions of numbers: no model, no data."""
