@@ -206,15 +206,16 @@ def test_the_density_of_neighbours_is_a_share_with_its_interval() -> None:
     truth = 1 - 2 * np.arccos(np.sqrt(bound)) / np.pi
     held = 0
     for seed in range(60):
-        found = measure(NeighbourDensity(distance=1.0, rise=0.5, draws=40), objective, seed=seed)
+        found = measure(NeighbourDensity(1.0, 0.5, draws=40, scaling="unit"), objective, seed=seed)
         assert found.interval is not None
         held += found.interval[0] <= truth <= found.interval[1]
     assert 54 <= held <= 60
-    none = measure(NeighbourDensity(distance=1.0, rise=0.0, draws=20), objective)
+    none = measure(NeighbourDensity(1.0, 0.0, draws=20, scaling="unit"), objective)
     assert none.value == 0
     assert none.interval is not None
     assert_close(none.interval[1], 1 - 0.025 ** (1 / 20), rtol=1e-9)
-    every = measure(NeighbourDensity(distance=0.1, rise=1.0, draws=20), objective)
+    assert "every filter" in measure("neighbour_density", objective).status
+    every = measure(NeighbourDensity(0.1, 1.0, draws=20, scaling="unit"), objective)
     assert every.value == 1
     assert every.interval is not None
     assert every.interval[1] == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -118,12 +119,17 @@ class MostCaseBasin(Definition):
         value = float(np.quantile(found.radii, self.quantile, method="inverted_cdf"))
         if not (math.isfinite(value) and value > 0):
             return Outcome(None, status=_describe_loss(value, directions.start, self.rise))
-        ranks = find_quantile_ranks(self.quantile, self.directions, context.level)
+        interval = error = None
+        if ranks := find_quantile_ranks(self.quantile, self.directions, context.level):
+            low, high = interval = float(ordered[ranks[0] - 1]), float(ordered[ranks[1] - 1])
+            # that of a normal distribution with this interval
+            error = (high - low) / 2 / NormalDist().inv_cdf((1 + context.level) / 2)
         radii = np.linspace(0, 2 * value, self.points + 1)[1:]
         rises = compute_profile(context, directions, self.directions, radii, self.metric)
         return Outcome(
             value,
-            interval=None if ranks is None else (ordered[ranks[0] - 1], ordered[ranks[1] - 1]),
+            error if error is not None and math.isfinite(error) else None,
+            interval,
             details={"unbounded": int(np.isinf(found.radii).sum()), "rounds": found.rounds},
             curves={"basin_radii": found.radii, "radii": radii, "rises": rises},
         )

@@ -30,19 +30,19 @@ class NeighbourDensity(Definition):
     1. Its logarithm is a local entropy: how many of the neighbours are solutions too.
 
     Args:
-        distance: rho: in units of the parameters, or relative to each filter.
+        distance: rho: relative to each filter's norm, or in units of the parameters.
         rise: r: of the loss, or by how much the accuracy may fall; 0 asks for points that are no
             worse.
         metric: ``"loss"`` or ``"accuracy"``.
         draws: The number of points.
-        scaling: ``"unit"``: directions of norm 1; ``"filter"``: every filter with the norm of the
-            model's.
+        scaling: ``"filter"``: every filter of a direction has the norm of the model's; ``"unit"``:
+            directions of norm 1.
 
     Raises:
         ValueError: An option is out of range.
 
     Example:
-        >>> measure = landscape.measures.NeighbourDensity(distance=1.0, rise=0.05)
+        >>> measure = landscape.measures.NeighbourDensity(distance=1.0, scaling="unit")
         >>> landscape.sharpness(model, data, measures=[measure])
     """
 
@@ -53,11 +53,11 @@ class NeighbourDensity(Definition):
     )
     rescaling: ClassVar[Invariance] = "no"
 
-    distance: float = 0.5
-    rise: float = 0.01
+    distance: float = 0.1
+    rise: float = 0.02
     metric: RiseMetric = "loss"
     draws: int = 60
-    scaling: Scaling = "unit"
+    scaling: Scaling = "filter"
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.distance) and self.distance > 0):
@@ -84,6 +84,8 @@ class NeighbourDensity(Definition):
     def compute(self, context: Context) -> Outcome:
         """Random points at the distance; one without a finite loss is worse."""
         directions = RandomDirections(context, self.name, self.scaling)
+        if not directions(0).any():
+            return Outcome(None, status="failed: every filter of the model is zero")
         rises = compute_rises(
             context, (self.distance * directions(i) for i in range(self.draws)), self.metric
         )
