@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -33,6 +34,15 @@ _BLOCK = 64  # points that are evaluated together at most
 _BLOCK_BYTES = 1 << 28  # that their vectors may take
 
 T = TypeVar("T")
+
+
+@dataclass
+class _Shared:
+    """A value that measures share: its own cost, and the other shared values that it uses."""
+
+    value: Any = None
+    cost: float = 0.0
+    uses: set[str] = field(default_factory=set)
 
 
 class Context:
@@ -76,35 +86,48 @@ class Context:
         self.charged = 0.0
         """The cost of the present measure, as if it were computed alone."""
         self._report = report
-        self._shared: dict[str, tuple[Any, float]] = {}
+        self._shared: dict[str, _Shared] = {}
+        self._computed: _Shared | None = None  # the shared value at work, if any
+        self._charged_keys: set[str] = set()  # what the present measure has been charged for
 
     # The cost
 
     def begin(self) -> None:
         """Begin another measure: its cost is 0."""
         self.charged = 0.0
+        self._charged_keys.clear()
 
     def charge(self, cost: float) -> None:
         """Count evaluations in gradient-equivalents."""
-        self.charged += cost
+        if self._computed is not None:
+            self._computed.cost += cost
+        else:
+            self.charged += cost
         self.spent += cost
         self._report(self.spent)
 
     def share(self, key: str, compute: Callable[[], T]) -> T:
-        """A value that several measures use, computed once; its cost is charged to each of them.
+        """A value that several measures use, computed once; its cost is charged once to each.
 
         Args:
             key: Identifies the value, with all it depends on.
             compute: Computes it, through the context.
         """
-        if key in self._shared:
-            value, cost = self._shared[key]
-            self.charged += cost
+        if key not in self._shared:
+            outer, self._computed = self._computed, _Shared()
+            try:
+                self._computed.value = compute()
+                self._shared[key] = self._computed
+            finally:
+                self._computed = outer
+        shared = self._shared[key]
+        used = {key, *shared.uses}
+        if self._computed is not None:
+            self._computed.uses |= used
         else:
-            before = self.charged
-            value = compute()
-            self._shared[key] = value, self.charged - before
-        return value  # type: ignore[no-any-return]  # what compute returned
+            self.charged += sum(self._shared[k].cost for k in used - self._charged_keys)
+            self._charged_keys |= used
+        return shared.value  # type: ignore[no-any-return]  # what compute returned
 
     @property
     def known(self) -> frozenset[str]:

@@ -15,7 +15,7 @@ __all__ = ["Crossings", "find_crossings"]
 
 _MAX_ROUNDS = 200
 _NARROW = 0.1  # share of a logarithmic bracket that an interpolated point keeps off its ends
-_SHRINK = 0.5  # of the bracket in two rounds; otherwise it is halved
+_SHRINK = 0.6  # of the bracket in two rounds; otherwise it is halved, which makes it a quarter
 
 Evaluate = Callable[["NDArray[np.int64]", "NDArray[np.float64]"], "NDArray[np.float64]"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from landscape._sharpness.context import Context
 
-__all__ = ["OptimizerSteps", "read_rates", "read_steps"]
+__all__ = ["OptimizerSteps", "compute_update", "read_rates", "read_steps"]
 
 _ADAM = ("Adam", "AdamW", "NAdam", "RAdam")
 _RECTIFIED = ("NAdam", "RAdam")
@@ -94,6 +94,70 @@ def read_rates(context: Context) -> NDArray[np.float64]:
             "has ended, pass the rate of training as a number"
         )
     return rates
+
+
+def compute_update(context: Context) -> NDArray[np.float64]:
+    """The optimizer's next step at a learning rate of 1 (of its largest rate), shape (d,).
+
+    The step is theta - rate * update, for the gradient over all data, with momentum and second
+    moments as the state has them. Weight decay is not in it.
+
+    Raises:
+        NotApplicable: As :func:`read_steps` does.
+    """
+    steps = read_steps(context)
+    gradient = context.gradient.astype(np.float64)
+    update: NDArray[np.float64] = gradient
+    if hasattr(context.optimizer, "param_groups"):
+        steppers = {"SGD": _add_momentum, "RMSprop": _step_rmsprop}
+        update = steppers.get(steps.name, _step_adam)(context, gradient)
+    return np.asarray(steps.rates / steps.rates.max() * update, np.float64)
+
+
+def _add_momentum(context: Context, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+    momentum = _spread(context, lambda group, _: group["momentum"])
+    dampening = _spread(context, lambda group, _: group["dampening"])
+    nesterov = _spread(context, lambda group, _: float(group["nesterov"]))
+    velocity = _read_state(context, "momentum_buffer")
+    is_first = np.isnan(velocity)  # the first buffer is the gradient itself, not dampened
+    velocity = np.where(is_first, gradient, momentum * velocity + (1 - dampening) * gradient)
+    along = np.where(nesterov > 0, gradient + momentum * velocity, velocity)
+    return np.where(momentum > 0, along, gradient)
+
+
+def _step_rmsprop(context: Context, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+    alpha = _spread(context, lambda group, _: group["alpha"])
+    second = alpha * _read_state(context, "square_avg") + (1 - alpha) * gradient**2
+    mean = np.nan_to_num(_read_state(context, "grad_avg"))
+    is_centred = _spread(context, lambda group, _: float(group["centered"])) > 0
+    mean = np.where(is_centred, alpha * mean + (1 - alpha) * gradient, 0.0)
+    step = gradient / (
+        np.sqrt(np.maximum(second - mean**2, 0.0)) + _spread(context, lambda group, _: group["eps"])
+    )
+    momentum = _spread(context, lambda group, _: group["momentum"])
+    return step + momentum * np.nan_to_num(_read_state(context, "momentum_buffer"))
+
+
+def _step_adam(context: Context, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+    one = _spread(context, lambda group, _: group["betas"][0])
+    two = _spread(context, lambda group, _: group["betas"][1])
+    count = _read_state(context, "step") + 1
+    first = one * _read_state(context, "exp_avg") + (1 - one) * gradient
+    second = two * _read_state(context, "exp_avg_sq") + (1 - two) * gradient**2
+    largest = _read_state(context, "max_exp_avg_sq")  # NaN without amsgrad
+    second = np.where(np.isnan(largest), second, np.maximum(second, largest))
+    scale = np.sqrt(second / (1 - two**count)) + _spread(context, lambda group, _: group["eps"])
+    return first / (1 - one**count) / scale
+
+
+def _read_state(context: Context, name: str) -> NDArray[np.float64]:
+    """One entry of the optimizer's state for each parameter, NaN where it has none, shape (d,)."""
+
+    def read(_: Any, parameter: Any) -> Any:
+        value = context.optimizer.state.get(parameter, {}).get(name)
+        return np.nan if value is None else _to_array(value)
+
+    return _spread(context, read)
 
 
 def _find_kind(optimizer: Any) -> str:

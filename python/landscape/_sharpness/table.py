@@ -35,6 +35,11 @@ _ALL: tuple[type[Definition], ...] = (
     measures.InputNoiseRise,
     measures.LocalEntropy,
     measures.BasinVolume,
+    measures.CriticalSharpness,
+    measures.RelativeCriticalSharpness,
+    measures.MostCaseBasin,
+    measures.WorstCaseBasin,
+    measures.NeighbourDensity,
     measures.ParameterCount,
     measures.Norms,
     measures.DistanceFromInitialisation,
@@ -47,7 +52,7 @@ TABLE = {definition.name: definition for definition in _ALL}
 
 SETS: dict[str, tuple[str, ...]] = {
     "fast": (
-        *("sam", "adaptive_sam"),
+        *("sam", "adaptive_sam", "critical_sharpness"),
         *("parameter_count", "norms", "margin", "generalisation_gap"),
     ),
     "standard": (

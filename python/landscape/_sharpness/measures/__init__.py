@@ -2,6 +2,11 @@
 
 from landscape._sharpness.measures.average_case import AverageCase
 from landscape._sharpness.measures.basin_volume import BasinVolume
+from landscape._sharpness.measures.basins import MostCaseBasin, WorstCaseBasin
+from landscape._sharpness.measures.critical_sharpness import (
+    CriticalSharpness,
+    RelativeCriticalSharpness,
+)
 from landscape._sharpness.measures.distance import DistanceFromInitialisation
 from landscape._sharpness.measures.effective_dimension import EffectiveDimension
 from landscape._sharpness.measures.fisher_rao import FisherRao
@@ -18,6 +23,7 @@ from landscape._sharpness.measures.local_entropy import LocalEntropy
 from landscape._sharpness.measures.log_determinant import LogDeterminant
 from landscape._sharpness.measures.margin import Margin
 from landscape._sharpness.measures.max_eigenvalue import MaxEigenvalue
+from landscape._sharpness.measures.neighbour_density import NeighbourDensity
 from landscape._sharpness.measures.noise_rise import NoiseRise
 from landscape._sharpness.measures.norms import Norms
 from landscape._sharpness.measures.pac_bayes_sigma import MagnitudeSigma, PACBayesSigma
@@ -34,6 +40,7 @@ __all__ = [
     "AdaptiveSAM",
     "AverageCase",
     "BasinVolume",
+    "CriticalSharpness",
     "DistanceFromInitialisation",
     "EffectiveDimension",
     "FisherRao",
@@ -49,14 +56,18 @@ __all__ = [
     "MagnitudeSigma",
     "Margin",
     "MaxEigenvalue",
+    "MostCaseBasin",
+    "NeighbourDensity",
     "NoiseRise",
     "Norms",
     "PACBayesSigma",
     "ParameterCount",
     "ParameterScaledTrace",
     "PreconditionedSharpness",
+    "RelativeCriticalSharpness",
     "RelativeFlatness",
     "Trace",
     "TracePerParameter",
     "WorstCase",
+    "WorstCaseBasin",
 ]

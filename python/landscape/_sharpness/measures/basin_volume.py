@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from landscape import _core
+from landscape._sharpness.basin import RADIUS_RANGE, RandomDirections, search_radii
 from landscape._sharpness.context import LOSS
-from landscape._sharpness.crossing import find_crossings
 from landscape._sharpness.definition import Definition, Outcome
 from landscape._sharpness.sampling import average_exponentials
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
 __all__ = ["BasinVolume"]
 
 _TYPICAL_ROUNDS = 7
-_RANGE = 1e6  # of radii on either side of the first
 
 
 @dataclass(frozen=True)
@@ -83,32 +78,25 @@ class BasinVolume(Definition):
     def compute(self, context: Context) -> Outcome:
         """The end of every direction, and the mean of its power."""
         dim = context.dim
-
-        def iter_steps(
-            indices: NDArray[np.int64], radii: NDArray[np.float64]
-        ) -> Iterator[NDArray[Any]]:
-            for index, radius in zip(indices, radii, strict=True):
-                vector = next(context.iter_gaussians(self.name, 1, int(index)))
-                yield vector * (radius / _core.norm(vector))
-
-        start = 0.01 * math.sqrt(dim)
-        found = find_crossings(
-            lambda indices, radii: context.losses_around(iter_steps(indices, radii)) - context.loss,
+        directions = RandomDirections(context, self.name)
+        found = search_radii(
+            context,
+            directions,
             self.directions,
-            self.rise,
-            start,
+            rise=self.rise,
+            metric="loss",
+            start=directions.start,
             tolerance=self.tolerance,
-            largest=start * _RANGE,
-            smallest=start / _RANGE,
         )
         if not found.is_found.all():
             unbounded = int(np.isinf(found.radii).sum())
             lost = int((found.radii == 0).sum())
+            ends = directions.start / RADIUS_RANGE, directions.start * RADIUS_RANGE
             return Outcome(
                 None,
                 status=f"failed: along {unbounded} of {self.directions} directions the loss does "
-                f"not rise by {self.rise:g} up to a radius of {start * _RANGE:.3g}, and along "
-                f"{lost} it does within {start / _RANGE:.3g}",
+                f"not rise by {self.rise:g} up to a radius of {ends[1]:.3g}, and along {lost} it "
+                f"does within {ends[0]:.3g}",
             )
         powers = dim * np.log(found.radii)
         mean = average_exponentials(powers)

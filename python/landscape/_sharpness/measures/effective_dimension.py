@@ -47,7 +47,7 @@ class EffectiveDimension(Definition):
         curvature: Which H. The Gauss-Newton matrix has no negative eigenvalue for convex losses;
             the Hessian may, and fails where one is below -z.
         probes: Random vectors, at least 2.
-        steps: Products with each.
+        steps: Products with each; fewer where as many vectors exceed the memory budget.
 
     Raises:
         ValueError: An option is out of range.
@@ -102,16 +102,20 @@ class EffectiveDimension(Definition):
         return self._estimate(context, shift, min(smallest, 0.0))
 
     def _estimate(self, context: Context, shift: float, smallest: float) -> Outcome:
-        density = context.hessian(self.curvature).density(
+        matrix = context.hessian(self.curvature)
+        steps = min(self.steps, matrix.max_vectors)
+        if steps < 2:
+            return Outcome(None, status="failed: two vectors exceed memory_budget; raise it")
+        density = matrix.density(
             probes=self.probes,
-            steps=self.steps,
+            steps=steps,
             seed=context.stream(self.name),
             progress=context.watch_products(),
         )
         context.charge(density.products * PRODUCT)
         cuts = np.cumsum(density.counts)[:-1]
         pairs = zip(np.split(density.nodes, cuts), np.split(density.weights, cuts), strict=True)
-        is_exact = density.counts < min(self.steps, context.dim)
+        is_exact = density.counts < min(steps, context.dim)
         bounds = np.array([bound_resolvents(*pair, shift, smallest) for pair in pairs])
         bounds[is_exact, 1] = bounds[is_exact, 0]  # the Krylov space ended: Gauss is exact
         # z / (lambda + z) lies between the two, and the quantity is d times 1 minus its mean
@@ -124,8 +128,8 @@ class EffectiveDimension(Definition):
         status = "complete"
         if not is_settled:
             status = (
-                f"quadratures of {self.steps} steps leave {2 * margin:.3g} open, more than the "
-                "standard error; raise steps"
+                f"quadratures of {steps} steps leave {2 * margin:.3g} open, more than the "
+                "standard error; raise steps, and memory_budget where it limits them"
             )
         return Outcome(
             value,

@@ -108,6 +108,10 @@ class PreconditionedSharpness(Definition):
     :math:`(2 + 2 \beta_1) / ((1 - \beta_1) \eta)` for Adam, which is 38 / eta for
     :math:`\beta_1 = 0.9`, and :math:`(2 + 2 \mu) / \eta` for RMSprop with momentum mu.
 
+    The state has the gradients that training saw: with batch norm pass ``batch_norm="batch"``, for
+    a bias before a batch norm has no gradient in training and so a tiny P, but curvature where the
+    statistics are frozen.
+
     Parameters of the optimizer are those of the model, or have their order and shapes. Where groups
     have their own rates the ratio is that of :math:`S^{1/2} P^{-1/2} H P^{-1/2} S^{1/2}`, and the
     value as well, in units of their largest rate.

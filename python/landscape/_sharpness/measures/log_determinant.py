@@ -102,14 +102,19 @@ class LogDeterminant(Definition):
             values = compute_eigenvalues(context, self.curvature)
             return Outcome(float(np.log1p(values / shift).sum()), details={"shift": shift})
         matrix = scale_coordinates(context.hessian(self.curvature), shift**-0.5)
-        estimate = matrix.log_determinant(
-            1.0,
-            relative_error=self.relative_error,
-            max_products=self.max_products,
-            level=context.level,
-            seed=context.stream(self.name),
-            progress=context.watch_products(),
-        )
+        try:
+            estimate = matrix.log_determinant(
+                1.0,
+                relative_error=self.relative_error,
+                max_products=self.max_products,
+                level=context.level,
+                seed=context.stream(self.name),
+                progress=context.watch_products(),
+            )
+        except (
+            ValueError
+        ) as reason:  # rounding makes it indefinite, or a quadrature does not settle
+            return Outcome(None, status=f"failed: {reason}")
         context.charge(estimate.products * PRODUCT)
         outcome = make_outcome(estimate)
         return Outcome(
