@@ -7,8 +7,11 @@ from landscape._sharpness.measures.max_eigenvalue import MaxEigenvalue
 from landscape._sharpness.measures.noise_rise import NoiseRise
 from landscape._sharpness.measures.norms import Norms
 from landscape._sharpness.measures.parameter_count import ParameterCount
+from landscape._sharpness.measures.path_norm import PathNorm
 from landscape._sharpness.measures.sam import SAM, AdaptiveSAM
+from landscape._sharpness.measures.spectral_norm_bound import SpectralNormBound
 from landscape._sharpness.measures.trace import Trace
+from landscape._sharpness.measures.vc_bound import VCBound
 
 __all__ = [
     "SAM",
@@ -20,5 +23,8 @@ __all__ = [
     "NoiseRise",
     "Norms",
     "ParameterCount",
+    "PathNorm",
+    "SpectralNormBound",
     "Trace",
+    "VCBound",
 ]
