@@ -30,10 +30,13 @@ from landscape._sharpness.measures.pac_bayes_sigma import MagnitudeSigma, PACBay
 from landscape._sharpness.measures.parameter_count import ParameterCount
 from landscape._sharpness.measures.parameter_scaled_trace import ParameterScaledTrace
 from landscape._sharpness.measures.relative_flatness import RelativeFlatness
+from landscape._sharpness.measures.path_norm import PathNorm
 from landscape._sharpness.measures.sam import SAM, AdaptiveSAM
+from landscape._sharpness.measures.spectral_norm_bound import SpectralNormBound
 from landscape._sharpness.measures.trace import Trace
 from landscape._sharpness.measures.trace_per_parameter import TracePerParameter
 from landscape._sharpness.measures.worst_case import WorstCase
+from landscape._sharpness.measures.vc_bound import VCBound
 
 __all__ = [
     "SAM",
@@ -70,4 +73,8 @@ __all__ = [
     "TracePerParameter",
     "WorstCase",
     "WorstCaseBasin",
+    "PathNorm",
+    "SpectralNormBound",
+    "Trace",
+    "VCBound",
 ]
