@@ -104,10 +104,10 @@ def test_points_that_are_no_minima_are_said_so() -> None:
 
 
 def test_shared_values_are_charged_to_each_and_counted_once() -> None:
-    model, data = relu_mlp(), blobs()
-    both = landscape.sharpness(model, data, measures=["sam", "adaptive_sam"])
+    objective = landscape.Objective(relu_mlp(), blobs(), engine="torch")
+    both = landscape.sharpness(objective, measures=["sam", "adaptive_sam"])
     for name in both:
-        alone = landscape.sharpness(model, data, measures=[name])
+        alone = landscape.sharpness(objective, measures=[name])
         assert alone[name].cost == pytest.approx(both[name].cost) == pytest.approx(5 / 3)
         assert alone[name].value == both[name].value
     # one gradient, three losses and the five of the descent gain
@@ -115,9 +115,9 @@ def test_shared_values_are_charged_to_each_and_counted_once() -> None:
 
 
 def test_numbers_do_not_depend_on_the_other_measures_or_their_order() -> None:
-    model, data = relu_mlp(), blobs()
-    one = landscape.sharpness(model, data, measures=["noise_rise", "trace", "keskar"])
-    other = landscape.sharpness(model, data, measures=["keskar", "trace", "noise_rise"])
+    objective = landscape.Objective(relu_mlp(), blobs(), engine="torch")
+    one = landscape.sharpness(objective, measures=["noise_rise", "trace", "keskar"])
+    other = landscape.sharpness(objective, measures=["keskar", "trace", "noise_rise"])
     for name in one:
         assert one[name].value == other[name].value
         assert one[name].interval == other[name].interval
@@ -195,21 +195,22 @@ class Failing(Definition):
 def test_a_run_that_is_stopped_resumes_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, data, file = relu_mlp(), blobs(), tmp_path / "run.npz"
+    file = tmp_path / "run.npz"
+    objective = landscape.Objective(relu_mlp(), blobs(), engine="torch")  # for equal bits
     wanted: list[str | Definition] = ["noise_rise", Failing(), "trace"]
-    whole = landscape.sharpness(model, data, measures=wanted)
+    whole = landscape.sharpness(objective, measures=wanted)
     monkeypatch.setattr(Failing, "error", OSError("the disk is gone"))
     with pytest.raises(OSError, match="the disk is gone"):
-        landscape.sharpness(model, data, measures=wanted, resume=file)
+        landscape.sharpness(objective, measures=wanted, resume=file)
     monkeypatch.setattr(Failing, "error", None)
     count = []
     monkeypatch.setattr(NoiseRise, "compute", lambda *_: count.append(1))  # it is finished
-    found = landscape.sharpness(model, data, measures=wanted, resume=file)
+    found = landscape.sharpness(objective, measures=wanted, resume=file)
     assert not count
     assert [m.to_record() for m in found.measures] == [m.to_record() for m in whole.measures]
     assert found.run.evaluations >= whole.run.evaluations
     with pytest.raises(ValueError, match="holds another computation"):
-        landscape.sharpness(model, data, measures=wanted, resume=file, seed=1)
+        landscape.sharpness(objective, measures=wanted, resume=file, seed=1)
     with pytest.raises(ValueError, match="holds a run that resume= keeps"):
         landscape.load(file)
 
