@@ -20,7 +20,17 @@ __all__ = ["Definition", "NotApplicable", "Outcome", "make_measure"]
 
 
 class NotApplicable(Exception):  # noqa: N818 - a property of the model or call, not an error
-    """The measure has no meaning for this model, loss or call; the text says why."""
+    """The measure has no meaning for this model, loss or call; the text says why.
+
+    Args:
+        args: The text.
+
+    Example:
+        >>> raise landscape.measures.NotApplicable("the loss has no margin")
+        Traceback (most recent call last):
+        ...
+        landscape._sharpness.definition.NotApplicable: the loss has no margin
+    """
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,10 @@ class Outcome:
         status: How the method ended, as a sentence.
         details: Further numbers.
         curves: Further arrays.
+
+    Example:
+        >>> landscape.measures.Outcome(0.5, standard_error=0.1).status
+        'complete'
     """
 
     value: float | None
@@ -48,7 +62,23 @@ class Definition(ABC):
     """A measure with its options: a frozen dataclass.
 
     A subclass names the measure, its source and its invariances by theorem; options are its
-    dataclass fields, validated in ``__post_init__``.
+    dataclass fields, validated in ``__post_init__``. One of your own is passed as those of
+    :mod:`landscape.measures` are.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class LargestWeight(landscape.measures.Definition):
+        ...     name, reference, rescaling = "largest_weight", "none", "no"
+        ...
+        ...     def estimate_cost(self, context):
+        ...         return 0.0
+        ...
+        ...     def compute(self, context):
+        ...         return landscape.measures.Outcome(float(abs(context.theta).max()))
+        >>> result = landscape.sharpness(model, data, measures=[LargestWeight()])
+        >>> list(result)
+        ['largest_weight']
     """
 
     name: ClassVar[str]

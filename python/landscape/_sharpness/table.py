@@ -45,6 +45,9 @@ _ALL: tuple[type[Definition], ...] = (
     measures.DistanceFromInitialisation,
     measures.Margin,
     measures.GeneralisationGap,
+    measures.PathNorm,
+    measures.SpectralNormBound,
+    measures.VCBound,
 )
 
 TABLE = {definition.name: definition for definition in _ALL}

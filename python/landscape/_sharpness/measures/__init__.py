@@ -29,10 +29,13 @@ from landscape._sharpness.measures.norms import Norms
 from landscape._sharpness.measures.pac_bayes_sigma import MagnitudeSigma, PACBayesSigma
 from landscape._sharpness.measures.parameter_count import ParameterCount
 from landscape._sharpness.measures.parameter_scaled_trace import ParameterScaledTrace
+from landscape._sharpness.measures.path_norm import PathNorm
 from landscape._sharpness.measures.relative_flatness import RelativeFlatness
 from landscape._sharpness.measures.sam import SAM, AdaptiveSAM
+from landscape._sharpness.measures.spectral_norm_bound import SpectralNormBound
 from landscape._sharpness.measures.trace import Trace
 from landscape._sharpness.measures.trace_per_parameter import TracePerParameter
+from landscape._sharpness.measures.vc_bound import VCBound
 from landscape._sharpness.measures.worst_case import WorstCase
 
 __all__ = [
@@ -63,11 +66,14 @@ __all__ = [
     "PACBayesSigma",
     "ParameterCount",
     "ParameterScaledTrace",
+    "PathNorm",
     "PreconditionedSharpness",
     "RelativeCriticalSharpness",
     "RelativeFlatness",
+    "SpectralNormBound",
     "Trace",
     "TracePerParameter",
+    "VCBound",
     "WorstCase",
     "WorstCaseBasin",
 ]

@@ -118,7 +118,7 @@ class RelativeCriticalSharpness(Definition):
 
     Example:
         >>> names = ["relative_critical_sharpness"]
-        >>> landscape.sharpness(model, data, measures=names, test={"math": other})
+        >>> landscape.sharpness(model, data, measures=names, test={"math": data})
     """
 
     name: ClassVar[str] = "relative_critical_sharpness"

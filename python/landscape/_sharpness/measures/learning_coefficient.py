@@ -170,7 +170,7 @@ class LearningCoefficient(Definition):
             solver = self._run(context, function, nbeta, step=step, **lengths)
             if "diverged" not in solver.statuses:
                 break
-            step /= 4  # a rare excursion to where the loss curves more than on the way
+            step /= 4  # a rare excursion to where the loss curves more than it does nearby
         return solver, step
 
     def _run(
@@ -217,7 +217,7 @@ class LearningCoefficient(Definition):
         return float(np.sqrt(self.localisation) / nbeta)
 
     def _calibrate(self, context: Context, function: Objective, nbeta: float) -> float:
-        """A step size for which the largest preconditioned curvature on the way is moderate."""
+        """A step size for which the largest preconditioned curvature of the chains is moderate."""
         ones = np.ones(context.dim)
         shape = ones
         if self.sampler == "rmsprop_sgld":
@@ -257,7 +257,7 @@ class LearningCoefficient(Definition):
             image: NDArray[Any] = root * (nbeta * product + self.localisation * inner)
             return image
 
-        found = spectrum(multiply, context.dim).eigenvalues(
+        found = spectrum(multiply, context.dim, dtype=point.dtype).eigenvalues(
             1,
             tolerance=0.1,
             max_products=min(_MAX_EIGENVALUE_PRODUCTS, context.dim),

@@ -124,6 +124,7 @@ class PreconditionedSharpness(Definition):
 
     Example:
         >>> names = ["preconditioned_sharpness"]
+        >>> adam = torch.optim.Adam(model.parameters())  # the one that trained the model
         >>> landscape.sharpness(model, data, measures=names, optimizer=adam)
     """
 
