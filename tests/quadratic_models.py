@@ -51,15 +51,15 @@ def blobs(samples: int = 60, features: int = 5, seed: int = 0) -> Data:
     return inputs, (inputs[:, 0] > 0).long() + (inputs[:, 1] > 0.3).long()
 
 
-def relu_mlp(*, bias: bool = True) -> nn.Sequential:
+def relu_mlp(*, bias: bool = True, seed: int = 0) -> nn.Sequential:
     """5 features, two hidden layers of ReLU, 3 classes; a few steps of training."""
-    return copy.deepcopy(_train_mlp(bias))
+    return copy.deepcopy(_train_mlp(bias, seed))
 
 
 @cache
-def _train_mlp(bias: bool) -> nn.Sequential:
+def _train_mlp(bias: bool, seed: int) -> nn.Sequential:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model = nn.Sequential(
             nn.Linear(5, 7, bias=bias),
             nn.ReLU(),
