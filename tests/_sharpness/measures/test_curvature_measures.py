@@ -160,12 +160,12 @@ def test_the_interval_of_the_effective_dimension_covers_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("landscape._sharpness.measures.effective_dimension.MAX_DENSE", 0)
-    values = np.geomspace(1e-3, 10, 60)
-    objective = landscape.Objective(*quadratic(values, np.zeros(60), rotation(60)))
-    truth = (60 * values / (60 * values + 1)).sum()
+    values = np.geomspace(1e-3, 10, 40)
+    objective = landscape.Objective(*quadratic(values, np.zeros(40), rotation(40)))
+    truth = (40 * values / (40 * values + 1)).sum()
     held = 0
     for seed in range(40):
-        found = measure(EffectiveDimension(probes=24, steps=40), objective, seed=seed)
+        found = measure(EffectiveDimension(probes=24, steps=20), objective, seed=seed)
         assert found.interval is not None
         held += found.interval[0] <= truth <= found.interval[1]
     assert 34 <= held <= 40
@@ -363,6 +363,23 @@ def test_losses_without_a_likelihood_or_a_matrix_are_not_applicable() -> None:
     assert "recognised loss" in found.status
     missing = measure(RelativeFlatness("9"), relu_mlp(), blobs())
     assert "expected one of 0.weight, 2.weight, 4.weight" in missing.status
+
+
+def test_the_error_of_a_scaled_trace_has_that_of_drawing_the_samples() -> None:
+    draw = torch.Generator().manual_seed(0)
+    inputs = torch.randn(80, 3, generator=draw, dtype=torch.float64)
+    model = nn.Linear(3, 1, bias=False).double()
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.0, -2.0, 0.5]]))
+    chosen = landscape.Objective(model, (inputs, torch.zeros(80, 1).double()), samples=30, seed=1)
+    found = measure(ParameterScaledTrace(1e-9), chosen)
+    losses = model(inputs).detach().square().reshape(-1).numpy()
+    drawn = np.isclose(losses[:, None], chosen.sample_losses(chosen.theta[None])).any(1)
+    assert drawn.sum() == 30
+    terms = 2 * (inputs * model.weight.detach()).square().sum(1).numpy()[drawn]
+    assert_close(found.value, terms.mean())
+    error = terms.std(ddof=1) / np.sqrt(30) * np.sqrt(1 - 30 / 80)
+    assert_close(found.standard_error, error, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

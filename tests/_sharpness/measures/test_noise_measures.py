@@ -42,12 +42,12 @@ def test_the_noise_that_costs_a_rise_is_that_of_the_trace() -> None:
 def test_the_interval_of_the_noise_covers_the_truth() -> None:
     values = np.linspace(0.1, 2, 30)
     objective = landscape.Objective(*quadratic(values, np.ones(30)))
-    held = 0
-    for seed in range(60):
-        found = measure(PACBayesSigma(0.3, draws=20), objective, seed=seed)
-        assert found.interval is not None
-        held += found.interval[0] <= values.sum() / 0.6 <= found.interval[1]
-    assert 51 <= held <= 60
+    found = [measure(PACBayesSigma(0.3, draws=20), objective, seed=seed) for seed in range(40)]
+    truth = values.sum() / 0.6
+    intervals = [m.interval for m in found if m.interval is not None]
+    assert 34 <= sum(low <= truth <= high for low, high in intervals) <= 40
+    errors = [m.standard_error for m in found if m.standard_error is not None]
+    assert_close(np.mean(errors), np.std([float(m) for m in found]), rtol=0.35)
 
 
 def test_noise_in_proportion_survives_rescaling() -> None:
@@ -218,7 +218,7 @@ def test_the_interval_of_the_volume_covers_it() -> None:
     truth = math.log(4 / 3 * math.pi) + 1.5 * math.log(0.6) - 0.5 * np.log(values).sum()
     held = 0
     for seed in range(40):
-        found = measure(BasinVolume(rise=0.3, directions=60), objective, seed=seed)
+        found = measure(BasinVolume(rise=0.3, directions=40), objective, seed=seed)
         assert found.interval is not None
         held += found.interval[0] <= truth <= found.interval[1]
     assert 34 <= held <= 40
