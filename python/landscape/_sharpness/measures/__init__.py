@@ -6,8 +6,10 @@ from landscape._sharpness.measures.margin import Margin
 from landscape._sharpness.measures.max_eigenvalue import MaxEigenvalue
 from landscape._sharpness.measures.noise_rise import NoiseRise
 from landscape._sharpness.measures.norms import Norms
+from landscape._sharpness.measures.pac_bayes_bound import PACBayesBound
 from landscape._sharpness.measures.parameter_count import ParameterCount
 from landscape._sharpness.measures.path_norm import PathNorm
+from landscape._sharpness.measures.rademacher import Rademacher
 from landscape._sharpness.measures.sam import SAM, AdaptiveSAM
 from landscape._sharpness.measures.spectral_norm_bound import SpectralNormBound
 from landscape._sharpness.measures.trace import Trace
@@ -22,8 +24,10 @@ __all__ = [
     "MaxEigenvalue",
     "NoiseRise",
     "Norms",
+    "PACBayesBound",
     "ParameterCount",
     "PathNorm",
+    "Rademacher",
     "SpectralNormBound",
     "Trace",
     "VCBound",
