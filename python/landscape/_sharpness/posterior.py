@@ -32,7 +32,7 @@ _DECAYS = (0.9, 0.99)
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """N(theta, diag s), with the member of the prior's grid that it is closest to."""
+    """N(theta, diag s), with the member of the prior's grid that costs least."""
 
     deviations: NDArray[np.float64]
     """The square roots of s, shape (d,) or (1,)."""
@@ -98,16 +98,11 @@ def choose_prior(
 ) -> Posterior:
     """The posterior with the best prior of the grid."""
     variances = deviations**2
-    best = (float(np.broadcast_to(variances, shift.shape).sum()) + float(shift @ shift)) / len(
-        shift
-    )
-    found = []
-    for index in grid.neighbours(best):
-        variance = grid.variance(index)
-        divergence = compute_gaussian_kl(shift, variances, variance)
-        cost = divergence + grid.cost(index)
-        found.append(Posterior(deviations, index, variance, divergence, cost))
-    return min(found, key=lambda posterior: posterior.cost)
+    total = float(np.broadcast_to(variances, shift.shape).sum()) + float(shift @ shift)
+    index = grid.choose(total, len(shift))
+    variance = grid.variance(index)
+    divergence = compute_gaussian_kl(shift, variances, variance)
+    return Posterior(deviations, index, variance, divergence, divergence + grid.cost(index))
 
 
 def _order(value: float) -> float:
@@ -156,7 +151,7 @@ class _Problem:
         for noise in noises:
             offset = np.exp(logs) * noise
             points = np.stack([theta + offset, theta - offset]).astype(theta.dtype)
-            strategy = self.context.objective.plain_strategy
+            strategy = self.context.loss_strategy
             losses.append(self.subset.losses(points, strategy=strategy).mean())
         share = self.subset.samples / self.context.samples
         self.context.charge(2 * _PAIRS * LOSS * share)

@@ -44,10 +44,9 @@ def test_every_form_is_a_computation_by_hand() -> None:
 
 def test_the_members_of_the_prior_grid_share_the_confidence() -> None:
     grid = PriorGrid(0.1, 100.0)
-    low, high = sorted(grid.neighbours(0.0123))
-    assert high == low + 1
-    assert grid.variance(high) < 0.0123 < grid.variance(low)
-    assert grid.neighbours(5.0) == (1,)  # no prior is wider than the first one
+    assert grid.choose(5.0 * 1000, 1000) == 1  # no prior is wider than the first one
+    chosen = grid.choose(0.0123 * 10**6, 10**6)
+    assert abs(math.log(grid.variance(chosen) / 0.0123)) < 0.01
     assert_allclose(grid.variance(100), 0.1 / math.e)
     shares = [math.exp(-grid.cost(j)) for j in range(1, 200_000)]
     assert 1 - 1e-5 < sum(shares) <= 1

@@ -123,10 +123,18 @@ class PriorGrid:
     def __init__(self, scale: float, precision: float) -> None:
         self.scale, self.precision = scale, precision
 
-    def neighbours(self, variance: float) -> tuple[int, ...]:
-        """The members on both sides of a variance."""
-        place = self.precision * math.log(self.scale / variance)
-        return tuple({max(1, math.floor(place)), max(1, math.ceil(place))})
+    def choose(self, total: float, dim: int) -> int:
+        """The member with the least KL and cost for a Gaussian posterior.
+
+        Args:
+            total: The sum of its variances and of the squared distance of its mean.
+            dim: The number of coordinates.
+        """
+        place = self.precision * math.log(self.scale * dim / total)
+        indices = np.arange(1, max(1, math.ceil(place)) + 1)  # beyond it both terms rise
+        logs = math.log(self.scale) - indices / self.precision
+        divergences = 0.5 * (total * np.exp(-logs) + dim * logs)
+        return int(indices[np.argmin(divergences + 2 * np.log(indices))])
 
     def variance(self, index: int) -> float:
         """The variance of a member."""

@@ -17,7 +17,12 @@ from landscape._sharpness.bounds.pac_bayes import (
 )
 from landscape._sharpness.context import LOSS
 from landscape._sharpness.definition import Definition, NotApplicable, Outcome
-from landscape._sharpness.posterior import Posterior, estimate_fit_cost, fit_posterior
+from landscape._sharpness.posterior import (
+    Posterior,
+    choose_prior,
+    estimate_fit_cost,
+    fit_posterior,
+)
 from landscape._sharpness.predictions import (
     compute_predictions,
     read_predictions,
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["PACBayesBound"]
 
 _SAMPLES = 100  # that each drawn model predicts
+_SCALES = (0.7, 1.0, 1.4, 2.0)  # of the deviations, among which the bound itself decides
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class PACBayesBound(Definition):
     probability 1 - delta over n independent samples; the details have those of McAllester and of
     Catoni, each of which holds by itself. The bounded loss is the 0-1 loss whatever the training
     loss is, because a cross-entropy has no bound. Variances s are optimised by stochastic gradient
-    descent on a surrogate, the loss over ln 2; any s gives a bound that holds. The variance of the
+    descent on a surrogate, the loss over ln 2, and their scale is the one of four with the lowest
+    bound on a few drawn models; any s gives a bound that holds. The variance of the
     prior comes from the grid :math:`\lambda_j = c e^{-j/b}`, whose members share the confidence.
     The mean loss of Q is itself bounded from models that are drawn from it, with half of delta.
 
@@ -132,7 +139,8 @@ class PACBayesBound(Definition):
     def estimate_cost(self, context: Context) -> float:
         """A scan, mini-batches, and the outputs of the drawn models."""
         share = min(1.0, _SAMPLES / context.samples)
-        return estimate_fit_cost(context, self.steps) + LOSS * (self.draws * share + 1)
+        draws = self.draws + len(_SCALES) * self._count_trials()
+        return estimate_fit_cost(context, self.steps) + LOSS * (draws * share + 1)
 
     def compute(self, context: Context) -> Outcome:
         """Optimise the posterior, draw from it, and bound."""
@@ -147,16 +155,23 @@ class PACBayesBound(Definition):
         origin, mean = self._choose_mean(context)
         shift = context.theta.astype(np.float64) - mean
         half = self.delta / 2
-        posterior, history = fit_posterior(
+        grid = PriorGrid(self.scale, self.precision)
+        fitted, history = fit_posterior(
             context,
             objective,
             shift,
-            PriorGrid(self.scale, self.precision),
+            grid,
             kind=self.posterior,
             steps=self.steps,
             delta=half,
         )
-        risk = self._sample_risk(context, objective, posterior)
+        trials = []
+        for scale in _SCALES:
+            trial = choose_prior(scale * fitted.deviations, shift, grid)
+            guess = _sample_risk(context, objective, trial, "trial", self._count_trials())
+            trials.append((float(bound_by_seeger(guess, trial.cost, samples, half)), trial))
+        posterior = min(trials, key=lambda pair: pair[0])[1]
+        risk = _sample_risk(context, objective, posterior, "draw", self.draws)
         bounded = bound_sampled_risk(risk, self.draws, half)
         forms = {
             "mcallester": bound_by_mcallester,
@@ -194,16 +209,23 @@ class PACBayesBound(Definition):
                 return name, weights.astype(np.float64)
         return "zero", np.zeros(context.dim)
 
-    def _sample_risk(self, context: Context, objective: Objective, posterior: Posterior) -> float:
-        """The mean 0-1 loss of drawn models, each on some random samples."""
-        generator = np.random.default_rng(context.stream("pac_bayes_bound samples"))
-        count = min(_SAMPLES, objective.samples)
-        errors = []
-        dtype = context.theta.dtype
-        deviations = posterior.deviations.astype(dtype)
-        for _ in range(self.draws):
-            noise = generator.standard_normal(context.dim, dtype=dtype.type)
-            point = context.theta + deviations * noise
-            some = objective.with_samples(generator.choice(objective.samples, count, replace=False))
-            errors.append(compute_predictions(context, some, point).error)
-        return float(np.mean(errors))
+    def _count_trials(self) -> int:
+        """How many models are drawn for each scale."""
+        return max(2, self.draws // 20)
+
+
+def _sample_risk(
+    context: Context, objective: Objective, posterior: Posterior, purpose: str, draws: int
+) -> float:
+    """The mean 0-1 loss of drawn models, each on some random samples."""
+    generator = np.random.default_rng(context.stream(f"pac_bayes_bound {purpose}"))
+    count = min(_SAMPLES, objective.samples)
+    dtype = context.theta.dtype
+    deviations = posterior.deviations.astype(dtype)
+    errors = []
+    for _ in range(draws):
+        noise = generator.standard_normal(context.dim, dtype=dtype.type)
+        rows = generator.choice(objective.samples, count, replace=False)
+        some = objective.with_samples(rows)
+        errors.append(compute_predictions(context, some, context.theta + deviations * noise).error)
+    return float(np.mean(errors))
