@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import landscape
-from landscape import plot
+from landscape import measures, plot
 
 RECORDS = {"Line", "Recipe", "Run", "Surface"}
 """What functions return: users read them and do not make them."""
@@ -24,7 +24,7 @@ RECORDS = {"Line", "Recipe", "Run", "Surface"}
 
 def public() -> Iterator[tuple[str, Any]]:
     """Everything in the public tables, by its full name."""
-    for module in (landscape, plot):
+    for module in (landscape, measures, plot):
         for name in module.__all__:
             yield f"{module.__name__}.{name}", getattr(module, name)
 
@@ -108,7 +108,9 @@ def workplace() -> dict[str, Any]:
     )
     return {
         "landscape": landscape,
+        "torch": torch,
         "checkpoints": checkpoints,
+        "models": dict(zip("abc", checkpoints, strict=False)),
         "model": checkpoints[-1],
         "model_a": checkpoints[0],
         "model_b": checkpoints[1],

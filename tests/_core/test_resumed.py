@@ -288,3 +288,41 @@ def test_complexes(steps: int) -> None:
         lambda text, a: _core.SimplexTraining.resumed(text, a["vertices"], a["memory"]),
         few_steps(FUNCTION),
     )
+
+
+@pytest.mark.parametrize("method", ["projected", "apgd", "lbfgs"])
+def test_ascents(method: Any) -> None:
+    solver = _core.Ascent(
+        *(FUNCTION, FIRST, np.array([[0.1, 0.0, 0.1], [0.0, -0.1, 0.0]])),
+        scale=FUNCTION.scale,
+        method=method,
+        constraint="ball",
+        radius=0.5,
+        steps=6,
+        tolerance=1e-6 if method == "lbfgs" else None,
+        batches=[0, 1],
+    )
+    few_steps(FUNCTION, 4)(solver)
+    survive(solver.state(), _core.Ascent.resumed, few_steps(FUNCTION))
+
+
+@pytest.mark.parametrize("steps", [2, 5])
+def test_samplers(steps: int) -> None:
+    solver = _core.Langevin(
+        *(FUNCTION, FIRST),
+        chains=2,
+        step=1e-3,
+        nbeta=1.0,
+        localisation=1.0,
+        burn_in=3,
+        draws=3,
+        thinning=1,
+        seed=0,
+        preconditioner="rmsprop",
+        decay=0.9,
+        damping=0.1,
+        noise="averaged",
+        data="mini_batch",
+    )
+    few_steps(FUNCTION, steps)(solver)
+    survive(solver.state(), _core.Langevin.resumed, few_steps(FUNCTION))

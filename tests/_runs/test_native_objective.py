@@ -92,6 +92,48 @@ def run_simplices(function: Any, ends: Any) -> list[Any]:
     return [training.vertices(), training.memory(), training.record()]
 
 
+def run_ascent(function: Any, ends: Any) -> list[Any]:
+    dim, arrays = len(ends[0]), []
+    for batches in (None, [0, 2]):
+        ascent = _core.Ascent(
+            *(function, ends[0], np.zeros((2, dim), ends[0].dtype)),
+            scale=np.abs(ends[0]) + ends[0].dtype.type(0.1),
+            method="lbfgs",
+            constraint="ball",
+            radius=0.5,
+            steps=8,
+            tolerance=1e-3,
+            batches=batches,
+        )
+        assert ascent.run(function, never)
+        arrays += [ascent.displacements(), ascent.history(), ascent.state()[0]]
+    return arrays
+
+
+def run_chains(function: Any, ends: Any) -> list[Any]:
+    arrays = []
+    for data in ("all", "mini_batch"):
+        sampler = _core.Langevin(
+            *(function, ends[0]),
+            chains=3,
+            step=1e-3,
+            nbeta=20.0,
+            localisation=10.0,
+            burn_in=3,
+            draws=4,
+            thinning=2,
+            seed=1,
+            preconditioner="rmsprop",
+            decay=0.9,
+            damping=0.1,
+            noise="averaged",
+            data=data,
+        )
+        assert sampler.run(function, never)
+        arrays += [sampler.points(), sampler.losses(), sampler.references(), sampler.state()[0]]
+    return arrays
+
+
 def run_search(function: Any, ends: Any) -> list[Any]:
     search = _core.CriticalPointSearch(
         function,
@@ -123,7 +165,7 @@ def run_walk(function: Any, ends: Any) -> list[Any]:
     return [walk.points(), walk.direction(), walk.record()]
 
 
-SOLVERS = [run_band, run_curve, run_simplices, run_search, run_walk]
+SOLVERS = [run_band, run_curve, run_simplices, run_search, run_walk, run_ascent, run_chains]
 
 
 @pytest.mark.parametrize("solve", SOLVERS)

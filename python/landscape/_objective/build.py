@@ -42,6 +42,7 @@ __all__ = [
     "describe_policy",
     "read_other_data",
     "replace_data",
+    "replace_loss",
     "summarise_data",
     "validate_model",
     "validate_numbers",
@@ -303,6 +304,31 @@ def replace_data(evaluator: Evaluator, reading: Reading) -> Evaluator:
     )
     model.behaviour = model.behaviour.union(behaviour)
     return replace(evaluator, batches=reading.batches)
+
+
+@torch.inference_mode(mode=False)
+def replace_loss(evaluator: Evaluator, reading: Reading, loss: Any) -> Evaluator:
+    """The same model and data under another loss."""
+    model = evaluator.model
+    point = evaluator.new_buffer()
+    theta = evaluator.layout.flatten(model.module)
+    point.fill(Rows(torch.from_numpy(theta)[None]), 0)
+    loss_state = LossState(loss, model.module)
+    swapped = SwappedModel(
+        model.module, evaluator.layout, device=model.device, dtype=model.dtype, seed=model.seed
+    )
+    criterion, swapped.behaviour = probe_model(
+        swapped,
+        evaluator.batches,
+        loss,
+        point,
+        dropout=evaluator.dropout,
+        loss_state=loss_state,
+        counts=reading.counts,
+    )
+    return replace(
+        evaluator, model=swapped, reductions=Reductions(criterion), loss_state=loss_state
+    )
 
 
 @dataclass(frozen=True)

@@ -19,17 +19,20 @@ from landscape._objective.build import (
     describe_policy,
     read_other_data,
     replace_data,
+    replace_loss,
     summarise_data,
     validate_model,
     validate_numbers,
     validate_option,
 )
-from landscape._objective.curvature import Curvature, CurvatureOperator
+from landscape._objective.curvature import Curvature, CurvatureKind, CurvatureOperator
 from landscape._objective.data.batches import ResidentBatches
+from landscape._objective.data.changed import change_inputs
 from landscape._objective.data.pytree import take_rows
 from landscape._objective.data.reading import split_into_batches
 from landscape._objective.engine import ENGINES, Backends, Engine, check_recorded_strategy
 from landscape._objective.losses.arguments import make_example_inputs, read_arguments
+from landscape._objective.losses.likelihood import check_curvature
 from landscape._objective.losses.metrics import MetricLike, choose_metrics
 from landscape._objective.losses.recognised import ClassLoss
 from landscape._objective.losses.reductions import Reductions
@@ -40,7 +43,7 @@ from landscape._objective.subspace import Subspace, as_vector
 from landscape._objective.torch_backend.batch_norm import POLICIES, BatchNormPolicy, BatchNorms
 from landscape._objective.torch_backend.evaluator import copy_model_at
 from landscape._objective.torch_backend.ggn import GaussNewtonOperator
-from landscape._objective.torch_backend.gradients import compute_outputs
+from landscape._objective.torch_backend.gradients import compute_outputs, refuse_recalibrated
 from landscape._objective.torch_backend.hessian import compute_sample_curvatures
 from landscape._objective.torch_backend.model_state import SwappedModel
 from landscape._objective.torch_backend.recording import record_activations
@@ -337,6 +340,48 @@ class Objective:
         twin._native_cache = NativeCache()
         return twin
 
+    def with_loss(self, loss: Any) -> Self:
+        """The same model and data under another loss.
+
+        Args:
+            loss: As for the Objective; it is compared with the user's program anew.
+
+        Returns:
+            An Objective that shares the model and the data.
+
+        Raises:
+            ValueError: L is not what the model and the loss compute by themselves.
+        """
+        twin = self._with_evaluator(replace_loss(self._evaluator, self._reading, loss))
+        twin._summary = summarise_data(twin._evaluator, self._reading)
+        twin._native_cache = NativeCache()
+        twin._check = FunctionCheck(self._check.mode, loss)
+        twin._check.compare_losses(twin._evaluator)
+        return twin
+
+    def with_inputs(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Self:
+        """The same function of the same samples with other inputs, such as noisy ones.
+
+        Under ``batch_norm="recalibrated"`` the statistics still come from the first inputs.
+
+        Args:
+            change: From a floating-point input, shape (n, ...), to an array of the same shape; it
+                is called for one after the other, and never for targets.
+
+        Returns:
+            An Objective that shares the model, the targets and the policy.
+
+        Raises:
+            ValueError: The data are streamed, no input is a floating-point tensor, batches are not
+                (inputs, targets), or `change` returns another shape.
+        """
+        evaluator = self._evaluator
+        batches = change_inputs(evaluator.batches, change)
+        twin = self._with_evaluator(dataclasses.replace(evaluator, batches=batches))
+        twin._reading = dataclasses.replace(self._reading, batches=batches)
+        twin._summary = dataclasses.replace(self._summary, checksum=batches.checksum())
+        return twin
+
     def with_batch_norm(self, batch_norm: BatchNormPolicy) -> Self:
         """The same model, data and loss under another batch-norm policy: another function.
 
@@ -622,6 +667,17 @@ class Objective:
             budget=self.memory_budget,
         )
 
+    def require_curvature(self, kind: CurvatureKind) -> None:
+        """Refuse a curvature that the loss does not have, before anything is computed.
+
+        Raises:
+            ValueError: The loss is not recognised or has no likelihood, and the kind needs one; or
+                batch statistics are re-estimated at every point.
+        """
+        if kind != "hessian":
+            check_curvature(kind, self._evaluator.reductions.recognised_loss)
+        refuse_recalibrated(self._evaluator, "curvatures")
+
     def curvature_errors(
         self,
         vectors: ArrayLike,
@@ -829,6 +885,18 @@ class Objective:
     def strategy(self) -> Strategy:
         """The fastest strategy for many points: measured at the first use, then cached."""
         return self._loss_engine.strategy
+
+    def allows(self, strategy: Strategy) -> bool:
+        """Whether L can be evaluated under a strategy.
+
+        Args:
+            strategy: Of another function, or of an earlier run.
+        """
+        try:
+            self._validate_strategy(strategy)
+        except ValueError:
+            return False
+        return True
 
     @property
     def plain_strategy(self) -> Strategy:

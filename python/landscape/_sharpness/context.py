@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -33,6 +34,15 @@ _BLOCK = 64  # points that are evaluated together at most
 _BLOCK_BYTES = 1 << 28  # that their vectors may take
 
 T = TypeVar("T")
+
+
+@dataclass
+class _Shared:
+    """A value that measures share: its own cost, and the other shared values that it uses."""
+
+    value: Any = None
+    cost: float = 0.0
+    uses: set[str] = field(default_factory=set)
 
 
 class Context:
@@ -76,35 +86,48 @@ class Context:
         self.charged = 0.0
         """The cost of the present measure, as if it were computed alone."""
         self._report = report
-        self._shared: dict[str, tuple[Any, float]] = {}
+        self._shared: dict[str, _Shared] = {}
+        self._computed: _Shared | None = None  # the shared value at work, if any
+        self._charged_keys: set[str] = set()  # what the present measure has been charged for
 
     # The cost
 
     def begin(self) -> None:
         """Begin another measure: its cost is 0."""
         self.charged = 0.0
+        self._charged_keys.clear()
 
     def charge(self, cost: float) -> None:
         """Count evaluations in gradient-equivalents."""
-        self.charged += cost
+        if self._computed is not None:
+            self._computed.cost += cost
+        else:
+            self.charged += cost
         self.spent += cost
         self._report(self.spent)
 
     def share(self, key: str, compute: Callable[[], T]) -> T:
-        """A value that several measures use, computed once; its cost is charged to each of them.
+        """A value that several measures use, computed once; its cost is charged once to each.
 
         Args:
             key: Identifies the value, with all it depends on.
             compute: Computes it, through the context.
         """
-        if key in self._shared:
-            value, cost = self._shared[key]
-            self.charged += cost
+        if key not in self._shared:
+            outer, self._computed = self._computed, _Shared()
+            try:
+                self._computed.value = compute()
+                self._shared[key] = self._computed
+            finally:
+                self._computed = outer
+        shared = self._shared[key]
+        used = {key, *shared.uses}
+        if self._computed is not None:
+            self._computed.uses |= used
         else:
-            before = self.charged
-            value = compute()
-            self._shared[key] = value, self.charged - before
-        return value  # type: ignore[no-any-return]  # what compute returned
+            self.charged += sum(self._shared[k].cost for k in used - self._charged_keys)
+            self._charged_keys |= used
+        return shared.value  # type: ignore[no-any-return]  # what compute returned
 
     @property
     def known(self) -> frozenset[str]:
@@ -189,14 +212,35 @@ class Context:
 
     # Evaluations
 
-    def losses(self, points: NDArray[Any]) -> NDArray[np.float64]:
-        """L at several points, shape (k, d) to (k,)."""
-        losses = self.objective.losses(points, strategy=self.loss_strategy)
-        self.charge(len(points) * LOSS)
+    def losses(
+        self, points: NDArray[Any], *, function: Objective | None = None
+    ) -> NDArray[np.float64]:
+        """L at several points, shape (k, d) to (k,).
+
+        Args:
+            points: Parameter vectors.
+            function: Another function of the same parameters; L when None.
+        """
+        objective, strategy = self.objective, self.loss_strategy
+        if function is not None and function is not objective:
+            objective = function
+            strategy = strategy if function.allows(strategy) else function.plain_strategy
+        losses = objective.losses(points, strategy=strategy)
+        self.charge(len(points) * LOSS * objective.samples / self.samples)
         return losses
 
+    def loss_of(self, function: Objective) -> float:
+        """Another function at the model's parameters; computed once for L."""
+        if function is self.objective:
+            return self.loss
+        return float(self.losses(self.theta[None], function=function)[0])
+
     def losses_around(
-        self, offsets: Iterable[NDArray[Any]], center: NDArray[Any] | None = None
+        self,
+        offsets: Iterable[NDArray[Any]],
+        center: NDArray[Any] | None = None,
+        *,
+        function: Objective | None = None,
     ) -> NDArray[np.float64]:
         """L at center + offset for every offset, in blocks that fit the memory.
 
@@ -204,6 +248,7 @@ class Context:
             offsets: Vectors of shape (d,); made one at a time, so that a generator needs no more
                 memory than a block of points.
             center: Shape (d,); the model's parameters when None.
+            function: Another function of the same parameters; L when None.
         """
         origin = self.theta if center is None else center
         size = self.block_size
@@ -213,7 +258,7 @@ class Context:
             _core.combine([origin, np.ascontiguousarray(offset, origin.dtype)], np.ones(2))
             for offset in islice(source, size)
         ]:
-            parts.append(self.losses(np.stack(block)))
+            parts.append(self.losses(np.stack(block), function=function))
         return np.concatenate(parts) if parts else np.empty(0)
 
     @property
@@ -242,19 +287,27 @@ class Context:
 
         return watch
 
-    def solve(
-        self, solver: Any, objective: Objective | None = None, cost: float = GRADIENT
-    ) -> None:
-        """Run a solver of the core to its end, on the core's own network where that evaluates L.
+    @cached_property
+    def gradient_source(self) -> Any:
+        """L as solvers of the core evaluate it: the core's own network, or callbacks."""
+        return self.gradient_source_of(self.objective)
+
+    def gradient_source_of(self, objective: Objective) -> Any:
+        """The same for another function of the same parameters, in its split into mini-batches."""
+        strategy = self.derivative_strategy
+        if objective is not self.objective and not objective.allows(strategy):
+            strategy = objective.plain_strategy
+        return BatchedProblem(objective, self.theta).operator(strategy)
+
+    def solve(self, solver: Any, source: Any = None, cost: float = GRADIENT) -> None:
+        """Run a solver of the core to its end.
 
         Args:
             solver: The solver, whose ticks have the number of its steps first.
-            objective: The function, with its split into mini-batches; L when None.
+            source: The function; :attr:`gradient_source` when None.
             cost: Of one step, for progress alone: the caller charges what was evaluated.
         """
-        function = self.objective if objective is None else objective
-        problem = BatchedProblem(function, self.theta)
-        operator = problem.operator(self.derivative_strategy)
+        operator = self.gradient_source if source is None else source
         start = self.spent
 
         def tick(done: int, *_: Any) -> bool:

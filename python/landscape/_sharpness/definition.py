@@ -20,7 +20,17 @@ __all__ = ["Definition", "NotApplicable", "Outcome", "make_measure"]
 
 
 class NotApplicable(Exception):  # noqa: N818 - a property of the model or call, not an error
-    """The measure has no meaning for this model, loss or call; the text says why."""
+    """The measure has no meaning for this model, loss or call; the text says why.
+
+    Args:
+        args: The text.
+
+    Example:
+        >>> raise landscape.measures.NotApplicable("the loss has no margin")
+        Traceback (most recent call last):
+        ...
+        landscape._sharpness.definition.NotApplicable: the loss has no margin
+    """
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,10 @@ class Outcome:
         status: How the method ended, as a sentence.
         details: Further numbers.
         curves: Further arrays.
+
+    Example:
+        >>> landscape.measures.Outcome(0.5, standard_error=0.1).status
+        'complete'
     """
 
     value: float | None
@@ -48,7 +62,23 @@ class Definition(ABC):
     """A measure with its options: a frozen dataclass.
 
     A subclass names the measure, its source and its invariances by theorem; options are its
-    dataclass fields, validated in ``__post_init__``.
+    dataclass fields, validated in ``__post_init__``. One of your own is passed as those of
+    :mod:`landscape.measures` are.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class LargestWeight(landscape.measures.Definition):
+        ...     name, reference, rescaling = "largest_weight", "none", "no"
+        ...
+        ...     def estimate_cost(self, context):
+        ...         return 0.0
+        ...
+        ...     def compute(self, context):
+        ...         return landscape.measures.Outcome(float(abs(context.theta).max()))
+        >>> result = landscape.sharpness(model, data, measures=[LargestWeight()])
+        >>> list(result)
+        ['largest_weight']
     """
 
     name: ClassVar[str]
@@ -59,6 +89,8 @@ class Definition(ABC):
     """Whether the *quantity* is invariant when units are rescaled and the function is unchanged."""
     permutation: ClassVar[Invariance] = "exact"
     """Whether the quantity is invariant when hidden units are permuted."""
+    accuracy: ClassVar[float] = 1e-4
+    """By how much of the value rounding, or a search from other starting points, may move it."""
 
     def require(self, context: Context) -> None:  # noqa: B027 - most apply to any model
         """Refuse where the measure has no meaning, before anything is computed.

@@ -29,7 +29,6 @@ _COPIES = 3
 CHECK_COPIES: Final = 2 * _COPIES
 """How many times a measure is computed again: on three copies of each kind."""
 
-_ROUNDING = 1e-4  # of a value, that single precision and another order of sums may move it
 _SAME_LOSS = 1e-5
 
 _KINDS: dict[str, Callable[[Objective, Sequence[int]], tuple[nn.Module, ...]]] = {
@@ -74,7 +73,7 @@ def check_invariance(
         details[f"{kind}_values"] = tuple(
             None if o is None or o.value is None else o.value for o in outcomes
         )
-        is_kept = all(_is_equal(measure, outcome) for outcome in outcomes)
+        is_kept = all(_is_equal(measure, outcome, definition.accuracy) for outcome in outcomes)
         declared: Invariance = getattr(definition, kind)
         found[kind] = "no" if not is_kept else "exact" if declared == "exact" else "measured"
     return replace(measure, details=details, **found)  # type: ignore[arg-type]  # by their names
@@ -108,12 +107,12 @@ def _compute(definition: Definition, context: Context) -> Outcome | None:
         return None
 
 
-def _is_equal(measure: Measure, other: Outcome | None) -> bool:
+def _is_equal(measure: Measure, other: Outcome | None, accuracy: float) -> bool:
     """Whether two values differ by no more than their errors and rounding."""
     if other is None or other.value is None or measure.value is None:
         return False
     difference = abs(other.value - measure.value)
-    rounding = _ROUNDING * max(abs(measure.value), abs(other.value))
+    rounding = accuracy * max(abs(measure.value), abs(other.value))
     errors = [e for e in (measure.standard_error, other.standard_error) if e is not None]
     quantile = NormalDist().inv_cdf((1 + measure.level) / 2)
     # three copies are compared, each with a chance to lie outside: the quantile is widened

@@ -4,6 +4,7 @@ Every function draws on the Axes that are passed, or makes a figure that pyplot 
 returns the Axes and shows nothing.
 """
 
+from landscape.plot._chains import chains
 from landscape.plot._composite import compare, draw
 from landscape.plot._connections import connections
 from landscape.plot._contour import contour, filled_contour, trajectory
@@ -19,6 +20,7 @@ from landscape.plot._surface3d import surface_3d
 from landscape.plot._walk import walk
 
 __all__ = [
+    "chains",
     "compare",
     "comparison",
     "connections",

@@ -11,10 +11,12 @@ from landscape._sharpness.definition import Definition, Outcome
 if TYPE_CHECKING:
     from landscape._results import Invariance
     from landscape._sharpness.context import Context
+    from landscape._spectrum import Hessian
 
-__all__ = ["MaxEigenvalue"]
+__all__ = ["TYPICAL_PRODUCTS", "MaxEigenvalue", "find_top_eigenvalue"]
 
-_TYPICAL_PRODUCTS = 20
+TYPICAL_PRODUCTS = 20
+"""Of one eigenvalue by Lanczos."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +53,29 @@ class MaxEigenvalue(Definition):
 
     def estimate_cost(self, context: Context) -> float:
         """That of a typical Lanczos run."""
-        return min(_TYPICAL_PRODUCTS, context.dim) * PRODUCT
+        return min(TYPICAL_PRODUCTS, context.dim) * PRODUCT
 
     def compute(self, context: Context) -> Outcome:
         """The top pair of the Hessian."""
-        spectrum = context.hessian().eigenvalues(
-            1, tolerance=self.tolerance, seed=context.seed, progress=context.watch_products()
+        return context.share(
+            f"top eigenvalue {self.tolerance}",
+            lambda: find_top_eigenvalue(context, context.hessian(), self.tolerance),
         )
-        context.charge(spectrum.products * PRODUCT)
-        value, bound = float(spectrum.values[0]), float(spectrum.errors[0])
-        sampling = spectrum.standard_errors
-        return Outcome(
-            value,
-            None if sampling is None else float(sampling[0]),
-            (value - bound, value + bound),
-            status="complete" if spectrum.status.startswith("converged") else spectrum.status,
-            details={"residual": float(spectrum.residuals[0])},
-        )
+
+
+def find_top_eigenvalue(context: Context, matrix: Hessian, tolerance: float) -> Outcome:
+    """The largest eigenvalue of a matrix, with the bound of its residual."""
+    spectrum = matrix.eigenvalues(
+        1, tolerance=tolerance, seed=context.seed, progress=context.watch_products()
+    )
+    context.charge(spectrum.products * PRODUCT)
+    value, bound = float(spectrum.values[0]), float(spectrum.errors[0])
+    sampling = spectrum.standard_errors
+    is_done = spectrum.status.startswith(("converged", "exact"))
+    return Outcome(
+        value,
+        None if sampling is None else float(sampling[0]),
+        (value - bound, value + bound),
+        status="complete" if is_done else spectrum.status,
+        details={"residual": float(spectrum.residuals[0])},
+    )

@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from landscape._results import Estimate, Invariance
     from landscape._sharpness.context import Context
 
-__all__ = ["Trace", "make_outcome"]
+__all__ = [
+    "TYPICAL_PRODUCTS",
+    "Trace",
+    "check_accuracy",
+    "estimate_trace",
+    "make_outcome",
+]
 
-_TYPICAL_PRODUCTS = 40
+TYPICAL_PRODUCTS = 40
+"""Of a trace by Hutch++."""
+
+_MIN_PRODUCTS = 30
 
 
 @dataclass(frozen=True)
@@ -28,9 +37,10 @@ class Trace(Definition):
 
     Args:
         relative_error: Requested standard error over the estimate.
+        max_products: The maximum number of products.
 
     Raises:
-        ValueError: The error is not positive.
+        ValueError: An option is out of range.
 
     Example:
         >>> landscape.sharpness(model, data, measures=[landscape.measures.Trace(0.02)])
@@ -43,25 +53,47 @@ class Trace(Definition):
     rescaling: ClassVar[Invariance] = "no"
 
     relative_error: float = 0.1
+    max_products: int = 1000
 
     def __post_init__(self) -> None:
-        if not self.relative_error > 0:
-            raise ValueError(f"relative_error={self.relative_error}, expected a number above 0")
+        check_accuracy(self.relative_error, self.max_products)
 
     def estimate_cost(self, context: Context) -> float:
         """That of a typical estimate."""
-        return min(_TYPICAL_PRODUCTS, context.dim) * PRODUCT
+        return min(TYPICAL_PRODUCTS, context.dim) * PRODUCT
 
     def compute(self, context: Context) -> Outcome:
         """Hutch++ on Hessian products."""
+        return make_outcome(estimate_trace(context, self.relative_error, self.max_products))
+
+
+def check_accuracy(relative_error: float, max_products: int) -> None:
+    """Refuse an accuracy that no estimate from random vectors has.
+
+    Raises:
+        ValueError: The error is not positive, or there are too few products for an interval.
+    """
+    if not relative_error > 0:
+        raise ValueError(f"relative_error={relative_error}, expected a number above 0")
+    if max_products < _MIN_PRODUCTS:
+        raise ValueError(f"max_products={max_products}, expected at least {_MIN_PRODUCTS}")
+
+
+def estimate_trace(context: Context, relative_error: float, max_products: int) -> Estimate:
+    """The trace of the Hessian, which several measures share."""
+
+    def compute() -> Estimate:
         estimate = context.hessian().trace(
-            relative_error=self.relative_error,
+            relative_error=relative_error,
+            max_products=max_products,
             level=context.level,
-            seed=context.stream(self.name),
+            seed=context.stream("trace"),
             progress=context.watch_products(),
         )
         context.charge(estimate.products * PRODUCT)
-        return make_outcome(estimate)
+        return estimate
+
+    return context.share(f"trace {relative_error} {max_products}", compute)
 
 
 def make_outcome(estimate: Estimate, factor: float = 1.0) -> Outcome:

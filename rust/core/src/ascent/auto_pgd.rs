@@ -6,6 +6,7 @@ use super::options::AscentOptions;
 use super::rule::{Evaluation, Next, Rule};
 use crate::error::{Error, require};
 use crate::scalar::Scalar;
+use crate::solver::MAX_COUNT;
 
 /// The share α of the new step; the rest is that of the last one.
 const MOMENTUM: f64 = 0.75;
@@ -133,8 +134,10 @@ impl<S: Scalar> Rule<S> for AutoPgd<S> {
         };
         let numbers = [self.step, self.loss, self.best_loss, self.checkpoint_best];
         require!(
-            numbers.iter().all(|number| number.is_finite()) && self.step >= 0.0,
-            "got a state of Auto-PGD that is not finite; pass that of its checkpoint"
+            numbers.iter().all(|number| number.is_finite())
+                && self.step >= 0.0
+                && self.successes as u64 <= MAX_COUNT,
+            "got a state of Auto-PGD that cannot be; pass that of its checkpoint"
         );
         (self.previous, self.best, self.best_h) = (previous, best, best_h);
         Ok(())

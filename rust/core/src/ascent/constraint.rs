@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn projections_and_steepest_ascent_by_hand() {
         let (ball, cube) = (Constraint::Ball, Constraint::Box);
-        assert_eq!(ball.project::<f64>(1.0, &[3.0, 4.0]), [0.6000000000000001, 0.8]);
+        assert_eq!(ball.project::<f64>(2.5, &[3.0, 4.0]), [1.5, 2.0]);
         assert_eq!(ball.project::<f64>(6.0, &[3.0, 4.0]), [3.0, 4.0]);
         assert_eq!(cube.project::<f64>(3.5, &[3.0, -4.0]), [3.0, -3.5]);
         assert_eq!(cube.steepest(&[-2.0_f64, 0.0, 7.0]), [-1.0, 0.0, 1.0]);

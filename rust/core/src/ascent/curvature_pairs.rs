@@ -77,7 +77,9 @@ impl<S: Scalar> CurvaturePairs<S> {
             add(&mut q, -share, y);
             shares.push(share);
         }
-        q.iter_mut().for_each(|entry| *entry *= scale);
+        for entry in &mut q {
+            *entry *= scale;
+        }
         for ((s, y, product), share) in usable.iter().zip(shares.iter().rev()) {
             let correction = share - inner_product(y, &q) / product;
             add(&mut q, correction, s);

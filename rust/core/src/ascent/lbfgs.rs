@@ -261,7 +261,9 @@ impl<S: Scalar> Rule<S> for Lbfgs<S> {
         };
         let positive = [self.largest, self.length, self.increase];
         require!(
-            self.loss.is_finite() && positive.iter().all(|n| n.is_finite() && *n >= 0.0),
+            self.loss.is_finite()
+                && positive.iter().all(|n| n.is_finite() && *n >= 0.0)
+                && self.failures < MAX_FAILURES,
             "got a state of L-BFGS that cannot be; pass that of its checkpoint"
         );
         (self.u, self.h, self.direction, self.pairs) = (u, h, direction, pairs);

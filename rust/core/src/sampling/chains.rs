@@ -33,39 +33,52 @@ impl<S: Scalar> Chains<S> {
         &self.points[chain * self.centre.len()..][..self.centre.len()]
     }
 
-    /// θ ← θ − ε/2 G (nβ ∇L + γ (θ − θ₀)) + √(ε G) ξ for one chain, in f64 and rounded once. Returns
-    /// false, and leaves the point as it is, where the new one is not finite.
+    /// θ ← θ − ε/2 G (nβ ∇L + γ (θ − θ₀)) + √(ε G) ξ for the chains with a gradient, in f64 and rounded
+    /// once. False for those whose new point is not finite; they stay where they are.
     pub fn advance(
         &mut self,
         options: &LangevinOptions,
         scales: &Scales,
-        (chain, step): (usize, usize),
-        gradient: &[S],
-    ) -> bool {
-        let dim = self.centre.len();
-        let LangevinOptions { step: length, nbeta, localisation, .. } = *options;
-        let mut moved = self.noise[chain].draw(step, dim);
-        let point = &self.points[chain * dim..][..dim];
-        let advance = |index: usize, noise: S| {
-            let scale = length * scales.entry(index);
-            let theta = point[index].widen();
-            let pull = localisation * (theta - self.centre[index].widen());
-            let force = nbeta * gradient[index].widen() + pull;
-            S::narrow(theta - scale / 2.0 * force + scale.sqrt() * noise.widen())
-        };
-        let is_finite = install(|| {
-            let blocks = moved.par_chunks_mut(BLOCK).enumerate();
-            let finite = blocks.map(|(block, entries)| {
-                for (offset, entry) in entries.iter_mut().enumerate() {
-                    *entry = advance(block * BLOCK + offset, *entry);
-                }
-                entries.iter().all(|entry| entry.widen().is_finite())
-            });
-            finite.reduce(|| true, |left, right| left & right)
+        step: usize,
+        gradients: &[Option<&[S]>],
+    ) -> Vec<bool> {
+        let (dim, centre) = (self.centre.len(), &self.centre);
+        let chains = self.points.par_chunks_mut(dim).zip(&mut self.noise).zip(gradients);
+        let moved = chains.map(|((point, noise), gradient)| {
+            let Some(gradient) = gradient else { return true };
+            let noise = noise.draw(step, dim);
+            move_point(options, scales, centre, (point, gradient), noise)
         });
-        if is_finite {
-            self.points[chain * dim..][..dim].copy_from_slice(&moved);
-        }
-        is_finite
+        install(|| moved.collect())
     }
+}
+
+/// One step of a chain with its noise; false where the new point is not finite.
+fn move_point<S: Scalar>(
+    options: &LangevinOptions,
+    scales: &Scales,
+    centre: &[S],
+    (point, gradient): (&mut [S], &[S]),
+    mut noise: Vec<S>,
+) -> bool {
+    let LangevinOptions { step, nbeta, localisation, .. } = *options;
+    let moved = |index: usize, noise: S| {
+        let scale = step * scales.entry(index);
+        let theta = point[index].widen();
+        let pull = localisation * (theta - centre[index].widen());
+        let force = nbeta * gradient[index].widen() + pull;
+        S::narrow(theta - scale / 2.0 * force + scale.sqrt() * noise.widen())
+    };
+    let blocks = noise.par_chunks_mut(BLOCK).enumerate();
+    let finite = blocks.map(|(block, entries)| {
+        for (offset, entry) in entries.iter_mut().enumerate() {
+            *entry = moved(block * BLOCK + offset, *entry);
+        }
+        entries.iter().all(|entry| entry.widen().is_finite())
+    });
+    let is_finite = finite.reduce(|| true, |left, right| left & right);
+    if is_finite {
+        point.copy_from_slice(&noise);
+    }
+    is_finite
 }

@@ -308,11 +308,13 @@ impl<S: Scalar> Solver for Langevin<S> {
             let rows = alive.iter().flat_map(|&index| &gradients[index * dim..][..dim]);
             self.scales.update(&rows.copied().collect::<Vec<_>>(), step + 1);
         }
+        let mut of_chains = vec![None; options.chains];
         for index in alive {
-            let (chain, gradient) = (running[index], &gradients[index * dim..][..dim]);
-            if !self.chains.advance(&options, &self.scales, (chain, step), gradient) {
-                self.state.chains[chain] = Status::Diverged;
-            }
+            of_chains[running[index]] = Some(&gradients[index * dim..][..dim]);
+        }
+        let finite = self.chains.advance(&options, &self.scales, step, &of_chains);
+        for (status, _) in self.state.chains.iter_mut().zip(finite).filter(|(_, finite)| !finite) {
+            *status = Status::Diverged;
         }
         self.state.steps += 1;
         Ok(())

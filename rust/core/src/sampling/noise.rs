@@ -37,7 +37,7 @@ impl<S: Scalar> ChainNoise<S> {
             Noise::Averaged => {
                 self.stream.fill(position(step + 1, dim), &mut noise);
                 for (next, current) in noise.iter_mut().zip(&mut self.current) {
-                    let mean = (current.widen() + next.widen()) / 2.0;
+                    let mean = current.widen().midpoint(next.widen());
                     *current = *next;
                     *next = S::narrow(mean);
                 }

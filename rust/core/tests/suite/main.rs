@@ -1,6 +1,7 @@
 //! The core, tested through what it exports: one file an idea.
 
 mod analytic;
+mod ascent;
 mod autoneb;
 mod common;
 mod critical;
@@ -9,6 +10,7 @@ mod gaussian;
 mod graph_loader;
 mod grid;
 mod lanczos;
+mod langevin;
 mod layering;
 mod normalise;
 mod resumed;

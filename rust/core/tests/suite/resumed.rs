@@ -4,11 +4,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use landscape_core::analytic::{DoubleWell, MuellerBrown, Rosenbrock};
+use landscape_core::ascent::{Ascent, AscentMethod, AscentOptions, Constraint, Neighbourhood};
 use landscape_core::critical::{Method, Search, SearchOptions};
 use landscape_core::path::{
     AutoNeb, AutoNebOptions, CurveKind, CurveTraining, CurveTrainingOptions, Cycle, OptimizerKind,
     SimplexTraining, SimplexTrainingOptions,
 };
+use landscape_core::sampling::{GradientData, Langevin, LangevinOptions, Noise, Preconditioner};
 use landscape_core::spectrum::{
     Density, Lanczos, LanczosOptions, Precision, QuadraticForm, Quadrature, RelativeTo, Trace,
     TraceOptions, Which,
@@ -62,9 +64,16 @@ fn mutated(record: &str) -> Vec<String> {
             _ => continue,
         }
         records.push(changed.to_string());
-        for status in
-            ["Converged", "Complete", "Exhausted", "Reached", "Flat", "Stalled", "MaxSteps"]
-        {
+        for status in [
+            "Converged",
+            "Complete",
+            "Exhausted",
+            "Reached",
+            "Flat",
+            "Stalled",
+            "MaxSteps",
+            "Diverged",
+        ] {
             let mut changed = value.clone();
             *changed.pointer_mut(&path).expect("its own path") = status.into();
             records.push(changed.to_string());
@@ -370,6 +379,57 @@ fn complexes() {
         survive(&training.checkpoint(), SimplexTraining::resume, |t| few_steps(t, objective));
         if training.status() == landscape_core::Status::Running {
             training.step(objective, &Cancel::new()).expect("finite");
+        }
+    }
+}
+
+#[test]
+fn ascents() {
+    let function = Rosenbrock { dim: 2 };
+    let objective: &dyn BatchedObjective<f64> = &function;
+    for method in [
+        AscentMethod::Projected { step: None },
+        AscentMethod::AutoPgd,
+        AscentMethod::Lbfgs { tolerance: 1e-6 },
+    ] {
+        let options = AscentOptions { method, constraint: Constraint::Ball, radius: 0.5, steps: 6 };
+        let place = Neighbourhood::new(vec![1.0; 2], vec![1.0, 2.0], None).expect("fits");
+        let starts = [0.1, 0.2, -0.1, 0.1];
+        let mut ascent =
+            Ascent::new(objective, place, &starts, Some(vec![0, 0]), options).expect("inside");
+        for _ in 0..4 {
+            survive(&ascent.checkpoint(), Ascent::resume, |ascent| few_steps(ascent, objective));
+            ascent.step(objective, &Cancel::new()).expect("finite");
+        }
+    }
+}
+
+#[test]
+fn samplers() {
+    let function = Rosenbrock { dim: 2 };
+    let objective: &dyn BatchedObjective<f64> = &function;
+    for preconditioner in
+        [Preconditioner::None, Preconditioner::Rmsprop { decay: 0.9, damping: 0.1 }]
+    {
+        let options = LangevinOptions {
+            chains: 2,
+            step: 1e-4,
+            nbeta: 1.0,
+            localisation: 1.0,
+            burn_in: 2,
+            draws: 3,
+            thinning: 2,
+            seed: 0,
+            preconditioner,
+            noise: Noise::Averaged,
+            data: GradientData::MiniBatch,
+        };
+        let mut sampler = Langevin::new(objective, vec![1.0; 2], options).expect("fits");
+        for _ in 0..3 {
+            survive(&sampler.checkpoint(), Langevin::resume, |s| few_steps(s, objective));
+            for _ in 0..2 {
+                sampler.step(objective, &Cancel::new()).expect("finite");
+            }
         }
     }
 }
