@@ -50,7 +50,8 @@ class WorstCase(Definition):
         logits: ``"normalised"`` divides each sample's logits by their spread over the classes, so
             that a confident model is not sharp for its scale alone.
         steps: Of the ascent.
-        starts: Starting points of each batch: the minimum and random ones.
+        starts: Starting points of each batch: the minimum and random ones. At an exact minimum the
+            gradient is zero, so that one start would stay there.
         method: ``"apgd"``, or ``"projected"`` with fixed steps.
 
     Raises:
@@ -77,7 +78,7 @@ class WorstCase(Definition):
     batches: int = 8
     logits: Logits = "as_is"
     steps: int = 20
-    starts: int = 1
+    starts: int = 2
     method: Literal["apgd", "projected"] = "apgd"
 
     def __post_init__(self) -> None:
