@@ -45,7 +45,7 @@ def compute_loss(model: nn.Module, data: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def step(model: nn.Module, data: tuple[Tensor, Tensor], rate: float) -> None:
-    parameters = list(model.parameters())
+    parameters: list[Tensor] = list(model.parameters())
     gradients = torch.autograd.grad(compute_loss(model, data), parameters)
     with torch.no_grad():
         torch._foreach_add_(parameters, gradients, alpha=-rate)
@@ -103,7 +103,7 @@ def test_of_two_minima_of_equal_loss_the_sharper_is_found_by_every_measure() -> 
     ]
     falls: list[str | Definition] = [LocalEntropy(), BasinVolume()]
     flat, sharp = (
-        landscape.sharpness(*quadratic(c * values), measures=[*grows, *falls], engine="torch")
+        landscape.sharpness(*quadratic(c * values), measures=(*grows, *falls), engine="torch")
         for c in (1.0, 100.0)
     )
     assert flat.loss == sharp.loss == 0
