@@ -14,8 +14,6 @@ from torch import nn
 
 import landscape
 from landscape import measures
-from landscape._sharpness import curvature
-from landscape._sharpness.quadrature import bound_resolvents, rebuild_jacobi
 from landscape.measures import (
     EffectiveDimension,
     FisherRao,
@@ -181,21 +179,6 @@ def test_a_hessian_with_negative_eigenvalues_has_no_log_determinant() -> None:
         assert found.value is None
         assert "smallest eigenvalue" in found.status
         assert measure(kind(4 * precision, "hessian"), model, data).status == "complete"
-
-
-def test_quadratures_bound_the_resolvent() -> None:
-    values = np.geomspace(1e-4, 5, 80)
-    start = np.random.default_rng(0).normal(size=80) ** 2
-    weights = start / start.sum()
-    for steps in (3, 6, 30):
-        diagonal, beside = rebuild_jacobi(values, weights)
-        small = np.diag(diagonal[:steps])
-        small += np.diag(beside[: steps - 1], 1) + np.diag(beside[: steps - 1], -1)
-        nodes, vectors = np.linalg.eigh(small)
-        low, high = bound_resolvents(nodes, vectors[0] ** 2, 0.01, 0.0)
-        truth = weights @ (0.01 / (values + 0.01))
-        assert low < truth < high
-    assert high - low < 0.01 * truth
 
 
 def _eigenvalues(model: nn.Module, data: object) -> NDArray[np.float64]:
@@ -397,11 +380,3 @@ def test_the_error_of_a_scaled_trace_has_that_of_drawing_the_samples() -> None:
 def test_options_out_of_range_are_refused(make: Callable[[], object], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         make()
-
-
-def test_a_transformed_matrix_has_no_block() -> None:
-    hessian = landscape.hessian(*quadratic([1.0, 2.0]))
-    scaled = curvature.scale_coordinates(hessian, np.array([1.0, 3.0]))
-    assert_close(scaled.dense(progress="off"), np.diag([1.0, 18.0]), 1e-12)
-    with pytest.raises(TypeError, match="no block"):
-        scaled.block("weight")

@@ -42,8 +42,8 @@ class RelativeFlatness(Definition):
     before the layer, change it: the paper normalises these units in addition.
 
     Args:
-        layer: The name of the weight or its module, such as ``"fc2"``. The last matrix of the model
-            when None, as in the paper.
+        layer: The name of the weight or its module, such as ``"fc2"``. When None, the last matrix
+            in the order of the model's parameters, which is the output layer as in the paper.
         relative_error: Requested standard error over the estimate.
         max_products: The maximum number of products.
 
@@ -112,7 +112,8 @@ class RelativeFlatness(Definition):
 
     def _find(self, context: Context) -> ParameterEntry:
         entries = context.objective.layout.entries
-        matrices = [e for e in entries if len(e.shape) > 1 and e.filters is not None]
+        # rows are outputs: of a linear layer or a convolution, not of a transposed one
+        matrices = [e for e in entries if e.filters and e.filters.filters == e.shape[0]]
         if self.layer is None:
             if not matrices:
                 raise NotApplicable("the model has no matrix of weights")
