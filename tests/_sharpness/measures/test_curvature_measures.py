@@ -314,6 +314,18 @@ def test_an_optimizer_of_another_copy_is_matched_by_order_and_shape() -> None:
         ("preconditioned_sharpness", lambda m: _stepped(m, torch.optim.NAdam), "no known thresh"),
         (
             "learning_rate_sharpness",
+            lambda m: torch.optim.SGD(m.parameters(), lr=0.1, maximize=True),
+            "maximises the loss",
+        ),
+        (
+            "learning_rate_sharpness",
+            lambda m: torch.optim.SGD(
+                [{"params": [p], "momentum": 0.1 * i} for i, p in enumerate(m.parameters())], lr=0.1
+            ),
+            "different momentum",
+        ),
+        (
+            "learning_rate_sharpness",
             lambda _: torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1),
             "does not hold 0.weight",
         ),
