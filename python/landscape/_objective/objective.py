@@ -28,6 +28,7 @@ from landscape._objective.build import (
 from landscape._objective.curvature import Curvature, CurvatureKind, CurvatureOperator
 from landscape._objective.data.batches import ResidentBatches
 from landscape._objective.data.changed import change_inputs
+from landscape._objective.data.pytree import take_rows
 from landscape._objective.data.reading import split_into_batches
 from landscape._objective.engine import ENGINES, Backends, Engine, check_recorded_strategy
 from landscape._objective.losses.arguments import make_example_inputs, read_arguments
@@ -199,6 +200,11 @@ class Objective:
         return self._summary.standard_error is not None
 
     @property
+    def is_resident(self) -> bool:
+        """Whether the data are kept in memory as one set of tensors, of which some can be taken."""
+        return isinstance(self._evaluator.batches, ResidentBatches)
+
+    @property
     def recalibrates(self) -> bool:
         """Whether there are batch statistics, and they are re-estimated at every point."""
         return self._evaluator.recalibrates
@@ -301,6 +307,37 @@ class Objective:
         twin = self._with_evaluator(replace_data(self._evaluator, reading))
         twin._reading = reading
         twin._summary = summarise_data(twin._evaluator, reading)
+        return twin
+
+    def with_samples(self, rows: ArrayLike) -> Self:
+        """The same function of some of the samples, as one batch.
+
+        Args:
+            rows: Their indices in the order of the data, at least one.
+
+        Returns:
+            An Objective that shares the model, the loss and the policy.
+
+        Raises:
+            ValueError: The data are not kept as one set of tensors, or there is no row.
+        """
+        whole, picked = self._evaluator.batches, torch.as_tensor(np.asarray(rows), dtype=torch.long)
+        if not isinstance(whole, ResidentBatches) or not len(picked):
+            raise ValueError(
+                f"got {len(picked)} rows of {type(whole).__name__}, expected at least one row of "
+                "data that are kept in memory as one set of tensors"
+            )
+        batches = dataclasses.replace(
+            whole,
+            content=take_rows(picked, whole.content),
+            samples=len(picked),
+            sizes=(len(picked),),
+            order=None,
+        )
+        twin = self._with_evaluator(dataclasses.replace(self._evaluator, batches=batches))
+        twin._reading = dataclasses.replace(self._reading, batches=batches)
+        twin._summary = summarise_data(twin._evaluator, twin._reading)
+        twin._native_cache = NativeCache()
         return twin
 
     def with_loss(self, loss: Any) -> Self:

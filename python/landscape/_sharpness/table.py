@@ -48,6 +48,8 @@ _ALL: tuple[type[Definition], ...] = (
     measures.PathNorm,
     measures.SpectralNormBound,
     measures.VCBound,
+    measures.Rademacher,
+    measures.PACBayesBound,
 )
 
 TABLE = {definition.name: definition for definition in _ALL}

@@ -26,10 +26,12 @@ from landscape._sharpness.measures.max_eigenvalue import MaxEigenvalue
 from landscape._sharpness.measures.neighbour_density import NeighbourDensity
 from landscape._sharpness.measures.noise_rise import NoiseRise
 from landscape._sharpness.measures.norms import Norms
+from landscape._sharpness.measures.pac_bayes_bound import PACBayesBound
 from landscape._sharpness.measures.pac_bayes_sigma import MagnitudeSigma, PACBayesSigma
 from landscape._sharpness.measures.parameter_count import ParameterCount
 from landscape._sharpness.measures.parameter_scaled_trace import ParameterScaledTrace
 from landscape._sharpness.measures.path_norm import PathNorm
+from landscape._sharpness.measures.rademacher import Rademacher
 from landscape._sharpness.measures.relative_flatness import RelativeFlatness
 from landscape._sharpness.measures.sam import SAM, AdaptiveSAM
 from landscape._sharpness.measures.spectral_norm_bound import SpectralNormBound
@@ -63,11 +65,13 @@ __all__ = [
     "NeighbourDensity",
     "NoiseRise",
     "Norms",
+    "PACBayesBound",
     "PACBayesSigma",
     "ParameterCount",
     "ParameterScaledTrace",
     "PathNorm",
     "PreconditionedSharpness",
+    "Rademacher",
     "RelativeCriticalSharpness",
     "RelativeFlatness",
     "SpectralNormBound",
