@@ -9,7 +9,7 @@ import numpy as np
 
 from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.curvature import TransformedHessian
-from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, NotApplicable, Outcome
 from landscape._sharpness.measures.trace import (
     TYPICAL_PRODUCTS,
     check_accuracy,
@@ -27,7 +27,7 @@ __all__ = ["RelativeFlatness"]
 
 
 @dataclass(frozen=True)
-class RelativeFlatness(Definition):
+class RelativeFlatness(DerivativeDefinition):
     r"""The trace of one layer's Hessian, weighted by the products of its rows.
 
     .. math:: \kappa = \sum_{s, s'} \langle w_s, w_{s'} \rangle \operatorname{tr} H_{s, s'}
@@ -75,6 +75,7 @@ class RelativeFlatness(Definition):
         Raises:
             NotApplicable: With the reason.
         """
+        super().require(context)
         self._find(context)
 
     def estimate_cost(self, context: Context) -> float:
