@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models import cut
 from numpy.typing import NDArray
 from quadratic_models import assert_close, blobs, measure, quadratic, relu_mlp, rescaled, rotation
 from torch import nn
@@ -136,8 +137,7 @@ def test_estimates_for_many_parameters_are_those_of_eigenvalues(
     model, data = relu_mlp(), blobs()
     exact = [LogDeterminant(), EffectiveDimension()]
     truth = landscape.sharpness(model, data, measures=exact, progress="off")
-    for name in ("log_determinant", "effective_dimension"):
-        monkeypatch.setattr(f"landscape._sharpness.measures.{name}.MAX_DENSE", 0)
+    monkeypatch.setattr("landscape._sharpness.curvature._MAX_DENSE", 0)
     found = landscape.sharpness(
         model, data, measures=[LogDeterminant(), EffectiveDimension(probes=24)], progress="off"
     )
@@ -157,7 +157,7 @@ def test_estimates_for_many_parameters_are_those_of_eigenvalues(
 def test_the_interval_of_the_effective_dimension_covers_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("landscape._sharpness.measures.effective_dimension.MAX_DENSE", 0)
+    monkeypatch.setattr("landscape._sharpness.curvature._MAX_DENSE", 0)
     values = np.geomspace(1e-3, 10, 40)
     objective = landscape.Objective(*quadratic(values, np.zeros(40), rotation(40)))
     truth = (40 * values / (40 * values + 1)).sum()
@@ -345,6 +345,22 @@ def _stepped(model: nn.Module, kind: type) -> torch.optim.Optimizer:
     optimizer: torch.optim.Optimizer = kind(model.parameters(), lr=1e-3)
     _train(optimizer, model, 1)
     return optimizer
+
+
+def test_a_memory_budget_below_two_vectors_is_a_failure_and_no_error() -> None:
+    found = landscape.sharpness(
+        relu_mlp(),
+        cut(blobs(), (25, 35)),
+        measures=[EffectiveDimension(), LogDeterminant()],
+        memory_budget=1,
+        engine="torch",
+        progress="off",
+    )
+    assert "raise it" in found["effective_dimension"].status
+    exact = measure(LogDeterminant(), relu_mlp(), blobs())
+    error = found["log_determinant"].standard_error
+    assert error is not None
+    assert abs(float(found["log_determinant"]) - float(exact)) < 5 * error
 
 
 def test_losses_without_a_likelihood_or_a_matrix_are_not_applicable() -> None:

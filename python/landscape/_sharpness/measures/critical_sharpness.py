@@ -22,7 +22,7 @@ __all__ = ["CriticalSharpness", "RelativeCriticalSharpness"]
 
 _TYPICAL_LOSSES = 7
 _RANGE = 1e9  # of steps on either side of the first
-_ROUNDING = 64.0  # epsilons of the loss, below which a fall cannot be told from rounding
+_ROUNDING = 8.0  # epsilons of the loss, below which a fall cannot be told from rounding
 
 Along = Literal["gradient", "optimizer"]
 
