@@ -9,7 +9,7 @@ import numpy as np
 
 from landscape import _core
 from landscape._sharpness.context import GRADIENT
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, Outcome
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ _EVALUATIONS_PER_STEP = 1.3  # of the line search, on average
 
 
 @dataclass(frozen=True)
-class Keskar(Definition):
+class Keskar(DerivativeDefinition):
     r"""Epsilon-sharpness: how far the loss rises in a box around the minimum, in percent.
 
     .. math:: \phi = 100 \cdot \frac{\max_{z \in C} L(\theta + z) - L(\theta)}{1 + L(\theta)}, \quad
@@ -82,7 +82,7 @@ class Keskar(Definition):
 
 
 @dataclass(frozen=True)
-class KeskarSubspace(Definition):
+class KeskarSubspace(DerivativeDefinition):
     r"""Epsilon-sharpness in random subspaces.
 
     .. math:: \phi = 100 \cdot \frac{\max_{y \in C} L(\theta + A y) - L(\theta)}{1 + L(\theta)},

@@ -9,7 +9,7 @@ import numpy as np
 
 from landscape import _core
 from landscape._sharpness.context import GRADIENT
-from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, NotApplicable, Outcome
 from landscape._sharpness.neighbourhood import (
     Logits,
     Scaling,
@@ -31,7 +31,7 @@ _VECTORS = 6  # of the parameters' size that a search keeps for each row
 
 
 @dataclass(frozen=True)
-class WorstCase(Definition):
+class WorstCase(DerivativeDefinition):
     r"""Worst-case m-sharpness: the largest rise in a neighbourhood, on batches of m samples.
 
     .. math:: E_{|S| = m} \left[ \max_{\lVert \delta / c \rVert_p \le \rho}
@@ -106,6 +106,7 @@ class WorstCase(Definition):
         Raises:
             NotApplicable: A batch is larger than the data.
         """
+        super().require(context)
         if self.batch is not None and self.batch > context.samples:
             raise NotApplicable(f"batch={self.batch}, but there are {context.samples} samples")
 
