@@ -113,6 +113,17 @@ def test_an_informed_prior_is_tighter_and_leaves_its_samples_out() -> None:
     assert informed.details["error"] == float(own)
 
 
+def test_the_samples_of_the_prior_are_the_first_ones() -> None:
+    """Their labels are wrong, and are not counted."""
+    inputs, targets = halves(600)
+    model = train(mlp(nn.ReLU, 2), (inputs, targets))
+    wrong = torch.cat([1 - targets[:300], targets[300:]])
+    context = make_context(model, (inputs, wrong), prior=flat(model))
+    outcome = PACBayesBound(steps=5, draws=100, prior_samples=300).compute(context)
+    risk: Any = outcome.details["empirical_risk"]
+    assert risk < 0.2
+
+
 @pytest.mark.parametrize("kind", ["isotropic", "diagonal"])
 def test_the_posterior_narrows_as_curvature_rises(kind: Any) -> None:
     """The same function of inputs that are c times as large has c^2 times the curvature."""
