@@ -48,7 +48,7 @@ def test_weighted_classes_keep_their_denominator() -> None:
     rows = np.arange(10, 20)
     some = Objective(mlp(), (inputs, targets), loss).with_samples(rows)
     expected = loss(mlp()(inputs[10:20]), targets[10:20])
-    assert_allclose(some.loss(), float(expected), rtol=1e-6)
+    assert_allclose(some.loss(), expected.item(), rtol=1e-6)
 
 
 def test_batches_that_cannot_be_joined_have_no_samples_to_take() -> None:
