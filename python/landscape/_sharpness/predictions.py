@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Predictions",
     "compute_predictions",
+    "read_loss_name",
     "read_predictions",
     "require_classes",
     "require_single_predictions",
@@ -46,13 +48,18 @@ class Predictions:
         return float(self.wrong.mean())
 
 
+def read_loss_name(objective: Objective) -> str:
+    """The name of the loss, without where it comes from."""
+    return str(objective.policy["loss"]).partition(" (")[0]
+
+
 def require_classes(objective: Objective) -> None:
     """Refuse a loss that has no classes.
 
     Raises:
         NotApplicable: The loss is neither a cross-entropy of classes nor a binary one.
     """
-    loss = objective.policy["loss"]
+    loss = read_loss_name(objective)
     if loss not in ("cross-entropy", "NLL", _BINARY):
         raise NotApplicable(f"the loss {loss} has no classes")
 
@@ -64,9 +71,11 @@ def require_single_predictions(context: Context) -> None:
         NotApplicable: A bound on the 0-1 loss needs one prediction for each independent sample.
     """
     require_classes(context.objective)
-    shape = context.objective.targets().shape
-    binary = context.objective.policy["loss"] == _BINARY
-    if int(np.prod(shape[1:])) != 1 and (binary or context.objective.targets().dtype.kind != "f"):
+    targets = context.objective.targets()
+    shape = targets.shape
+    if targets.dtype.kind == "f" and read_loss_name(context.objective) != _BINARY:
+        shape = (shape[0], *shape[2:])  # class probabilities
+    if math.prod(shape[1:]) != 1:
         raise NotApplicable("a sample has several predictions, which are not independent")
 
 
@@ -94,11 +103,11 @@ def compute_predictions(
 
 
 def _score(objective: Objective, outputs: NDArray[Any]) -> Predictions:
-    if objective.policy["loss"] == _BINARY:
+    if read_loss_name(objective) == _BINARY:
         return _score_binary(outputs, objective.targets())
     expected = objective.expected_classes()
     if expected is None:
-        raise NotApplicable(f"the loss {objective.policy['loss']} has no classes")
+        raise NotApplicable(f"the loss {read_loss_name(objective)} has no classes")
     scores = np.moveaxis(outputs, 1, -1).reshape(-1, outputs.shape[1]).astype(np.float64)
     classes = expected.reshape(-1)
     scores, classes = scores[classes >= 0], classes[classes >= 0]

@@ -9,12 +9,26 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from models import ConvNet, LanguageModel, classes, images, mlp, regression, seeded, sequences
+from models import (
+    ConvNet,
+    HuggingFaceLike,
+    LanguageModel,
+    classes,
+    images,
+    mlp,
+    regression,
+    seeded,
+    sequences,
+)
 from numpy.testing import assert_allclose
+from sharpness_networks import make_context
 from torch import nn
 
 import landscape
 from landscape._sharpness import plan_sharpness, sharpness
+from landscape._sharpness.context import Context
+from landscape._sharpness.inputs import Inputs
+from landscape._sharpness.measures import GeneralisationGap
 from landscape._sharpness.table import SETS
 
 
@@ -104,6 +118,23 @@ def test_ignored_targets_and_positions_are_counted_right() -> None:
     assert found.details["count"] == 27
 
 
+def test_a_models_own_loss_has_margins_of_its_tokens() -> None:
+    tokens, _ = sequences()
+    batch = {"input_ids": tokens, "labels": tokens}
+    found = measure(HuggingFaceLike(), [batch], "margin")
+    assert found.details["count"] == tokens.numel()
+    several = measure(HuggingFaceLike(), [batch], "vc_bound")
+    assert several.status.startswith("not applicable: a sample has several predictions")
+
+
+def test_class_probabilities_are_one_prediction_a_sample() -> None:
+    inputs, targets = classes(40)
+    soft = nn.functional.one_hot(targets, 3).float() * 0.9 + 0.1 / 3
+    hard = measure(mlp(nn.ReLU), (inputs, targets), "vc_bound")
+    found = measure(mlp(nn.ReLU), (inputs, soft), "vc_bound", loss=nn.CrossEntropyLoss())
+    assert float(found) == float(hard)
+
+
 def test_regression_has_no_margin() -> None:
     found = measure(mlp(outputs=2), regression(), "margin")
     assert found.value is None
@@ -147,13 +178,19 @@ def test_a_gap_needs_test_data_and_takes_regression() -> None:
 
 def test_the_interval_of_a_gap_covers() -> None:
     """Two samples of one distribution: the gap of means is 0."""
-    model = seeded(lambda: nn.Linear(5, 3), 3)
     inputs, targets = classes(8000, seed=5)
+    context = make_context(seeded(lambda: nn.Linear(5, 3), 3), (inputs, targets))
+    losses = context.sample_losses.reshape(40, 2, 100)
     covered = []
-    for index in range(20):
-        rows = [slice(200 * index + 100 * half, 200 * index + 100 * half + 100) for half in (0, 1)]
-        train, test = ((inputs[r], targets[r]) for r in rows)
-        found = measure(model, train, "generalisation_gap", test=test, check="off")
-        assert found.interval is not None
-        covered.append(found.interval[0] <= 0 <= found.interval[1])
+    for part in range(40):
+        first, second = (slice(200 * part + start, 200 * part + start + 100) for start in (0, 100))
+        train, test = (
+            context.objective.with_samples(np.arange(8000)[rows]) for rows in (first, second)
+        )
+        strategies = (train.plain_strategy, train.plain_strategy)
+        found = GeneralisationGap().compute(Context(train, strategies, Inputs(test={"test": test})))
+        assert found.value is not None
+        assert found.standard_error is not None
+        assert_allclose(found.value, losses[part, 1].mean() - losses[part, 0].mean(), rtol=1e-9)
+        covered.append(abs(found.value) <= 1.96 * found.standard_error)
     assert np.mean(covered) >= 0.85

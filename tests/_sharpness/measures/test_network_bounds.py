@@ -139,6 +139,26 @@ def test_layers_of_units_count_batch_norms_maxima_and_sums() -> None:
     )
 
 
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(5, 5)
+        self.last = nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.last(self.inner(self.inner(x).relu()).relu())
+        return found
+
+
+def test_tied_parameters_count_once() -> None:
+    inputs, targets = classes()
+    found = measure(Tied(), (inputs, targets % 2), "vc_bound")
+    assert found.details["parameters"] == 42
+    assert found.details["layers"] == 3
+    layers = [UnitLayer(5, 30, 1), UnitLayer(5, 0, 1), UnitLayer(1, 12)]
+    assert found.details["vc_dimension"] == bound_vc_dimension(layers)
+
+
 def test_smooth_activations_have_no_vc_bound_here() -> None:
     assert "tanh is not piecewise linear" in measure(mlp(), classes(), "vc_bound").status
 

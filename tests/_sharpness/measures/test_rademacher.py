@@ -13,7 +13,10 @@ from numpy.testing import assert_allclose
 from sharpness_networks import make_context
 from torch import Tensor, nn
 
-from landscape._sharpness.bounds.rademacher import bound_network_complexity
+from landscape._sharpness.bounds.rademacher import (
+    bound_network_complexity,
+    estimate_linear_complexity,
+)
 from landscape._sharpness.definition import NotApplicable, Outcome
 from landscape._sharpness.measures import Rademacher
 
@@ -42,13 +45,17 @@ def test_a_linear_model_on_the_unit_sphere(dim: int) -> None:
 def test_a_bias_is_a_column_of_ones() -> None:
     model = seeded(lambda: nn.Linear(5, 3))
     inputs, targets = classes(50)
-    outcome = Rademacher("linear", draws=400).compute(make_context(model, (inputs, targets)))
+    context = make_context(model, (inputs, targets))
+    outcome = Rademacher("linear", draws=400).compute(context)
     rows = np.hstack([model.weight.detach().numpy(), model.bias.detach().numpy()[:, None]])
     radius = float(np.linalg.norm(rows, axis=1).max())
     assert outcome.details["radius"] == pytest.approx(radius)
     bound = radius * math.sqrt(float(inputs.square().sum()) + 50) / 50
     assert outcome.details["bound"] == pytest.approx(bound)
-    assert value(outcome) < bound
+    augmented = np.hstack([inputs.numpy(), np.ones((50, 1))])
+    seed = context.stream("rademacher")
+    expected = estimate_linear_complexity(augmented, radius, 400, seed)
+    assert_allclose((value(outcome), outcome.standard_error or 0.0), expected, rtol=1e-6)
 
 
 def test_the_bound_by_norms_is_that_of_augmented_matrices() -> None:

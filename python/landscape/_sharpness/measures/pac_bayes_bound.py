@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+import torch
 
 from landscape._sharpness.bounds.pac_bayes import (
     PriorGrid,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["PACBayesBound"]
 
 _SAMPLES = 100  # that each drawn model predicts
-_SCALES = (0.7, 1.0, 1.4, 2.0)  # of the deviations, among which the bound itself decides
+_SCALES = (0.7, 1.0, 1.2, 1.4, 1.7, 2.0)  # of the deviations, among which the bound itself decides
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class PACBayesBound(Definition):
     probability 1 - delta over n independent samples; the details have those of McAllester and of
     Catoni, each of which holds by itself. The bounded loss is the 0-1 loss whatever the training
     loss is, because a cross-entropy has no bound. Variances s are optimised by stochastic gradient
-    descent on a surrogate, the loss over ln 2, and their scale is the one of four with the lowest
+    descent on a surrogate, the loss over ln 2, and their scale is the one of six with the lowest
     bound on a few drawn models; any s gives a bound that holds. The variance of the
     prior comes from the grid :math:`\lambda_j = c e^{-j/b}`, whose members share the confidence.
     The mean loss of Q is itself bounded from models that are drawn from it, with half of delta.
@@ -169,6 +170,7 @@ class PACBayesBound(Definition):
         for scale in _SCALES:
             trial = choose_prior(scale * fitted.deviations, shift, grid)
             guess = _sample_risk(context, objective, trial, "trial", self._count_trials())
+            guess = bound_sampled_risk(guess, self.draws, half)
             trials.append((float(bound_by_seeger(guess, trial.cost, samples, half)), trial))
         posterior = min(trials, key=lambda pair: pair[0])[1]
         risk = _sample_risk(context, objective, posterior, "draw", self.draws)
@@ -218,14 +220,15 @@ def _sample_risk(
     context: Context, objective: Objective, posterior: Posterior, purpose: str, draws: int
 ) -> float:
     """The mean 0-1 loss of drawn models, each on some random samples."""
-    generator = np.random.default_rng(context.stream(f"pac_bayes_bound {purpose}"))
+    seed = context.stream(f"pac_bayes_bound {purpose}")
+    rows, noises = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     count = min(_SAMPLES, objective.samples)
-    dtype = context.theta.dtype
-    deviations = posterior.deviations.astype(dtype)
+    theta = torch.from_numpy(context.theta.copy())
+    deviations = torch.from_numpy(posterior.deviations).to(theta.dtype)
     errors = []
     for _ in range(draws):
-        noise = generator.standard_normal(context.dim, dtype=dtype.type)
-        rows = generator.choice(objective.samples, count, replace=False)
-        some = objective.with_samples(rows)
-        errors.append(compute_predictions(context, some, context.theta + deviations * noise).error)
+        noise = torch.randn(context.dim, generator=noises, dtype=theta.dtype)
+        point = torch.addcmul(theta, deviations, noise).numpy()
+        some = objective.with_samples(rows.choice(objective.samples, count, replace=False))
+        errors.append(compute_predictions(context, some, point).error)
     return float(np.mean(errors))

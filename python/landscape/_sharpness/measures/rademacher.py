@@ -17,6 +17,7 @@ from landscape._sharpness.bounds.rademacher import (
 from landscape._sharpness.chain import compute_input_norm, read_chain
 from landscape._sharpness.context import LOSS
 from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.predictions import read_loss_name
 from landscape._sharpness.structure import read_structure
 
 if TYPE_CHECKING:
@@ -192,14 +193,14 @@ class Rademacher(Definition):
 
 def _make_targets(objective: Objective, signs: NDArray[Any]) -> torch.Tensor:
     """Targets of the data's form that say which sign each sample has."""
-    targets, loss = objective.targets(), objective.policy["loss"]
+    targets = objective.targets()
     if objective.expected_classes() is not None:
         if targets.dtype.kind == "f" or targets.ndim > 1:
             raise NotApplicable("method='fit' needs one class for each sample")
         return torch.from_numpy((signs > 0).astype(np.int64))
     if math.prod(targets.shape[1:]) != 1:
         raise NotApplicable("method='fit' needs one target for each sample")
-    values = (signs > 0) if loss == "BCE with logits" else signs
+    values = (signs > 0) if read_loss_name(objective) == "BCE with logits" else signs
     return torch.from_numpy(values.astype(targets.dtype).reshape(targets.shape))
 
 
