@@ -57,7 +57,7 @@ def rise_profile(sharpness: Sharpness, ax: Axes | None = None, **options: Any) -
         ax = new_axes(new_figure(5.6, 3.8), 0.75, 0.6, 4.4, 2.8)
     style_axes(ax)
     style: dict[str, Any] = {"lw": 1.6, "marker": "o", "ms": 3, **options}
-    threshold = shown[0].options["rise"]
+    threshold = float(str(shown[0].options["rise"]))
     curves = []
     for measure in shown:
         radii, rises = measure.curves["radii"], measure.curves["rises"]
@@ -77,12 +77,12 @@ def rise_profile(sharpness: Sharpness, ax: Axes | None = None, **options: Any) -
     if (np.concatenate(curves) > 0).all():
         ax.set_yscale("log")
     else:
-        ax.set_yscale("symlog", linthresh=float(threshold) / 100)
-    ax.axhline(float(threshold), color=FRAME, lw=0.8, ls=":")
+        ax.set_yscale("symlog", linthresh=threshold / 100)
+    ax.axhline(threshold, color=FRAME, lw=0.8, ls=":")
     ax.set_xlabel("distance from the model", fontsize=LABEL, color=INK)
     name = shown[0].options["metric"]
     ax.set_ylabel(f"rise of the {name}", fontsize=LABEL, color=INK)
     ax.set_title(f"{name} {sharpness.loss:.4g} at the model" if name == "loss" else str(name),
                  fontsize=SMALL, color=INK, loc="left")  # fmt: skip
-    ax.legend(fontsize=SMALL, frameon=False, loc="lower right")
+    ax.legend(fontsize=SMALL, frameon=False, loc="best")
     return ax
