@@ -66,7 +66,7 @@ def network(
     )
 
 
-def train(model: nn.Module, data: Samples, *, epochs: int = 20) -> list[Weights]:
+def train(model: nn.Module, data: Samples, *, epochs: int = 20, batch: int = 64) -> list[Weights]:
     """Train in place, by gradient descent with momentum and weight decay.
 
     Returns the weights at the beginning and after each epoch.
@@ -77,9 +77,9 @@ def train(model: nn.Module, data: Samples, *, epochs: int = 20) -> list[Weights]
     checkpoints = [weights(model)]
     model.train()
     for _ in range(epochs):
-        for batch in torch.randperm(len(targets)).split(64):
+        for rows in torch.randperm(len(targets)).split(batch):
             descent.zero_grad()
-            cross_entropy(model(inputs[batch]), targets[batch]).backward()
+            cross_entropy(model(inputs[rows]), targets[rows]).backward()
             descent.step()
         schedule.step()
         checkpoints.append(weights(model))

@@ -24,6 +24,7 @@ PICTURES = {
     "between_models": "between_models.png",
     "connection": "connection.png",
     "curvature": "curvature.png",
+    "flat_or_sharp": "flat_or_sharp.png",
     "trajectory": "trajectory.png",
     "train_and_test": "train_and_test.png",
     "skip_connections": "skip_connections.png",
@@ -122,7 +123,9 @@ def test_the_examples_of_the_readme_run() -> None:
         "test_loader": loader,
         "checkpoints": models,
     }
-    for program in (*programs_of("README.md"), *programs_of("docs/examples.md")):
+    given |= {"data": (inputs, targets), "test_data": (inputs, targets)}
+    documents = ("README.md", "docs/examples.md", "docs/sharpness.md")
+    for program in (program for name in documents for program in programs_of(name)):
         exec(program, given)
     for picture in ("surface.png", "path.png", "run.png"):
         assert Path(picture).stat().st_size > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -268,3 +269,12 @@ def test_measures_that_need_derivatives_say_so_where_there_are_none() -> None:
         assert found[name].value is None
         assert "not defined under batch_norm='recalibrated'" in found[name].status
     assert found["noise_rise"].value is not None
+
+
+def test_the_documentation_has_a_row_for_every_measure() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sharpness.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    named = set(re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows)))
+    assert named == set(TABLE)
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert f"({len(TABLE)} measures" in readme

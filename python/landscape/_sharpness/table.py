@@ -11,10 +11,9 @@ from landscape._sharpness.definition import Definition
 __all__ = ["SETS", "TABLE", "read_measures"]
 
 _ALL: tuple[type[Definition], ...] = (
+    # curvature
     measures.MaxEigenvalue,
     measures.Trace,
-    measures.Keskar,
-    measures.KeskarSubspace,
     measures.TracePerParameter,
     measures.ParameterScaledTrace,
     measures.Frobenius,
@@ -24,32 +23,39 @@ _ALL: tuple[type[Definition], ...] = (
     measures.RelativeFlatness,
     measures.LearningRateSharpness,
     measures.PreconditionedSharpness,
+    # neighbourhoods
+    measures.Keskar,
+    measures.KeskarSubspace,
     measures.SAM,
     measures.AdaptiveSAM,
     measures.WorstCase,
     measures.AverageCase,
     measures.NoiseRise,
-    measures.LearningCoefficient,
+    measures.InputNoiseRise,
     measures.PACBayesSigma,
     measures.MagnitudeSigma,
-    measures.InputNoiseRise,
     measures.LocalEntropy,
     measures.BasinVolume,
+    # forward passes alone, but for a direction
     measures.CriticalSharpness,
     measures.RelativeCriticalSharpness,
     measures.MostCaseBasin,
     measures.WorstCaseBasin,
     measures.NeighbourDensity,
+    # sampling
+    measures.LearningCoefficient,
+    # capacity, margins and bounds
     measures.ParameterCount,
     measures.Norms,
+    measures.PathNorm,
     measures.DistanceFromInitialisation,
     measures.Margin,
-    measures.GeneralisationGap,
-    measures.PathNorm,
     measures.SpectralNormBound,
     measures.VCBound,
     measures.Rademacher,
     measures.PACBayesBound,
+    # generalisation
+    measures.GeneralisationGap,
 )
 
 TABLE = {definition.name: definition for definition in _ALL}
