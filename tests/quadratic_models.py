@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -52,6 +53,11 @@ def blobs(samples: int = 60, features: int = 5, seed: int = 0) -> Data:
 
 def relu_mlp(*, bias: bool = True, seed: int = 0) -> nn.Sequential:
     """5 features, two hidden layers of ReLU, 3 classes; a few steps of training."""
+    return copy.deepcopy(_train_mlp(bias, seed))
+
+
+@cache
+def _train_mlp(bias: bool, seed: int) -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = nn.Sequential(
@@ -68,6 +74,7 @@ def relu_mlp(*, bias: bool = True, seed: int = 0) -> nn.Sequential:
         loss: Tensor = nn.functional.cross_entropy(model(inputs), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+    model.zero_grad()
     return model
 
 
@@ -90,7 +97,9 @@ def rescaled(model: nn.Sequential, factor: float = 10.0, seed: int = 1) -> nn.Se
 def measure(
     definition: Definition | str, model: Any, data: Any = None, **options: Any
 ) -> landscape.Measure:
-    """One measure of a model."""
+    """One measure of a model, by PyTorch unless `engine` says otherwise: an export takes longer."""
+    if isinstance(model, nn.Module):
+        options.setdefault("engine", "torch")
     found = landscape.sharpness(model, data, measures=[definition], progress="off", **options)
     return next(iter(found.values()))
 

@@ -115,3 +115,36 @@ def test_recalibration_of_a_loss_that_differentiates() -> None:
     norm.running_mean, norm.running_var = hidden.mean(0), hidden.var(0)
     expected = slope(model.eval(), (x.clone(), y)).item()
     assert objective.loss() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("form", ["pair", "ragged", "objective"])
+@pytest.mark.parametrize("engine", ["torch", "native"])
+def test_other_inputs_keep_targets_and_policy(form: str, engine: Any) -> None:
+    model, (inputs, targets) = mlp(), TRAIN
+    ragged = cut(TRAIN, (8, 12))
+    if form == "ragged" and engine == "native":
+        pytest.skip("the native network needs one tensor")
+    objective = Objective(model, ragged if form == "ragged" else TRAIN, engine=engine)
+    other = objective.with_inputs(lambda x: 2 * x)
+    expected = Objective(model, (2 * inputs, targets))
+    assert other.loss() == pytest.approx(expected.loss(), rel=1e-6)
+    assert other.loss() != pytest.approx(objective.loss(), rel=1e-3)
+    assert other.policy["data"] != objective.policy["data"]
+    if form == "pair":
+        assert other.policy["data"] == expected.policy["data"]
+    if form == "objective":
+        joined = objective.with_data(other)
+        assert joined.loss() == pytest.approx(expected.loss(), rel=1e-6)
+
+
+def test_inputs_that_cannot_be_changed_are_refused() -> None:
+    objective = Objective(mlp(), TRAIN)
+    with pytest.raises(ValueError, match=r"shape \(3, 5\), expected \(20, 5\)"):
+        objective.with_inputs(lambda x: x[:3])
+    streamed = Objective(mlp(), DataLoader(TensorDataset(*TRAIN), batch_size=5), memory_budget=1)
+    with pytest.raises(ValueError, match="raise memory_budget"):
+        streamed.with_inputs(lambda x: x)
+    tokens = nn.Sequential(nn.Embedding(7, 3), nn.Flatten(), nn.Linear(6, 3))
+    data = torch.randint(7, (8, 2)), torch.randint(3, (8,))
+    with pytest.raises(ValueError, match="no input is a floating-point tensor"):
+        Objective(tokens, data).with_inputs(lambda x: x)

@@ -26,9 +26,11 @@ def models(count: int) -> dict[str, nn.Module]:
 def test_a_comparison_has_the_numbers_of_each_model_alone(tmp_path: Path) -> None:
     given, data = models(3), blobs()
     with untouched(given["seed 0"]):
-        found = landscape.compare(given, data, measures=MEASURES, test=data, points=5)
+        found = landscape.compare(
+            given, data, measures=MEASURES, test=data, points=5, engine="torch"
+        )
     for name, model in given.items():
-        alone = landscape.sharpness(model, data, measures=MEASURES)
+        alone = landscape.sharpness(model, data, measures=MEASURES, engine="torch")
         for measure in MEASURES:
             assert found[name][measure].value == alone[measure].value
     assert list(found) == list(given)
@@ -109,7 +111,8 @@ def test_a_comparison_resumes_model_by_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, data, file = models(3), blobs(), tmp_path / "run.npz"
-    options: dict[str, Any] = {"measures": MEASURES, "points": 5, "views": ["profiles"]}
+    options: dict[str, Any] = {"measures": MEASURES, "points": 5, "views": ["profiles"],
+                               "engine": "torch"}  # fmt: skip
     whole = landscape.compare(given, data, **options)
     calls: list[str] = []
     own = module._Comparer.measure

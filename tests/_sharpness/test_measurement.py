@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from models import classes, seeded
 from quadratic_models import blobs, quadratic, relu_mlp
+from torch import nn
 from untouched import untouched
 
 import landscape
@@ -253,3 +255,16 @@ def test_every_measure_has_a_source_and_declares_its_invariances() -> None:
         assert len(made.reference) > 20, name
         assert made.rescaling in ("exact", "no"), name
         assert made.permutation in ("exact", "no"), name
+
+
+def test_measures_that_need_derivatives_say_so_where_there_are_none() -> None:
+    """Batch statistics that are re-estimated at every point have no derivative."""
+    model = seeded(lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)))
+    names = ["trace", "sam", "keskar", "relative_flatness", "critical_sharpness", "noise_rise"]
+    found = landscape.sharpness(
+        model, classes(20), measures=names, batch_norm="recalibrated", progress="off"
+    )
+    for name in names[:-1]:
+        assert found[name].value is None
+        assert "not defined under batch_norm='recalibrated'" in found[name].status
+    assert found["noise_rise"].value is not None

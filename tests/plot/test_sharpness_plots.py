@@ -74,3 +74,23 @@ def test_chains_are_drawn_with_their_running_mean() -> None:
     assert ax.get_title(loc="left") == "3 chains, R-hat 1.010, 80 independent draws"
     with pytest.raises(ValueError, match="has no chains"):
         plot.chains(make_measure())
+
+
+def test_the_rise_is_drawn_against_the_radius_in_three_cases() -> None:
+    rises = np.array([[0.0, 1.0, 4.0], [0.0, 2.0, 8.0], [0.0, 3.0, 12.0]])
+    options = {"rise": 0.1, "metric": "loss"}
+    most = make_measure(
+        name="most_case_basin", value=0.2, interval=None, options=options,
+        curves={"radii": np.array([0.1, 0.2, 0.3]), "rises": rises},
+    )  # fmt: skip
+    worst = make_measure(
+        name="worst_case_basin", value=0.05, interval=None, options=options,
+        curves={"radii": np.array([0.01, 0.02]), "rises": np.array([[0.0, 5.0], [0.5, 2.0]])},
+    )  # fmt: skip
+    ax = plot.rise_profile(make_sharpness(measures=(most, worst)))
+    drawn = {line.get_label(): np.array(line.get_ydata()).tolist() for line in ax.get_lines()}
+    assert drawn["most case (median)"] == [0.0, 2.0, 8.0]
+    assert drawn["average"] == [0.0, 2.0, 8.0]
+    assert drawn["worst case"] == [0.5, 5.0]
+    with pytest.raises(ValueError, match="ask for the measures most_case_basin and"):
+        plot.rise_profile(make_sharpness())

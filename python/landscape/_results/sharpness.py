@@ -129,7 +129,7 @@ class Sharpness(Result, Mapping[str, Measure]):
         samples: The number of samples.
         descent_gain: By how much one step of steepest descent lowers the loss: a measure of
             curvature describes a minimum only where this is small. None where no measure needed
-            a gradient.
+            a derivative.
         run: How the numbers were computed; its evaluations are gradient-equivalents, rounded up,
             with what measures share counted once.
 

@@ -85,6 +85,8 @@ class Context:
         """The cost so far in gradient-equivalents, what is shared counted once."""
         self.charged = 0.0
         """The cost of the present measure, as if it were computed alone."""
+        self.has_derivatives = False
+        """Whether a gradient or a product was used, so that one more gradient is affordable."""
         self._report = report
         self._shared: dict[str, _Shared] = {}
         self._computed: _Shared | None = None  # the shared value at work, if any
@@ -128,11 +130,6 @@ class Context:
             self.charged += sum(self._shared[k].cost for k in used - self._charged_keys)
             self._charged_keys |= used
         return shared.value  # type: ignore[no-any-return]  # what compute returned
-
-    @property
-    def known(self) -> frozenset[str]:
-        """The keys of the shared values that have been computed."""
-        return frozenset(self._shared)
 
     # The point
 
@@ -268,12 +265,14 @@ class Context:
 
     def gradients(self, points: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """L and its gradient at several points, shape (k, d) to (k,) and (k, d)."""
+        self.has_derivatives = True
         pair = self.objective.gradients(points, strategy=self.derivative_strategy)
         self.charge(len(points) * GRADIENT)
         return pair
 
     def hessian(self, curvature: CurvatureKind = "hessian") -> Hessian:
         """A curvature matrix at the model's parameters; the caller charges for its products."""
+        self.has_derivatives = True
         return self.share(
             f"matrix {curvature}", lambda: Hessian(self.objective, self.theta, curvature)
         )
@@ -294,6 +293,7 @@ class Context:
 
     def gradient_source_of(self, objective: Objective) -> Any:
         """The same for another function of the same parameters, in its split into mini-batches."""
+        self.has_derivatives = True
         strategy = self.derivative_strategy
         if objective is not self.objective and not objective.allows(strategy):
             strategy = objective.plain_strategy

@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from landscape._sharpness.context import Context
 
 __all__ = [
-    "MAX_DENSE",
     "TransformedHessian",
     "compute_eigenvalues",
     "count_terms",
+    "is_dense",
     "require_curvature",
     "scale_coordinates",
 ]
 
-MAX_DENSE = 1000
-"""Rows up to which all products cost no more than an estimate, so that the matrix is computed."""
+_MAX_DENSE = 1000  # rows up to which all products cost no more than an estimate
 
 Transform = Callable[["NDArray[Any]"], "NDArray[Any]"]
 
@@ -130,6 +129,12 @@ def require_curvature(context: Context, kind: CurvatureKind) -> None:
 def count_terms(context: Context) -> float:
     """The denominator of L: the number (or total weight) of the terms that it is a mean over."""
     return context.share("terms", lambda: float(context.objective.batch_weights().sum()))
+
+
+def is_dense(context: Context) -> bool:
+    """Whether all eigenvalues are computed: few parameters, whose matrix fits the memory budget."""
+    needed = context.dim**2 * context.theta.itemsize
+    return context.dim <= _MAX_DENSE and needed <= context.objective.memory_budget
 
 
 def compute_eigenvalues(context: Context, kind: CurvatureKind) -> NDArray[np.float64]:

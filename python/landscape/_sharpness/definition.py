@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from landscape._sharpness.context import Context
     from landscape._store import Json
 
-__all__ = ["Definition", "NotApplicable", "Outcome", "make_measure"]
+__all__ = ["Definition", "DerivativeDefinition", "NotApplicable", "Outcome", "make_measure"]
 
 
 class NotApplicable(Exception):  # noqa: N818 - a property of the model or call, not an error
@@ -114,6 +114,21 @@ class Definition(ABC):
     def list_options(self) -> dict[str, Any]:
         """The options as plain data."""
         return asdict(self)  # type: ignore[call-overload,no-any-return]  # every subclass is a dataclass
+
+
+class DerivativeDefinition(Definition):
+    """A measure that needs gradients or products with the Hessian."""
+
+    def require(self, context: Context) -> None:
+        """Refuse a function without derivatives.
+
+        Raises:
+            NotApplicable: Batch statistics are re-estimated at every point.
+        """
+        try:
+            context.objective.require_curvature("hessian")
+        except ValueError as reason:
+            raise NotApplicable(str(reason)) from None
 
 
 def make_measure(

@@ -342,7 +342,7 @@ class _SharpnessRun:
         except FloatingPointError as failure:
             return make_measure(definition, None, context, f"failed: {failure}")
         cost = context.charged
-        if "gradient" in context.known and self._descent_gain is None:
+        if context.has_derivatives and self._descent_gain is None:
             self._descent_gain = context.descent_gain
         measure = make_measure(definition, outcome, context, outcome.status, cost)
         if self._invariance == "declared":

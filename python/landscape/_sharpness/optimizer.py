@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OptimizerSteps", "compute_update", "read_rates", "read_steps"]
 
-_ADAM = ("Adam", "AdamW", "NAdam", "RAdam")
-_RECTIFIED = ("NAdam", "RAdam")
-_PLAIN = ("SGD",)
+_KINDS = ("SGD", "AdamW", "Adam", "RMSprop")
+_DYNAMICS = ("momentum", "dampening", "nesterov", "betas", "maximize")
 
 
 @dataclass(frozen=True)
@@ -167,8 +166,17 @@ def _find_kind(optimizer: Any) -> str:
         NotApplicable: It has no threshold of stability that is known here.
     """
     names = [base.__name__ for base in type(optimizer).__mro__]
-    for known in ("SGD", "AdamW", "Adam", "RMSprop"):
-        if known in names and not set(names) & set(_RECTIFIED):
+    first, *others = optimizer.param_groups
+    differing = [n for n in _DYNAMICS if any(g.get(n) != first.get(n) for g in others)]
+    if differing:
+        raise NotApplicable(
+            f"the groups of optimizer= have different {differing[0]}, so that there is no one "
+            "threshold of stability"
+        )
+    if first.get("maximize"):
+        raise NotApplicable("optimizer= maximises the loss")
+    for known in _KINDS:
+        if known in names:
             return known
     raise NotApplicable(
         f"the steps of {names[0]} have no known threshold of stability; SGD, Adam, AdamW, RMSprop "

@@ -14,6 +14,7 @@ from landscape.plot._density import density
 from landscape.plot._layers import layers
 from landscape.plot._line import line
 from landscape.plot._path import path
+from landscape.plot._rise_profile import rise_profile
 from landscape.plot._sharpness import comparison, profiles, sharpness
 from landscape.plot._spectrum import spectrum
 from landscape.plot._surface3d import surface_3d
@@ -34,6 +35,7 @@ __all__ = [
     "line",
     "path",
     "profiles",
+    "rise_profile",
     "sharpness",
     "spectrum",
     "surface_3d",

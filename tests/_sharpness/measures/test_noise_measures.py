@@ -15,8 +15,6 @@ from quadratic_models import assert_close, blobs, measure, quadratic, relu_mlp, 
 from torch import Tensor, nn
 
 import landscape
-from landscape._sharpness.crossing import find_crossings
-from landscape._sharpness.sampling import average_exponentials
 from landscape.measures import (
     BasinVolume,
     InputNoiseRise,
@@ -42,12 +40,12 @@ def test_the_noise_that_costs_a_rise_is_that_of_the_trace() -> None:
 def test_the_interval_of_the_noise_covers_the_truth() -> None:
     values = np.linspace(0.1, 2, 30)
     objective = landscape.Objective(*quadratic(values, np.ones(30)))
-    held = 0
-    for seed in range(60):
-        found = measure(PACBayesSigma(0.3, draws=20), objective, seed=seed)
-        assert found.interval is not None
-        held += found.interval[0] <= values.sum() / 0.6 <= found.interval[1]
-    assert 51 <= held <= 60
+    found = [measure(PACBayesSigma(0.3, draws=20), objective, seed=seed) for seed in range(40)]
+    truth = values.sum() / 0.6
+    intervals = [m.interval for m in found if m.interval is not None]
+    assert 34 <= sum(low <= truth <= high for low, high in intervals) <= 40
+    errors = [m.standard_error for m in found if m.standard_error is not None]
+    assert_close(np.mean(errors), np.std([float(m) for m in found]), rtol=0.35)
 
 
 def test_noise_in_proportion_survives_rescaling() -> None:
@@ -115,20 +113,6 @@ def test_input_noise_depends_on_the_function_alone() -> None:
     found, other = (measure("input_noise_rise", m, data) for m in (model, rescaled(model)))
     assert_close(found.value, other.value, rtol=1e-9)
     assert found.rescaling == "exact"
-
-
-def test_inputs_change_and_targets_do_not() -> None:
-    inputs, targets = blobs()
-    model = relu_mlp()
-    objective = landscape.Objective(model, (inputs, targets))
-    other = objective.with_inputs(lambda x: 2 * x)
-    assert_close(other.loss(), landscape.Objective(model, (2 * inputs, targets)).loss(), rtol=1e-12)
-    assert objective.loss() != other.loss()
-    assert other.policy["data"] != objective.policy["data"]
-    assert other.policy["data"] == landscape.Objective(model, (2 * inputs, targets)).policy["data"]
-    assert_close(objective.with_data(other).loss(), other.loss())
-    with pytest.raises(ValueError, match="shape"):
-        objective.with_inputs(lambda x: x[:3])
 
 
 def test_columns_and_ragged_batches_change_too() -> None:
@@ -218,7 +202,7 @@ def test_the_interval_of_the_volume_covers_it() -> None:
     truth = math.log(4 / 3 * math.pi) + 1.5 * math.log(0.6) - 0.5 * np.log(values).sum()
     held = 0
     for seed in range(40):
-        found = measure(BasinVolume(rise=0.3, directions=60), objective, seed=seed)
+        found = measure(BasinVolume(rise=0.3, directions=40), objective, seed=seed)
         assert found.interval is not None
         held += found.interval[0] <= truth <= found.interval[1]
     assert 34 <= held <= 40
@@ -231,42 +215,6 @@ def test_a_volume_that_a_few_directions_decide_says_so() -> None:
     flat = measure(BasinVolume(rise=0.3, directions=4), *quadratic(np.zeros(3)))
     assert flat.value is None
     assert "along 4 of 4 directions" in flat.status
-
-
-def test_crossings_of_powers_steps_and_walls() -> None:
-    calls = []
-
-    def evaluate(indices: Any, radii: Any) -> Any:
-        calls.append(len(indices))
-        functions = [
-            radii**2,
-            3 * radii,
-            np.where(radii > 0.7, 5.0, 0.0),
-            np.where(radii > 40, np.nan, 0.0),
-            0 * radii,
-            1 + radii,
-        ]
-        return np.choose(indices, functions)
-
-    found = find_crossings(evaluate, 6, 0.5, 0.01, tolerance=1e-6, largest=1e3, smallest=1e-6)
-    assert_close(found.radii[:2], [math.sqrt(0.5), 0.5 / 3], rtol=1e-5)
-    assert_close(found.radii[2:4], [0.7, 40], rtol=1e-5)
-    assert np.isinf(found.radii[4])
-    assert found.radii[5] == 0
-    assert list(found.is_found) == [True] * 4 + [False] * 2
-    assert_close(found.exponents[:2], [2, 1], rtol=1e-6)
-    assert found.rounds < 45
-    alone = find_crossings(lambda _, r: r**2, 1, 0.5, 0.01, tolerance=1e-9)
-    assert alone.rounds <= 10
-
-
-def test_logarithms_of_means_have_jackknife_errors() -> None:
-    draws = np.random.default_rng(0).normal(size=(300, 200)) * 0.5
-    found = [average_exponentials(row) for row in draws]
-    spread = np.std([mean.value for mean in found])
-    assert_close(np.mean([mean.standard_error for mean in found]), spread, rtol=0.1)
-    assert abs(np.mean([mean.value for mean in found]) - 0.125) < 0.01
-    assert average_exponentials(np.array([-np.inf, -np.inf])).effective == 0
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from quadratic_models import assert_close, blobs, measure, quadratic, relu_mlp, rotation
-from scipy.stats import beta
 from torch import nn
 
 import landscape
-from landscape._sharpness.sampling import bound_share
 from landscape.measures import (
     CriticalSharpness,
     MostCaseBasin,
@@ -205,11 +203,11 @@ def test_the_density_of_neighbours_is_a_share_with_its_interval() -> None:
     bound = (2 * 0.5 - 0.5) / 1.5
     truth = 1 - 2 * np.arccos(np.sqrt(bound)) / np.pi
     held = 0
-    for seed in range(60):
+    for seed in range(40):
         found = measure(NeighbourDensity(1.0, 0.5, draws=40, scaling="unit"), objective, seed=seed)
         assert found.interval is not None
         held += found.interval[0] <= truth <= found.interval[1]
-    assert 54 <= held <= 60
+    assert 36 <= held <= 40
     none = measure(NeighbourDensity(1.0, 0.0, draws=20, scaling="unit"), objective)
     assert none.value == 0
     assert none.interval is not None
@@ -219,13 +217,6 @@ def test_the_density_of_neighbours_is_a_share_with_its_interval() -> None:
     assert every.value == 1
     assert every.interval is not None
     assert every.interval[1] == 1
-
-
-def test_intervals_of_shares_are_those_of_the_beta_distribution() -> None:
-    for good, count in ((3, 20), (7, 50), (49, 50)):
-        low, high = bound_share(good, count, 0.9)
-        assert_close(low, beta.ppf(0.05, good, count - good + 1), rtol=1e-9)
-        assert_close(high, beta.ppf(0.95, good + 1, count - good), rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,7 @@ from landscape._sharpness.basin import (
 )
 from landscape._sharpness.bounds.intervals import find_quantile_ranks
 from landscape._sharpness.context import GRADIENT, LOSS, PRODUCT
-from landscape._sharpness.curvature import require_curvature
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import Definition, DerivativeDefinition, Outcome
 from landscape._sharpness.measures.max_eigenvalue import TYPICAL_PRODUCTS
 from landscape._sharpness.rises import RiseMetric, check_metric, require_metric
 
@@ -136,7 +135,7 @@ class MostCaseBasin(Definition):
 
 
 @dataclass(frozen=True)
-class WorstCaseBasin(Definition):
+class WorstCaseBasin(DerivativeDefinition):
     r"""The radius within which no direction that was tried harms the model.
 
     .. math:: \min_u \, \min \{ \rho : L(\theta + \rho u) > L(\theta) + r \}, \quad
@@ -167,6 +166,7 @@ class WorstCaseBasin(Definition):
         "Perspectives: worst-case landscape"
     )
     rescaling: ClassVar[Invariance] = "no"
+    accuracy: ClassVar[float] = 0.04
 
     rise: float = 0.1
     metric: RiseMetric = "loss"
@@ -185,7 +185,7 @@ class WorstCaseBasin(Definition):
         Raises:
             NotApplicable: With the reason.
         """
-        require_curvature(context, "hessian")
+        super().require(context)
         require_metric(context, self.metric)
 
     def estimate_cost(self, context: Context) -> float:

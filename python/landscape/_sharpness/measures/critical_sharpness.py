@@ -9,8 +9,7 @@ import numpy as np
 
 from landscape._sharpness.context import GRADIENT, LOSS
 from landscape._sharpness.crossing import find_crossings
-from landscape._sharpness.curvature import require_curvature
-from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, NotApplicable, Outcome
 from landscape._sharpness.optimizer import compute_update, read_steps
 
 if TYPE_CHECKING:
@@ -23,13 +22,13 @@ __all__ = ["CriticalSharpness", "RelativeCriticalSharpness"]
 
 _TYPICAL_LOSSES = 7
 _RANGE = 1e9  # of steps on either side of the first
-_ROUNDING = 64.0  # epsilons of the loss, below which a fall cannot be told from rounding
+_ROUNDING = 8.0  # epsilons of the loss, below which a fall cannot be told from rounding
 
 Along = Literal["gradient", "optimizer"]
 
 
 @dataclass(frozen=True)
-class CriticalSharpness(Definition):
+class CriticalSharpness(DerivativeDefinition):
     r"""Two over the smallest step along the update at which the loss is higher than before.
 
     .. math:: \lambda_c = 2 / \eta_c, \quad
@@ -59,6 +58,7 @@ class CriticalSharpness(Definition):
         "Training Dynamics of LLMs, definition 2.1"
     )
     rescaling: ClassVar[Invariance] = "no"
+    accuracy: ClassVar[float] = 0.04
 
     along: Along = "gradient"
     tolerance: float = 0.02
@@ -74,7 +74,7 @@ class CriticalSharpness(Definition):
         Raises:
             NotApplicable: With the reason.
         """
-        require_curvature(context, "hessian")
+        super().require(context)
         if self.along == "optimizer":
             read_steps(context)
 
@@ -99,7 +99,7 @@ class CriticalSharpness(Definition):
 
 
 @dataclass(frozen=True)
-class RelativeCriticalSharpness(Definition):
+class RelativeCriticalSharpness(DerivativeDefinition):
     r"""The same along the update of another task: how far it can be trained without harm to this.
 
     .. math:: \lambda_c^{1 \to 2} = 2 / \eta_c, \quad
@@ -127,6 +127,7 @@ class RelativeCriticalSharpness(Definition):
         "Training Dynamics of LLMs, section 4: relative critical sharpness"
     )
     rescaling: ClassVar[Invariance] = "no"
+    accuracy: ClassVar[float] = 0.04
 
     task: str | None = None
     tolerance: float = 0.02
@@ -140,7 +141,7 @@ class RelativeCriticalSharpness(Definition):
         Raises:
             NotApplicable: With the reason.
         """
-        require_curvature(context, "hessian")
+        super().require(context)
         self._find(context)
 
     def estimate_cost(self, context: Context) -> float:

@@ -10,9 +10,9 @@ import numpy as np
 
 from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.curvature import (
-    MAX_DENSE,
     compute_eigenvalues,
     count_terms,
+    is_dense,
     require_curvature,
 )
 from landscape._sharpness.definition import Definition, Outcome
@@ -87,7 +87,7 @@ class EffectiveDimension(Definition):
 
     def estimate_cost(self, context: Context) -> float:
         """All products of a small matrix, or of the quadratures."""
-        return (context.dim if context.dim <= MAX_DENSE else self.probes * self.steps) * PRODUCT
+        return (context.dim if is_dense(context) else self.probes * self.steps) * PRODUCT
 
     def compute(self, context: Context) -> Outcome:
         """The sum over eigenvalues, or quadratures."""
@@ -95,7 +95,7 @@ class EffectiveDimension(Definition):
         smallest = find_smallest(context, self.curvature)
         if smallest <= -shift:
             return Outcome(None, status=describe_indefinite(smallest, shift))
-        if context.dim <= MAX_DENSE:
+        if is_dense(context):
             values = compute_eigenvalues(context, self.curvature)
             value = float((values / (values + shift)).sum())
             return Outcome(value, details={"shift": shift})
@@ -156,7 +156,7 @@ def check_prior(prior_precision: float, curvature: str) -> None:
 
 def find_smallest(context: Context, curvature: Matrix) -> float:
     """A lower bound of the eigenvalues: 0 for matrices that have no negative one by theorem."""
-    if context.dim <= MAX_DENSE:
+    if is_dense(context):
         return float(compute_eigenvalues(context, curvature)[0])
     if curvature != "hessian":
         return 0.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape._sharpness.context import PRODUCT
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, Outcome
 from landscape._sharpness.measures.trace import (
     TYPICAL_PRODUCTS,
     check_accuracy,
@@ -21,7 +21,7 @@ __all__ = ["Frobenius"]
 
 
 @dataclass(frozen=True)
-class Frobenius(Definition):
+class Frobenius(DerivativeDefinition):
     r"""The Frobenius norm of the Hessian, from products with random vectors.
 
     .. math:: \lVert \nabla^2 L(\theta) \rVert_F = \Big( \sum_i \lambda_i^2 \Big)^{1/2}

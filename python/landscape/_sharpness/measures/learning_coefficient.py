@@ -10,7 +10,7 @@ import numpy as np
 from landscape import _core
 from landscape._sharpness.chains import summarise_chains
 from landscape._sharpness.context import GRADIENT, PRODUCT
-from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, NotApplicable, Outcome
 from landscape._spectrum import Hessian, spectrum
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _MAX_EIGENVALUE_PRODUCTS = 30
 
 
 @dataclass(frozen=True)
-class LearningCoefficient(Definition):
+class LearningCoefficient(DerivativeDefinition):
     r"""The local learning coefficient: how fast the volume of low loss shrinks at the minimum.
 
     .. math:: \hat\lambda = n\beta \left( E_{\theta \sim p}[L(\theta)] - L(\theta^*) \right),
@@ -112,6 +112,7 @@ class LearningCoefficient(Definition):
         Raises:
             NotApplicable: A batch is larger than the data, or n beta needs more samples.
         """
+        super().require(context)
         if self.batch is not None and self.batch > context.samples:
             raise NotApplicable(f"batch={self.batch}, but there are {context.samples} samples")
         if self.nbeta is None and context.samples < 3:

@@ -9,7 +9,7 @@ import numpy as np
 
 from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.curvature import scale_coordinates
-from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, NotApplicable, Outcome
 from landscape._sharpness.measures.max_eigenvalue import TYPICAL_PRODUCTS, find_top_eigenvalue
 from landscape._sharpness.optimizer import OptimizerSteps, read_steps
 
@@ -21,7 +21,7 @@ __all__ = ["LearningRateSharpness", "PreconditionedSharpness"]
 
 
 @dataclass(frozen=True)
-class LearningRateSharpness(Definition):
+class LearningRateSharpness(DerivativeDefinition):
     r"""The largest eigenvalue of the Hessian over the one at which gradient descent diverges.
 
     .. math:: \frac{\lambda_{\max}}{2 / \eta}
@@ -66,6 +66,7 @@ class LearningRateSharpness(Definition):
         Raises:
             NotApplicable: With the reason.
         """
+        super().require(context)
         self._read(context)
 
     def estimate_cost(self, context: Context) -> float:
@@ -96,7 +97,7 @@ class LearningRateSharpness(Definition):
 
 
 @dataclass(frozen=True)
-class PreconditionedSharpness(Definition):
+class PreconditionedSharpness(DerivativeDefinition):
     r"""The largest eigenvalue of the Hessian as an adaptive optimizer sees it.
 
     .. math:: \lambda_{\max}(P^{-1/2} \, \nabla^2 L \, P^{-1/2})
@@ -146,6 +147,7 @@ class PreconditionedSharpness(Definition):
         Raises:
             NotApplicable: With the reason.
         """
+        super().require(context)
         self._read(context)
 
     def estimate_cost(self, context: Context) -> float:

@@ -9,9 +9,9 @@ import numpy as np
 
 from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.curvature import (
-    MAX_DENSE,
     compute_eigenvalues,
     count_terms,
+    is_dense,
     require_curvature,
     scale_coordinates,
 )
@@ -90,7 +90,7 @@ class LogDeterminant(Definition):
 
     def estimate_cost(self, context: Context) -> float:
         """All products of a small matrix, or typical quadratures."""
-        return (context.dim if context.dim <= MAX_DENSE else _TYPICAL_PRODUCTS) * PRODUCT
+        return (context.dim if is_dense(context) else _TYPICAL_PRODUCTS) * PRODUCT
 
     def compute(self, context: Context) -> Outcome:
         """The sum over eigenvalues, or quadratures."""
@@ -98,7 +98,7 @@ class LogDeterminant(Definition):
         smallest = find_smallest(context, self.curvature)
         if smallest <= -shift:
             return Outcome(None, status=describe_indefinite(smallest, shift))
-        if context.dim <= MAX_DENSE:
+        if is_dense(context):
             values = compute_eigenvalues(context, self.curvature)
             return Outcome(float(np.log1p(values / shift).sum()), details={"shift": shift})
         matrix = scale_coordinates(context.hessian(self.curvature), shift**-0.5)

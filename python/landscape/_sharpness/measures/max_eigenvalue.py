@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape._sharpness.context import PRODUCT
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, Outcome
 
 if TYPE_CHECKING:
     from landscape._results import Invariance
@@ -20,7 +20,7 @@ TYPICAL_PRODUCTS = 20
 
 
 @dataclass(frozen=True)
-class MaxEigenvalue(Definition):
+class MaxEigenvalue(DerivativeDefinition):
     r"""The largest eigenvalue of the Hessian, by Lanczos.
 
     .. math:: \lambda_{\max}(\nabla^2 L(\theta))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.curvature import scale_coordinates
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, Outcome
 from landscape._sharpness.measures.trace import (
     TYPICAL_PRODUCTS,
     check_accuracy,
@@ -22,7 +22,7 @@ __all__ = ["ParameterScaledTrace"]
 
 
 @dataclass(frozen=True)
-class ParameterScaledTrace(Definition):
+class ParameterScaledTrace(DerivativeDefinition):
     r"""The trace of the Hessian in coordinates in which every parameter is 1.
 
     .. math:: \operatorname{tr} D \nabla^2 L(\theta) D = \sum_i \theta_i^2 \,

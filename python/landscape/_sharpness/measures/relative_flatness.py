@@ -9,7 +9,7 @@ import numpy as np
 
 from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.curvature import TransformedHessian
-from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, NotApplicable, Outcome
 from landscape._sharpness.measures.trace import (
     TYPICAL_PRODUCTS,
     check_accuracy,
@@ -27,7 +27,7 @@ __all__ = ["RelativeFlatness"]
 
 
 @dataclass(frozen=True)
-class RelativeFlatness(Definition):
+class RelativeFlatness(DerivativeDefinition):
     r"""The trace of one layer's Hessian, weighted by the products of its rows.
 
     .. math:: \kappa = \sum_{s, s'} \langle w_s, w_{s'} \rangle \operatorname{tr} H_{s, s'}
@@ -42,8 +42,8 @@ class RelativeFlatness(Definition):
     before the layer, change it: the paper normalises these units in addition.
 
     Args:
-        layer: The name of the weight or its module, such as ``"fc2"``. The last matrix of the model
-            when None, as in the paper.
+        layer: The name of the weight or its module, such as ``"fc2"``. When None, the last matrix
+            in the order of the model's parameters, which is the output layer as in the paper.
         relative_error: Requested standard error over the estimate.
         max_products: The maximum number of products.
 
@@ -75,6 +75,7 @@ class RelativeFlatness(Definition):
         Raises:
             NotApplicable: With the reason.
         """
+        super().require(context)
         self._find(context)
 
     def estimate_cost(self, context: Context) -> float:
@@ -112,7 +113,8 @@ class RelativeFlatness(Definition):
 
     def _find(self, context: Context) -> ParameterEntry:
         entries = context.objective.layout.entries
-        matrices = [e for e in entries if len(e.shape) > 1 and e.filters is not None]
+        # rows are outputs: of a linear layer or a convolution, not of a transposed one
+        matrices = [e for e in entries if e.filters and e.filters.filters == e.shape[0]]
         if self.layer is None:
             if not matrices:
                 raise NotApplicable("the model has no matrix of weights")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from landscape._sharpness.context import GRADIENT, LOSS
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, Outcome
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,7 @@ __all__ = ["SAM", "AdaptiveSAM"]
 
 
 @dataclass(frozen=True)
-class SAM(Definition):
+class SAM(DerivativeDefinition):
     r"""The rise of the loss at the end of one normalised step of gradient ascent.
 
     .. math:: L(\theta + \delta) - L(\theta), \quad

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape._sharpness.context import PRODUCT
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, Outcome
 
 if TYPE_CHECKING:
     from landscape._results import Estimate, Invariance
@@ -27,7 +27,7 @@ _MIN_PRODUCTS = 30
 
 
 @dataclass(frozen=True)
-class Trace(Definition):
+class Trace(DerivativeDefinition):
     r"""The trace of the Hessian, by Hutch++.
 
     .. math:: \operatorname{tr} \nabla^2 L(\theta)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape._sharpness.context import PRODUCT
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, Outcome
 from landscape._sharpness.measures.trace import (
     TYPICAL_PRODUCTS,
     check_accuracy,
@@ -22,7 +22,7 @@ __all__ = ["TracePerParameter"]
 
 
 @dataclass(frozen=True)
-class TracePerParameter(Definition):
+class TracePerParameter(DerivativeDefinition):
     r"""The trace of the Hessian over the number of parameters: the mean eigenvalue.
 
     .. math:: \frac{1}{d} \operatorname{tr} \nabla^2 L(\theta)

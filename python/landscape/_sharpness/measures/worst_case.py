@@ -9,7 +9,7 @@ import numpy as np
 
 from landscape import _core
 from landscape._sharpness.context import GRADIENT
-from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.definition import DerivativeDefinition, NotApplicable, Outcome
 from landscape._sharpness.neighbourhood import (
     Logits,
     Scaling,
@@ -31,7 +31,7 @@ _VECTORS = 6  # of the parameters' size that a search keeps for each row
 
 
 @dataclass(frozen=True)
-class WorstCase(Definition):
+class WorstCase(DerivativeDefinition):
     r"""Worst-case m-sharpness: the largest rise in a neighbourhood, on batches of m samples.
 
     .. math:: E_{|S| = m} \left[ \max_{\lVert \delta / c \rVert_p \le \rho}
@@ -50,7 +50,8 @@ class WorstCase(Definition):
         logits: ``"normalised"`` divides each sample's logits by their spread over the classes, so
             that a confident model is not sharp for its scale alone.
         steps: Of the ascent.
-        starts: Starting points of each batch: the minimum and random ones.
+        starts: Starting points of each batch: the minimum and random ones. At an exact minimum the
+            gradient is zero, so that one start would stay there.
         method: ``"apgd"``, or ``"projected"`` with fixed steps.
 
     Raises:
@@ -77,7 +78,7 @@ class WorstCase(Definition):
     batches: int = 8
     logits: Logits = "as_is"
     steps: int = 20
-    starts: int = 1
+    starts: int = 2
     method: Literal["apgd", "projected"] = "apgd"
 
     def __post_init__(self) -> None:
@@ -105,6 +106,7 @@ class WorstCase(Definition):
         Raises:
             NotApplicable: A batch is larger than the data.
         """
+        super().require(context)
         if self.batch is not None and self.batch > context.samples:
             raise NotApplicable(f"batch={self.batch}, but there are {context.samples} samples")
 
