@@ -73,7 +73,8 @@ class Step:
     factor: float = 1.0
     """Of a multiple."""
     rearrange: Callable[..., Tensor] | None = None
-    """What a rearrangement or a concatenation does to values of shape (1, ...)."""
+    """What a rearrangement, which may leave entries out, or a concatenation does to values of shape
+    (1, ...)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -357,6 +358,7 @@ _REARRANGEMENTS = frozenset(
     (
         *("view.default", "reshape.default", "flatten.using_ints", "unflatten.int"),
         *("squeeze.dim", "squeeze.dims", "unsqueeze.default", "transpose.int", "permute.default"),
+        *("slice.Tensor", "select.int", "narrow.default"),
     )
 )
 _AVERAGES = frozenset(("avg_pool1d", "avg_pool2d", "avg_pool3d"))
