@@ -6,7 +6,7 @@ By hand: the largest eigenvalue by power iteration to 1e-3, the trace by Hutchin
 projected ascent steps from each of two starts in Keskar's box, a SAM step and an adaptive one, and
 32 losses under noise, the products on one retained graph of the gradient. Both run interleaved in
 this process; the first call of each, which exports and compiles, is shown by itself. Then the worst
-case: what Auto-PGD finds at as many gradients as projected ascent with fixed steps, over ten starts.
+case: what Auto-PGD finds at as many gradients as projected ascent with fixed steps (ten starts).
 """
 
 from __future__ import annotations
