@@ -21,7 +21,7 @@ from landscape._sharpness.basin import (
 from landscape._sharpness.bounds.intervals import find_quantile_ranks
 from landscape._sharpness.context import GRADIENT, LOSS, PRODUCT
 from landscape._sharpness.definition import Definition, DerivativeDefinition, Outcome
-from landscape._sharpness.measures.max_eigenvalue import TYPICAL_PRODUCTS
+from landscape._sharpness.eigenvalue import TYPICAL_PRODUCTS
 from landscape._sharpness.rises import RiseMetric, check_metric, require_metric
 
 if TYPE_CHECKING:

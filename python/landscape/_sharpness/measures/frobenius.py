@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape._sharpness.context import PRODUCT
-from landscape._sharpness.definition import DerivativeDefinition, Outcome
-from landscape._sharpness.measures.trace import (
-    TYPICAL_PRODUCTS,
-    check_accuracy,
-    make_outcome,
-)
+from landscape._sharpness.definition import Outcome
+from landscape._sharpness.estimates import StochasticEstimate, make_outcome
 
 if TYPE_CHECKING:
     from landscape._results import Invariance
@@ -21,7 +17,7 @@ __all__ = ["Frobenius"]
 
 
 @dataclass(frozen=True)
-class Frobenius(DerivativeDefinition):
+class Frobenius(StochasticEstimate):
     r"""The Frobenius norm of the Hessian, from products with random vectors.
 
     .. math:: \lVert \nabla^2 L(\theta) \rVert_F = \Big( \sum_i \lambda_i^2 \Big)^{1/2}
@@ -46,16 +42,6 @@ class Frobenius(DerivativeDefinition):
         "Minima: A Stability Analysis"
     )
     rescaling: ClassVar[Invariance] = "no"
-
-    relative_error: float = 0.1
-    max_products: int = 1000
-
-    def __post_init__(self) -> None:
-        check_accuracy(self.relative_error, self.max_products)
-
-    def estimate_cost(self, context: Context) -> float:
-        """That of a typical estimate."""
-        return min(TYPICAL_PRODUCTS, context.dim) * PRODUCT
 
     def compute(self, context: Context) -> Outcome:
         """Squared norms of products with random vectors."""

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.curvature import scale_coordinates
-from landscape._sharpness.definition import DerivativeDefinition, NotApplicable, Outcome
-from landscape._sharpness.measures.max_eigenvalue import TYPICAL_PRODUCTS, find_top_eigenvalue
+from landscape._sharpness.definition import NotApplicable, Outcome
+from landscape._sharpness.eigenvalue import TopEigenvalue, find_top_eigenvalue
 from landscape._sharpness.optimizer import OptimizerSteps, read_steps
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ __all__ = ["LearningRateSharpness", "PreconditionedSharpness"]
 
 
 @dataclass(frozen=True)
-class LearningRateSharpness(DerivativeDefinition):
+class LearningRateSharpness(TopEigenvalue):
     r"""The largest eigenvalue of the Hessian over the one at which gradient descent diverges.
 
     .. math:: \frac{\lambda_{\max}}{2 / \eta}
@@ -54,12 +53,6 @@ class LearningRateSharpness(DerivativeDefinition):
     )
     rescaling: ClassVar[Invariance] = "no"
 
-    tolerance: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise ValueError(f"tolerance={self.tolerance}, expected a number above 0")
-
     def require(self, context: Context) -> None:
         """Refuse a call without a step size, or an optimizer that preconditions.
 
@@ -68,10 +61,6 @@ class LearningRateSharpness(DerivativeDefinition):
         """
         super().require(context)
         self._read(context)
-
-    def estimate_cost(self, context: Context) -> float:
-        """That of a typical Lanczos run."""
-        return min(TYPICAL_PRODUCTS, context.dim) * PRODUCT
 
     def compute(self, context: Context) -> Outcome:
         """The top eigenvalue of the Hessian, times half the rate."""
@@ -97,7 +86,7 @@ class LearningRateSharpness(DerivativeDefinition):
 
 
 @dataclass(frozen=True)
-class PreconditionedSharpness(DerivativeDefinition):
+class PreconditionedSharpness(TopEigenvalue):
     r"""The largest eigenvalue of the Hessian as an adaptive optimizer sees it.
 
     .. math:: \lambda_{\max}(P^{-1/2} \, \nabla^2 L \, P^{-1/2})
@@ -135,12 +124,6 @@ class PreconditionedSharpness(DerivativeDefinition):
     )
     rescaling: ClassVar[Invariance] = "no"
 
-    tolerance: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise ValueError(f"tolerance={self.tolerance}, expected a number above 0")
-
     def require(self, context: Context) -> None:
         """Refuse a call without an adaptive optimizer that has taken steps.
 
@@ -149,10 +132,6 @@ class PreconditionedSharpness(DerivativeDefinition):
         """
         super().require(context)
         self._read(context)
-
-    def estimate_cost(self, context: Context) -> float:
-        """That of a typical Lanczos run."""
-        return min(TYPICAL_PRODUCTS, context.dim) * PRODUCT
 
     def compute(self, context: Context) -> Outcome:
         """The top eigenvalue of the scaled Hessian."""

@@ -16,13 +16,13 @@ from landscape._sharpness.curvature import (
     scale_coordinates,
 )
 from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.estimates import check_accuracy, make_outcome
 from landscape._sharpness.measures.effective_dimension import (
     Matrix,
     check_prior,
     describe_indefinite,
     find_smallest,
 )
-from landscape._sharpness.measures.trace import check_accuracy, make_outcome
 
 if TYPE_CHECKING:
     from landscape._results import Invariance

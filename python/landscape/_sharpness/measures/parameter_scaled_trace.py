@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.curvature import scale_coordinates
-from landscape._sharpness.definition import DerivativeDefinition, Outcome
-from landscape._sharpness.measures.trace import (
-    TYPICAL_PRODUCTS,
-    check_accuracy,
-    make_outcome,
-)
+from landscape._sharpness.definition import Outcome
+from landscape._sharpness.estimates import StochasticEstimate, make_outcome
 
 if TYPE_CHECKING:
     from landscape._results import Invariance
@@ -22,7 +18,7 @@ __all__ = ["ParameterScaledTrace"]
 
 
 @dataclass(frozen=True)
-class ParameterScaledTrace(DerivativeDefinition):
+class ParameterScaledTrace(StochasticEstimate):
     r"""The trace of the Hessian in coordinates in which every parameter is 1.
 
     .. math:: \operatorname{tr} D \nabla^2 L(\theta) D = \sum_i \theta_i^2 \,
@@ -51,16 +47,6 @@ class ParameterScaledTrace(DerivativeDefinition):
         "sharpness to second order"
     )
     rescaling: ClassVar[Invariance] = "exact"
-
-    relative_error: float = 0.1
-    max_products: int = 1000
-
-    def __post_init__(self) -> None:
-        check_accuracy(self.relative_error, self.max_products)
-
-    def estimate_cost(self, context: Context) -> float:
-        """That of a typical estimate."""
-        return min(TYPICAL_PRODUCTS, context.dim) * PRODUCT
 
     def compute(self, context: Context) -> Outcome:
         """Hutch++ on products with D H D."""

@@ -10,7 +10,7 @@ import numpy as np
 from landscape._sharpness.context import PRODUCT
 from landscape._sharpness.curvature import TransformedHessian
 from landscape._sharpness.definition import DerivativeDefinition, NotApplicable, Outcome
-from landscape._sharpness.measures.trace import (
+from landscape._sharpness.estimates import (
     TYPICAL_PRODUCTS,
     check_accuracy,
     make_outcome,

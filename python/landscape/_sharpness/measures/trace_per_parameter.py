@@ -5,14 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from landscape._sharpness.context import PRODUCT
-from landscape._sharpness.definition import DerivativeDefinition, Outcome
-from landscape._sharpness.measures.trace import (
-    TYPICAL_PRODUCTS,
-    check_accuracy,
-    estimate_trace,
-    make_outcome,
-)
+from landscape._sharpness.definition import Outcome
+from landscape._sharpness.estimates import StochasticEstimate, make_outcome
+from landscape._sharpness.measures.trace import estimate_trace
 
 if TYPE_CHECKING:
     from landscape._results import Invariance
@@ -22,7 +17,7 @@ __all__ = ["TracePerParameter"]
 
 
 @dataclass(frozen=True)
-class TracePerParameter(DerivativeDefinition):
+class TracePerParameter(StochasticEstimate):
     r"""The trace of the Hessian over the number of parameters: the mean eigenvalue.
 
     .. math:: \frac{1}{d} \operatorname{tr} \nabla^2 L(\theta)
@@ -48,16 +43,6 @@ class TracePerParameter(DerivativeDefinition):
         "(Stochastic) Neural Networks; Hutchinson (1990) for the estimator"
     )
     rescaling: ClassVar[Invariance] = "no"
-
-    relative_error: float = 0.1
-    max_products: int = 1000
-
-    def __post_init__(self) -> None:
-        check_accuracy(self.relative_error, self.max_products)
-
-    def estimate_cost(self, context: Context) -> float:
-        """That of a typical estimate."""
-        return min(TYPICAL_PRODUCTS, context.dim) * PRODUCT
 
     def compute(self, context: Context) -> Outcome:
         """Hutch++ on Hessian products."""
