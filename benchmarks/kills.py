@@ -84,6 +84,9 @@ CALLS: Mapping[str, Call] = {
     "simplex": lambda o, **k: landscape.simplex(
         [o, make_model(1)], connectors=2, cycles=[(6, 0.01)], **k
     ),
+    "sharpness": lambda o, **k: landscape.sharpness(
+        o, measures=["noise_rise", "trace", "keskar", "sam", "pac_bayes_sigma"], **k
+    ),
     "curvature map": lambda o, **k: landscape.curvature_map(o, points=4, **k),
 }
 

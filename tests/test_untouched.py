@@ -13,6 +13,7 @@ from torch import nn
 from untouched import untouched
 
 import landscape
+from landscape.measures import WorstCase
 
 DATA = (torch.randn(24, 1, 8, 8), torch.arange(24) % 3)
 
@@ -94,6 +95,16 @@ CALLS: dict[str, Callable[[nn.Module], Any]] = {
     ),
     "model_at": lambda m: landscape.Objective(m, DATA, batch_norm="recalibrated").model_at(),
     "plot_surface": lambda m: landscape.plot_surface(m, DATA, points=4),
+    "sharpness": lambda m: landscape.sharpness(
+        m,
+        DATA,
+        measures=["fast", "keskar", "input_noise_rise", WorstCase(logits="normalised", steps=2)],
+        test=DATA,
+        invariance="check",
+    ),
+    "compare": lambda m: landscape.compare(
+        {"a": m, "b": OTHER[0]}, DATA, measures=["sam"], test=DATA, points=4
+    ),
     "Objective": lambda m: landscape.Objective(m, DATA),
     "gradient": lambda m: landscape.Objective(m, DATA, batch_norm="batch").gradient(),
     "hessian_product": lambda m: landscape.Objective(m, DATA).hessian_product(

@@ -35,7 +35,7 @@ for name in {names!r}:
         )
     print(name, killed, kills.list_differences(found, expected))
 """
-CALLS = ("surface", "eigenvalues", "density", "trace", "walk")
+CALLS = ("surface", "eigenvalues", "density", "trace", "walk", "sharpness")
 PATHS = ("band", "curve", "simplex")
 
 

@@ -40,6 +40,8 @@ T = TypeVar("T")
 class _Shared:
     """A value that measures share: its own cost, and the other shared values that it uses."""
 
+    is_new: bool
+    """Whether its cost has not been counted yet."""
     value: Any = None
     cost: float = 0.0
     uses: set[str] = field(default_factory=set)
@@ -59,6 +61,7 @@ class Context:
             :attr:`optimizer` and :attr:`fit`.
         level: Probability of intervals.
         seed: Of all random numbers.
+        counted: The keys of shared values that an earlier part of the run has counted.
         report: Called with the cost so far, as evaluations go on.
     """
 
@@ -70,6 +73,7 @@ class Context:
         *,
         level: float = 0.95,
         seed: int = 0,
+        counted: Iterable[str] = (),
         report: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.objective = objective
@@ -88,6 +92,7 @@ class Context:
         self.has_derivatives = False
         """Whether a gradient or a product was used, so that one more gradient is affordable."""
         self._report = report
+        self._counted = frozenset(counted)
         self._shared: dict[str, _Shared] = {}
         self._computed: _Shared | None = None  # the shared value at work, if any
         self._charged_keys: set[str] = set()  # what the present measure has been charged for
@@ -105,7 +110,8 @@ class Context:
             self._computed.cost += cost
         else:
             self.charged += cost
-        self.spent += cost
+        if self._computed is None or self._computed.is_new:
+            self.spent += cost
         self._report(self.spent)
 
     def share(self, key: str, compute: Callable[[], T]) -> T:
@@ -116,7 +122,7 @@ class Context:
             compute: Computes it, through the context.
         """
         if key not in self._shared:
-            outer, self._computed = self._computed, _Shared()
+            outer, self._computed = self._computed, _Shared(key not in self._counted)
             try:
                 self._computed.value = compute()
                 self._shared[key] = self._computed
@@ -130,6 +136,11 @@ class Context:
             self.charged += sum(self._shared[k].cost for k in used - self._charged_keys)
             self._charged_keys |= used
         return shared.value  # type: ignore[no-any-return]  # what compute returned
+
+    @property
+    def counted(self) -> frozenset[str]:
+        """The keys of the shared values whose cost is in :attr:`spent`, or was before."""
+        return self._counted | self._shared.keys()
 
     # The point
 

@@ -288,7 +288,8 @@ class _SharpnessRun:
         )
         self._objective = objective
         self._finished: list[Measure] = []
-        self._spent = 0.0
+        self._spent = 0.0  # for the finished measures
+        self._counted: frozenset[str] = frozenset()
         self._seconds = 0.0
         self._loss = float("nan")
         self._descent_gain: float | None = None
@@ -300,15 +301,16 @@ class _SharpnessRun:
         total = self._estimate_total(plan)
         status = "complete"
         with plan.thread_count(), reporter(progress, total, "sharpness", unit="gradient") as bar:
-
-            def report(spent: float) -> None:
-                bar.update(min(total, int(self._spent + spent)))
-
-            context = self._make_context(self._objective, self._inputs, plan, report)
             before, seconds = self._spent, self._seconds
 
+            def report(spent: float) -> None:
+                bar.update(min(total, int(before + spent)))
+
+            context = self._make_context(
+                self._objective, self._inputs, plan, report=report, counted=self._counted
+            )
+
             def save() -> None:
-                self._spent = before + context.spent
                 self._seconds = seconds + time.perf_counter() - start
                 self._save(plan)
 
@@ -316,6 +318,7 @@ class _SharpnessRun:
                 self._loss = context.loss
                 for definition in self._definitions[len(self._finished) :]:
                     self._finished.append(self._compute(definition, context, plan))
+                    self._spent, self._counted = before + context.spent, context.counted
                     if self._checkpoint.due:
                         save()
             except BaseException as error:
@@ -328,7 +331,6 @@ class _SharpnessRun:
                 failure = self._checkpoint.close(save, None)
                 if failure:
                     plan = plan.with_note(failure)
-            self._spent = before + context.spent
             self._seconds = seconds + time.perf_counter() - start
         return self._make_result(plan, status)
 
@@ -361,6 +363,8 @@ class _SharpnessRun:
         objective: Objective,
         inputs: Inputs,
         plan: RunPlan,
+        *,
+        counted: Iterable[str] = (),
         report: Callable[[float], None] = lambda _: None,
     ) -> Context:
         losses, derivatives = plan.strategies
@@ -370,6 +374,7 @@ class _SharpnessRun:
             inputs,
             level=self._level,
             seed=self._seed,
+            counted=counted,
             report=report,
         )
 
@@ -399,6 +404,10 @@ class _SharpnessRun:
             self._finished = list(unpack_measures(record["finished"], stored.arrays))
             self._seconds = read_seconds(record)
             self._spent = read_number(record, "spent")
+            counted = record["counted"]
+            if not isinstance(counted, (list, tuple)):
+                raise ValueError(f"'counted' is {counted!r}, expected a list")
+            self._counted = frozenset(map(str, counted))
             gain = record["descent_gain"]
             self._descent_gain = None if gain is None else read_number(record, "descent_gain")
             names = [d.name for d in self._definitions][: len(self._finished)]
@@ -413,6 +422,7 @@ class _SharpnessRun:
                 "plan": plan.to_record(),
                 "seconds": self._seconds,
                 "spent": self._spent,
+                "counted": sorted(self._counted),
                 "descent_gain": self._descent_gain,
                 "finished": records,
             },
