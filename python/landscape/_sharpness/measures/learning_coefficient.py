@@ -224,7 +224,7 @@ class LearningCoefficient(Definition):
             shape = ones / (np.abs(context.gradient) + self._damping(nbeta))
         step = _STEP / self._curvature(context, context.theta, shape, nbeta)
         length = min(self.burn_in, _PILOT)
-        kept = 0  # pilots in a row that found the step small enough
+        kept, needed = 0, _PILOTS  # pilots in a row that found the step small enough
         for index in range(_ROUNDS):
             pilot = self._run(
                 context, function, nbeta, step=step, burn_in=length, draws=10, repeat=index
@@ -235,13 +235,17 @@ class LearningCoefficient(Definition):
             shape = pilot.preconditioner()
             curvature = max(self._curvature(context, p, shape, nbeta) for p in pilot.points())
             limit = _STEP / curvature
-            if kept == 0 or limit < step:
-                kept = 1 if limit < step / _TOO_LARGE else kept + 1
+            is_too_large = limit < step / _TOO_LARGE
+            if limit < step or index == 0:
                 step = limit
-            else:
-                kept += 1
-            if kept > _PILOTS:
+            kept = 0 if is_too_large else kept + 1
+            if kept < needed:
+                continue
+            if length == self.burn_in:
                 break
+            # Chains drift along valleys to where the loss curves more: the last pilots are as long
+            # as the burn-in, and end where the draws begin.
+            length, kept, needed = min(4 * length, self.burn_in), 0, 1
         return float(step)
 
     def _curvature(
