@@ -29,7 +29,7 @@ import landscape
 from landscape import Objective
 from landscape.measures import LearningCoefficient
 
-SAMPLERS = ("rmsprop_sgld", "sgld")
+SAMPLERS: Any = ("rmsprop_sgld", "sgld")
 NBETA = 100.0
 
 # Long runs of reference_posteriors.py: 200 chains of 5,000 sweeps, and the limits of Aoyagi.
@@ -43,7 +43,7 @@ MATRIX_MODELS = {
     ((4, 4, 4), 2): (Reference(7.2880, 0.0032), 7.5),
 }
 # Long runs of HMC: 100 chains of 1,500 draws.
-SUPERPOSITION = {5: Reference(5.066, 0.028), 6: Reference(5.903, 0.03)}
+SUPERPOSITION = {5: Reference(5.066, 0.0098), 6: Reference(5.8305, 0.0125)}
 
 
 def native(model: nn.Module, data: tuple[Tensor, Tensor]) -> Objective:
@@ -64,7 +64,7 @@ def normal_crossing(*powers: int) -> Objective:
 def deep_linear(widths: Sequence[int], rank: int) -> Objective:
     """L = |W_k ... W_1 - M|^2 about factors of a matrix M of this rank."""
     factors = [torch.from_numpy(factor) for factor in factors_of_rank(widths, rank)]
-    layers = [nn.Linear(*factor.shape[::-1], bias=False).double() for factor in factors]
+    layers = [nn.Linear(f.shape[1], f.shape[0], bias=False).double() for f in factors]
     for layer, factor in zip(layers, factors, strict=True):
         layer.weight = nn.Parameter(factor)
     # The mean over samples and outputs becomes a sum.
@@ -92,33 +92,30 @@ def superposition(corners: int) -> Objective:
     return Objective(model, (inputs, inputs), nn.MSELoss(), engine="torch")
 
 
-def assert_agrees(found: landscape.Measure, truth: float, error: float = 0.0) -> None:
-    """Converged, to 5% or better, and within three standard errors."""
+def assert_agrees(
+    found: landscape.Measure, truth: float, error: float = 0.0, precision: float = 0.05
+) -> None:
+    """Converged, as precise as that or better, and within three standard errors."""
     assert found.status == "complete"
     assert found.value is not None
     assert found.standard_error is not None
-    assert found.standard_error <= 0.05 * found.value
+    assert found.standard_error <= precision * found.value
     assert abs(found.value - truth) <= 3 * (found.standard_error**2 + error**2) ** 0.5
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_regular_minimum_has_half_its_parameters(sampler: Any) -> None:
-    curvatures = np.geomspace(0.05, 2, 6)
-    found = measure(
-        LearningCoefficient(
-            sampler=sampler, nbeta=1000.0, localisation=20.0, burn_in=500, draws=2000
-        ),
-        *quadratic(curvatures, np.ones(6), rotation(6)),
-        engine="native",
-    )
-    truth = integrate_regular(curvatures, 1000.0, 20.0)
-    assert 2.4 < truth < 2.8
+    curvatures = np.geomspace(0.3, 2, 6)
+    definition = LearningCoefficient(sampler=sampler, nbeta=1000.0, burn_in=300, draws=2000)
+    found = measure(definition, *quadratic(curvatures, basis=rotation(6)), engine="native")
+    truth = integrate_regular(curvatures.tolist(), 1000.0, 100.0)
+    assert 2.5 < truth < 2.7
     assert_agrees(found, truth)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_quartic_minimum_has_a_quarter(sampler: Any) -> None:
-    options: Any = {"chains": 8, "burn_in": 500, "draws": 1500, "thinning": 3}
+    options: Any = {"chains": 8, "burn_in": 500, "draws": 2000, "thinning": 2}
     definition = LearningCoefficient(sampler=sampler, nbeta=1000.0, localisation=1.0, **options)
     found = measure(definition, normal_crossing(2))
     assert_agrees(found, integrate_product([2], 1000.0, 1.0))
@@ -126,34 +123,41 @@ def test_a_quartic_minimum_has_a_quarter(sampler: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("powers", "sampler"),
-    [((1, 1), "sgld"), ((1, 1), "rmsprop_sgld"), ((2, 2), "rmsprop_sgld"), ((2, 3), "sgld")],
+    ("powers", "sampler", "limit"),
+    [((1, 1), "sgld", 1 / 2), ((2, 2), "rmsprop_sgld", 1 / 4), ((2, 3), "sgld", 1 / 6)],
 )
-def test_normal_crossings(powers: tuple[int, ...], sampler: Any) -> None:
-    options: Any = {"chains": 8, "burn_in": 2000, "draws": 3000, "thinning": 4}
-    definition = LearningCoefficient(sampler=sampler, nbeta=NBETA, localisation=1.0, **options)
+def test_normal_crossings(powers: tuple[int, ...], sampler: Any, limit: float) -> None:
+    options: Any = {"chains": 8, "burn_in": 1000, "draws": 2500, "thinning": 2}
+    definition = LearningCoefficient(sampler=sampler, nbeta=20.0, localisation=1.0, **options)
     found = measure(definition, normal_crossing(*powers))
-    assert_agrees(found, integrate_product(powers, NBETA, 1.0))
+    # The loss is mostly far below its mean: the standard deviation is three times the mean.
+    assert_agrees(found, integrate_product(powers, 20.0, 1.0), precision=0.1)
+    assert found.value is not None
+    assert 0.5 * limit < found.value < limit
 
 
 def test_quadrature_approaches_the_limits_of_normal_crossings() -> None:
     for powers in ((2,), (1, 1), (2, 2), (2, 3)):
         limit = 1 / (2 * max(powers))
-        values = [integrate_product(powers, nbeta, 1.0) for nbeta in (1e1, 1e3, 1e5)]
+        values = [integrate_product(powers, nbeta, 1.0) for nbeta in (1e1, 1e4)]
         assert values == sorted(values)
         assert 0.7 * limit < values[-1] < limit
-    assert_close(integrate_product([1], 1000.0, 100.0), integrate_regular([2.0], 1000.0, 100.0))
+    assert_close(
+        integrate_product([1], 1000.0, 100.0), integrate_regular([2.0], 1000.0, 100.0), 1e-4
+    )
     # The integral over x by hand: given y, x is normal.
-    y = np.linspace(-9, 9, 200_001)
+    y = np.linspace(-9, 9, 20_001)
     weight = np.exp(-(y**2) / 2) / (2000 * y**2 + 1) ** 0.5
     mean = (weight * 1000 * y**2 / (2000 * y**2 + 1)).sum() / weight.sum()
-    assert_close(integrate_product([1, 1], 1000.0, 1.0), mean, rtol=1e-5)
+    assert_close(integrate_product([1, 1], 1000.0, 1.0), mean, rtol=1e-4)
 
 
 @pytest.mark.parametrize("index", range(len(MATRIX_MODELS)))
 def test_reduced_rank_regression_and_deep_linear_networks(index: int) -> None:
     (widths, rank), (truth, limit) = list(MATRIX_MODELS.items())[index]
-    options: Any = {"chains": 8, "burn_in": 3000, "draws": 1000, "thinning": 4}
+    # The deeper network diffuses more slowly: its loss curves with the fourth power of weights.
+    thinning = 2 if len(widths) == 3 else 12
+    options: Any = {"chains": 8, "burn_in": 2000, "draws": 1000, "thinning": thinning}
     definition = LearningCoefficient(
         sampler=SAMPLERS[index % 2], nbeta=NBETA, localisation=1.0, **options
     )
@@ -196,7 +200,7 @@ def test_the_losses_of_superposition() -> None:
 @pytest.mark.parametrize(("corners", "sampler"), [(5, "rmsprop_sgld"), (6, "sgld")])
 def test_superposition_beside_hmc(corners: int, sampler: Any) -> None:
     definition = LearningCoefficient(
-        sampler=sampler, nbeta=6 * 1000.0, localisation=100.0, burn_in=300, draws=600
+        sampler=sampler, nbeta=6 * 1000.0, localisation=100.0, burn_in=200, draws=450
     )
     found = measure(definition, superposition(corners))
     assert_agrees(found, SUPERPOSITION[corners].mean, SUPERPOSITION[corners].error)
@@ -264,10 +268,18 @@ def test_chains_that_do_not_agree_have_a_status() -> None:
     found = measure(LearningCoefficient(draws=60, **options), normal_crossing(1, 1))
     assert found.status.startswith("not converged: the chains do not agree")
     assert "burn_in" in found.status
-    assert found.details["r_hat"] > 1.05
+    assert float(str(found.details["r_hat"])) > 1.05
     regular = Objective(*quadratic([1.0]), engine="native")
     found = measure(LearningCoefficient(draws=100, nbeta=1000.0, step=2e-5), regular, seed=2)
     assert found.status.startswith("not converged")
+
+
+def test_a_point_that_is_no_minimum_has_a_status() -> None:
+    definition = LearningCoefficient(nbeta=1000.0, draws=2000)
+    found = measure(definition, *quadratic([1.0, 2.0], [1.0, 1.0]), engine="native")
+    assert found.value is not None
+    assert found.value < 0
+    assert found.status.startswith("not a minimum")
 
 
 def test_details_and_repetition() -> None:
@@ -277,15 +289,14 @@ def test_details_and_repetition() -> None:
     objective = Objective(*quadratic([1.0, 2.0]), engine="native")
     found, again = (measure(definition, objective, seed=3) for _ in range(2))
     assert found.details == again.details
-    assert {"nbeta": 50.0, "localisation": 2.0, "chains": 3, "steps": 80}.items() <= (
-        found.details.items()
-    )
-    assert found.details["step"] > 0
-    assert found.details["ess"] > 0
-    assert found.details["r_hat"] > 0.9
+    details: Any = found.details
+    assert {"nbeta": 50.0, "localisation": 2.0, "chains": 3, "steps": 80}.items() <= details.items()
+    assert details["step"] > 0
+    assert 0 < details["ess"] < 400
+    assert 0.9 < details["r_hat"] < 2
     assert found.curves["chains"].shape == (3, 30)
     np.testing.assert_array_equal(found.curves["chains"], again.curves["chains"])
-    assert found.value == found.curves["chains"].mean()
+    assert_close(found.value, found.curves["chains"].mean(), rtol=1e-12)
     assert measure(definition, objective, seed=4).value != found.value
 
 
