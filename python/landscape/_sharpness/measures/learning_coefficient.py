@@ -47,8 +47,11 @@ class LearningCoefficient(Definition):
     then fixed, and the noise of neighbouring steps is averaged (Leimkuhler and Matthews), which
     makes the chain exact on quadratics. The step size is calibrated to the largest preconditioned
     curvature where the chains arrive, not at the minimum alone, where a degenerate direction has
-    none. Chains in valleys move slowly, by the step and the localisation alone: where values drift,
-    raise burn_in and thinning. On mini-batches the loss of the minimum on the same batch is subtracted.
+    none. On mini-batches the loss of the minimum on the same batch is subtracted.
+
+    A chain needs about 2 / (step gamma) steps, without a preconditioner, to forget where it was in
+    a valley of low loss. Diagnostics of shorter chains cannot see what lies beyond: raise burn_in
+    and thinning until the value stays.
 
     Args:
         sampler: ``"rmsprop_sgld"`` or ``"sgld"``.
