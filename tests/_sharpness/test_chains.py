@@ -54,3 +54,16 @@ def test_intervals_of_the_mean_cover_the_truth() -> None:
         found = summarise_chains(autoregressive(0.8, draws=400, seed=seed))
         held += abs(found.mean) <= 1.96 * found.standard_error
     assert 180 <= held <= 198
+
+
+def test_a_slow_motion_beneath_fast_ones_is_in_the_error() -> None:
+    """Fast noise ends Geyer's sum before it sees that chains wander."""
+    held, by_geyer = 0, 0
+    for seed in range(40):
+        slow = autoregressive(0.995, chains=8, draws=1500, seed=seed)
+        draws = autoregressive(0.3, chains=8, draws=1500, seed=seed + 1000) + 0.1 * slow
+        found = summarise_chains(draws)
+        held += abs(found.mean) <= 1.96 * found.standard_error
+        by_geyer += abs(found.mean) <= 1.96 * draws.std() / estimate_ess(draws) ** 0.5
+    assert held >= 35
+    assert by_geyer <= 32

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from landscape import _core
-from landscape._sharpness.chains import summarise_chains
+from landscape._sharpness.chains import ChainSummary, summarise_chains
 from landscape._sharpness.context import GRADIENT, PRODUCT
 from landscape._sharpness.definition import DerivativeDefinition, NotApplicable, Outcome
 from landscape._spectrum import Hessian, spectrum
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["LearningCoefficient"]
 
 _DECAY = 0.99  # of RMSProp's running mean of squared gradients
-_STEP = 0.3  # step size times the largest preconditioned curvature; 4 is the limit of stability
+_STEP = 1.0  # step size times the largest preconditioned curvature; 4 is the limit of stability
 _TOO_LARGE = 1.5  # a step that is this times too large is no success
-_PILOTS = 3  # short runs in a row that must find the step small enough
 _ROUNDS = 20  # of short runs at most
-_PILOT = 100  # steps of each, at most
+_PILOT = 100  # steps of the first, at most
 _MAX_R_HAT = 1.05
 _MIN_ESS = 100.0
 _MAX_EIGENVALUE_PRODUCTS = 30
@@ -49,6 +48,10 @@ class LearningCoefficient(DerivativeDefinition):
     makes the chain exact on quadratics. The step size is calibrated to the largest preconditioned
     curvature where the chains arrive, not at the minimum alone, where a degenerate direction has
     none. On mini-batches the loss of the minimum on the same batch is subtracted.
+
+    A chain needs about 2 / (step gamma) steps, without a preconditioner, to forget where it was in
+    a valley of low loss. Diagnostics of shorter chains cannot see what lies beyond: raise burn_in
+    and thinning until the value stays.
 
     Args:
         sampler: ``"rmsprop_sgld"`` or ``"sgld"``.
@@ -121,7 +124,9 @@ class LearningCoefficient(DerivativeDefinition):
     def estimate_cost(self, context: Context) -> float:
         """A gradient for each step of each chain, on its share of the data."""
         share = 1.0 if self.batch is None else min(1.0, self.batch / context.samples)
-        steps = self.burn_in + self.draws * self.thinning + 2 * min(self.burn_in, _PILOT)
+        steps = self.burn_in + self.draws * self.thinning
+        if self.step is None:
+            steps += self.burn_in + 2 * min(self.burn_in, _PILOT)
         return self.chains * steps * share * GRADIENT
 
     def compute(self, context: Context) -> Outcome:
@@ -154,7 +159,7 @@ class LearningCoefficient(DerivativeDefinition):
         return Outcome(
             summary.mean,
             summary.standard_error,
-            status=_describe_status(summary.r_hat, summary.ess),
+            status=_describe_status(summary),
             details=details,
             curves=curves,
         )
@@ -224,25 +229,29 @@ class LearningCoefficient(DerivativeDefinition):
         if self.sampler == "rmsprop_sgld":
             shape = ones / (np.abs(context.gradient) + self._damping(nbeta))
         step = _STEP / self._curvature(context, context.theta, shape, nbeta)
-        length = min(self.burn_in, _PILOT)
-        kept = 0  # pilots in a row that found the step small enough
+        length, is_first = min(self.burn_in, _PILOT), True
         for index in range(_ROUNDS):
+            # Chains drift along valleys to where the loss curves more. The last pilots have the
+            # burn-in of the chains themselves, so that their points and preconditioner, which
+            # varies from run to run, are those with which the draws begin.
+            repeat = -1 if length == self.burn_in else index
             pilot = self._run(
-                context, function, nbeta, step=step, burn_in=length, draws=10, repeat=index
+                context, function, nbeta, step=step, burn_in=length, draws=10, repeat=repeat
             )
             if "diverged" in pilot.statuses:
-                step, kept = step / 4, 0
+                step, is_first = step / 4, False
                 continue
             shape = pilot.preconditioner()
             curvature = max(self._curvature(context, p, shape, nbeta) for p in pilot.points())
             limit = _STEP / curvature
-            if kept == 0 or limit < step:
-                kept = 1 if limit < step / _TOO_LARGE else kept + 1
+            is_too_small = is_first and limit > step * _TOO_LARGE
+            is_first = False
+            if is_too_small or limit < step / _TOO_LARGE:
                 step = limit
-            else:
-                kept += 1
-            if kept > _PILOTS:
+            elif length == self.burn_in:
                 break
+            else:
+                length, is_first = min(4 * length, self.burn_in), True
         return float(step)
 
     def _curvature(
@@ -270,15 +279,20 @@ class LearningCoefficient(DerivativeDefinition):
         return max(float(found.values[0]) if len(found) else 0.0, least)
 
 
-def _describe_status(r_hat: float, ess: float) -> str:
-    if not r_hat <= _MAX_R_HAT:
+def _describe_status(summary: ChainSummary) -> str:
+    if not summary.r_hat <= _MAX_R_HAT:
         return (
-            f"not converged: the chains do not agree (R-hat {r_hat:.3f}, expected at most "
+            f"not converged: the chains do not agree (R-hat {summary.r_hat:.3f}, expected at most "
             f"{_MAX_R_HAT}); raise burn_in and draws"
         )
-    if ess < _MIN_ESS:
+    if summary.ess < _MIN_ESS:
         return (
-            f"not converged: {ess:.0f} independent draws, expected at least {_MIN_ESS:.0f}; raise "
-            "draws or thinning"
+            f"not converged: {summary.ess:.0f} independent draws, expected at least "
+            f"{_MIN_ESS:.0f}; raise draws or thinning"
+        )
+    if summary.mean < -3 * summary.standard_error:
+        return (
+            "not a minimum: the chains find lower losses than that of the point; train further, or "
+            "raise localisation"
         )
     return "complete"
