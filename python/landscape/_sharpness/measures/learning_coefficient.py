@@ -27,7 +27,7 @@ _STEP = 1.0  # step size times the largest preconditioned curvature; 4 is the li
 _TOO_LARGE = 1.5  # a step that is this times too large is no success
 _ROUNDS = 20  # of short runs at most
 _PILOT = 100  # steps of the first, at most
-_MAX_R_HAT = 1.05
+_MAX_R_HAT = 1.03  # below the usual 1.05, which deep valleys pass while they are far off
 _MIN_ESS = 100.0
 _MAX_EIGENVALUE_PRODUCTS = 30
 
