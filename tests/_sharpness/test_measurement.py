@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from models import classes, seeded
 from quadratic_models import blobs, quadratic, relu_mlp
 from torch import nn
@@ -279,3 +280,82 @@ def test_the_documentation_has_a_row_for_every_measure() -> None:
     assert named == set(TABLE)
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     assert f"({len(TABLE)} measures" in readme
+
+
+def test_few_draws_have_students_quantile() -> None:
+    found = landscape.sharpness(relu_mlp(), blobs(), measures=[NoiseRise(draws=3)])["noise_rise"]
+    assert found.interval is not None
+    assert found.standard_error is not None
+    half = (found.interval[1] - found.interval[0]) / 2
+    assert half == pytest.approx(4.302653 * found.standard_error, rel=1e-6)
+
+
+def test_weight_decay_is_not_invariant() -> None:
+    names = ["adaptive_sam", "parameter_scaled_trace", "magnitude_sigma", "fisher_rao", "margin"]
+    found = landscape.sharpness(relu_mlp(), blobs(), measures=names, weight_decay=0.01)
+    kinds = {name: found[name].rescaling for name in names}
+    assert kinds == {
+        "adaptive_sam": "no",
+        "parameter_scaled_trace": "no",
+        "magnitude_sigma": "no",
+        "fisher_rao": "exact",
+        "margin": "exact",
+    }
+
+
+def test_a_resume_knows_the_optimizers_state_and_the_order_of_test_sets(tmp_path: Path) -> None:
+    model, data = relu_mlp(), blobs()
+    optimizers = []
+    for scale in (1.0, 100.0):
+        optimizers.append(torch.optim.Adam(model.parameters()))
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizers[-1].step()
+        for state in optimizers[-1].state.values():
+            state["exp_avg_sq"] += scale
+    options: dict[str, Any] = {"measures": ["preconditioned_sharpness"], "resume": tmp_path / "a"}
+    landscape.sharpness(model, data, optimizer=optimizers[0], **options)
+    with pytest.raises(ValueError, match=r"optimizer\.state"):
+        landscape.sharpness(model, data, optimizer=optimizers[1], **options)
+    part = (data[0][:9], data[1][:9])
+    options = {"measures": ["generalisation_gap"], "resume": tmp_path / "b"}
+    landscape.sharpness(model, data, test={"a": data, "b": part}, **options)
+    with pytest.raises(ValueError, match="holds another computation"):
+        landscape.sharpness(model, data, test={"b": part, "a": data}, **options)
+
+
+def test_the_check_of_invariance_is_counted() -> None:
+    objective = landscape.Objective(relu_mlp(), blobs(), engine="torch")
+    plain = landscape.sharpness(objective, measures=["trace"])
+    checked = landscape.sharpness(objective, measures=["trace"], invariance="check")
+    assert checked.run.evaluations > 4 * plain.run.evaluations
+    assert checked["trace"].cost == plain["trace"].cost
+
+
+@pytest.mark.parametrize("name", ["vc_bound", "spectral_norm_bound", "pac_bayes_bound"])
+def test_bounds_are_not_for_models_with_frozen_parameters(name: str) -> None:
+    inputs, targets = blobs()
+    model = relu_mlp()
+    found = landscape.sharpness(model, (inputs, targets), measures=[name], parameters="4.*")[name]
+    assert found.value is None
+    assert "parameters are frozen" in found.status
+
+
+def test_half_precision_has_margins() -> None:
+    model = relu_mlp().to(torch.bfloat16)
+    inputs, targets = blobs()
+    found = landscape.sharpness(model, (inputs.bfloat16(), targets), measures=["margin"])
+    assert found["margin"].is_applicable
+
+
+def test_predictions_within_a_sample_are_not_independent() -> None:
+    draw = torch.Generator().manual_seed(0)
+    inputs = torch.randn(40, 2, 6, generator=draw)
+    targets = torch.randint(3, (40, 6), generator=draw)
+    found = landscape.sharpness(
+        torch.nn.Conv1d(2, 3, 1), (inputs, targets), test=(inputs, targets),
+        measures=["margin", "generalisation_gap"],
+    )  # fmt: skip
+    assert found["margin"].interval is None
+    assert found["margin"].details["count"] == 240
+    assert "'error_interval': None" in str(dict(found["generalisation_gap"].details))

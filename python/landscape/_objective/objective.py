@@ -50,7 +50,7 @@ from landscape._objective.torch_backend.recording import record_activations
 from landscape._objective.torch_backend.tuning import default_strategy
 from landscape._objective.verify import CHECKS, FunctionCheck
 from landscape._objective.weight_decay import WeightDecay
-from landscape._parameters import ParameterLayout
+from landscape._parameters import ParameterLayout, host_array
 from landscape._progress import stage
 
 if TYPE_CHECKING:
@@ -786,7 +786,7 @@ class Objective:
         _ = self._evaluator.reductions.recognised_loss
         rows = self._read_points(points)
         for outputs in compute_outputs(self._evaluator, rows, self._default_strategy):
-            yield outputs.numpy()
+            yield host_array(outputs)
 
     def record_activations(self, modules: Mapping[str, int]) -> dict[str, NDArray[np.float64]]:
         """The outputs of inner modules over all data, at the model's own parameters, by PyTorch.

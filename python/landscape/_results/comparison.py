@@ -30,7 +30,7 @@ _NESTED: dict[str, type[Result]] = {
     "surfaces": Surface,
     "lines": Line,
 }
-_COLUMN = 22
+_COLUMN, _WIDTH = 22, 116
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -243,18 +243,25 @@ class Comparison(Result):
 
     def __repr__(self) -> str:
         lines = [self._title(f"Comparison of {len(self)} models")]
-        width = max(26, *(len(name) + 2 for name in self.measures))
-        lines.append(" " * width + "".join(f"{name[: _COLUMN - 2]:>{_COLUMN}}" for name in self))
-        losses = [f"{model.loss:.6g}" for model in self.models.values()]
-        lines.append(f"{'  loss':<{width}}" + "".join(f"{text:>{_COLUMN}}" for text in losses))
-        for measure in self.measures:
-            cells = [_describe(model, measure) for model in self.models.values()]
-            lines.append(f"  {measure:<{width - 2}}" + "".join(f"{c:>{_COLUMN}}" for c in cells))
+        first = max(26, *(len(name) + 2 for name in self.measures))
+        column = max(_COLUMN, *(len(name) + 2 for name in self))
+        names, at_once = list(self), max(1, (_WIDTH - first) // column)
+        for start in range(0, len(names), at_once):
+            shown = names[start : start + at_once]
+            lines.append(" " * first + "".join(f"{name:>{column}}" for name in shown))
+            rows = [("loss", [f"{self.models[name].loss:.6g}" for name in shown])]
+            rows += [(m, [_describe(self.models[n], m) for n in shown]) for m in self.measures]
+            lines += [
+                f"  {row:<{first - 2}}" + "".join(f"{cell:>{column}}" for cell in cells)
+                for row, cells in rows
+            ]
         for name, line in self.lines.items():
             rise = float(np.max(line.losses)) - max(
                 float(np.interp(t, line.positions, line.losses)) for t in (0.0, 1.0)
             )
-            lines.append(f"  line {name}: {max(rise, 0.0):.5g} above the higher end")
+            policy = str(line.run.policy.get("batch_norm"))
+            norms = "" if policy.startswith("none") else f" (batch norm {policy})"
+            lines.append(f"  line {name}: {max(rise, 0.0):.5g} above the higher end{norms}")
         lines += self._describe_run(str(self.run.evaluations), "gradients")
         return "\n".join(lines)
 

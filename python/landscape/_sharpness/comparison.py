@@ -163,6 +163,8 @@ def compare(
         points=points,
         control=control,
     )
+    if control == "rescaling":
+        work.make_copies()
     checkpoint = Checkpoint(resume, work.fingerprint)
     work.load(checkpoint)
     status = "complete"
@@ -275,11 +277,26 @@ class _Comparer:
         self._level, self._seed = level, seed
         self._views, self._points = views, points
         self._control = control
+        self._copies: dict[str, nn.Module] = {}
         self.models: dict[str, Sharpness] = {}
         self.rescaled: dict[str, Sharpness] = {}
         self.profiles: dict[str, Line] = {}
         self.surfaces: dict[str, Surface] = {}
         self.seconds = 0.0
+
+    def make_copies(self) -> None:
+        """Rescale every model, before any of them is measured.
+
+        Raises:
+            ValueError: A model cannot be rescaled.
+        """
+        for name, objective in self._objectives.items():
+            try:
+                (self._copies[name],) = rescale_units(objective, [self._seed])
+            except NoEquivalent as reason:
+                raise ValueError(
+                    f"control='rescaling' does not apply to the model {name!r}: {reason}"
+                ) from reason
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -313,14 +330,8 @@ class _Comparer:
         """Measure one model, and what is drawn of it."""
         objective = self._objectives[name]
         found = self._call(objective, name)
-        if self._control == "rescaling":
-            try:
-                (copy,) = rescale_units(objective, [self._seed])
-            except NoEquivalent as reason:
-                raise ValueError(
-                    f"control='rescaling' does not apply to the model {name!r}: {reason}"
-                ) from reason
-            self.rescaled[name] = self._call(objective.with_model(copy), name)
+        if name in self._copies:
+            self.rescaled[name] = self._call(objective.with_model(self._copies[name]), name)
         frozen = objective.with_default_batch_norm("frozen")
         points, seed, test = self._points, self._seed, self._first_test
         if "profiles" in self._views:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from landscape import _core
 from landscape._results import Invariance, Measure
 
 if TYPE_CHECKING:
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
     from landscape._sharpness.context import Context
     from landscape._store import Json
 
-__all__ = ["Definition", "DerivativeDefinition", "NotApplicable", "Outcome", "make_measure"]
+__all__ = [
+    "Definition",
+    "DerivativeDefinition",
+    "NotApplicable",
+    "Outcome",
+    "declare_rescaling",
+    "make_measure",
+]
 
 
 class NotApplicable(Exception):  # noqa: N818 - a property of the model or call, not an error
@@ -44,6 +52,8 @@ class Outcome:
         status: How the method ended, as a sentence.
         details: Further numbers.
         curves: Further arrays.
+        freedom: Degrees of freedom of the standard error, where it is that of a few draws: the
+            interval has Student's quantile.
 
     Example:
         >>> landscape.measures.Outcome(0.5, standard_error=0.1).status
@@ -56,6 +66,7 @@ class Outcome:
     status: str = "complete"
     details: Mapping[str, Json] = field(default_factory=dict)
     curves: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    freedom: int | None = None
 
 
 class Definition(ABC):
@@ -89,6 +100,8 @@ class Definition(ABC):
     """Whether the *quantity* is invariant when units are rescaled and the function is unchanged."""
     permutation: ClassVar[Invariance] = "exact"
     """Whether the quantity is invariant when hidden units are permuted."""
+    penalised: ClassVar[bool] = False
+    """Whether weight decay is part of what is measured: then no rescaling leaves it unchanged."""
     accuracy: ClassVar[float] = 1e-4
     """By how much of the value rounding, or a search from other starting points, may move it."""
 
@@ -131,6 +144,18 @@ class DerivativeDefinition(Definition):
             raise NotApplicable(str(reason)) from None
 
 
+def declare_rescaling(definition: Definition, context: Context) -> Invariance:
+    """Whether the quantity is invariant: not where weight decay, which is not, is part of it."""
+    decays = float(context.objective.policy["weight_decay"]) > 0
+    return "no" if definition.penalised and decays else definition.rescaling
+
+
+def _quantile(level: float, freedom: int | None) -> float:
+    if freedom is None:
+        return NormalDist().inv_cdf((1 + level) / 2)
+    return _core.student_quantile(level, freedom)
+
+
 def make_measure(
     definition: Definition,
     outcome: Outcome | None,
@@ -150,7 +175,7 @@ def make_measure(
     known = Outcome(None) if outcome is None else outcome
     interval = known.interval
     if interval is None and known.value is not None and known.standard_error is not None:
-        half = NormalDist().inv_cdf((1 + context.level) / 2) * known.standard_error
+        half = _quantile(context.level, known.freedom) * known.standard_error
         interval = known.value - half, known.value + half
     has_value = known.value is not None
     return Measure(
@@ -159,7 +184,7 @@ def make_measure(
         standard_error=known.standard_error,
         interval=interval,
         level=context.level,
-        rescaling=definition.rescaling if has_value else "not applicable",
+        rescaling=declare_rescaling(definition, context) if has_value else "not applicable",
         permutation=definition.permutation if has_value else "not applicable",
         cost=cost,
         status=status,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
+
 from landscape._directions import read_weights
 from landscape._objective import Objective, identify_function
 from landscape._runs import hash_array
@@ -77,7 +79,7 @@ class Inputs:
     def fingerprint(self) -> dict[str, Any]:
         """What identifies them in a checkpoint, as plain data."""
         return {
-            "test": {name: test.policy for name, test in self.test.items()},
+            "test": [[name, test.policy] for name, test in self.test.items()],
             "initial": hash_array(self.initial),
             "prior": hash_array(self.prior),
             "optimizer": _describe_optimizer(self.optimizer),
@@ -91,7 +93,14 @@ def _describe_optimizer(optimizer: Any) -> Any:
     if groups is None:
         return optimizer
     options = [{k: repr(v) for k, v in group.items() if k != "params"} for group in groups]
-    return {"class": type(optimizer).__name__, "groups": options}
+    state = [
+        hash_array(value.detach().cpu().double().numpy())
+        for group in groups
+        for parameter in group["params"]
+        for _, value in sorted(optimizer.state.get(parameter, {}).items())
+        if isinstance(value, torch.Tensor)
+    ]
+    return {"class": type(optimizer).__name__, "groups": options, "state": state}
 
 
 def _name_test_sets(test: Any) -> dict[str, Any]:

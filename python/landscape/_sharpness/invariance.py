@@ -42,7 +42,7 @@ def check_invariance(
     definition: Definition,
     context: Context,
     make_context: Callable[[nn.Module], Context],
-) -> Measure:
+) -> tuple[Measure, float]:
     """Compute a measure again on rescaled and permuted copies, and say whether it moved.
 
     A value that stays within its error is ``"measured"``, or ``"exact"`` where the definition says
@@ -55,10 +55,12 @@ def check_invariance(
         make_context: The context of a copy.
 
     Returns:
-        The measure with its invariances, the values on copies in ``details``.
+        The measure with its invariances, the values on copies in ``details``; and what the copies
+        cost in gradient-equivalents.
     """
     if measure.value is None:
-        return measure
+        return measure, 0.0
+    spent = 0.0
     found: dict[str, Invariance] = {}
     details = dict(measure.details)
     for kind in _KINDS:
@@ -69,14 +71,17 @@ def check_invariance(
             found[kind] = "not applicable"
             details[f"{kind}_reason"] = reason
             continue
+        before = sum(copy.spent for copy in copies)
         outcomes = [_compute(definition, copy) for copy in copies]
+        spent += sum(copy.spent for copy in copies) - before
         details[f"{kind}_values"] = tuple(
             None if o is None or o.value is None else o.value for o in outcomes
         )
         is_kept = all(_is_equal(measure, outcome, definition.accuracy) for outcome in outcomes)
-        declared: Invariance = getattr(definition, kind)
+        declared: Invariance = getattr(measure, kind)
         found[kind] = "no" if not is_kept else "exact" if declared == "exact" else "measured"
-    return replace(measure, details=details, **found)  # type: ignore[arg-type]  # by their names
+    checked = replace(measure, details=details, **found)  # type: ignore[arg-type]  # by their names
+    return checked, spent
 
 
 def _make_copies(

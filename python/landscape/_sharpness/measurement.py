@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 __all__ = ["PlannedMeasure", "SharpnessPlan", "plan_sharpness", "sharpness"]
 
 MeasureChoice = str | Definition | Iterable[str | Definition]
+_SUBSET_NOTE = (
+    "the samples are a random subset: what another draw would change is in the errors of "
+    "eigenvalues, traces, margins and gaps alone"
+)
+
 InvarianceChoice = Literal["declared", "check"]
 
 
@@ -234,7 +239,7 @@ def plan_sharpness(
     )
     strategy = objective.plain_strategy  # a plan evaluates nothing, so that none is measured
     context = Context(objective, (strategy, strategy), inputs, seed=seed)
-    times = 1 if invariance == "declared" else 1 + CHECK_COPIES
+    times = _count_copies(invariance)
     planned = []
     for definition in definitions:
         try:
@@ -244,6 +249,11 @@ def plan_sharpness(
             cost, status = 0.0, f"not applicable: {reason}"
         planned.append(PlannedMeasure(definition.name, float(cost), status))
     return SharpnessPlan(tuple(planned))
+
+
+def _count_copies(invariance: str) -> int:
+    """How many times each measure is computed."""
+    return 1 if invariance == "declared" else 1 + CHECK_COPIES
 
 
 def _validate(invariance: str, level: float, interrupt: str) -> None:
@@ -289,6 +299,7 @@ class _SharpnessRun:
         self._objective = objective
         self._finished: list[Measure] = []
         self._spent = 0.0  # for the finished measures
+        self._checked = 0.0  # for the copies that invariance is checked on
         self._counted: frozenset[str] = frozenset()
         self._seconds = 0.0
         self._loss = float("nan")
@@ -318,7 +329,8 @@ class _SharpnessRun:
                 self._loss = context.loss
                 for definition in self._definitions[len(self._finished) :]:
                     self._finished.append(self._compute(definition, context, plan))
-                    self._spent, self._counted = before + context.spent, context.counted
+                    self._spent = before + context.spent + self._checked
+                    self._counted = context.counted
                     if self._checkpoint.due:
                         save()
             except BaseException as error:
@@ -349,14 +361,14 @@ class _SharpnessRun:
         measure = make_measure(definition, outcome, context, outcome.status, cost)
         if self._invariance == "declared":
             return measure
-        return check_invariance(
-            measure,
-            definition,
-            context,
-            lambda model: self._make_context(
-                self._objective.with_model(model), self._inputs.with_model(model), plan
-            ),
-        )
+
+        def make_copy(model: nn.Module) -> Context:
+            objective, inputs = self._objective.with_model(model), self._inputs.with_model(model)
+            return self._make_context(objective, inputs, plan)
+
+        checked, spent = check_invariance(measure, definition, context, make_copy)
+        self._checked += spent
+        return checked
 
     def _make_context(
         self,
@@ -380,11 +392,11 @@ class _SharpnessRun:
 
     def _estimate_total(self, plan: RunPlan) -> int:
         context = self._make_context(self._objective, self._inputs, plan)
-        total = self._spent
+        total, times = self._spent, _count_copies(self._invariance)
         for definition in self._definitions[len(self._finished) :]:
             try:
                 definition.require(context)
-                total += definition.estimate_cost(context)
+                total += times * definition.estimate_cost(context)
             except NotApplicable:
                 continue
         return max(1, round(total))
@@ -444,5 +456,6 @@ class _SharpnessRun:
                 seconds=self._seconds,
                 seed=self._seed,
                 status=status,
+                notes=(_SUBSET_NOTE,) if objective.is_random_subset else (),
             ),
         )

@@ -42,7 +42,7 @@ def rise_profile(sharpness: Sharpness, ax: Axes | None = None, **options: Any) -
         The Axes drawn on.
 
     Raises:
-        ValueError: neither measure has a value.
+        ValueError: neither measure has a value, or their options have no axis in common.
 
     Example:
         >>> names = ["most_case_basin", "worst_case_basin"]
@@ -53,6 +53,14 @@ def rise_profile(sharpness: Sharpness, ax: Axes | None = None, **options: Any) -
     shown = [measure for measure in shown if "rises" in measure.curves]
     if not shown:
         raise ValueError(f"there is nothing to draw; ask for the measures {' and '.join(_NEEDED)}")
+    kinds = {
+        (m.options["metric"], m.options["rise"], m.options.get("scaling", "unit")) for m in shown
+    }
+    if len(kinds) > 1:
+        raise ValueError(
+            "the two basins have another metric, rise or scaling each, and no axis in common; draw "
+            "them one by one"
+        )
     if ax is None:
         ax = new_axes(new_figure(5.6, 3.8), 0.75, 0.6, 4.4, 2.8)
     style_axes(ax)

@@ -89,7 +89,7 @@ def test_one_batch_of_all_data_is_the_whole_and_smaller_batches_are_sharper() ->
     assert by_size[None].standard_error is None
     assert float(by_size[None]) < float(by_size[20]) < float(by_size[5])
     assert by_size[5].details["batches"] == 12
-    assert by_size[5].standard_error is None  # all batches: nothing was drawn
+    assert by_size[5].standard_error is not None  # the data could have been split otherwise
     some = measure(WorstCase(radius=0.2, batch=5, batches=6), model, data)
     assert some.standard_error is not None
     assert abs(float(some) - float(by_size[5])) < 4 * some.standard_error
@@ -186,3 +186,27 @@ def test_options_out_of_range_are_refused(make: Any, text: str) -> None:
 def test_a_batch_larger_than_the_data_does_not_apply() -> None:
     found = measure(WorstCase(batch=100), relu_mlp(), blobs())
     assert found.status == "not applicable: batch=100, but there are 60 samples"
+
+
+def test_the_error_of_batches_is_that_of_other_splits() -> None:
+    """The spread of the mean over random splits of one data set, with a share of it drawn."""
+    inputs, targets = blobs(200)
+    model, option = relu_mlp(), WorstCase(0.2, batch=20, batches=5, steps=3, starts=1)
+    draw = np.random.default_rng(0)
+    found = []
+    for _ in range(25):
+        order = torch.from_numpy(draw.permutation(200))
+        data = inputs[order], targets[order]
+        found.append(measure(option, model, data, engine="torch", check="off"))
+    spread = np.std([float(m) for m in found], ddof=1)
+    reported = np.mean([m.standard_error for m in found if m.standard_error is not None])
+    assert 0.6 < reported / spread < 1.6
+
+
+def test_batches_of_a_loader_cost_no_more_than_one_tensor() -> None:
+    model, (inputs, targets) = relu_mlp(), blobs()
+    loader = [(inputs[i : i + 10], targets[i : i + 10]) for i in range(0, 60, 10)]
+    whole = measure(WorstCase(0.2), model, (inputs, targets), engine="torch")
+    split = measure(WorstCase(0.2), model, loader, engine="torch")
+    assert_close(split.value, whole.value, rtol=1e-6)
+    assert split.cost == whole.cost

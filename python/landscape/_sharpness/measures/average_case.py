@@ -53,6 +53,8 @@ class AverageCase(Definition):
         "Relationship between Sharpness and Generalization, equation 2"
     )
 
+    penalised: ClassVar[bool] = True
+
     radius: float = 0.1
     scaling: Scaling = "adaptive"
     logits: Logits = "as_is"
@@ -88,4 +90,4 @@ class AverageCase(Definition):
             lost = int((~np.isfinite(pairs)).sum())
             return Outcome(None, status=f"{lost} of {self.draws} pairs have no finite loss")
         error = float(pairs.std(ddof=1) / np.sqrt(self.draws))
-        return Outcome(float(pairs.mean()), error, curves={"pairs": pairs})
+        return Outcome(float(pairs.mean()), error, freedom=self.draws - 1, curves={"pairs": pairs})

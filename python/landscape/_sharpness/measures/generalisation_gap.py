@@ -104,5 +104,8 @@ class GeneralisationGap(Definition):
             **found,
             "error": tested.error,
             "error_gap": tested.error - trained.error,
-            "error_interval": list(compute_newcombe_interval(after, before, context.level)),
+            # tokens or pixels of one sample are not independent
+            "error_interval": list(compute_newcombe_interval(after, before, context.level))
+            if len(tested.margins) == test.samples
+            else None,
         }

@@ -100,4 +100,4 @@ class InputNoiseRise(Definition):
             lost = int((~np.isfinite(pairs)).sum())
             return Outcome(None, status=f"{lost} of {self.draws} pairs have no finite loss")
         error = float(pairs.std(ddof=1) / np.sqrt(self.draws))
-        return Outcome(float(pairs.mean()), error, curves={"pairs": pairs})
+        return Outcome(float(pairs.mean()), error, freedom=self.draws - 1, curves={"pairs": pairs})

@@ -139,9 +139,9 @@ class KeskarSubspace(DerivativeDefinition):
         for index in range(self.subspaces):
             basis = np.stack(list(context.iter_gaussians(self.name, count, index * count)))
             basis /= np.linalg.norm(basis, axis=1, keepdims=True)
-            coordinates = np.linalg.lstsq(
-                basis.T.astype(np.float64), context.theta.astype(np.float64), rcond=None
-            )[0]
+            gram = _core.gram(list(basis))
+            slopes = np.array([_core.dot(row, context.theta) for row in basis])
+            coordinates = np.linalg.lstsq(gram, slopes, rcond=None)[0]  # A+ theta
             scale = (np.abs(coordinates) + 1).astype(context.theta.dtype)
             name = f"{self.name} {index}"
             starts = _draw_starts(context, name, 2, self.epsilon * scale)
@@ -223,6 +223,7 @@ def _make_outcome(
     return Outcome(
         float(values.mean()),
         error,
+        freedom=None if error is None else len(values) - 1,
         details={"search": found.status, "rise": float(losses.mean() - context.loss)},
         curves={"history": found.history, "epsilon": np.array([epsilon])},
     )

@@ -123,6 +123,7 @@ class PreconditionedSharpness(TopEigenvalue):
         "Cohen et al. (2022), Adaptive Gradient Methods at the Edge of Stability, section 3"
     )
     rescaling: ClassVar[Invariance] = "no"
+    permutation: ClassVar[Invariance] = "no"  # of the model alone: the optimizer's state stays
 
     def require(self, context: Context) -> None:
         """Refuse a call without an adaptive optimizer that has taken steps.

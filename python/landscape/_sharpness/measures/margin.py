@@ -74,7 +74,7 @@ class Margin(Definition):
         rank = math.ceil(self.quantile * count) - 1
         ranks = find_quantile_ranks(self.quantile, count, context.level)
         interval, error = None, None
-        if ranks is not None:
+        if ranks is not None and count == context.samples:  # predictions that are independent
             interval = float(margins[ranks[0] - 1]), float(margins[ranks[1] - 1])
             z = NormalDist().inv_cdf((1 + context.level) / 2)
             error = (interval[1] - interval[0]) / (2 * z)

@@ -18,6 +18,7 @@ from landscape._sharpness.bounds.pac_bayes import (
 )
 from landscape._sharpness.context import LOSS
 from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.frozen import require_all_parameters
 from landscape._sharpness.posterior import (
     Posterior,
     choose_prior,
@@ -119,6 +120,7 @@ class PACBayesBound(Definition):
     def require(self, context: Context) -> None:
         """Refuse regression, batch norm and a split that leaves too few samples."""
         require_single_predictions(context)
+        require_all_parameters(context)
         if context.objective.policy["batch_norm"] != "none in the model":
             raise NotApplicable(
                 "the statistics of batch norm come from the training data, of which the prior must "

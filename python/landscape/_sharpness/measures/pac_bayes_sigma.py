@@ -14,6 +14,8 @@ from landscape._sharpness.definition import Definition, Outcome
 from landscape._sharpness.rises import RiseMetric, check_metric, compute_rises, require_metric
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from landscape._results import Invariance
@@ -122,7 +124,7 @@ class PACBayesSigma(Definition):
             "rises": np.array([pairs[sigma].mean() for sigma in order]),
         }
         nearest = pairs[min(pairs, key=lambda other: abs(np.log(other / sigma)))]
-        exponent = float(found.exponents[0])
+        exponent = _estimate_exponent(pairs, sigma)
         value = sigma**-2
         details = {"sigma": sigma, "rounds": found.rounds}
         error = float(nearest.std(ddof=1) / np.sqrt(self.draws)) / self.rise / exponent
@@ -182,6 +184,7 @@ class MagnitudeSigma(PACBayesSigma):
         "and Where to Find Them, appendix C: pacbayes-mag-flatness"
     )
     rescaling: ClassVar[Invariance] = "exact"
+    penalised: ClassVar[bool] = True
 
     def _scale(self, context: Context) -> NDArray[Any] | float:
         sizes: NDArray[Any] = np.abs(context.theta)
@@ -190,3 +193,13 @@ class MagnitudeSigma(PACBayesSigma):
     @property
     def _start(self) -> float:
         return 0.05
+
+
+def _estimate_exponent(pairs: Mapping[float, NDArray[np.float64]], sigma: float) -> float:
+    """D log rise / d log sigma, from the two evaluated points nearest to sigma; NaN without."""
+    near = sorted(pairs, key=lambda other: abs(np.log(other / sigma)))[:2]
+    rises = [float(pairs[other].mean()) for other in near]
+    if len(near) < 2 or not (np.isfinite(rises).all() and min(rises) > 0):
+        return float("nan")
+    slope = float(np.log(rises[0] / rises[1]) / np.log(near[0] / near[1]))
+    return slope if slope > 0 else float("nan")

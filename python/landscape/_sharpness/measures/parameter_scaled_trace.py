@@ -47,6 +47,7 @@ class ParameterScaledTrace(StochasticEstimate):
         "sharpness to second order"
     )
     rescaling: ClassVar[Invariance] = "exact"
+    penalised: ClassVar[bool] = True
 
     def compute(self, context: Context) -> Outcome:
         """Hutch++ on products with D H D."""

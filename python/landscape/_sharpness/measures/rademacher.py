@@ -184,7 +184,11 @@ class Rademacher(Definition):
         error = float(correlations.std(ddof=1) / math.sqrt(len(found)))
         details: dict[str, Any] = {"kind": "estimate from below", "n": context.samples}
         return Outcome(
-            float(correlations.mean()), error, details=details, curves={"draws": correlations}
+            float(correlations.mean()),
+            error,
+            freedom=len(correlations) - 1,
+            details=details,
+            curves={"draws": correlations},
         )
 
     def _count_draws(self) -> int:

@@ -85,6 +85,7 @@ class AdaptiveSAM(SAM):
         "Kwon, Kim, Park and Choi (2021), ASAM: Adaptive Sharpness-Aware Minimization, section 3"
     )
     rescaling: ClassVar[Invariance] = "exact"
+    penalised: ClassVar[bool] = True
 
     radius: float = 0.5
 

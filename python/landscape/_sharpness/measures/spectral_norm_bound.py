@@ -15,6 +15,7 @@ from landscape._sharpness.bounds.spectral import (
 from landscape._sharpness.chain import ChainLayer, compute_input_norm, read_chain
 from landscape._sharpness.context import LOSS
 from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.frozen import require_all_parameters
 from landscape._sharpness.predictions import read_predictions, require_single_predictions
 from landscape._sharpness.structure import read_structure
 
@@ -73,6 +74,7 @@ class SpectralNormBound(Definition):
     def require(self, context: Context) -> None:
         """Refuse what is no classifier or no chain of layers."""
         require_single_predictions(context)
+        require_all_parameters(context)
         read_chain(read_structure(context))
 
     def estimate_cost(self, context: Context) -> float:  # noqa: ARG002 - the same for any model

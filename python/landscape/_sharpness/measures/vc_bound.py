@@ -13,6 +13,7 @@ from landscape._sharpness.bounds.vc import (
 )
 from landscape._sharpness.context import LOSS
 from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.frozen import require_all_parameters
 from landscape._sharpness.predictions import read_predictions, require_single_predictions
 from landscape._sharpness.structure import read_structure
 
@@ -68,6 +69,7 @@ class VCBound(Definition):
     def require(self, context: Context) -> None:
         """Refuse what is no classifier, or not piecewise linear."""
         require_single_predictions(context)
+        require_all_parameters(context)
         list_unit_layers(read_structure(context), {}, 2)
 
     def estimate_cost(self, context: Context) -> float:  # noqa: ARG002 - the same for any model

@@ -38,8 +38,9 @@ class WorstCase(DerivativeDefinition):
         L_S(\theta + \delta) - L_S(\theta) \right], \quad c = 1 \text{ or } |\theta|
 
     The maximum is searched by projected ascent with an adaptive step (Auto-PGD), so that the value
-    is a lower bound of it. The standard error is that of the batches that are drawn; there is none
-    with all data at once. The adaptive form is invariant when units are rescaled.
+    is a lower bound of it. The standard error is that of the batches, of which others could have
+    been drawn; there is none with all data at once. The adaptive form is invariant when units are
+    rescaled.
 
     Args:
         radius: rho, relative to c.
@@ -69,6 +70,7 @@ class WorstCase(DerivativeDefinition):
         "Croce and Hein (2020), algorithm 1, for the ascent"
     )
 
+    penalised: ClassVar[bool] = True
     accuracy: ClassVar[float] = 0.01  # searches from other points end at other local maxima
 
     radius: float = 0.1
@@ -136,24 +138,28 @@ class WorstCase(DerivativeDefinition):
             lost = int((~np.isfinite(rises)).sum())
             return Outcome(None, status=f"diverged: {lost} of {len(rises)} batches")
         error = None
-        if len(rises) > 1:
-            unseen = 1 - len(rises) / function.batches
-            error = float(rises.std(ddof=1) * np.sqrt(unseen / len(rises)))
+        if self.batch is not None and len(rises) > 1:  # other batches could have been drawn
+            error = float(rises.std(ddof=1) / np.sqrt(len(rises)))
         return Outcome(
             float(rises.mean()),
-            error or None,
+            error,
+            freedom=None if error is None else len(rises) - 1,
             details={
                 "batches": len(rises),
-                "batch_size": round(context.samples / function.batches),
+                "batch_size": self._batch_size(context, function),
                 "search": parts[0][1],
             },
             curves={"rises": rises},
         )
 
+    def _batch_size(self, context: Context, function: Objective) -> int:
+        return context.samples if self.batch is None else round(context.samples / function.batches)
+
     def _choose_batches(self, context: Context, function: Objective) -> NDArray[np.int64]:
+        if self.batch is None:
+            return np.zeros(1, np.int64)  # all data at once
         order = np.random.default_rng(context.stream(self.name)).permutation(function.batches)
-        count = min(self.batches, function.batches) if self.batch is not None else len(order)
-        return np.sort(order[:count])
+        return np.sort(order[: self.batches])
 
     def _search(
         self, context: Context, function: Objective, scale: NDArray[Any], chosen: NDArray[np.int64]
