@@ -108,7 +108,7 @@ class HandWritten:
         self.sizes = [p.numel() for p in self.parameters]
         self.generator = torch.Generator().manual_seed(0)
         self.start = flat(tuple(p.detach() for p in self.parameters))
-        self.centre = float(self.loss())
+        self.centre = float(self.loss().detach())
         self.graph = torch.autograd.grad(self.loss(), self.parameters, create_graph=True)
         self.slope = flat(self.graph).detach()
 

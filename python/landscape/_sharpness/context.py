@@ -237,6 +237,13 @@ class Context:
         self.charge(len(points) * LOSS * objective.samples / self.samples)
         return losses
 
+    def with_strategies_of_run(self, function: Objective) -> Objective:
+        """Another function, evaluated as L is where it can be, without a new measurement."""
+        strategies = self.loss_strategy, self.derivative_strategy
+        if all(function.allows(strategy) for strategy in strategies):
+            return function.with_strategies(*strategies)
+        return function
+
     def loss_of(self, function: Objective) -> float:
         """Another function at the model's parameters; computed once for L."""
         if function is self.objective:

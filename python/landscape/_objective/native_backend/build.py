@@ -21,7 +21,10 @@ from landscape._objective.native_backend.verify import find_disagreement
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._progress import stage
 
-__all__ = ["build_network", "encode_loss", "encode_targets"]
+__all__ = ["Exports", "build_network", "encode_loss", "encode_targets"]
+
+Exports = dict[tuple[int, ...], LoweredModel]
+"""The graph of a model by the shape of one sample."""
 
 _DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 _UNSUPPORTED_BEHAVIOUR = {
@@ -33,19 +36,24 @@ _UNSUPPORTED_BEHAVIOUR = {
 
 
 @torch.inference_mode(mode=False)
-def build_network(evaluator: Evaluator) -> NativeNetwork:
+def build_network(evaluator: Evaluator, exports: Exports) -> NativeNetwork:
     """Export the model, and pass it to the core with its data.
 
     Args:
         evaluator: The function that PyTorch would evaluate.
+        exports: The model's exports so far, which are taken and added to: other data of the same
+            shape need no other.
 
     Raises:
         Unsupported: An operation of the model, its loss, its data or its dtype has no native form.
     """
     loss = _check_support(evaluator)
     inputs, targets = _get_inputs_and_targets(evaluator.batches)
-    with stage("exporting the model"):
-        exported = _export_model(evaluator, inputs)
+    shape = tuple(inputs.shape[1:])
+    if shape not in exports:
+        with stage("exporting the model"):
+            exports[shape] = _export_model(evaluator, inputs)
+    exported = exports[shape]
     _check_shapes(exported, inputs, targets)
     network = _create_network(evaluator, exported, loss, evaluator.batches)
     is_same = evaluator.statistics is evaluator.batches

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from landscape._export import Unsupported
 from landscape._objective.data.batches import Batches
-from landscape._objective.native_backend.build import build_network
+from landscape._objective.native_backend.build import Exports, build_network
 from landscape._objective.native_backend.network import NativeNetwork
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._turns import held
@@ -27,6 +27,7 @@ class NativeCache:
 
     def __init__(self) -> None:
         self._fingerprint: tuple[Any, ...] = ()
+        self._exports: Exports = {}
         self._networks: dict[tuple[int, int], tuple[Batches, Batches, Network]] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -53,12 +54,13 @@ class NativeCache:
         if fingerprint != self._fingerprint:
             self._fingerprint = fingerprint
             self._networks.clear()
+            self._exports.clear()
         key = (id(evaluator.batches), id(evaluator.statistics))
         # the data are kept too, so that their ids are not used again
         entry = self._networks.pop(key, None) or (
             evaluator.batches,
             evaluator.statistics,
-            _build_or_refuse(evaluator),
+            _build_or_refuse(evaluator, self._exports),
         )
         self._networks[key] = entry  # the most recently used one is last
         while len(self._networks) > _CAPACITY:
@@ -66,8 +68,8 @@ class NativeCache:
         return entry[2]
 
 
-def _build_or_refuse(evaluator: Evaluator) -> Network:
+def _build_or_refuse(evaluator: Evaluator, exports: Exports) -> Network:
     try:
-        return build_network(evaluator)
+        return build_network(evaluator, exports)
     except Unsupported as reason:
         return reason

@@ -78,6 +78,7 @@ class GeneralisationGap(Definition):
     ) -> dict[str, Any]:
         if test.model is not context.objective.model:  # a copy has buffers of its own
             test = context.objective.with_data(test)
+        test = context.with_strategies_of_run(test)
         other = test.sample_losses(context.theta[None])[0]
         context.charge(LOSS * test.samples / context.samples)
         gap = float(other.mean() - own.mean())
