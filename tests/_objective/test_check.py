@@ -473,3 +473,19 @@ def test_the_record_goes_with_results(tmp_path: Any) -> None:
     assert dict(off.run.check) == {"mode": "off"}
     with pytest.raises(ValueError, match="check='maybe'"):
         landscape.line(mlp(), DATA, points=3, check="maybe")  # type: ignore[arg-type]
+
+
+def test_kinks_of_a_deep_relu_network_are_no_fault() -> None:
+    """Some of its many kinks lie within any step: differences and slope are 0.1% apart."""
+    width, layers = 32, list[nn.Module]()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for _ in range(40):
+            linear = nn.Linear(width, width)
+            nn.init.normal_(linear.weight, std=1.4 / width**0.5)
+            layers += [linear, nn.ReLU()]
+        model = nn.Sequential(*layers, nn.Linear(width, 3))
+        data = torch.randn(200, width), torch.arange(200) % 3
+    objective = Objective(model, data)
+    assert np.isfinite(objective.gradient()).all()
+    assert objective.check["gradient"] == "agrees in float64"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from models import mlp
 from torch import nn
 
 import landscape
+from landscape._objective.native_backend import build
 from landscape._objective.native_backend.cache import NativeCache
 
 
@@ -94,3 +97,22 @@ def test_a_batch_of_one_value_has_no_variance() -> None:
         )
         with pytest.raises(ValueError, match=r"value per channel|one sample"):
             objective.loss()
+
+
+def test_other_data_need_no_further_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    own = build._export_model
+
+    def count(*arguments: Any) -> Any:
+        calls.append(1)
+        return own(*arguments)
+
+    monkeypatch.setattr(build, "_export_model", count)
+    model, data = mlp(), (torch.randn(30, 5), torch.arange(30) % 3)
+    objective = landscape.Objective(model, data, engine="native")
+    objective.loss()
+    other = objective.with_data((data[0][:20], data[1][:20]))
+    expected = landscape.Objective(model, (data[0][:20], data[1][:20]), engine="torch").loss()
+    assert other.loss() == pytest.approx(expected, rel=1e-6)
+    assert objective.with_batch_size(10).gradients_on(objective.theta[None], [0])[0].shape == (1,)
+    assert len(calls) == 1
