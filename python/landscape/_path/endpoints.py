@@ -10,15 +10,16 @@ import numpy as np
 from landscape import _core
 from landscape._directions import open_weights, read_weights
 from landscape._outside import adopt_weights, holds_statistics
+from landscape._runs import compute_descent_gain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from landscape._objective import Objective
 
 __all__ = ["EndpointEvidence", "compute_stored_losses", "measure_endpoints", "read_far_end"]
-
-_STEP_LENGTHS = 10.0 ** np.arange(-3, 2)  # times the step that would take a linear loss to 0
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,15 @@ def measure_endpoints(objective: Objective, ends: NDArray[Any]) -> EndpointEvide
     """
     losses, gradients = objective.gradients(ends)
     norms = [_core.norm(gradient) for gradient in gradients]
+
+    def evaluate(points: Iterator[NDArray[Any]]) -> NDArray[np.float64]:
+        return objective.losses(np.stack(list(points)))
+
     gains = [
-        _compute_descent_gain(objective, end, float(loss), gradient, norm)
-        for end, loss, gradient, norm in zip(ends, losses, gradients, norms, strict=True)
+        compute_descent_gain(evaluate, end, float(loss), gradient)
+        for end, loss, gradient in zip(ends, losses, gradients, strict=True)
     ]
     return EndpointEvidence((norms[0], norms[1]), (gains[0], gains[1]))
-
-
-def _compute_descent_gain(
-    objective: Objective, theta: NDArray[Any], loss: float, gradient: NDArray[Any], norm: float
-) -> float:
-    """The largest decrease of the loss along the negative gradient."""
-    if not (np.isfinite(norm) and norm > 0 and loss > 0):
-        return 0.0
-    steps = _STEP_LENGTHS * loss / norm**2
-    rows = [_core.combine([theta, gradient], np.array([1.0, -step])) for step in steps]
-    losses = objective.losses(np.stack(rows))
-    return max(0.0, loss - float(np.nanmin(losses, initial=loss)))
 
 
 def compute_stored_losses(objective: Objective, model_b: Any) -> tuple[float, float] | None:

@@ -1,8 +1,8 @@
 """Frozen results: arrays, their error bars and how they were computed. NumPy alone; no PyTorch."""
 
 from landscape._results.alignment import Alignment
-from landscape._results.base import Result, add_prefix, select_prefix
-from landscape._results.comparison import Comparison
+from landscape._results.base import Result
+from landscape._results.comparison import Comparison, pack_parts, unpack_parts
 from landscape._results.connections import Connections
 from landscape._results.critical_points import CriticalPoint, CriticalPoints, CriticalSearch
 from landscape._results.curve import Curve
@@ -55,13 +55,13 @@ __all__ = [
     "Spectrum",
     "Surface",
     "Walk",
-    "add_prefix",
     "import_pandas",
     "load",
     "pack_measures",
+    "pack_parts",
     "pack_paths",
     "sample_simplex",
-    "select_prefix",
     "unpack_measures",
+    "unpack_parts",
     "unpack_paths",
 ]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["Comparison"]
+__all__ = ["Comparison", "pack_parts", "unpack_parts"]
 
 _NESTED: dict[str, type[Result]] = {
     "models": Sharpness,
@@ -220,25 +220,13 @@ class Comparison(Result):
     def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The JSON record and the arrays; those of part i of a field have the prefix "field_i."."""
         record, arrays = super().pack()
-        for name in _NESTED:
-            parts = getattr(self, name)
-            record[name] = []  # pairs, for a record does not keep the order of names
-            for index, (key, part) in enumerate(parts.items()):
-                own, members = part.pack()
-                record[name].append((key, own))
-                arrays |= add_prefix(f"{name}_{index}", members)
-        return record, arrays
+        parts, members = pack_parts({name: getattr(self, name) for name in _NESTED})
+        return {**record, **parts}, {**arrays, **members}
 
     @classmethod
     def unpack(cls, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild the comparison from what :meth:`pack` returned."""
-        parts = {
-            name: {
-                key: kind.unpack(own, select_prefix(f"{name}_{index}", arrays))
-                for index, (key, own) in enumerate(record[name])
-            }
-            for name, kind in _NESTED.items()
-        }
+        parts = unpack_parts(_NESTED, record, arrays)
         return super().unpack({**record, **parts}, {})
 
     def __repr__(self) -> str:
@@ -264,6 +252,36 @@ class Comparison(Result):
             lines.append(f"  line {name}: {max(rise, 0.0):.5g} above the higher end{norms}")
         lines += self._describe_run(str(self.run.evaluations), "gradients")
         return "\n".join(lines)
+
+
+def pack_parts(
+    fields: Mapping[str, Mapping[str, Result]],
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Fields of named results as a record and arrays; part i has the prefix "field_i."."""
+    record: dict[str, Any] = {}
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, parts in fields.items():
+        record[name] = []  # pairs, for a record does not keep the order of names
+        for index, (key, part) in enumerate(parts.items()):
+            own, members = part.pack()
+            record[name].append((key, own))
+            arrays |= add_prefix(f"{name}_{index}", members)
+    return record, arrays
+
+
+def unpack_parts(
+    kinds: Mapping[str, type[Result]],
+    record: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+) -> dict[str, dict[str, Any]]:
+    """The fields that :func:`pack_parts` wrote, each with results of its kind."""
+    return {
+        name: {
+            key: kind.unpack(own, select_prefix(f"{name}_{index}", arrays))
+            for index, (key, own) in enumerate(record[name])
+        }
+        for name, kind in kinds.items()
+    }
 
 
 def _select(models: Mapping[str, Sharpness], measure: str) -> NDArray[np.float64]:

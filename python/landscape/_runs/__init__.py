@@ -5,6 +5,7 @@ state in a `Checkpoint` and record how they were computed in a `RunPlan`.
 """
 
 from landscape._runs.checkpoint import Checkpoint, hash_array
+from landscape._runs.descent import compute_descent_gain
 from landscape._runs.fields import (
     check_options,
     read_array,
@@ -44,6 +45,7 @@ __all__ = [
     "build_objectives",
     "check_option_names",
     "check_options",
+    "compute_descent_gain",
     "describe_metrics",
     "grid_coordinates",
     "hash_array",

@@ -19,8 +19,8 @@ from landscape._results import (
     Result,
     Sharpness,
     Surface,
-    add_prefix,
-    select_prefix,
+    pack_parts,
+    unpack_parts,
 )
 from landscape._runs import (
     Checkpoint,
@@ -47,6 +47,13 @@ __all__ = ["compare"]
 View = Literal["profiles", "surfaces", "lines"]
 
 _VIEWS = ("profiles", "surfaces", "lines")
+_PARTS: dict[str, type[Result]] = {
+    "models": Sharpness,
+    "rescaled": Sharpness,
+    "profiles": Line,
+    "surfaces": Surface,
+}
+"""What is kept of each finished model."""
 _FEW = 4  # models, up to which all straight lines between two are drawn by default
 _LOSS = 1 / 3  # gradient-equivalents of a loss
 
@@ -381,15 +388,8 @@ class _Comparer:
 
     def state(self, started: float) -> tuple[dict[str, Any], dict[str, Any]]:
         """The finished models as a record and arrays."""
-        record: dict[str, Any] = {"seconds": self.seconds + time.perf_counter() - started}
-        arrays: dict[str, Any] = {}
-        for name in ("models", "rescaled", "profiles", "surfaces"):
-            record[name] = []
-            for index, (key, part) in enumerate(getattr(self, name).items()):
-                own, members = part.pack()
-                record[name].append((key, own))
-                arrays |= add_prefix(f"{name}_{index}", members)
-        return record, arrays
+        record, arrays = pack_parts({name: getattr(self, name) for name in _PARTS})
+        return {**record, "seconds": self.seconds + time.perf_counter() - started}, arrays
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Take the finished models of a checkpoint."""
@@ -398,16 +398,8 @@ class _Comparer:
             return
         with checkpoint.reading():
             self.seconds = read_seconds(stored.record)
-            kinds: dict[str, type[Result]] = {
-                "models": Sharpness,
-                "rescaled": Sharpness,
-                "profiles": Line,
-                "surfaces": Surface,
-            }
-            for name, kind in kinds.items():
-                for index, (key, own) in enumerate(stored.record[name]):
-                    part = kind.unpack(own, select_prefix(f"{name}_{index}", stored.arrays))
-                    getattr(self, name)[key] = part
+            for name, parts in unpack_parts(_PARTS, stored.record, stored.arrays).items():
+                getattr(self, name).update(parts)
             names = list(self._objectives)[: len(self.models)]
             if list(self.models) != names:
                 raise ValueError(f"it holds {list(self.models)}, expected {names}")

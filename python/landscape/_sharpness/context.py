@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from landscape import _core
-from landscape._runs import BatchedProblem
+from landscape._runs import BatchedProblem, compute_descent_gain
 from landscape._spectrum import Hessian
 
 if TYPE_CHECKING:
@@ -208,13 +208,7 @@ class Context:
         """By how much one step of steepest descent lowers L, at the best of five lengths."""
 
         def compute() -> float:
-            loss, gradient = self.loss, self.gradient
-            norm = _core.norm(gradient)
-            if not (np.isfinite(norm) and norm > 0 and loss > 0):
-                return 0.0
-            steps = 10.0 ** np.arange(-3, 2) * loss / norm**2
-            losses = self.losses_around(gradient * -step for step in steps)
-            return max(0.0, loss - float(np.nanmin(losses, initial=loss)))
+            return compute_descent_gain(self.losses_at, self.theta, self.loss, self.gradient)
 
         return self.share("descent_gain", compute)
 
@@ -266,13 +260,23 @@ class Context:
             function: Another function of the same parameters; L when None.
         """
         origin = self.theta if center is None else center
-        size = self.block_size
-        parts = []
-        source = iter(offsets)
-        while block := [
+        points = (
             _core.combine([origin, np.ascontiguousarray(offset, origin.dtype)], np.ones(2))
-            for offset in islice(source, size)
-        ]:
+            for offset in offsets
+        )
+        return self.losses_at(points, function=function)
+
+    def losses_at(
+        self, points: Iterable[NDArray[Any]], *, function: Objective | None = None
+    ) -> NDArray[np.float64]:
+        """L at points that are made one at a time, in blocks that fit the memory.
+
+        Args:
+            points: Vectors of shape (d,).
+            function: Another function of the same parameters; L when None.
+        """
+        source, size, parts = iter(points), self.block_size, []
+        while block := list(islice(source, size)):
             parts.append(self.losses(np.stack(block), function=function))
         return np.concatenate(parts) if parts else np.empty(0)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from landscape._sharpness.context import LOSS
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import Definition
 from landscape._sharpness.neighbourhood import (
     Logits,
     Scaling,
@@ -16,10 +14,12 @@ from landscape._sharpness.neighbourhood import (
     choose_scale,
     validate_neighbourhood,
 )
+from landscape._sharpness.noise import measure_weight_noise
 
 if TYPE_CHECKING:
     from landscape._results import Invariance
     from landscape._sharpness.context import Context
+    from landscape._sharpness.definition import Outcome
 
 __all__ = ["AverageCase"]
 
@@ -77,17 +77,5 @@ class AverageCase(Definition):
     def compute(self, context: Context) -> Outcome:
         """The mean over pairs, with the standard error of that mean."""
         scale = self.radius * choose_scale(context, self.scaling)
-        offsets = (
-            sign * scale * noise
-            for noise in context.iter_gaussians(self.name, self.draws)
-            for sign in (1.0, -1.0)
-        )
         function = choose_function(context, self.logits)
-        losses = context.losses_around(offsets, function=function)
-        base = context.loss_of(function)
-        pairs = losses.reshape(-1, 2).mean(1) - base
-        if not np.isfinite(pairs).all():
-            lost = int((~np.isfinite(pairs)).sum())
-            return Outcome(None, status=f"{lost} of {self.draws} pairs have no finite loss")
-        error = float(pairs.std(ddof=1) / np.sqrt(self.draws))
-        return Outcome(float(pairs.mean()), error, freedom=self.draws - 1, curves={"pairs": pairs})
+        return measure_weight_noise(context, self.name, self.draws, scale, function)

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from landscape._sharpness.context import PRODUCT
-from landscape._sharpness.curvature import (
-    compute_eigenvalues,
-    count_terms,
-    is_dense,
-    require_curvature,
-)
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.curvature import compute_eigenvalues, count_terms, is_dense
+from landscape._sharpness.definition import Outcome
+from landscape._sharpness.prior import PriorMeasure, describe_indefinite, find_smallest
 from landscape._sharpness.quadrature import bound_resolvents
 
 if TYPE_CHECKING:
     from landscape._results import Invariance
     from landscape._sharpness.context import Context
 
-__all__ = ["EffectiveDimension", "Matrix", "check_prior", "describe_indefinite", "find_smallest"]
-
-Matrix = Literal["gauss_newton", "fisher", "empirical_fisher", "hessian"]
+__all__ = ["EffectiveDimension"]
 
 
 @dataclass(frozen=True)
-class EffectiveDimension(Definition):
+class EffectiveDimension(PriorMeasure):
     r"""The number of directions that the data determine better than the prior does.
 
     .. math:: \operatorname{tr} n H (n H + \alpha)^{-1}
@@ -65,25 +59,15 @@ class EffectiveDimension(Definition):
     )
     rescaling: ClassVar[Invariance] = "no"
 
-    prior_precision: float = 1.0
-    curvature: Matrix = "gauss_newton"
     probes: int = 16
     steps: int = 60
 
     def __post_init__(self) -> None:
-        check_prior(self.prior_precision, self.curvature)
+        super().__post_init__()
         if self.probes < 2:
             raise ValueError(f"probes={self.probes}, expected at least 2 for a standard error")
         if self.steps < 2:
             raise ValueError(f"steps={self.steps}, expected at least 2")
-
-    def require(self, context: Context) -> None:
-        """Refuse a curvature that the loss does not have.
-
-        Raises:
-            NotApplicable: With the reason.
-        """
-        require_curvature(context, self.curvature)
 
     def estimate_cost(self, context: Context) -> float:
         """All products of a small matrix, or of the quadratures."""
@@ -138,42 +122,3 @@ class EffectiveDimension(Definition):
             status,
             {"shift": shift, "quadrature_margin": margin},
         )
-
-
-def check_prior(prior_precision: float, curvature: str) -> None:
-    """Refuse options that no posterior has.
-
-    Raises:
-        ValueError: The precision is not positive, or the curvature is unknown.
-    """
-    if not (np.isfinite(prior_precision) and prior_precision > 0):
-        raise ValueError(f"prior_precision={prior_precision}, expected a number above 0")
-    if curvature not in get_args(Matrix):
-        raise ValueError(
-            f"curvature={curvature!r}, expected one of {', '.join(map(repr, get_args(Matrix)))}"
-        )
-
-
-def find_smallest(context: Context, curvature: Matrix) -> float:
-    """A lower bound of the eigenvalues: 0 for matrices that have no negative one by theorem."""
-    if is_dense(context):
-        return float(compute_eigenvalues(context, curvature)[0])
-    if curvature != "hessian":
-        return 0.0
-
-    def compute() -> float:
-        spectrum = context.hessian().eigenvalues(
-            1, "smallest", seed=context.seed, progress=context.watch_products()
-        )
-        context.charge(spectrum.products * PRODUCT)
-        return float(spectrum.values[0] - spectrum.residuals[0])
-
-    return context.share("smallest eigenvalue", compute)
-
-
-def describe_indefinite(smallest: float, shift: float) -> str:
-    """Why there is no value, as a status."""
-    return (
-        f"failed: the smallest eigenvalue is {smallest:.3g}, not above -{shift:.3g}; use "
-        "curvature='gauss_newton', or a larger prior_precision"
-    )

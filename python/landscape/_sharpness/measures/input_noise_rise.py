@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from landscape._sharpness.context import LOSS
-from landscape._sharpness.definition import Definition, NotApplicable, Outcome
+from landscape._sharpness.definition import Definition, NotApplicable
+from landscape._sharpness.noise import summarise_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landscape._results import Invariance
     from landscape._sharpness.context import Context
+    from landscape._sharpness.definition import Outcome
 
 __all__ = ["InputNoiseRise"]
 
@@ -95,9 +97,4 @@ class InputNoiseRise(Definition):
                     raise NotApplicable(str(reason)) from None
                 rises[draw, column] = noisy.loss(context.theta) - base
                 context.charge(LOSS)
-        pairs = rises.mean(1)
-        if not np.isfinite(pairs).all():
-            lost = int((~np.isfinite(pairs)).sum())
-            return Outcome(None, status=f"{lost} of {self.draws} pairs have no finite loss")
-        error = float(pairs.std(ddof=1) / np.sqrt(self.draws))
-        return Outcome(float(pairs.mean()), error, freedom=self.draws - 1, curves={"pairs": pairs})
+        return summarise_pairs(rises.mean(1))

@@ -12,17 +12,11 @@ from landscape._sharpness.curvature import (
     compute_eigenvalues,
     count_terms,
     is_dense,
-    require_curvature,
     scale_coordinates,
 )
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import Outcome
 from landscape._sharpness.estimates import check_accuracy, make_outcome
-from landscape._sharpness.measures.effective_dimension import (
-    Matrix,
-    check_prior,
-    describe_indefinite,
-    find_smallest,
-)
+from landscape._sharpness.prior import PriorMeasure, describe_indefinite, find_smallest
 
 if TYPE_CHECKING:
     from landscape._results import Invariance
@@ -34,7 +28,7 @@ _TYPICAL_PRODUCTS = 1500  # 30 vectors of 50 products
 
 
 @dataclass(frozen=True)
-class LogDeterminant(Definition):
+class LogDeterminant(PriorMeasure):
     r"""The log-determinant of the posterior precision over that of the prior.
 
     .. math:: \log \det \Big( 1 + \frac{n}{\alpha} H \Big)
@@ -71,22 +65,12 @@ class LogDeterminant(Definition):
     )
     rescaling: ClassVar[Invariance] = "no"
 
-    prior_precision: float = 1.0
-    curvature: Matrix = "gauss_newton"
     relative_error: float = 0.05
     max_products: int = 10_000
 
     def __post_init__(self) -> None:
-        check_prior(self.prior_precision, self.curvature)
+        super().__post_init__()
         check_accuracy(self.relative_error, self.max_products)
-
-    def require(self, context: Context) -> None:
-        """Refuse a curvature that the loss does not have.
-
-        Raises:
-            NotApplicable: With the reason.
-        """
-        require_curvature(context, self.curvature)
 
     def estimate_cost(self, context: Context) -> float:
         """All products of a small matrix, or typical quadratures."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from landscape._sharpness.context import LOSS
-from landscape._sharpness.definition import Definition, Outcome
+from landscape._sharpness.definition import Definition
+from landscape._sharpness.noise import measure_weight_noise
 
 if TYPE_CHECKING:
     from landscape._results import Invariance
     from landscape._sharpness.context import Context
+    from landscape._sharpness.definition import Outcome
 
 __all__ = ["NoiseRise"]
 
@@ -59,14 +61,4 @@ class NoiseRise(Definition):
 
     def compute(self, context: Context) -> Outcome:
         """The mean over pairs, with the standard error of that mean."""
-        offsets = (
-            sign * self.sigma * noise
-            for noise in context.iter_gaussians(self.name, self.draws)
-            for sign in (1.0, -1.0)
-        )
-        pairs = context.losses_around(offsets).reshape(-1, 2).mean(1) - context.loss
-        if not np.isfinite(pairs).all():
-            lost = int((~np.isfinite(pairs)).sum())
-            return Outcome(None, status=f"{lost} of {self.draws} pairs have no finite loss")
-        error = float(pairs.std(ddof=1) / np.sqrt(self.draws))
-        return Outcome(float(pairs.mean()), error, freedom=self.draws - 1, curves={"pairs": pairs})
+        return measure_weight_noise(context, self.name, self.draws, self.sigma, context.objective)
