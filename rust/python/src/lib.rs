@@ -5,6 +5,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "pyo3 hands over arguments by value")]
 
+mod adaptive;
 mod ascent;
 mod boundary;
 mod combinatorial;
@@ -29,6 +30,8 @@ mod walk;
 /// The numerical core of `landscape`; described in `_core.pyi`.
 #[pyo3::pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::adaptive::{AdaptiveGrid, Interpolant};
     #[pymodule_export]
     use crate::ascent::Ascent;
     #[pymodule_export]
