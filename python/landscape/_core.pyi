@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "AdaptiveGrid",
     "Ascent",
     "AutoNeb",
     "CriticalPointSearch",
     "CurveTraining",
     "Density",
     "Diagonal",
+    "Interpolant",
     "Lanczos",
     "Langevin",
     "Network",
@@ -1458,6 +1460,185 @@ class _GradientsOn(Protocol):
         self, points: NDArray[Any], batches: Sequence[int], /
     ) -> tuple[_Double, NDArray[Any]]:
         """Means over one batch for each point, and their gradients: shapes (k,) and (k, d)."""
+
+_Interpolation: TypeAlias = Literal["log cubic", "cubic", "linear"]
+
+@final
+class Interpolant:
+    """A function through the values on a product of increasing axes, the first axis fastest.
+
+    "log cubic" is a tensor-product cubic spline with "not a knot" ends of the logarithm where all
+    finite values are positive, so that its absolute error is the relative error of the value, and
+    of the value itself otherwise; "cubic" always of the value; "linear" is linear in each
+    coordinate. Values that are not finite are no part of the fit: a point takes the value of the
+    nearest node where that is not finite.
+
+    Args:
+        axes: The coordinates along each axis.
+        values: One for each point of the product.
+        interpolation: How they are interpolated.
+
+    Raises:
+        ValueError: An axis does not increase, or there are more or fewer values than points.
+
+    Reference:
+        de Boor (1978), "A Practical Guide to Splines", chapters IV and XVII.
+
+    Example:
+        >>> axis = np.linspace(0.0, 1.0, 5)
+        >>> interpolant = Interpolant([axis], axis**3, "cubic")
+        >>> float(interpolant.at(np.array([[0.3]]))[0].round(12))
+        0.027
+    """
+
+    def __new__(
+        cls, axes: Sequence[_Double], values: _Double, interpolation: _Interpolation
+    ) -> Interpolant: ...
+    @staticmethod
+    def nested(
+        ranges: Sequence[tuple[float, float]],
+        level: int,
+        points: _Double,
+        values: _Double,
+        interpolation: _Interpolation,
+    ) -> Interpolant:
+        """The interpolant of the points that an :class:`AdaptiveGrid` evaluated.
+
+        Args:
+            ranges: The ends of each axis.
+            level: The finest level: 4 * 2**level + 1 nodes an axis.
+            points: Nodes of that level, all those of level 0 among them, shape (k, m).
+            values: Shape (k,).
+            interpolation: How they are interpolated.
+
+        Raises:
+            ValueError: A point is no node, or a node of level 0 is missing.
+        """
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the logarithm is what is interpolated."""
+
+    def at(self, points: _Double) -> _Double:
+        """The values at points, shape (p, m) to (p,); NaN beyond the ends of an axis."""
+
+    def on(self, axes: Sequence[_Double]) -> _Double:
+        """The values on another product of axes, the first one fastest."""
+
+@final
+class AdaptiveGrid:
+    """A dyadic grid that is refined until its interpolant is within a tolerance.
+
+    The levels have 4 * 2**level + 1 nodes an axis; level 1 is evaluated as a whole. The surplus of a
+    node is the difference between its value and what the coarser levels predict; of a cell, the
+    largest at its new corners. Each further level evaluates the cells whose surplus exceeds twice
+    the tolerance, and their neighbours. It ends when the surplus exceeds that in less than
+    1 - quantile of the area: half the surplus is the estimate of the error.
+
+    The caller evaluates :meth:`proposed` points and passes the values to :meth:`accept`.
+
+    Args:
+        ranges: The ends of each axis.
+        columns: How each of the values of a point is interpolated. The error of those that are not
+            linear is controlled; a cell has the largest of them.
+        tolerance: The error that may remain.
+        scale: What it is relative to: the value, or the range of all values. It is the range where
+            a value is not positive.
+        quantile: The fraction of the area in which it must hold.
+        finest: The finest level, from 1 up.
+
+    Raises:
+        ValueError: An option is out of range.
+
+    Example:
+        >>> grid = AdaptiveGrid(
+        ...     [(-1.0, 1.0)], columns=["cubic"], tolerance=0.01, scale="range", quantile=1.0, finest=6
+        ... )
+        >>> while grid.outcome == "running":
+        ...     grid.accept(np.sin(grid.proposed()))
+        >>> grid.outcome, grid.done
+        ('converged', 9)
+    """
+
+    def __new__(
+        cls,
+        ranges: Sequence[tuple[float, float]],
+        *,
+        columns: Sequence[_Interpolation],
+        tolerance: float,
+        scale: Literal["value", "range"],
+        quantile: float,
+        finest: int,
+    ) -> AdaptiveGrid: ...
+    @property
+    def outcome(self) -> Literal["running", "converged", "finest", "stopped"]:
+        """Whether it has ended, and how: within the tolerance, at the finest level, or stopped."""
+
+    @property
+    def level(self) -> int:
+        """The finest level that is complete; 0 before there is one."""
+
+    @property
+    def done(self) -> int:
+        """The number of points whose values were accepted."""
+
+    @property
+    def total(self) -> int:
+        """The number of those, and of the points that are proposed."""
+
+    def proposed(self) -> _Double:
+        """The points of the present level that are still to be evaluated, shape (k, m)."""
+
+    def accept(self, values: _Double) -> None:
+        """Take the values at the first of the proposed points.
+
+        Args:
+            values: Shape (k, columns); the last of them completes the level.
+
+        Raises:
+            ValueError: They have other columns, or are more than are proposed.
+        """
+
+    def stop(self) -> None:
+        """End the refinement: the present level becomes complete with the values it has.
+
+        Raises:
+            ValueError: Level 1 is not complete, so that no error can be estimated.
+        """
+
+    def evaluated(self) -> tuple[_Double, _Double]:
+        """The points whose values were accepted, in that order, (k, m), and values (k, columns)."""
+
+    def estimate(self) -> dict[str, Any]:
+        """The error of the interpolants: "quantile95", "surplus95", "maximum" and "scale".
+
+        They are infinite before level 1 is complete. "quantile95" is half of "surplus95"; "maximum"
+        is the largest surplus among cells with finite values.
+        """
+
+    def errors_at(self, points: _Double) -> _Double:
+        """Half the surplus of the cell that holds each point, shape (p, m) to (p,)."""
+
+    def errors_against(self, points: _Double, values: _Double) -> _Double:
+        """The errors of the interpolants against true values, the largest of each point's losses.
+
+        Args:
+            points: Shape (p, m).
+            values: Shape (p, columns).
+
+        Returns:
+            Shape (p,); infinite where one of the two alone is finite.
+
+        Raises:
+            ValueError: Level 0 is not complete, or the shapes do not fit.
+        """
+
+    def interpolant(self, column: int) -> Interpolant:
+        """The interpolant of a column at the finest complete level.
+
+        Raises:
+            ValueError: There is no such column, or level 0 is not complete.
+        """
 
 @final
 class Ascent:

@@ -10,6 +10,7 @@ from landscape._results.density import Density
 from landscape._results.estimates import Estimate, Estimates
 from landscape._results.gradient_noise import GradientNoise
 from landscape._results.grids import Line, Surface
+from landscape._results.interpolation import EvaluatedPoints, Interpolation, SurfaceError
 from landscape._results.io import load
 from landscape._results.paths import Instability, Path, Profile, pack_paths, unpack_paths
 from landscape._results.provenance import Recipe, Run
@@ -37,9 +38,11 @@ __all__ = [
     "Density",
     "Estimate",
     "Estimates",
+    "EvaluatedPoints",
     "GradientEnergy",
     "GradientNoise",
     "Instability",
+    "Interpolation",
     "Invariance",
     "Line",
     "Measure",
@@ -54,6 +57,7 @@ __all__ = [
     "SimplicialComplex",
     "Spectrum",
     "Surface",
+    "SurfaceError",
     "Walk",
     "import_pandas",
     "load",

@@ -1,5 +1,6 @@
 //! The core, tested through what it exports: one file an idea.
 
+mod adaptive;
 mod analytic;
 mod ascent;
 mod autoneb;
@@ -9,6 +10,7 @@ mod curve_training;
 mod gaussian;
 mod graph_loader;
 mod grid;
+mod interpolation;
 mod lanczos;
 mod langevin;
 mod layering;
