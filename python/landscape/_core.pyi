@@ -1529,8 +1529,8 @@ class Interpolant:
 class AdaptiveGrid:
     """A dyadic grid that is refined until its interpolant is within a tolerance.
 
-    The levels have 4 * 2**level + 1 nodes an axis; level 1 is evaluated as a whole. The surplus of a
-    node is the difference between its value and what the coarser levels predict; of a cell, the
+    The levels have 4 * 2**level + 1 nodes an axis; level 1 is evaluated as a whole. The surplus of
+    a node is the difference between its value and what the coarser levels predict; of a cell, the
     largest at its new corners. Each further level evaluates the cells whose surplus exceeds twice
     the tolerance, and their neighbours. It ends when the surplus exceeds that in less than
     1 - quantile of the area: half the surplus is the estimate of the error.
@@ -1551,9 +1551,8 @@ class AdaptiveGrid:
         ValueError: An option is out of range.
 
     Example:
-        >>> grid = AdaptiveGrid(
-        ...     [(-1.0, 1.0)], columns=["cubic"], tolerance=0.01, scale="range", quantile=1.0, finest=6
-        ... )
+        >>> options = {"tolerance": 0.01, "scale": "range", "quantile": 1.0, "finest": 6}
+        >>> grid = AdaptiveGrid([(-1.0, 1.0)], columns=["cubic"], **options)
         >>> while grid.outcome == "running":
         ...     grid.accept(np.sin(grid.proposed()))
         >>> grid.outcome, grid.done
