@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         SimplicialComplex,
         Spectrum,
         Surface,
+        Trust,
         Walk,
         load,
     )
@@ -118,6 +119,7 @@ __all__ = [
     "Spectrum",
     "Surface",
     "SymmetricOperator",
+    "Trust",
     "Unsupported",
     "Walk",
     "__version__",
@@ -194,6 +196,7 @@ _PACKAGES = {
     "Spectrum": "_results",
     "Surface": "_results",
     "SymmetricOperator": "_spectrum",
+    "Trust": "_results",
     "Unsupported": "_export",
     "Walk": "_results",
     "align": "_align",

@@ -10,6 +10,7 @@ from landscape._directions import (
     NORMALIZATIONS,
     ONE_DIMENSIONAL,
     LineBetween,
+    PlaneContext,
     PlaneThrough,
     PrincipalComponents,
     RandomDirections,
@@ -133,7 +134,8 @@ def surface(
         progress=progress,
     )
     test_surface = Surface(alpha, beta, **test_fields) if test_fields else None
-    return Surface(alpha, beta, **fields, test=test_surface)
+    context = PlaneContext.of(objective, axes, axes_plan)
+    return Surface(alpha, beta, **fields, test=test_surface, context=context)
 
 
 def line(

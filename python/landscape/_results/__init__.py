@@ -24,6 +24,7 @@ from landscape._results.sharpness import (
 )
 from landscape._results.simplices import SimplicialComplex, sample_simplex
 from landscape._results.spectrum import GradientEnergy, Spectrum
+from landscape._results.trust import Trust
 from landscape._results.walks import Relaxation, Walk
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "SimplicialComplex",
     "Spectrum",
     "Surface",
+    "Trust",
     "Walk",
     "import_pandas",
     "load",

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
 
+    from landscape._results.trust import Trust
+
 __all__ = ["Grid", "Line", "Surface"]
 
 Floats = NDArray[np.float64]
@@ -187,6 +189,8 @@ class Surface(Grid):
         recipe: How the directions were made.
         run: How the numbers were computed.
         figure: Set by `plot_surface` alone; takes no part in equality or saving.
+        context: The Objective and the directions, for :meth:`trust`; None after `landscape.load`.
+            It takes no part in equality, saving or pickling.
 
     Raises:
         ValueError: Shapes that do not fit together; axes that do not increase.
@@ -205,6 +209,49 @@ class Surface(Grid):
     recipe: Recipe
     run: Run
     figure: Any = field(default=None, repr=False, compare=False)
+    context: Any = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "context": None}
+
+    def trust(self, objective: Any = None, **options: Any) -> Trust:
+        r"""Examine what this surface shows of the loss around its centre, and what it does not.
+
+        - Random planes through the centre, evaluated at a few points over the same span: how much
+          the picture depends on the plane.
+        - The curvature of the slice, :math:`u^T H u / |u|^2`, beside the largest and the smallest
+          eigenvalue of the Hessian and its trace over d.
+        - The gradient within the plane beside the full one.
+        - Of a trajectory: how far the checkpoints lie from the plane, and their own losses.
+        - The errors of interpolation and of a subset of the samples.
+
+        Args:
+            objective: Needed for a surface that was loaded from a file, which holds no model and
+                no data: the :class:`landscape.Objective` that was evaluated. The surface remembers
+                it otherwise.
+            options: ``directions=None`` (needed with an Objective for planes that were not drawn at
+                random: what :func:`landscape.surface` was given); ``planes=5`` random planes of
+                ``radii=4`` times ``angles=8`` points each; ``tolerance=0.01`` of the eigenvalues,
+                ``trace_error=0.1``, the relative standard error of the trace, and
+                ``max_products=300`` for each of the two (0 leaves them out); ``seed=0``;
+                ``interrupt="raise"``, or ``"return"`` the parts that are complete;
+                ``progress=None``.
+
+        Returns:
+            The numbers, with a verdict in words. Parts that the function does not have, such as
+            gradients under re-estimated batch statistics, are named with the reason.
+
+        Raises:
+            ValueError: There is no Objective, or it is another function or plane than the
+                surface's; or an option is out of range.
+
+        Example:
+            >>> trust = landscape.surface(model, data, points=9).trust()
+            >>> print(*trust.verdict, sep="\n")
+        """
+        from landscape._trust import examine_surface  # noqa: PLC0415  (a higher layer)
+
+        return examine_surface(self, objective, **options)
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Filled contours with the minimum marked: `landscape.plot.filled_contour`.

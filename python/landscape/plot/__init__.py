@@ -18,6 +18,7 @@ from landscape.plot._rise_profile import rise_profile
 from landscape.plot._sharpness import comparison, profiles, sharpness
 from landscape.plot._spectrum import spectrum
 from landscape.plot._surface3d import surface_3d
+from landscape.plot._trust import trust
 from landscape.plot._walk import walk
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "spectrum",
     "surface_3d",
     "trajectory",
+    "trust",
     "walk",
 ]
