@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
 
+    from landscape._results.geometry import SurfaceGeometry
+    from landscape._results.topology import Topology
     from landscape._results.trust import Trust
 
 __all__ = ["Grid", "Line", "Surface"]
@@ -252,6 +254,74 @@ class Surface(Grid):
         from landscape._trust import examine_surface  # noqa: PLC0415  (a higher layer)
 
         return examine_surface(self, objective, **options)
+
+    def topology(self, persistence: float = 0.0) -> Topology:
+        """Find the local minima, saddles and maxima, with their persistence and merge tree.
+
+        Args:
+            persistence: Minima and maxima of no more than this height above or below the saddle
+                where they merge are left out; in units of the loss.
+
+        Returns:
+            The topology of the sublevel sets of the losses.
+
+        Raises:
+            ValueError: The persistence is negative.
+
+        Example:
+            >>> surface.topology().barriers[0, 0] == surface.minimum[-1]
+            np.True_
+        """
+        from landscape._results.topology import Topology  # noqa: PLC0415  (rarely needed)
+
+        axes = (self.alpha, self.beta)
+        return Topology.compute(axes, self.losses, persistence, self.recipe.labels, self.run)
+
+    def geometry(
+        self,
+        *,
+        centre: tuple[float, float] | None = None,
+        reach: int = 2,
+        tolerance: float = 1e-6,
+        chords: int = 5_000_000,
+        seed: int = 0,
+    ) -> SurfaceGeometry:
+        """Measure roughness, convexity along chords and the condition number at the centre.
+
+        Args:
+            centre: Coordinates of the quadratic fit, moved to the next grid point. None is the
+                model at (0, 0), or the lowest point where the picture does not contain it.
+            reach: The fit takes the points up to so many grid steps away along each axis.
+            tolerance: Violations of convexity up to this share of the range do not count, such as
+                the rounding of losses.
+            chords: All pairs of grid points are examined where there are no more; otherwise so many
+                are drawn at random.
+            seed: Of the draws.
+
+        Returns:
+            The numbers.
+
+        Raises:
+            ValueError: An option is out of range, the axes are not equally spaced, or too few
+                losses next to the centre are finite.
+
+        Example:
+            >>> bool(surface.geometry().total_variation >= 1)
+            True
+        """
+        from landscape._results.geometry import SurfaceGeometry  # noqa: PLC0415  (rarely needed)
+
+        return SurfaceGeometry.compute(
+            (self.alpha, self.beta),
+            self.losses,
+            self.recipe,
+            self.run,
+            centre=centre,
+            reach=reach,
+            tolerance=tolerance,
+            chords=chords,
+            seed=seed,
+        )
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Filled contours with the minimum marked: `landscape.plot.filled_contour`.
