@@ -209,15 +209,16 @@ def _find_centre(
     inside = all(axis[0] <= 0 <= axis[-1] for axis in axes)
     if centre is None and not inside:
         finite = np.where(np.isfinite(losses), losses, np.inf)
-        return divmod(int(np.argmin(finite)), losses.shape[1])
+        row, column = divmod(int(np.argmin(finite)), len(axes[0]))
+        return row, column
     point = (0.0, 0.0) if centre is None else tuple(centre)
     if len(point) != 2 or not all(
         axis[0] <= value <= axis[-1] for axis, value in zip(axes, point, strict=False)
     ):
         limits = " and ".join(f"{axis[0]:.4g} .. {axis[-1]:.4g}" for axis in axes)
         raise ValueError(f"centre={centre!r}, expected two coordinates within {limits}")
-    column, row = (int(np.abs(axis - v).argmin()) for axis, v in zip(axes, point, strict=True))
-    return row, column
+    nearest = [int(np.abs(axis - v).argmin()) for axis, v in zip(axes, point, strict=True)]
+    return nearest[1], nearest[0]
 
 
 def _find_points(

@@ -233,9 +233,10 @@ class Surface(Grid):
                 it otherwise.
             options: ``directions=None`` (needed with an Objective for planes that were not drawn at
                 random: what :func:`landscape.surface` was given); ``planes=5`` random planes of
-                ``radii=4`` times ``angles=8`` points each; ``tolerance=0.01`` of the eigenvalues,
-                ``trace_error=0.1``, the relative standard error of the trace, and
-                ``max_products=300`` for each of the two (0 leaves them out); ``seed=0``;
+                ``radii=4`` times ``angles=8`` points each; ``tolerance=0.01`` of both extreme
+                eigenvalues, relative to the larger one, ``trace_error=0.1``, the relative standard
+                error of the trace, and ``max_products=200`` for each of the two (0 leaves them
+                out); ``seed=0``;
                 ``interrupt="raise"``, or ``"return"`` the parts that are complete;
                 ``progress=None``.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from landscape import _core
 from landscape._runs import compute_descent_gain
-from landscape._spectrum import Hessian
+from landscape._spectrum import EigenvalueOptions, Hessian, compute_spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,9 +79,12 @@ def compare_curvatures(
         [[_core.dot(u, np.ascontiguousarray(h)) for h in products] for u in axes.basis]
     )
     norms = np.array(axes.recipe.norms)
-    spectrum = hessian.eigenvalues(
-        1, "both", tolerance, max_products=max_products, seed=seed, progress=progress
+    # relative to the largest of all: a small one at the other end takes many products, and is
+    # of no interest where it is smaller than the error
+    ends = EigenvalueOptions(
+        1, "both", tolerance, max_products=max_products, seed=seed, relative_to="norm"
     )
+    spectrum = compute_spectrum(hessian, ends, progress=progress)
     trace = hessian.trace(
         relative_error=trace_error, max_products=max_products, seed=seed, progress=progress
     )

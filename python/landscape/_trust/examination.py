@@ -74,7 +74,7 @@ def examine_surface(
     angles: int = 8,
     tolerance: float = 0.01,
     trace_error: float = 0.1,
-    max_products: int = 300,
+    max_products: int = 200,
     seed: int = 0,
     interrupt: Interrupt = "raise",
     progress: Choice = None,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from landscape._results import Trust
 
+_CONFIDENCE = 1.96  # standard errors on each side of a 95% interval
 _WIDTH, _HEIGHT, _LEFT, _GAP = 3.3, 2.5, 0.75, 0.35  # inches
 _NAMES = 1.15  # inches, of the labels beside the curvatures
 _LINE = 0.165  # inches, of the verdict's lines
@@ -150,8 +151,8 @@ def _draw_curvatures(trust: Trust, ax: Axes, options: dict[str, Any]) -> None:
         ("Hessian,\nsmallest", float(values[1]), float(errors[1]), INK),
     ]
     if trust.mean_curvature is not None:
-        mean = ("Hessian, mean\n(trace / d)", trust.mean_curvature, trust.mean_curvature_error or 0)
-        rows.insert(3, (*mean, INK))
+        half = _CONFIDENCE * (trust.mean_curvature_error or 0.0)
+        rows.insert(3, ("Hessian, mean\n(trace / d)", trust.mean_curvature, half, INK))
     sizes = np.abs([value for _, value, _, _ in rows])
     smallest = float(sizes[sizes > 0].min(initial=max(float(sizes.max()), 1e-300)))
     threshold = 10.0 ** np.floor(np.log10(max(smallest, 1e-7 * float(sizes.max()))))
@@ -159,7 +160,7 @@ def _draw_curvatures(trust: Trust, ax: Axes, options: dict[str, Any]) -> None:
     ax.axvline(0.0, color=FRAME, lw=0.8)
     for index, (_, value, error, colour) in enumerate(rows):
         ax.plot([0.0, value], [index, index], color=colour, lw=1.1, alpha=0.5)
-        ax.errorbar(value, index, xerr=1.96 * error, fmt="none", color=colour, lw=0.9, capsize=2.5)
+        ax.errorbar(value, index, xerr=error, fmt="none", color=colour, lw=0.9, capsize=2.5)
         style = {"color": VERMILION if value < 0 else colour, "marker": "o", "ms": 5}
         ax.plot(value, index, **{**style, **(options if colour == BLUE else {})})
     ends = [0.0, *(value for _, value, _, _ in rows)]

@@ -52,9 +52,12 @@ pub fn component_areas<'py>(
     let grid = matrix::<f64>(values)?;
     let (values, shape) = (grid.as_slice()?, shape(&grid));
     let (rows, columns) = (levels.0.len(), vertices.0.len());
-    let areas = gate::enter(py, || {
+    let areas = gate::watch(py, |cancel| {
         let cells = core::cell_areas(&axes.0.0, &axes.1.0);
-        let at = |&level: &f64| core::component_areas(values, shape, &cells, &vertices.0, level);
+        let at = |&level: &f64| {
+            cancel.check()?;
+            core::component_areas(values, shape, &cells, &vertices.0, level)
+        };
         Ok(levels.0.iter().map(at).collect::<Result<Vec<_>, Error>>()?.concat())
     })?;
     PyArray1::from_vec(py, areas).reshape([rows, columns])
@@ -80,7 +83,8 @@ pub fn convexity(
 ) -> PyResult<(usize, usize, f64, Option<[usize; 3]>)> {
     let grid = matrix::<f64>(values)?;
     let (values, shape) = (grid.as_slice()?, shape(&grid));
-    let found = gate::enter(py, || core::convexity(values, shape, tolerance, chords, seed))?;
+    let found =
+        gate::watch(py, |cancel| core::convexity(values, shape, tolerance, chords, seed, cancel))?;
     Ok((found.chords, found.convex, found.violation, found.worst))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, require};
 use crate::memory::require_memory;
+use crate::monitor::Cancel;
 use crate::random::Gaussian;
 
 /// The area of each vertex's dual cell on a rectangular grid, row-major (second axis, first axis).
@@ -86,20 +87,26 @@ impl Convexity {
 /// random, of which those without a grid point between are left out.
 ///
 /// # Errors
-/// [`Error::Invalid`] unless there are rows times columns values and the tolerance is not negative.
+/// [`Error::Invalid`] unless there are rows times columns values and the tolerance is not negative,
+/// [`Error::Cancelled`] when the flag is raised.
 pub fn convexity(
     values: &[f64],
     shape: [usize; 2],
     tolerance: f64,
     most: usize,
     seed: u64,
+    cancel: &Cancel,
 ) -> Result<Convexity, Error> {
     let size = require_grid(values, shape)?;
-    require!(tolerance >= 0.0, "got a tolerance of {tolerance}; pass a height from 0 up");
+    require!(
+        (0.0..).contains(&tolerance),
+        "got a tolerance of {tolerance}; pass a height from 0 up"
+    );
     let chords = Chords { values, columns: shape[1], tolerance };
     let mut found = Convexity::NONE;
     if size.saturating_mul(size - 1) / 2 <= most {
         for p in 0..size {
+            cancel.check()?;
             for q in p + 1..size {
                 chords.examine(p, q, &mut found);
             }
@@ -107,12 +114,17 @@ pub fn convexity(
     } else {
         let stream = Gaussian::new(seed, STREAM);
         for pair in 0..most as u64 {
+            if pair.is_multiple_of(DRAWS_BETWEEN_CHECKS) {
+                cancel.check()?;
+            }
             let [u, w] = stream.uniforms(pair);
             chords.examine(pick(1.0 - u, size), pick(w, size), &mut found);
         }
     }
     Ok(found)
 }
+
+const DRAWS_BETWEEN_CHECKS: u64 = 1 << 16;
 
 /// The random stream of chords, disjoint from those of directions and probes of one seed.
 const STREAM: u64 = 1 << 41;
@@ -262,7 +274,8 @@ fn solve(mut rows: [[f64; TERMS + 1]; TERMS]) -> Option<[f64; TERMS]> {
             .max_by(|&a, &b| rows[a][column].abs().total_cmp(&rows[b][column].abs()))?;
         rows.swap(column, pivot);
         let lead = rows[column];
-        if !(lead[column].abs() > 1e-13 * size) {
+        let is_regular = lead[column].abs() > 1e-13 * size;
+        if !is_regular {
             return None;
         }
         for row in &mut rows[column + 1..] {

@@ -89,7 +89,7 @@ impl Topology {
             values.len()
         );
         require!(
-            min_persistence >= 0.0,
+            (0.0..).contains(&min_persistence),
             "got a persistence of {min_persistence}; pass a difference of values from 0 up"
         );
         let grid = Vertices { values, rows, columns };

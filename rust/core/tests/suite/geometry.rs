@@ -1,5 +1,6 @@
 //! Geometry of surfaces: closed forms, and a naive twin of the chords.
 
+use landscape_core::Cancel;
 use landscape_core::surface::{axis, cell_areas, convexity, fit_quadratic, total_variations};
 use proptest::prelude::*;
 
@@ -44,29 +45,40 @@ fn variation_counts_the_ups_and_downs() {
 #[test]
 fn quadratics_are_convex_concave_or_violate_by_a_known_height() {
     let (_, bowl) = sample(|x, y| 3.0 * x * x - x * y + y * y, 9);
-    let found = convexity(&bowl, [9, 9], 1e-12, EVERY, 0).expect("a grid");
+    let found = convexity(&bowl, [9, 9], 1e-12, EVERY, 0, &Cancel::new()).expect("a grid");
     assert!(found.chords > 1000 && found.convex == found.chords && found.violation <= 1e-12);
     let (_, dome) = sample(|x, y| -x * x - y * y, 9);
-    let found = convexity(&dome, [9, 9], 1e-12, EVERY, 0).expect("a grid");
+    let found = convexity(&dome, [9, 9], 1e-12, EVERY, 0, &Cancel::new()).expect("a grid");
     assert_eq!(found.convex, 0);
     // The diagonal from corner to corner has its middle 2 above the chord.
     assert!((found.violation - 2.0).abs() < 1e-12);
     assert_eq!(found.worst.map(|[p, m, q]| [p.min(q), m, p.max(q)]), Some([0, 40, 80]));
-    assert!(convexity(&dome, [9, 9], -1.0, EVERY, 0).is_err());
+    assert!(convexity(&dome, [9, 9], -1.0, EVERY, 0, &Cancel::new()).is_err());
+    let cancel = Cancel::new();
+    cancel.request();
+    for most in [EVERY, 10] {
+        assert!(convexity(&dome, [9, 9], 0.0, most, 0, &cancel).is_err());
+    }
 }
 
 #[test]
 fn drawn_chords_estimate_the_share_of_all() {
     let (_, saddle) = sample(|x, y| x * x - 0.7 * y * y + 0.3 * x * y, 17);
-    let all = convexity(&saddle, [17, 17], 0.0, EVERY, 0).expect("a grid");
-    let drawn = convexity(&saddle, [17, 17], 0.0, 20_000, 1).expect("a grid");
+    let all = convexity(&saddle, [17, 17], 0.0, EVERY, 0, &Cancel::new()).expect("a grid");
+    let drawn = convexity(&saddle, [17, 17], 0.0, 20_000, 1, &Cancel::new()).expect("a grid");
     let share = |c: usize, n: usize| c as f64 / n as f64;
     let truth = share(all.convex, all.chords);
     let error = (truth * (1.0 - truth) / drawn.chords as f64).sqrt();
     assert!(drawn.chords > 5_000 && drawn.chords < 20_000);
     assert!((share(drawn.convex, drawn.chords) - truth).abs() < 5.0 * error);
-    assert_eq!(drawn, convexity(&saddle, [17, 17], 0.0, 20_000, 1).expect("a grid"));
-    assert_ne!(drawn, convexity(&saddle, [17, 17], 0.0, 20_000, 2).expect("a grid"));
+    assert_eq!(
+        drawn,
+        convexity(&saddle, [17, 17], 0.0, 20_000, 1, &Cancel::new()).expect("a grid")
+    );
+    assert_ne!(
+        drawn,
+        convexity(&saddle, [17, 17], 0.0, 20_000, 2, &Cancel::new()).expect("a grid")
+    );
 }
 
 #[test]
@@ -134,7 +146,7 @@ proptest! {
     fn chords_are_those_of_the_naive_twin(
         values in prop::collection::vec(prop_oneof![9 => -1.0..1.0_f64, 1 => Just(f64::NAN)], 20)
     ) {
-        let found = convexity(&values, [4, 5], 0.01, EVERY, 0).expect("a grid");
+        let found = convexity(&values, [4, 5], 0.01, EVERY, 0, &Cancel::new()).expect("a grid");
         let (chords, convex, worst) = naive(&values, 5);
         prop_assert_eq!((found.chords, found.convex), (chords, convex));
         prop_assert!(found.violation == worst || (found.violation - worst).abs() < 1e-12);
