@@ -37,7 +37,10 @@ __all__ = [
     "asymmetry",
     "axis",
     "combine",
+    "component_areas",
+    "convexity",
     "dot",
+    "fit_quadratic",
     "gaussian",
     "gram",
     "grid",
@@ -52,6 +55,8 @@ __all__ = [
     "spanning_tree",
     "student_quantile",
     "threads",
+    "topology",
+    "total_variations",
 ]
 
 __version__: str
@@ -246,6 +251,98 @@ def normalise(
         >>> direction, theta = np.array([3.0, 4.0, 0.0, 1.0]), np.array([0.0, 10.0, 2.0, 0.0])
         >>> normalise(direction, theta, linear, "filter").tolist()
         [6.0, 8.0, 0.0, 2.0]
+    """
+
+def topology(
+    values: _Double, min_persistence: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], _Double]:
+    """Minima, maxima, basins and barriers of the sublevel sets of values on a grid.
+
+    Values lie on the vertices of a cubical complex whose edges and squares have the largest value
+    of their vertices. NaN is outside the grid.
+
+    Args:
+        values: Shape (rows, columns).
+        min_persistence: Extrema of no more persistence are left out.
+
+    Returns:
+        Minima, shape (k, 3), ascending: the vertex in the flat grid, that of the saddle where it
+        joins a lower one, and which one (-1 where it never does). Maxima, shape (m, 2),
+        descending: the vertex and that of the saddle. Basins, shape (rows, columns): the minimum
+        of each vertex, -1 for NaN. Barriers, shape (k, k): the lowest heights that connect minima.
+
+    Raises:
+        ValueError: There are no values, or the persistence is negative.
+
+    Reference:
+        Edelsbrunner and Harer (2010), "Computational Topology", section VII.1.
+
+    Example:
+        >>> minima, maxima, basins, barriers = topology(np.array([[0.0, 3.0, 1.0]]), 0.0)
+        >>> minima.tolist(), barriers.tolist()
+        ([[0, -1, -1], [2, 1, 0]], [[0.0, 3.0], [3.0, 1.0]])
+    """
+
+def component_areas(
+    values: _Double, axes: tuple[_Double, _Double], vertices: NDArray[np.int64], levels: _Double
+) -> _Double:
+    """Areas of the components of sublevel sets that contain some vertices.
+
+    Args:
+        values: Shape (rows, columns).
+        axes: Coordinates of the columns and of the rows.
+        vertices: Shape (k,), in the flat grid.
+        levels: Shape (n,).
+
+    Returns:
+        Shape (n, k); 0 where a vertex lies above the level.
+
+    Raises:
+        ValueError: Shapes do not fit together, or a vertex lies outside.
+    """
+
+def total_variations(values: _Double) -> _Double:
+    """Sums of absolute differences over the range, for rows and then columns.
+
+    Lines that are constant or not finite are left out.
+    """
+
+def convexity(
+    values: _Double, *, tolerance: float, chords: int, seed: int
+) -> tuple[int, int, float, list[int] | None]:
+    """Chords with grid points between their ends, and those above which none of them lies.
+
+    Args:
+        values: Shape (rows, columns), on an equally spaced grid.
+        tolerance: Heights above a chord that do not count.
+        chords: All pairs are examined where there are no more, otherwise so many are drawn.
+        seed: Of the draws.
+
+    Returns:
+        Chords, those that are convex, the largest height above one, and its vertices: the first
+        end, the point and the second end.
+
+    Raises:
+        ValueError: There are no values, or the tolerance is negative.
+    """
+
+def fit_quadratic(
+    axes: tuple[_Double, _Double], values: _Double, centre: tuple[int, int], reach: int
+) -> tuple[float, list[float], list[float], float, int]:
+    """The least-squares quadratic of the finite values at most `reach` steps from a vertex.
+
+    Args:
+        axes: Coordinates of the columns and of the rows.
+        values: Shape (rows, columns).
+        centre: Its row and its column.
+        reach: Grid steps along each axis.
+
+    Returns:
+        Value, gradient, second derivatives (xx, xy, yy), the residual's root mean square, and the
+        number of points.
+
+    Raises:
+        ValueError: Shapes do not fit, or the finite values determine no quadratic.
     """
 
 def grid(

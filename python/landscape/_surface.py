@@ -10,6 +10,7 @@ from landscape._directions import (
     NORMALIZATIONS,
     ONE_DIMENSIONAL,
     LineBetween,
+    PlaneContext,
     PlaneThrough,
     PrincipalComponents,
     RandomDirections,
@@ -165,9 +166,11 @@ def surface(
     default = _DRAWN_POINTS if accuracy else _GRID_POINTS
     alpha, beta = grid_coordinates(axes, span, default if points is None else points)
 
+    context = PlaneContext.of(objective, axes, axes_plan)
+
     def make_surface(fields: dict[str, Any], test_fields: dict[str, Any] | None) -> Surface:
         test_surface = Surface(alpha, beta, **test_fields) if test_fields else None
-        return Surface(alpha, beta, **fields, test=test_surface)
+        return Surface(alpha, beta, **fields, test=test_surface, context=context)
 
     return make_surface(
         *_sample(

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
 
+    from landscape._results.geometry import SurfaceGeometry
+    from landscape._results.topology import Topology
+    from landscape._results.trust import Trust
+
 __all__ = ["Grid", "Line", "Surface"]
 
 Floats = NDArray[np.float64]
@@ -270,6 +274,8 @@ class Surface(Grid):
         recipe: How the directions were made.
         run: How the numbers were computed.
         figure: Set by `plot_surface` alone; takes no part in equality or saving.
+        context: The Objective and the directions, for :meth:`trust`; None after `landscape.load`.
+            It takes no part in equality, saving or pickling.
 
     Raises:
         ValueError: Shapes that do not fit together; axes that do not increase.
@@ -290,6 +296,118 @@ class Surface(Grid):
     recipe: Recipe
     run: Run
     figure: Any = field(default=None, repr=False, compare=False)
+    context: Any = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "context": None}
+
+    def trust(self, objective: Any = None, **options: Any) -> Trust:
+        r"""Examine what this surface shows of the loss around its centre, and what it does not.
+
+        - Random planes through the centre, evaluated at a few points over the same span: how much
+          the picture depends on the plane.
+        - The curvature of the slice, :math:`u^T H u / |u|^2`, beside the largest and the smallest
+          eigenvalue of the Hessian and its trace over d.
+        - The gradient within the plane beside the full one.
+        - Of a trajectory: how far the checkpoints lie from the plane, and their own losses.
+        - The errors of interpolation and of a subset of the samples.
+
+        Args:
+            objective: Needed for a surface that was loaded from a file, which holds no model and
+                no data: the :class:`landscape.Objective` that was evaluated. The surface remembers
+                it otherwise.
+            options: ``directions=None`` (needed with an Objective for planes that were not drawn at
+                random: what :func:`landscape.surface` was given); ``planes=5`` random planes of
+                ``radii=4`` times ``angles=8`` points each; ``tolerance=0.01`` of both extreme
+                eigenvalues, relative to the larger one, ``trace_error=0.1``, the relative standard
+                error of the trace, and ``max_products=200`` for each of the two (0 leaves them
+                out); ``seed=0``;
+                ``interrupt="raise"``, or ``"return"`` the parts that are complete;
+                ``progress=None``.
+
+        Returns:
+            The numbers, with a verdict in words. Parts that the function does not have, such as
+            gradients under re-estimated batch statistics, are named with the reason.
+
+        Raises:
+            ValueError: There is no Objective, or it is another function or plane than the
+                surface's; or an option is out of range.
+
+        Example:
+            >>> trust = landscape.surface(model, data, points=9).trust()
+            >>> print(*trust.verdict, sep="\n")
+        """
+        from landscape._trust import examine_surface  # noqa: PLC0415  (a higher layer)
+
+        return examine_surface(self, objective, **options)
+
+    def topology(self, persistence: float = 0.0) -> Topology:
+        """Find the local minima, saddles and maxima, with their persistence and merge tree.
+
+        Args:
+            persistence: Minima and maxima of no more than this height above or below the saddle
+                where they merge are left out; in units of the loss.
+
+        Returns:
+            The topology of the sublevel sets of the losses.
+
+        Raises:
+            ValueError: The persistence is negative.
+
+        Example:
+            >>> surface.topology().barriers[0, 0] == surface.minimum[-1]
+            np.True_
+        """
+        from landscape._results.topology import Topology  # noqa: PLC0415  (rarely needed)
+
+        axes = (self.alpha, self.beta)
+        return Topology.compute(axes, self.losses, persistence, self.recipe.labels, self.run)
+
+    def geometry(
+        self,
+        *,
+        centre: tuple[float, float] | None = None,
+        reach: int = 2,
+        tolerance: float = 1e-6,
+        chords: int = 5_000_000,
+        seed: int = 0,
+    ) -> SurfaceGeometry:
+        """Measure roughness, convexity along chords and the condition number at the centre.
+
+        Args:
+            centre: Coordinates of the quadratic fit, moved to the next grid point. None is the
+                model at (0, 0), or the lowest point where the picture does not contain it.
+            reach: The fit takes the points up to so many grid steps away along each axis.
+            tolerance: Violations of convexity up to this share of the range do not count, such as
+                the rounding of losses.
+            chords: All pairs of grid points are examined where there are no more; otherwise so many
+                are drawn at random.
+            seed: Of the draws.
+
+        Returns:
+            The numbers.
+
+        Raises:
+            ValueError: An option is out of range, the axes are not equally spaced, or too few
+                losses next to the centre are finite.
+
+        Example:
+            >>> bool(surface.geometry().total_variation >= 1)
+            True
+        """
+        from landscape._results.geometry import SurfaceGeometry  # noqa: PLC0415  (rarely needed)
+
+        return SurfaceGeometry.compute(
+            (self.alpha, self.beta),
+            self.losses,
+            self.recipe,
+            self.run,
+            centre=centre,
+            reach=reach,
+            tolerance=tolerance,
+            chords=chords,
+            seed=seed,
+        )
 
     def __call__(self, alpha: Any, beta: Any) -> NDArray[np.float64]:
         """The loss anywhere on the plane, from the interpolant through the evaluated points.

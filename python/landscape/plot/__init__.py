@@ -18,6 +18,8 @@ from landscape.plot._rise_profile import rise_profile
 from landscape.plot._sharpness import comparison, profiles, sharpness
 from landscape.plot._spectrum import spectrum
 from landscape.plot._surface3d import surface_3d
+from landscape.plot._topology import merge_tree, persistence_diagram, topological_profile
+from landscape.plot._trust import trust
 from landscape.plot._walk import walk
 
 __all__ = [
@@ -33,12 +35,16 @@ __all__ = [
     "filled_contour",
     "layers",
     "line",
+    "merge_tree",
     "path",
+    "persistence_diagram",
     "profiles",
     "rise_profile",
     "sharpness",
     "spectrum",
     "surface_3d",
+    "topological_profile",
     "trajectory",
+    "trust",
     "walk",
 ]

@@ -19,8 +19,7 @@ const INTERPOLATIONS: &[(&str, Interpolation)] = &[
     ("cubic", Interpolation::Cubic),
     ("linear", Interpolation::Linear),
 ];
-const SCALES: &[(&str, ErrorScale)] =
-    &[("value", ErrorScale::Value), ("range", ErrorScale::Range)];
+const SCALES: &[(&str, ErrorScale)] = &[("value", ErrorScale::Value), ("range", ErrorScale::Range)];
 
 /// The name of an interpolation.
 pub struct InterpolationName(Interpolation);
@@ -189,10 +188,7 @@ impl AdaptiveGrid {
         gate::enter(py, || self.lock().stop())
     }
 
-    fn evaluated<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    fn evaluated<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let (points, rows) = gate::enter(py, || self.lock().evaluated())?;
         let points = table(py, points, self.dim)?.into_any();
         Ok((points, table(py, rows, self.columns)?.into_any()))

@@ -24,6 +24,7 @@ mod solver;
 mod spectrum;
 mod state;
 mod surface;
+mod topology;
 mod vector;
 mod walk;
 
@@ -60,6 +61,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::surface::{axis, normalise};
+    #[pymodule_export]
+    use crate::topology::{component_areas, convexity, fit_quadratic, topology, total_variations};
     #[pymodule_export]
     use crate::vector::{combine, dot, gram, norm, orthogonalise};
     #[pymodule_export]

@@ -308,9 +308,8 @@ impl AdaptiveGrid {
         let cells = lattice.intervals();
         let ranges = self.ranges();
         let error = |point: &[f64]| {
-            let position = |(&x, &(low, high)): (&f64, &(f64, f64))| {
-                (x - low) / (high - low) * cells as f64
-            };
+            let position =
+                |(&x, &(low, high)): (&f64, &(f64, f64))| (x - low) / (high - low) * cells as f64;
             let places: Vec<f64> = point.iter().zip(&ranges).map(position).collect();
             let corner = |offset: Vec<usize>| {
                 places.iter().zip(offset).rev().fold(0, |flat, (place, after)| {
@@ -515,8 +514,8 @@ fn quantile(values: &mut [f64], fraction: f64) -> f64 {
 }
 
 fn range(values: impl Iterator<Item = f64>) -> f64 {
-    let (low, high) = values
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+    let (low, high) =
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
     high - low
 }
 

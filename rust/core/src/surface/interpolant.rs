@@ -89,9 +89,11 @@ impl Interpolant {
     /// When the point has not one coordinate for each axis.
     #[must_use]
     pub fn at(&self, point: &[f64]) -> f64 {
-        let is_inside = self.axes.iter().zip(point).all(|(axis, x)| {
-            (axis[0]..=axis[axis.len() - 1]).contains(x)
-        });
+        let is_inside = self
+            .axes
+            .iter()
+            .zip(point)
+            .all(|(axis, x)| (axis[0]..=axis[axis.len() - 1]).contains(x));
         if !is_inside {
             return f64::NAN;
         }

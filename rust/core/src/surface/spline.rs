@@ -169,10 +169,7 @@ fn hermite_weights(axis: &[f64], cell: usize, x: f64) -> [[f64; 2]; 2] {
     }
     let width = axis[cell + 1] - axis[cell];
     let (t, u) = ((x - axis[cell]) / width, (axis[cell + 1] - x) / width);
-    [
-        [u * u * (3.0 - 2.0 * u), t * t * (3.0 - 2.0 * t)],
-        [t * u * u * width, -t * t * u * width],
-    ]
+    [[u * u * (3.0 - 2.0 * u), t * t * (3.0 - 2.0 * t)], [t * u * u * width, -t * t * u * width]]
 }
 
 /// The slopes at the knots of the not-a-knot cubic spline.

@@ -117,8 +117,7 @@ fn only_steep_places_are_refined() {
         .collect();
     assert!(!finest.is_empty());
     assert!(finest.iter().all(|point| point[0].hypot(point[1]) < 1.0));
-    let mut keys: Vec<_> =
-        points.chunks(2).map(|p| (p[0].to_bits(), p[1].to_bits())).collect();
+    let mut keys: Vec<_> = points.chunks(2).map(|p| (p[0].to_bits(), p[1].to_bits())).collect();
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), grid.done(), "a point was evaluated twice");
@@ -244,9 +243,9 @@ fn a_line_is_refined_until_all_of_it_is_within_the_tolerance() {
     .unwrap();
     grid.run(&Function { dim: 1, columns: 1, f }, 3, &mut Unwatched, &Cancel::new()).unwrap();
     let interpolant = grid.interpolant(0).unwrap();
-    let errors = (0..=2000).map(|i| f64::from(i) / 1000.0 - 1.0).map(|x| {
-        (interpolant.at(&[x]) / f(&[x])[0] - 1.0).abs()
-    });
+    let errors = (0..=2000)
+        .map(|i| f64::from(i) / 1000.0 - 1.0)
+        .map(|x| (interpolant.at(&[x]) / f(&[x])[0] - 1.0).abs());
     assert!(errors.fold(0.0, f64::max) < 0.1);
     assert_eq!(grid.outcome(), Outcome::Converged);
     assert!(grid.done() < 80, "{}", grid.done());

@@ -1,7 +1,9 @@
 //! Splines and interpolants: exactness, smoothness, order of convergence, gaps.
 
 use crate::common::assert_close;
-use landscape_core::surface::{Interpolant, Interpolation, Lattice, NestedValues, TensorSpline, axis};
+use landscape_core::surface::{
+    Interpolant, Interpolation, Lattice, NestedValues, TensorSpline, axis,
+};
 use proptest::prelude::*;
 
 /// Values of a function on a product of axes, the first axis fastest.
@@ -167,10 +169,8 @@ fn gaps_take_the_nearest_value_and_leave_their_neighbours_alone() {
     let f = |p: &[f64]| (1.0 + p[0] - 0.5 * p[1] + 0.3 * (3.0 * p[0] * p[1]).sin()).exp();
     let in_gap = |p: &[f64]| p[0] > 0.3 && p[1] > 0.2;
     let values = sample(&axes, |p| if in_gap(p) { f64::INFINITY } else { f(p) });
-    let interpolant =
-        Interpolant::new(axes.clone(), &values, Interpolation::LogCubic).unwrap();
-    let whole =
-        Interpolant::new(axes.clone(), &sample(&axes, f), Interpolation::LogCubic).unwrap();
+    let interpolant = Interpolant::new(axes.clone(), &values, Interpolation::LogCubic).unwrap();
+    let whole = Interpolant::new(axes.clone(), &sample(&axes, f), Interpolation::LogCubic).unwrap();
     let fine = [axis(-1.0, 1.0, 101).unwrap(), axis(-1.0, 1.0, 101).unwrap()];
     let drawn = interpolant.on(&fine);
     let spacing = 2.0 / (points - 1) as f64;
@@ -187,7 +187,8 @@ fn gaps_take_the_nearest_value_and_leave_their_neighbours_alone() {
     }
     assert!(infinite > 500);
     // As far from the true values as the spline of all values at the border of its grid.
-    let border = (0..101).map(|i| (whole.at(&[1.0, fine[1][i]]) / f(&[1.0, fine[1][i]]) - 1.0).abs());
+    let border =
+        (0..101).map(|i| (whole.at(&[1.0, fine[1][i]]) / f(&[1.0, fine[1][i]]) - 1.0).abs());
     let border = border.fold(1e-5, f64::max);
     assert!(largest < 10.0 * border, "{largest} {border}");
     let nothing = Interpolant::new(axes, &vec![f64::NAN; points * points], Interpolation::LogCubic);
