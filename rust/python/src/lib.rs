@@ -22,6 +22,7 @@ mod sampling;
 mod solver;
 mod spectrum;
 mod state;
+mod subset;
 mod surface;
 mod vector;
 mod walk;
@@ -55,6 +56,8 @@ mod _core {
     use crate::spectrum::{
         Density, Diagonal, Lanczos, PowerIteration, Trace, XTrace, asymmetry, student_quantile,
     };
+    #[pymodule_export]
+    use crate::subset::{SubsetAssessment, SubsetCalibration};
     #[pymodule_export]
     use crate::surface::{axis, normalise};
     #[pymodule_export]

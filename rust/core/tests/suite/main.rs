@@ -15,6 +15,7 @@ mod layering;
 mod normalise;
 mod resumed;
 mod simplex_training;
+mod subset;
 mod trace;
 mod vector;
 mod walk;
