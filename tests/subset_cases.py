@@ -75,7 +75,9 @@ def _mixture(samples: int) -> tuple[torch.Tensor, torch.Tensor]:
 def _train(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> None:
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(12):
-        for rows in torch.randperm(len(inputs)).split(64):
+        order = torch.randperm(len(inputs))
+        for rows in torch.split(order, 64):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(inputs[rows]), targets[rows]).backward()
+            loss = nn.functional.cross_entropy(model(inputs[rows]), targets[rows])
+            torch.autograd.backward(loss)
             optimizer.step()

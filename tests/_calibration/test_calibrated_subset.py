@@ -188,7 +188,25 @@ def test_weighted_losses_keep_their_denominator() -> None:
         objective, None, known.basis, LOW, HIGH, points=200, full_evaluations=2601
     )
     truth = objective.subspace(None, known.basis).losses(coordinates)
-    assert relative(subset.evaluate(coordinates)[0], truth).max() < subset.error.maximum
+    losses, errors = subset.evaluate(coordinates)
+    bound = subset.bound_error(losses, errors)
+    assert relative(losses, truth).max() < bound.maximum < 0.5
+    assert np.quantile(relative(losses, truth), 0.95) < bound.quantile95 < 0.1
+
+
+def test_bounds_have_the_quantiles_of_normal_errors() -> None:
+    subset = calibrate("mixture")
+    losses = np.full(4000, 2.0)
+    errors = np.where(np.arange(4000) % 4 == 0, 3.0, 1.0)
+    bound = subset.bound_error(losses, errors)
+    draws = np.random.default_rng(0).standard_normal((50, 4000)) * errors / losses
+    assert bound.quantile95 == pytest.approx(np.quantile(np.abs(draws), 0.95), rel=0.02)
+    assert 0.85 <= (np.abs(draws).max(1) <= bound.maximum).mean() <= 1
+    to_range = subset.bound_error(losses, errors, 20.0)
+    assert to_range.quantile95 == pytest.approx(bound.quantile95 / 10)
+    exact = subset.bound_error(losses, np.zeros(4000))
+    assert exact == subset.error
+    assert subset.bound_error(losses[:2], np.full(2, np.nan)) == subset.error
 
 
 def test_a_line_is_estimated_too() -> None:
@@ -221,14 +239,14 @@ def test_losses_that_are_not_finite_stay_where_they_are() -> None:
     objective = landscape.Objective(Broken(), data, nn.MSELoss(), engine="torch")
     basis = [np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)]
     subset = calibrate_subset(
-        objective, [0, 0], basis, LOW, (4.0, 4.0), points=500, full_evaluations=2601
+        objective, [0, 0], basis, LOW, (2.0, 2.0), points=500, full_evaluations=2601
     )
-    losses, errors = subset.evaluate([(0.3, 0.1), (3.9, 3.9), (4.0, 4.0)])
+    losses, errors = subset.evaluate([(0.3, 0.1), (1.9, 1.95), (2.0, 2.0)])
     assert np.isfinite(losses[0])
     assert errors[0] > 0
     assert np.isinf(losses[1:]).all()
     assert np.isnan(errors[1:]).all()
-    settled, _ = subset.settle_minimum([(0.3, 0.1), (3.9, 3.9)], losses[:2], errors[:2])
+    settled, _ = subset.settle_minimum([(0.3, 0.1), (1.9, 1.95)], losses[:2], errors[:2])
     truth = objective.subspace([0, 0], basis).losses([(0.3, 0.1)])
     assert settled[0] == pytest.approx(truth[0])
 

@@ -267,11 +267,13 @@ def _validate(
     ends = np.asarray(low, np.float64), np.asarray(high, np.float64)
     if dim not in (1, 2) or any(end.shape != (dim,) for end in ends):
         raise ValueError(
-            f"got a span from {low} to {high} for {dim} directions, expected one pair of ends for "
-            "each of one or two directions"
+            f"got a span from {low!r} to {high!r} for {dim} directions, expected one pair of ends "
+            "for each of one or two directions"
         )
     if not (np.isfinite(ends).all() and (ends[0] < ends[1]).all()):
-        raise ValueError(f"got a span from {low} to {high}, expected finite ends, the lower first")
+        raise ValueError(
+            f"got a span from {low!r} to {high!r}, expected finite ends, the lower first"
+        )
     if not (math.isfinite(plan.tolerance) and plan.tolerance > 0):
         raise ValueError(f"tolerance={plan.tolerance}, expected a positive number")
     if plan.tolerance_of not in ("loss", "range"):

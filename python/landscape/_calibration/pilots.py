@@ -25,7 +25,8 @@ _NUMBERS_AT_ONCE = 1 << 23
 def iter_pilots(low: ArrayLike, high: ArrayLike, first: ArrayLike = ()) -> Iterator[list[float]]:
     r"""Yield points of a box, each as far from the earlier ones as a simple rule allows.
 
-    After the given ones come the origin, the corners, and the additive recurrence
+    After the given ones come the origin, the corners, the middles of the edges, without which the
+    edges would be extrapolated, and the additive recurrence
     :math:`x_k = (1/2 + k / g, 1/2 + k / g^2) \bmod 1`, :math:`g^3 = g + 1`, moved to the nearest
     node of a grid of 32 intervals (256 on a line), where nested grids can use them.
 
@@ -54,8 +55,9 @@ def _list_candidates(
     yield from first.tolist()
     if np.all((low <= 0) & (high >= 0)):
         yield [0.0] * dim
-    for corner in product(*zip(low.tolist(), high.tolist(), strict=True)):
-        yield list(corner)
+    frame = [(float(axis[0]), float(axis[-1]), float(axis[intervals // 2])) for axis in axes]
+    yield from map(list, product(*(ends for *ends, _ in frame)))
+    yield from map(list, product(*frame))
     root = {1: 1.6180339887498949, 2: 1.3247179572447460}[dim]  # g^(dim + 1) = g + 1
     steps = [root ** -(axis + 1) for axis in range(dim)]
     for index in range(1, 100 * intervals**dim):

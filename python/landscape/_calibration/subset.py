@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["CalibratedSubset", "SubsetError"]
 
 _NUMBERS_AT_ONCE = 1 << 22
+_LEVEL = 0.05
+_BISECTIONS = 30
 
 
 @dataclass(frozen=True)
@@ -193,11 +197,48 @@ class CalibratedSubset:
             errors[lowest] = 0.0 if np.isfinite(losses[lowest]) else np.nan
         return losses, errors
 
+    def bound_error(
+        self, losses: NDArray[np.float64], errors: NDArray[np.float64], scale: ArrayLike = ()
+    ) -> SubsetError:
+        """Bound the relative errors of estimates, by cross-validation and by their standard errors.
+
+        Args:
+            losses: What :meth:`evaluate` returned, shape (k,).
+            errors: Their standard errors, shape (k,).
+            scale: What an error is relative to: a number or shape (k,); the losses when empty.
+
+        Returns:
+            The larger one of what cross-validation found and of what normal errors with these
+            standard errors exceed with a probability of 5%: at a random point, and anywhere.
+        """
+        scales = np.abs(losses) if np.size(scale) == 0 else np.broadcast_to(scale, losses.shape)
+        finite = np.isfinite(losses) & np.isfinite(errors) & (scales > 0)
+        spreads = errors[finite] / scales[finite]
+        if not len(spreads):
+            return self.error
+        everywhere = NormalDist().inv_cdf(1 - _LEVEL / 2 / len(spreads)) * spreads.max()
+        return replace(
+            self.error,
+            quantile95=max(self.error.quantile95, _compute_mixture_quantile(spreads)),
+            maximum=max(self.error.maximum, float(everywhere)),
+        )
+
     def __repr__(self) -> str:
         return (
             f"CalibratedSubset of {len(self.rows)} of {self.samples} samples, calibrated at "
             f"{len(self.pilots)} pilots: 95% of relative errors below {self.error.quantile95:.2g}"
         )
+
+
+def _compute_mixture_quantile(spreads: NDArray[np.float64]) -> float:
+    """What |x| exceeds with a probability of 5%, x normal with a random one of these deviations."""
+    low, high = 0.0, 2 * float(spreads.max())
+    scaled = spreads[spreads > 0] * math.sqrt(2)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        tails = sum(math.erfc(middle / scale) for scale in scaled.tolist())
+        low, high = (middle, high) if tails > _LEVEL * len(spreads) else (low, middle)
+    return high
 
 
 def _key(point: NDArray[np.float64]) -> bytes:
