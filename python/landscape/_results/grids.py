@@ -299,7 +299,8 @@ class Surface(Grid):
     context: Any = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "context": None}
+        """Without the interpolant and the context."""
+        return {**super().__getstate__(), "context": None}
 
     def trust(self, objective: Any = None, **options: Any) -> Trust:
         r"""Examine what this surface shows of the loss around its centre, and what it does not.

@@ -23,6 +23,7 @@ mod sampling;
 mod solver;
 mod spectrum;
 mod state;
+mod subset;
 mod surface;
 mod topology;
 mod vector;
@@ -59,6 +60,8 @@ mod _core {
     use crate::spectrum::{
         Density, Diagonal, Lanczos, PowerIteration, Trace, XTrace, asymmetry, student_quantile,
     };
+    #[pymodule_export]
+    use crate::subset::{SubsetAssessment, SubsetCalibration};
     #[pymodule_export]
     use crate::surface::{axis, normalise};
     #[pymodule_export]

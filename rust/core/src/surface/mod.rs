@@ -9,6 +9,7 @@
 //! | `interpolant` | interpolation of losses and metrics, with gaps |
 //! | `nested` | values on part of a dyadic grid, and the surpluses of its levels |
 //! | `adaptive` | the refinement of a dyadic grid to a tolerance |
+//! | `subset` | losses estimated from a calibrated subset of the samples |
 //! | `topology` | critical points of a grid, their persistence and the merge tree |
 //! | `geometry` | roughness, convexity, areas and the quadratic at the centre |
 
@@ -20,6 +21,8 @@ mod interpolant;
 mod nested;
 mod spline;
 mod topology;
+
+pub mod subset;
 
 pub use adaptive::{AdaptiveGrid, ErrorScale, Estimate, Outcome, Refinement};
 pub use direction::{Normalisation, TensorLayout, normalise};

@@ -18,6 +18,7 @@ mod layering;
 mod normalise;
 mod resumed;
 mod simplex_training;
+mod subset;
 mod topology;
 mod trace;
 mod vector;
