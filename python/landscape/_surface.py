@@ -24,6 +24,7 @@ from landscape._runs import (
     Accuracy,
     ErrorScale,
     ObjectiveOptions,
+    SubsetChoice,
     build_objectives,
     grid_coordinates,
     read_accuracy,
@@ -77,6 +78,7 @@ def surface(
     confidence: float | None = None,
     evaluations: int | None = None,
     seconds: float | None = None,
+    subset: SubsetChoice | None = None,
     preview: Callable[[Surface], object] | None = None,
     outside: Outside = "error",
     test: Any = None,
@@ -117,6 +119,11 @@ def surface(
             fresh random points (59 for 0.95) whose largest error is ``.error.quantile95``.
         evaluations: With a tolerance: the most evaluations; ``.error`` says what was reached.
         seconds: With a tolerance: the time after which no further evaluation begins.
+        subset: With a tolerance, whether losses are estimated from a part of the samples with
+            calibrated weights, half of the tolerance being for their error: ``"auto"`` (from 5,000
+            samples on, where it is possible and takes at most half of the evaluations; the same as
+            None), ``"always"`` (an error where it is not possible) or ``"never"``. The centre and
+            the lowest point are computed on all data.
         preview: With a tolerance: called with a surface as it is after every level of refinement.
         outside: With models as directions: as for :func:`line`, of each of them and the first.
         test: Further data for the same plane; their surface is the result's ``.test``.
@@ -136,7 +143,8 @@ def surface(
 
     Reference:
         Li, Xu, Taylor, Studer and Goldstein, "Visualizing the Loss Landscape of Neural Nets"
-        (2018), equation (1) and section 4.
+        (2018), equation (1) and section 4; of the subset, Deville and Särndal, "Calibration
+        Estimators in Survey Sampling" (1992).
 
     Example:
         >>> import torch
@@ -158,6 +166,8 @@ def surface(
         confidence=confidence,
     )
     _check_preview(preview, accuracy)
+    if subset is not None and accuracy is None:
+        raise ValueError(f"got subset={subset!r} without tolerance=, whose option it is")
     objective, on_test = build_objectives(
         surface, model, data, loss, test=test, seed=seed, options=options, progress=progress
     )
@@ -184,6 +194,7 @@ def surface(
             metrics=metrics,
             resume=resume,
             progress=progress,
+            subset=subset or "auto",
             preview=preview and (lambda *fields: preview(make_surface(*fields))),
         )
     )
@@ -304,6 +315,7 @@ def line(
             metrics=metrics,
             resume=resume,
             progress=progress,
+            subset="never",
             preview=preview and (lambda *fields: preview(make_line(*fields))),
         )
     )
@@ -317,13 +329,21 @@ def _sample(
     accuracy: Accuracy | None,
     *,
     preview: Callable[..., object] | None,
+    subset: SubsetChoice,
     **options: Any,
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Evaluate a full grid, or what a tolerance needs of it."""
     if accuracy is None:
         return sample_grid(objective, on_test, axes, coordinates, **options)
     return sample_to_tolerance(
-        objective, on_test, axes, coordinates, accuracy, preview=preview, **options
+        objective,
+        on_test,
+        axes,
+        coordinates,
+        accuracy,
+        preview=preview,
+        subset=subset,
+        **options,
     )
 
 

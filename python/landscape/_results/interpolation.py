@@ -47,6 +47,8 @@ class SurfaceError:
         tolerance: The error that was asked for, of 95% of a surface's area, or everywhere on a
             line.
         estimate: The estimated error that 95% of the area do not exceed, also with ``confidence``.
+        sampling: The part of it that comes from a calibrated subset of the samples; None where all
+            losses were computed on all data.
         confidence: The probability that ``quantile95`` is a bound, from fresh random points; None
             without them.
         checks: The number of those points.
@@ -58,6 +60,7 @@ class SurfaceError:
     scale: Literal["loss", "range"]
     tolerance: float
     estimate: float
+    sampling: float | None = None
     confidence: float | None = None
     checks: int = 0
     map: Floats = field(default_factory=lambda: np.zeros(0))

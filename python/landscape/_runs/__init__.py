@@ -29,6 +29,7 @@ from landscape._runs.problem import BatchedProblem, CallbackProblem, LossFunctio
 from landscape._runs.refinement import sample_to_tolerance
 from landscape._runs.sampling import grid_coordinates, sample_grid
 from landscape._runs.solver import Interrupt, Solver, SolverRun, SolverState
+from landscape._runs.sources import SubsetChoice
 
 __all__ = [
     "Accuracy",
@@ -46,6 +47,7 @@ __all__ = [
     "Solver",
     "SolverRun",
     "SolverState",
+    "SubsetChoice",
     "build_objective",
     "build_objectives",
     "check_option_names",

@@ -6,14 +6,15 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from landscape import _core
+from landscape import _core, _store
 from landscape._progress import reporter
 from landscape._runs.accuracy import Accuracy
-from landscape._runs.checkpoint import Checkpoint
+from landscape._runs.checkpoint import CHECKPOINT_KIND, Checkpoint
 from landscape._runs.fields import read_array, read_mapping, read_seconds
 from landscape._runs.plan import RunPlan
 
@@ -29,6 +30,7 @@ ColumnInterpolation = Literal["log cubic", "cubic", "linear"]
 Evaluate = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 
 _LEVEL_WITH_ESTIMATE = 1
+_SOURCE = "source."
 
 
 @dataclass
@@ -68,6 +70,12 @@ class AdaptiveRun:
     grid: _core.AdaptiveGrid = field(init=False)
     checks: NDArray[np.float64] = field(init=False)
     """Rows at the fresh random points, shape (checks, columns)."""
+    arrays: dict[str, NDArray[Any]] = field(init=False, default_factory=dict)
+    """Further arrays of the file: what the source of the values needs to go on."""
+    price: float = field(init=False, default=1.0)
+    """What a point of the grid costs, in evaluations on all data."""
+    spent: int = field(init=False, default=0)
+    """Evaluations on all data before the first point."""
     seconds: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
@@ -96,17 +104,14 @@ class AdaptiveRun:
             self.plan = RunPlan.resume(read_mapping(stored.record, "plan"), self.device)
             self.seconds = read_seconds(stored.record)
             columns = len(self.columns)
+            own = [name for name in stored.arrays if name.startswith(_SOURCE)]
+            self.arrays = {name.removeprefix(_SOURCE): stored.arrays[name] for name in own}
             self._replay(read_array(stored.arrays, "values", (None, columns)))
             self.checks = read_array(stored.arrays, "checks", (None, columns))
             if len(self.checks) > accuracy.checks:
                 raise ValueError(
                     f"the array 'checks' has {len(self.checks)} of {accuracy.checks} points"
                 )
-
-    @property
-    def evaluations(self) -> int:
-        """The points that were evaluated, those of the check included."""
-        return self.grid.done + len(self.checks)
 
     @property
     def check_points(self) -> NDArray[np.float64]:
@@ -121,11 +126,14 @@ class AdaptiveRun:
         """The errors of the interpolants at the fresh random points."""
         return self.grid.errors_against(self.check_points[: len(self.checks)], self.checks)
 
-    def execute(self, evaluate: Evaluate, chunk: int, on_level: Callable[[], object]) -> None:
+    def execute(
+        self, evaluate: Evaluate, check: Evaluate, chunk: int, on_level: Callable[[], object]
+    ) -> None:
         """Evaluate what is missing; an interrupt or an error leaves a file to resume.
 
         Args:
             evaluate: Coordinates, shape (k, axes), to rows, shape (k, columns).
+            check: The same on all data, for the fresh random points.
             chunk: Points per call.
             on_level: Called after every level of the grid that has an estimate of the error.
         """
@@ -138,7 +146,7 @@ class AdaptiveRun:
                 self._save()
             bar.expect(self.grid.total + self.accuracy.checks)
             bar.update(
-                self.evaluations,
+                self.grid.done + len(self.checks),
                 error=self.grid.estimate()["quantile95"],
                 tolerance=self.accuracy.tolerance,
             )
@@ -147,13 +155,13 @@ class AdaptiveRun:
             self.seconds = before + time.perf_counter() - start
             self._save()
 
-        with reporter(self.progress, None, self.label, start=self.evaluations) as bar:
+        with reporter(self.progress, None, self.label, start=self.grid.done) as bar:
             try:
                 self._refine(evaluate, chunk, advance, on_level)
                 points = self.check_points
                 while len(self.checks) < len(points):
                     done = len(self.checks)
-                    rows = evaluate(points[done : done + chunk])
+                    rows = check(points[done : done + chunk])
                     self.checks = np.concatenate([self.checks, rows])
                     advance()
             except BaseException as error:
@@ -175,7 +183,8 @@ class AdaptiveRun:
             level, points = grid.level, grid.proposed()[:chunk]
             if grid.level >= _LEVEL_WITH_ESTIMATE:
                 if most is not None:
-                    points = points[: max(most - grid.done - self.accuracy.checks, 0)]
+                    left = (most - self.spent - self.accuracy.checks) / self.price - grid.done
+                    points = points[: max(int(left), 0)]
                 is_late = self.accuracy.seconds is not None and self.seconds > self.accuracy.seconds
                 if is_late or not len(points):
                     grid.stop()
@@ -198,4 +207,14 @@ class AdaptiveRun:
     def _save(self) -> None:
         _, values = self.grid.evaluated()
         record = {"plan": self.plan.to_record(), "seconds": self.seconds}
-        self._checkpoint.save(record, {"values": values, "checks": self.checks})
+        more = {f"{_SOURCE}{name}": array for name, array in self.arrays.items()}
+        self._checkpoint.save(record, {"values": values, "checks": self.checks, **more})
+
+
+def recorded_source(path: str | os.PathLike[str] | None) -> str | None:
+    """Where the values of a file come from; None where there is no file of an adaptive run."""
+    if path is None or not Path(path).exists():
+        return None
+    inputs = _store.read(path, CHECKPOINT_KIND).record.get("inputs")
+    source = inputs.get("source") if isinstance(inputs, Mapping) else None
+    return source if isinstance(source, str) else None

@@ -69,8 +69,8 @@ class Functions:
 
     def make_fields(
         self,
+        columns: Mapping[str, NDArray[np.float64]],
         subspaces: Sequence[Subspace],
-        columns: Sequence[NDArray[np.float64]],
         axes: Axes,
         plan: RunPlan,
         *,
@@ -79,11 +79,12 @@ class Functions:
         status: str,
         notes: Sequence[str],
     ) -> list[dict[str, Any]]:
-        """The fields of each part's result, from the columns on the grid."""
-        arrays, fields = iter(columns), []
+        """The fields of each part's result, from the columns on the grid, by their names."""
+        fields = []
         chunk = subspaces[0].strategy.chunk
-        for function, subspace in zip(self.parts.values(), subspaces, strict=True):
-            own = {name: next(arrays) for name in subspace.columns}
+        for (part, function), subspace in zip(self.parts.items(), subspaces, strict=True):
+            prefix = f"{part} "
+            own = {n.removeprefix(prefix): v for n, v in columns.items() if n.startswith(prefix)}
             provenance = plan.make_run(
                 function,
                 replace(subspace.strategy, chunk=chunk),

@@ -115,10 +115,10 @@ def sample_grid(
         run.plan = run.plan.with_strategies([subspace.strategy for subspace in subspaces])
         values = run.execute(join_columns(subspaces), subspaces[0].strategy.chunk)
     shape = tuple(len(axis) for axis in reversed(coordinates))
-    arrays = [column.reshape(shape) for column in values.T]
+    columns = zip(functions.columns, values.T, strict=True)
     fields = functions.make_fields(
+        {name: column.reshape(shape) for name, column in columns},
         subspaces,
-        arrays,
         axes,
         run.plan,
         evaluations=run.size,
