@@ -11,6 +11,7 @@ from landscape._results.estimates import Estimate, Estimates
 from landscape._results.geometry import SurfaceGeometry
 from landscape._results.gradient_noise import GradientNoise
 from landscape._results.grids import Line, Surface
+from landscape._results.interpolation import EvaluatedPoints, Interpolation, SurfaceError
 from landscape._results.io import load
 from landscape._results.paths import Instability, Path, Profile, pack_paths, unpack_paths
 from landscape._results.provenance import Recipe, Run
@@ -40,9 +41,11 @@ __all__ = [
     "Density",
     "Estimate",
     "Estimates",
+    "EvaluatedPoints",
     "GradientEnergy",
     "GradientNoise",
     "Instability",
+    "Interpolation",
     "Invariance",
     "Line",
     "Measure",
@@ -57,6 +60,7 @@ __all__ = [
     "SimplicialComplex",
     "Spectrum",
     "Surface",
+    "SurfaceError",
     "SurfaceGeometry",
     "Topology",
     "Trust",

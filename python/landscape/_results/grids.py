@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape import _store
+from landscape import _core, _store
 from landscape._results.base import (
     Arrays,
     Result,
@@ -30,6 +30,7 @@ from landscape._results.frozen import (
     freeze_axis,
     same_bits,
 )
+from landscape._results.interpolation import EvaluatedPoints, SurfaceError, make_interpolant
 from landscape._results.provenance import Recipe, Run
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Grid(Result):
         def test(self) -> Self | None: ...
         @property
         def recipe(self) -> Recipe: ...
+        @property
+        def evaluated(self) -> EvaluatedPoints | None: ...
+        @property
+        def error(self) -> SurfaceError | None: ...
 
     def __post_init__(self) -> None:
         axes = {name: freeze_axis(getattr(self, name), name) for name in self.axis_names}
@@ -89,6 +94,10 @@ class Grid(Result):
             )
         if self.test is not None:
             _check_test(self, self.test)
+        if (self.error is None) != (self.evaluated is None):
+            raise ValueError("an interpolated grid has both `evaluated` and `error`; pass both")
+        if self.error is not None and self.error.map.shape != shape:
+            raise ValueError(f"the error map has shape {self.error.map.shape}; expected {shape}")
 
     @property
     def axes(self) -> dict[str, Floats]:
@@ -137,6 +146,9 @@ class Grid(Result):
             "run": self.run.to_record(),
             "test": None,
         }
+        if self.error is not None and self.evaluated is not None:
+            record |= {"error": self.error.to_record(), "evaluated": self.evaluated.to_record()}
+            arrays |= {"error_map": self.error.map, **self.evaluated.to_arrays()}
         if self.test is not None:
             record["test"], test_arrays = self.test.pack()
             own = {n: array for n, array in test_arrays.items() if n not in self.axis_names}
@@ -151,6 +163,10 @@ class Grid(Result):
         if record["test"] is not None:
             test = cls.unpack(record["test"], {**axes, **select_prefix("test", arrays)})
         check_fields(Recipe, record["recipe"])
+        error = evaluated = None
+        if record.get("error") is not None:  # files of version 0.2 have none
+            error = SurfaceError.from_record(record["error"], arrays["error_map"])
+            evaluated = EvaluatedPoints.from_record(record["evaluated"], arrays)
         make = cast("Callable[..., Self]", cls)  # the dataclasses below take these fields
         return make(
             **axes,
@@ -158,9 +174,73 @@ class Grid(Result):
             metrics={name: arrays[_metric_key(name)] for name in record["metrics"]},
             standard_error=arrays.get("standard_error"),
             test=test,
+            evaluated=evaluated,
+            error=error,
             recipe=Recipe(**record["recipe"], trajectory=arrays.get("trajectory")),
             run=Run.from_record(record["run"]),
         )
+
+    def resample(self, points: int | Sequence[int]) -> Self:
+        """The same function on other points between the same ends, by its own interpolant.
+
+        Metrics and standard errors, and the error map, are interpolated linearly.
+
+        Args:
+            points: Along each axis, or one number an axis; at least 2.
+
+        Returns:
+            A grid of interpolated losses. `evaluated` and `run` stay those of the computation.
+
+        Raises:
+            ValueError: The number of points does not fit, or this is a full grid, whose losses
+                are all evaluated: `surface(alpha, beta)` interpolates between them.
+        """
+        if self.error is None or self.evaluated is None:
+            raise ValueError(
+                f"this {self.kind} is a full grid, and interpolated losses would look like "
+                f"evaluated ones; call it, {self.kind}({', '.join(self.axes)}), or compute it "
+                "with tolerance="
+            )
+        axes = list(self.axes.values())
+        counts = [points] * len(axes) if isinstance(points, int) else list(points)
+        if len(counts) != len(axes):
+            raise ValueError(f"points={points!r}, expected one number, or one for each axis")
+        fine = [
+            _core.axis(float(axis[0]), float(axis[-1]), count)
+            for axis, count in zip(axes, counts, strict=True)
+        ]
+        shape = tuple(len(axis) for axis in reversed(fine))
+
+        def resample(values: Floats) -> Floats:
+            return _core.Interpolant(axes, values.ravel(), "linear").on(fine).reshape(shape)
+
+        losses = make_interpolant(axes, self.losses, self.evaluated).on(fine).reshape(shape)
+        error = replace(self.error, map=resample(self.error.map))
+        rest = {
+            "metrics": {name: resample(values) for name, values in self.metrics.items()},
+            "standard_error": (
+                None if self.standard_error is None else resample(self.standard_error)
+            ),
+            "test": None if self.test is None else self.test.resample(points),
+        }
+        return replace(
+            self, **dict(zip(self.axes, fine, strict=True)), losses=losses, error=error, **rest
+        )
+
+    def _interpolate(self, *coordinates: Any) -> Floats:
+        arrays = np.broadcast_arrays(*(np.asarray(c, np.float64) for c in coordinates))
+        points = np.ascontiguousarray(np.stack([array.ravel() for array in arrays], axis=1))
+        interpolant = self.__dict__.get("_interpolant")
+        if interpolant is None:
+            axes = list(self.axes.values())
+            interpolant = make_interpolant(axes, self.losses, self.evaluated)
+            object.__setattr__(self, "_interpolant", interpolant)
+        values: Floats = interpolant.at(points)
+        return values.reshape(arrays[0].shape)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the interpolant, which is made again at need."""
+        return {name: value for name, value in self.__dict__.items() if name != "_interpolant"}
 
     def to_xarray(self) -> xarray.Dataset:
         """A labelled copy: named dimensions, units, and the provenance as JSON attributes.
@@ -188,6 +268,9 @@ class Surface(Grid):
         metrics: name -> (nb, na) further quantities at the same points.
         standard_error: (nb, na) of the losses, where the data are a random subset.
         test: The surface of the test data on the same plane.
+        evaluated: Where the surface was computed to a tolerance, the points at which the loss was
+            evaluated; `losses`, metrics and standard errors are then interpolated between them.
+        error: The estimated error of that interpolation; None of a full grid.
         recipe: How the directions were made.
         run: How the numbers were computed.
         figure: Set by `plot_surface` alone; takes no part in equality or saving.
@@ -208,13 +291,16 @@ class Surface(Grid):
     metrics: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     standard_error: NDArray[np.float64] | None = None
     test: Surface | None = None
+    evaluated: EvaluatedPoints | None = None
+    error: SurfaceError | None = None
     recipe: Recipe
     run: Run
     figure: Any = field(default=None, repr=False, compare=False)
     context: Any = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "context": None}
+        """Without the interpolant and the context."""
+        return {**super().__getstate__(), "context": None}
 
     def trust(self, objective: Any = None, **options: Any) -> Trust:
         r"""Examine what this surface shows of the loss around its centre, and what it does not.
@@ -324,6 +410,26 @@ class Surface(Grid):
             seed=seed,
         )
 
+    def __call__(self, alpha: Any, beta: Any) -> NDArray[np.float64]:
+        """The loss anywhere on the plane, from the interpolant through the evaluated points.
+
+        It is a bicubic spline with "not a knot" ends, of the logarithm where all losses are
+        positive. Next to a loss that is NaN or infinite it takes the value of the nearest point.
+
+        Args:
+            alpha: Coordinates along u, of any shape.
+            beta: Coordinates along v; the shapes are broadcast.
+
+        Returns:
+            The losses, of that shape; NaN beyond the ends of the axes.
+
+        Example:
+            >>> surface = landscape.load("surface.npz")
+            >>> surface(0.0, [0.1, 0.2]).shape
+            (2,)
+        """
+        return self._interpolate(alpha, beta)
+
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Filled contours with the minimum marked: `landscape.plot.filled_contour`.
 
@@ -353,6 +459,8 @@ class Line(Grid):
         metrics: name -> (n,) further quantities at the same points.
         standard_error: (n,) of the losses, where the data are a random subset.
         test: The line of the test data on the same points.
+        evaluated: As of a :class:`Surface`.
+        error: As of a :class:`Surface`.
         recipe: How the direction was made.
         run: How the numbers were computed.
 
@@ -369,8 +477,26 @@ class Line(Grid):
     metrics: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     standard_error: NDArray[np.float64] | None = None
     test: Line | None = None
+    evaluated: EvaluatedPoints | None = None
+    error: SurfaceError | None = None
     recipe: Recipe
     run: Run
+
+    def __call__(self, positions: Any) -> NDArray[np.float64]:
+        """The loss anywhere on the line, from the interpolant; as of a :class:`Surface`.
+
+        Args:
+            positions: Coordinates along u, of any shape.
+
+        Returns:
+            The losses, of that shape; NaN beyond the ends.
+
+        Example:
+            >>> line = landscape.load("line.npz")
+            >>> line([0.25, 0.75]).shape
+            (2,)
+        """
+        return self._interpolate(positions)
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """The loss on the training and the test data: `landscape.plot.line`.
@@ -432,6 +558,7 @@ def _format_table(grid: Grid) -> str:
     provenance = [
         *((name, _format_axis(grid, i)) for i, name in enumerate(grid.axes)),
         ("directions", _format_recipe(grid.recipe)),
+        *([] if grid.error is None else [("error", str(grid.error))]),
         ("evaluations", f"{grid.run.evaluations} in {grid.run.seconds:.3g} s"),
         ("engine", _format_engine(grid.run)),
         ("status", grid.run.status),

@@ -11,6 +11,7 @@ from landscape.plot._contour import contour, filled_contour, trajectory
 from landscape.plot._critical_points import critical_points
 from landscape.plot._curvature import curvature
 from landscape.plot._density import density
+from landscape.plot._error_map import error_map
 from landscape.plot._layers import layers
 from landscape.plot._line import line
 from landscape.plot._path import path
@@ -32,6 +33,7 @@ __all__ = [
     "curvature",
     "density",
     "draw",
+    "error_map",
     "filled_contour",
     "layers",
     "line",

@@ -5,6 +5,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "pyo3 hands over arguments by value")]
 
+mod adaptive;
 mod ascent;
 mod boundary;
 mod combinatorial;
@@ -22,6 +23,7 @@ mod sampling;
 mod solver;
 mod spectrum;
 mod state;
+mod subset;
 mod surface;
 mod topology;
 mod vector;
@@ -30,6 +32,8 @@ mod walk;
 /// The numerical core of `landscape`; described in `_core.pyi`.
 #[pyo3::pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::adaptive::{AdaptiveGrid, Interpolant};
     #[pymodule_export]
     use crate::ascent::Ascent;
     #[pymodule_export]
@@ -56,6 +60,8 @@ mod _core {
     use crate::spectrum::{
         Density, Diagonal, Lanczos, PowerIteration, Trace, XTrace, asymmetry, student_quantile,
     };
+    #[pymodule_export]
+    use crate::subset::{SubsetAssessment, SubsetCalibration};
     #[pymodule_export]
     use crate::surface::{axis, normalise};
     #[pymodule_export]
