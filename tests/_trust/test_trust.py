@@ -325,3 +325,14 @@ def test_skew_directions_of_unequal_lengths_span_the_same_plane() -> None:
     assert_found(skew.plane_gradient_norm, np.linalg.norm((hessian @ THETA)[:2]))
     assert_found(skew.plane_eigenvalues, np.linalg.eigvalsh(hessian[:2, :2])[::-1])
     assert_found(skew.plane_eigenvalues, plain.plane_eigenvalues)
+
+
+@pytest.mark.parametrize(("confidence", "source"), [(None, "estimate"), (0.95, "bound")])
+def test_surfaces_to_a_tolerance_report_their_own_error(
+    confidence: float | None, source: str
+) -> None:
+    surface = make(points=None, tolerance=0.05, confidence=confidence)
+    trust = surface.trust(planes=3, max_products=0, **OFF)
+    assert surface.error is not None
+    assert trust.interpolation_error == (surface.error.quantile95, surface.error.maximum)
+    assert (trust.interpolation_scale, trust.interpolation_source) == ("loss", source)

@@ -191,13 +191,14 @@ def _examine_parts(
 
 
 def _read_interpolation_error(surface: Surface) -> dict[str, Any]:
-    """The bound of an adaptive computation, or the error at held-out points of a full grid."""
-    bound = getattr(surface, "error", None)
-    if bound is None:
+    """The error that an interpolated surface knows, or that at held-out points of a full grid."""
+    known = surface.error
+    if known is None:
         pair, scale = compute_held_out_error(surface)
         source = "held-out points"
     else:
-        pair, scale, source = (bound.quantile95, bound.maximum), bound.scale, "bound"
+        pair, scale = (known.quantile95, known.maximum), known.scale
+        source = "estimate" if known.confidence is None else "bound"
     return {
         "interpolation_error": pair,
         "interpolation_scale": scale,
