@@ -333,8 +333,9 @@ impl AdaptiveGrid {
     /// [`Error::Invalid`] before level 0 is complete, or where the numbers do not fit.
     pub fn errors_against(&self, points: &[f64], values: &[f64]) -> Result<Vec<f64>, Error> {
         let (dim, columns) = (self.coarsest.dim(), self.interpolations.len());
+        let are_rows = points.len().is_multiple_of(dim) && values.len().is_multiple_of(columns);
         require!(
-            points.len() / dim == values.len() / columns,
+            are_rows && points.len() / dim == values.len() / columns,
             "got {} coordinates and {} values; pass a row of {dim} and of {columns} for each point",
             points.len(),
             values.len()

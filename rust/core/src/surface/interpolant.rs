@@ -18,8 +18,7 @@ pub enum Interpolation {
 /// A function through the values on a product of increasing axes, the first axis fastest.
 ///
 /// Values that are not finite are no part of the fit: it passes through the others, and the gaps hold
-/// their linear extrapolation, so that a neighbour is as well interpolated as at the border of the
-/// grid. A point takes the value of the nearest node where that is not finite (of several nearest
+/// their quadratic extrapolation, so that a neighbour is interpolated as at the border of a grid. A point takes the value of the nearest node where that is not finite (of several nearest
 /// nodes, where none is).
 #[derive(Clone, Debug)]
 pub struct Interpolant {
@@ -162,8 +161,9 @@ impl Interpolant {
     }
 }
 
-/// Fills NaN entries layer by layer from their neighbours along the axes: the mean of the linear
-/// extrapolations, or of the neighbours where nothing lies behind them. Zeros where all are NaN.
+/// Fills NaN entries layer by layer from their neighbours along the axes: the mean of the quadratic
+/// extrapolations, or of the linear ones or the neighbours where too little lies behind them. Zeros
+/// where all are NaN.
 fn extrapolate_into_gaps(values: &mut [f64], lengths: &[usize]) {
     let mut gaps: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_nan()).collect();
     if gaps.len() == values.len() {
@@ -183,27 +183,31 @@ fn extrapolate_into_gaps(values: &mut [f64], lengths: &[usize]) {
 }
 
 fn extrapolate(values: &[f64], lengths: &[usize], node: usize) -> Option<f64> {
-    let (mut linear, mut constant) = (Vec::new(), Vec::new());
+    // By the number of neighbours in a row that are known, from one up.
+    let mut guesses: [Vec<f64>; 3] = Default::default();
     let mut stride = 1;
     for &length in lengths {
         let index = node / stride % length;
         for forward in [false, true] {
             let room = if forward { length - 1 - index } else { index };
-            let neighbour = |steps: usize| {
-                let offset = steps * stride;
-                let value = values[if forward { node + offset } else { node - offset }];
-                (!value.is_nan()).then_some(value)
-            };
-            let Some(first) = (room >= 1).then(|| neighbour(1)).flatten() else { continue };
-            constant.push(first);
-            if let Some(second) = (room >= 2).then(|| neighbour(2)).flatten() {
-                linear.push(2.0 * first - second);
+            let known: Vec<f64> = (1..=room.min(3))
+                .map(|steps| {
+                    let offset = steps * stride;
+                    values[if forward { node + offset } else { node - offset }]
+                })
+                .take_while(|value| !value.is_nan())
+                .collect();
+            match known[..] {
+                [] => {}
+                [a] => guesses[0].push(a),
+                [a, b] => guesses[1].push(2.0 * a - b),
+                [a, b, c, ..] => guesses[2].push(3.0 * (a - b) + c),
             }
         }
         stride *= length;
     }
-    let known = if linear.is_empty() { constant } else { linear };
-    (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    let best = guesses.iter().rev().find(|guesses| !guesses.is_empty())?;
+    Some(best.iter().sum::<f64>() / best.len() as f64)
 }
 
 fn interpolate_linearly(axes: &[Vec<f64>], values: &[f64], point: &[f64]) -> f64 {

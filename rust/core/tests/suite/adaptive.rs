@@ -105,7 +105,7 @@ fn the_estimate_bounds_the_error_and_the_tolerance_holds() {
 
 #[test]
 fn only_steep_places_are_refined() {
-    let grid = refine(steep, refinement(0.01));
+    let grid = refine(steep, refinement(0.001));
     let level = grid.lattice().level();
     let (points, values) = grid.evaluated().unwrap();
     assert!(grid.done() < Lattice::new(vec![(-1.0, 1.0); 2], level).unwrap().points().pow(2) / 2);

@@ -186,11 +186,7 @@ fn gaps_take_the_nearest_value_and_leave_their_neighbours_alone() {
         }
     }
     assert!(infinite > 500);
-    // As far from the true values as the spline of all values at the border of its grid.
-    let border =
-        (0..101).map(|i| (whole.at(&[1.0, fine[1][i]]) / f(&[1.0, fine[1][i]]) - 1.0).abs());
-    let border = border.fold(1e-5, f64::max);
-    assert!(largest < 10.0 * border, "{largest} {border}");
+    assert!(largest < 1e-4, "{largest}");
     let nothing = Interpolant::new(axes, &vec![f64::NAN; points * points], Interpolation::LogCubic);
     assert!(nothing.unwrap().at(&[0.0, 0.0]).is_nan());
 }
