@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape import _core
 from landscape._directions import PlaneContext, RandomDirections
 from landscape._objective import Objective
 from landscape._results import Trust
@@ -54,6 +55,7 @@ class _Options:
             raise ValueError(
                 f"planes={self.planes}, expected 0 or at least 3: fewer have no spread"
             )
+        _core.require_memory("losses on random planes", [1 + self.planes, self.radii, self.angles])
         for name in ("tolerance", "trace_error"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}, expected between 0 and 1")
