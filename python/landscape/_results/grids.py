@@ -364,7 +364,7 @@ class Surface(Grid):
         from landscape._results.topology import Topology  # noqa: PLC0415  (rarely needed)
 
         axes = (self.alpha, self.beta)
-        return Topology.compute(axes, self.losses, persistence, self.recipe.labels, self.run)
+        return Topology.compute(axes, self.losses, persistence, self.run)
 
     def geometry(
         self,

@@ -270,9 +270,9 @@ def _drawn(recipe: Recipe) -> RandomDirections:
 
 
 def _require_same_function(surface: Surface, objective: Objective) -> None:
-    recorded = {k: v for k, v in surface.run.policy.items() if k not in _ELSEWHERE}
-    here = {k: v for k, v in _plain(objective.policy).items() if k in recorded}
-    differences = list_differences(_plain(recorded), here)
+    recorded, here = _plain(surface.run.policy), _plain(objective.policy)
+    common = [name for name in here if name in recorded and name not in _ELSEWHERE]
+    differences = list_differences(*({n: policy[n] for n in common} for policy in (recorded, here)))
     if differences:
         text = "; ".join(differences).replace("in the file", "on the surface")
         raise ValueError(
