@@ -272,7 +272,9 @@ def _drawn(recipe: Recipe) -> RandomDirections:
 def _require_same_function(surface: Surface, objective: Objective) -> None:
     recorded, here = _plain(surface.run.policy), _plain(objective.policy)
     common = [name for name in here if name in recorded and name not in _ELSEWHERE]
-    differences = list_differences(*({n: policy[n] for n in common} for policy in (recorded, here)))
+    differences = list_differences(
+        {name: recorded[name] for name in common}, {name: here[name] for name in common}
+    )
     if differences:
         text = "; ".join(differences).replace("in the file", "on the surface")
         raise ValueError(
