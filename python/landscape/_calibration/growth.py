@@ -17,7 +17,7 @@ from landscape._calibration.subset import CalibratedSubset
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from landscape._objective import MetricLike, Objective, Strategy
+    from landscape._objective import MetricLike, Objective, Subspace
     from landscape._progress import Progress
 
 __all__ = ["calibrate_subset"]
@@ -57,8 +57,7 @@ class _Fit:
 
 def calibrate_subset(
     objective: Objective,
-    origin: ArrayLike | None,
-    basis: Sequence[ArrayLike],
+    subspace: Subspace,
     low: ArrayLike,
     high: ArrayLike,
     *,
@@ -69,7 +68,6 @@ def calibrate_subset(
     metrics: Sequence[MetricLike] | MetricLike = (),
     pilots: ArrayLike = (),
     seed: int = 0,
-    strategy: Strategy | None = None,
     progress: Progress | None = None,
 ) -> CalibratedSubset:
     r"""Find few samples and weights that estimate L over a span to a tolerance.
@@ -82,8 +80,7 @@ def calibrate_subset(
 
     Args:
         objective: The function of all samples.
-        origin: The origin of the subspace, shape (d,); the model's own parameters when None.
-        basis: One or two vectors, shape (d,) each.
+        subspace: Its restriction to a plane or a line, which evaluates the pilots.
         low: The lower ends of the span, shape (dim,).
         high: The upper ends.
         points: The number of points that are going to be estimated.
@@ -94,7 +91,6 @@ def calibrate_subset(
         metrics: What is wanted beside the loss; anything is refused.
         pilots: The first pilots, shape (k, dim); others follow.
         seed: Of the choice of samples.
-        strategy: How points are evaluated; chosen when None.
         progress: Updated with the number of pilots, and the error once it is known.
 
     Returns:
@@ -117,19 +113,19 @@ def calibrate_subset(
         >>> data = (torch.randn(4000, 8), torch.randint(3, (4000,)))
         >>> objective = landscape.Objective(model, data, engine="torch")
         >>> u, v = torch.randn(2, objective.dim).numpy()
+        >>> plane = objective.subspace(None, [u, v])
         >>> subset = calibrate_subset(
-        ...     objective, None, [u, v], (-1, -1), (1, 1), points=2601, full_evaluations=2601
+        ...     objective, plane, (-1, -1), (1, 1), points=2601, full_evaluations=2601
         ... )
         >>> losses, errors = subset.evaluate([[0.0, 0.0], [0.3, -0.2]])
         >>> float(errors[0])
         0.0
     """
     plan = _Plan(tolerance, tolerance_of, points, full_evaluations, seed)
-    span = _validate(plan, low, high, len(basis))
+    span = _validate(plan, low, high, subspace.dim)
     reason = explain_unavailable(objective, metrics) or _explain_cost(plan, objective.samples)
     if reason is not None:
         raise SubsetUnavailable(reason)
-    subspace = objective.subspace(origin, basis, strategy=strategy)
     table = PilotTable(subspace, iter_pilots(*span, pilots), objective.samples)
     fit = _grow(table, plan, progress)
     return CalibratedSubset(objective, subspace, _collect(table, fit))
