@@ -28,6 +28,7 @@ _GROWTH = 2**0.5
 _SAMPLES_PER_PILOT = 6  # fewer leave residuals too few degrees of freedom
 _LARGEST_STEP = 8  # of the numbers of samples, each 2^(1/2) times the one before
 _SAVING = 0.5  # of the samples, which more pilots are expected to make unnecessary
+_ORDER = 2.0  # at least, of the error's decay with the number of pilots: a hopeful guess
 
 ToleranceOf = Literal["loss", "range"]
 
@@ -133,28 +134,29 @@ def calibrate_subset(
 
 def _grow(table: PilotTable, plan: _Plan, progress: Progress | None) -> _Fit:
     """Add pilots until more of them would cost more than they save."""
-    error: dict[str, float] = {}
+    history: dict[int, float] = {}
 
     def tick(done: int) -> None:
         if progress is not None:
-            progress.update(done, **error)
+            progress.update(done, **({"error": min(history.values())} if history else {}))
 
-    size = max(_PILOTS, len(table.losses))
+    size, price = _PILOTS, plan.points / table.samples
     while True:
         table.grow(size, tick)
-        fit, quantile = _fit(table, plan)
-        error = {"error": quantile}
+        fit, history[size] = _fit(table, plan)
         larger = math.ceil(_GROWTH * size)
-        price = plan.points / table.samples
         if fit is not None:
             rest = max(_SAVING * fit.samples, _SAMPLES_PER_PILOT * larger)
             if (fit.samples - rest) * price <= larger - size:
                 break
-        elif larger + _SAMPLES_PER_PILOT * larger * price >= plan.full_evaluations:
-            raise table.refuse(
-                f"a subset is not cheaper: {size} pilots leave an error of {quantile:.2g}, and "
-                f"more would take over {plan.full_evaluations:g} evaluations on all data."
-            )
+        else:
+            needed = max(larger, _predict_size(history, plan.tolerance))
+            if needed * (1 + _SAMPLES_PER_PILOT * price) >= plan.full_evaluations:
+                raise table.refuse(
+                    f"a subset is not cheaper: {size} pilots leave an error of "
+                    f"{history[size]:.2g}, and {plan.tolerance:g} would take at least "
+                    f"{needed:.0f} of them, instead of {plan.full_evaluations:g} evaluations."
+                )
         size = larger
     cost = size + fit.samples * price
     if cost >= plan.full_evaluations:
@@ -163,6 +165,19 @@ def _grow(table: PilotTable, plan: _Plan, progress: Progress | None) -> _Fit:
             f"{plan.full_evaluations:g}."
         )
     return fit
+
+
+def _predict_size(history: dict[int, float], tolerance: float) -> float:
+    """The number of pilots at which the error is expected to reach the tolerance, if all goes well.
+
+    The error falls as a power of their number: that of the last two sizes, or the second.
+    """
+    (size, error), *earlier = reversed(history.items())
+    order = _ORDER
+    if earlier:
+        smaller, before = earlier[0]
+        order = max(order, math.log(before / error) / math.log(size / smaller))
+    return size * math.pow(error / tolerance, 1 / order)
 
 
 def _fit(table: PilotTable, plan: _Plan) -> tuple[_Fit | None, float]:
