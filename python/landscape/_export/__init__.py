@@ -1,7 +1,7 @@
 """A PyTorch model as a graph: its operations traced, then lowered to the core's layers.
 
-`trace` records a forward pass, or reads what `torch.export` finds; `lower` supports a closed list of operations
-and names the first that is not on it.
+`trace` records a forward pass, or reads what `torch.export` finds; `lower` supports a closed list
+of operations and names the first that is not on it.
 """
 
 from landscape._export.builder import LoweredModel
