@@ -241,7 +241,13 @@ def sample_grid(
         recorded = run.plan.strategies or (None,) * len(functions)
         with start_up(progress):
             subspaces = [
-                function.subspace(axes.origin, axes.basis, metrics=metric_list, strategy=strategy)
+                function.subspace(
+                    axes.origin,
+                    axes.basis,
+                    metrics=metric_list,
+                    strategy=strategy,
+                    points=run.size,
+                )
                 for function, strategy in zip(functions, recorded, strict=True)
             ]
         run.plan = run.plan.with_strategies([subspace.strategy for subspace in subspaces])

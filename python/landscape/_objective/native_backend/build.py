@@ -18,6 +18,7 @@ from landscape._objective.losses.criterion import get_targets
 from landscape._objective.losses.recognised import RecognisedLoss
 from landscape._objective.native_backend.network import NativeNetwork
 from landscape._objective.native_backend.verify import find_disagreement
+from landscape._objective.native_backend.work import predict_slowness
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._progress import stage
 
@@ -70,7 +71,11 @@ def build_network(evaluator: Evaluator, exports: Exports) -> NativeNetwork:
     if difference:
         raise Unsupported("agreement", difference)
     return NativeNetwork(
-        network, source, bool(exported.batch_norms), _find_unsupported_policies(evaluator, exported)
+        network,
+        source,
+        bool(exported.batch_norms),
+        _find_unsupported_policies(evaluator, exported),
+        predict_slowness(exported),
     )
 
 

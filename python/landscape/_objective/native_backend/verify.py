@@ -128,7 +128,8 @@ def _estimate_rounding(evaluator: Evaluator, epsilon: float) -> Values:
         cotangent = signs.reshape(step.shape) * ((moved - output_gradient).abs() + tiny)
         parts: tuple[Tensor | None, ...] = ()
         if outputs.requires_grad:  # not where only frozen parameters reach them
-            parts = torch.autograd.grad(outputs, leaves, cotangent, allow_unused=True)
+            # as one number: with a cotangent PyTorch imports sympy, in half a second
+            parts = torch.autograd.grad((outputs * cotangent).sum(), leaves, allow_unused=True)
     gradient = torch.cat([step.new_zeros(1), *(p.reshape(-1) for p in parts if p is not None)])
     minimum = torch.finfo(torch.float64).eps * outputs.detach().abs().clamp(min=1.0)
     error = (output_gradient.abs() * step + minimum).sum()
