@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -11,12 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape import _core
 from landscape._export import Unsupported
 from landscape._objective.curvature import CentredOperator, Curvature, CurvatureOperator
+from landscape._objective.data.batches import ResidentBatches
+from landscape._objective.data.pytree import iter_tensors
 from landscape._objective.losses.likelihood import check_curvature
 from landscape._objective.losses.reductions import Reductions
+from landscape._objective.native_backend.build import identify_loss
 from landscape._objective.native_backend.cache import NativeCache
 from landscape._objective.native_backend.curvature import NativeOperator
+from landscape._objective.native_backend.findings import find
 from landscape._objective.native_backend.network import NativeNetwork, NativeReductions
 from landscape._objective.points import AffinePoints, Points, Rows
 from landscape._objective.strategy import Strategy, choose_chunk
@@ -33,7 +38,7 @@ from landscape._objective.torch_backend.tuning import default_strategy, measure_
 from landscape._objective.trials import Run, Trials
 from landscape._objective.weight_decay import WeightDecay
 
-__all__ = ["ENGINES", "Backends", "Engine", "check_recorded_strategy"]
+__all__ = ["ENGINES", "Backends", "Engine", "check_recorded_strategy", "recall_engine"]
 
 ENGINES = ("auto", "torch", "native")
 
@@ -260,6 +265,48 @@ class Engine:
         if trials.affords_duel(rival, prior, seconds) and trials.duel(rival, prior, seconds, _LEAD):
             return replace(plain, why=_SLOWER)
         return cls(_NATIVE)
+
+
+def recall_engine(
+    backends: Backends, requested: str, what: str, points: float, choose: Callable[[], Engine]
+) -> Engine:
+    """The engine that was chosen for the same function before, or else the one chosen now.
+
+    Args:
+        backends: The two backends.
+        requested: ``"auto"``, ``"torch"`` or ``"native"``.
+        what: What is evaluated.
+        points: The number of points of the run: a longer one may try what another could not.
+        choose: Makes the choice.
+    """
+    evaluator = backends.evaluator
+    function = _identify_function(evaluator)
+    if function is None:
+        return choose()
+    choices = find(evaluator.model.module).choices
+    key = what, requested, function
+    known: Engine | None = choices.get(key)
+    if known is None or points > known.points:
+        known = choices[key] = choose()
+    return known
+
+
+def _identify_function(evaluator: Evaluator) -> Hashable | None:
+    """What the seconds of a function depend on besides its model; None where that is unknown."""
+    reductions, batches = evaluator.reductions, evaluator.batches
+    loss = reductions.criterion.recognised
+    if loss is None or not all(metric.separable for metric in reductions.metrics):
+        return None
+    content = batches.content if isinstance(batches, ResidentBatches) else ()
+    return (
+        *(identify_loss(loss), tuple(metric.name for metric in reductions.metrics)),
+        *(type(batches), batches.sizes, evaluator.statistics is batches, reductions.squares),
+        tuple((tuple(t.shape), t.dtype, t.device) for t in iter_tensors(content)),
+        *(evaluator.batch_norm, evaluator.dropout, evaluator.model.behaviour),
+        *(evaluator.dtype, tuple(evaluator.model.dtypes), evaluator.model.device),
+        *(evaluator.layout.entries, evaluator.model.frozen_fingerprint()),
+        *(torch.get_num_threads(), _core.threads()),
+    )
 
 
 def check_recorded_strategy(backends: Backends, strategy: Strategy, requested: str) -> None:

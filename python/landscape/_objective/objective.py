@@ -30,7 +30,13 @@ from landscape._objective.data.batches import ResidentBatches
 from landscape._objective.data.changed import change_inputs
 from landscape._objective.data.pytree import take_rows
 from landscape._objective.data.reading import split_into_batches
-from landscape._objective.engine import ENGINES, Backends, Engine, check_recorded_strategy
+from landscape._objective.engine import (
+    ENGINES,
+    Backends,
+    Engine,
+    check_recorded_strategy,
+    recall_engine,
+)
 from landscape._objective.losses.arguments import make_example_inputs, read_arguments
 from landscape._objective.losses.likelihood import check_curvature
 from landscape._objective.losses.metrics import MetricLike, choose_metrics
@@ -943,17 +949,25 @@ class Objective:
         """The engine for so many losses: the one chosen before, unless more may be tried now."""
         known: Engine | None = self.__dict__.get("_loss_engine")
         if known is None or points > known.points:
-            theta = torch.from_numpy(self.theta)
-            with stage("choosing how losses are evaluated"):
-                known = Engine.for_losses(self._backends, theta, self.engine, points)
+            theta, backends = torch.from_numpy(self.theta), self._backends
+
+            def choose() -> Engine:
+                with stage("choosing how losses are evaluated"):
+                    return Engine.for_losses(backends, theta, self.engine, points)
+
+            known = recall_engine(backends, self.engine, "losses", points, choose)
             self.__dict__["_loss_engine"] = known
         return known
 
     @cached_property
     def _derivative_engine(self) -> Engine:
-        with stage("choosing how derivatives are evaluated"):
-            theta = torch.from_numpy(self.theta)
-            return Engine.for_derivatives(self._backends, theta, self.engine)
+        theta, backends = torch.from_numpy(self.theta), self._backends
+
+        def choose() -> Engine:
+            with stage("choosing how derivatives are evaluated"):
+                return Engine.for_derivatives(backends, theta, self.engine)
+
+        return recall_engine(backends, self.engine, "derivatives", 0, choose)
 
     _metric_engine: Engine
     """The engine of the last subspace whose metrics are functions of the user's."""

@@ -13,14 +13,14 @@ from landscape._objective.data.batches import ResidentBatches
 from landscape._objective.losses.criterion import get_targets
 from landscape._objective.losses.recognised import RecognisedLoss
 from landscape._objective.losses.reductions import Reductions
-from landscape._objective.native_backend.network import NativeNetwork
+from landscape._objective.native_backend.network import NativeNetwork, NativeReductions
 from landscape._objective.points import Rows
 from landscape._objective.strategy import Strategy
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._objective.torch_backend.gradients import compute_gradients
 from landscape._objective.torch_backend.precision import to_double
 
-__all__ = ["find_disagreement"]
+__all__ = ["find_disagreement", "has_same_loss"]
 
 _SAMPLES = 40  # two panels and a ragged one
 _FEWER_SAMPLES = 20  # the same in float64, of which a panel takes half as many
@@ -71,6 +71,16 @@ def find_disagreement(
         if not _describe_difference(native, exact, exact, double_noise, _TOLERANCE[torch.float64]):
             return None
     return difference
+
+
+def has_same_loss(evaluator: Evaluator, build: Callable[[Evaluator], NativeNetwork]) -> bool:
+    """Whether both find the same loss of a few samples: cheap, for a network that was compared."""
+    single = _take_samples(evaluator, _SAMPLES)
+    point = _read_theta(single)
+    expected = single.sums(point, Strategy())[:, :1]
+    native = build(single).sums(point, NativeReductions(), single.batch_norm)
+    values = {"loss": native}, {"loss": expected}
+    return _are_close(*values, _TOLERANCE[evaluator.dtype])
 
 
 def _take_samples(evaluator: Evaluator, count: int) -> Evaluator:
