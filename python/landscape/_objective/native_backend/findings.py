@@ -19,7 +19,7 @@ from landscape._turns import undisturbed
 
 __all__ = ["Findings", "find"]
 
-_CAPACITY = 16  # of each kind: functions of one model that are used by turns
+_CAPACITY = 16  # of each kind: functions of one model
 
 
 @dataclass(eq=False)
