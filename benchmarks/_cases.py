@@ -71,7 +71,7 @@ def digits_mlp() -> Case:
     model = nn.Sequential(
         nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 10)
     )
-    inputs, targets = _digits()
+    inputs, targets = digits()
     return Case("digits MLP", model, inputs.flatten(1), targets, cross_entropy, points=15)
 
 
@@ -83,7 +83,7 @@ def digits_cnn() -> Case:
         layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs)]
         layers += [nn.ReLU(), nn.MaxPool2d(2)]
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(128, 10))
-    images, targets = _digits()
+    images, targets = digits()
     model = with_statistics(model, images)
     return Case("digits CNN", model, images, targets, cross_entropy, points=8)
 
@@ -132,7 +132,7 @@ def wide_mlp() -> Case:
     model = nn.Sequential(
         nn.Linear(64, 2048), nn.ReLU(), nn.Linear(2048, 2048), nn.ReLU(), nn.Linear(2048, 10)
     )
-    inputs, targets = _digits()
+    inputs, targets = digits()
     return Case("wide MLP", model, inputs[:500].flatten(1), targets[:500], cross_entropy, points=4)
 
 
@@ -184,7 +184,7 @@ def with_statistics(model: nn.Module, inputs: Tensor) -> nn.Module:
     return model.eval()
 
 
-def _digits() -> tuple[Tensor, Tensor]:
+def digits() -> tuple[Tensor, Tensor]:
     digits = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32).unsqueeze(1) / 16
     return images, torch.tensor(digits.target)

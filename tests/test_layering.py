@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "landscape"
 CRATES = ROOT / "rust"
 
-UPWARDS = {("_results", "plot")}
-"""A result's .plot() imports the plots when it is called."""
+UPWARDS = {("_results", "plot"), ("_results", "_trust")}
+"""A result's .plot() imports the plots when it is called, and .trust() what it examines."""
 
 OBJECTIVE = ("data", "losses", "torch_backend", "native_backend")
 """The sub-packages of _objective, lowest first: each may import those before it."""
@@ -144,7 +144,7 @@ def test_modules_do_not_import_each_other_in_circles() -> None:
 
 
 def is_exempt(found: Import) -> bool:
-    """A result's deferred import of plots; the types of results that plots name."""
+    """A result's deferred imports; the types of results that plots name."""
     layer, used = found.module.split(".")[0], (found.internal or "").split(".")[0]
     return (layer, used) in UPWARDS or (layer == "plot" and found.typing_only)
 

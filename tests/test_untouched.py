@@ -78,6 +78,7 @@ CALLS: dict[str, Callable[[nn.Module], Any]] = {
     "surface, test and metrics": lambda m: landscape.surface(
         m, DATA, points=4, test=DATA, metrics="accuracy"
     ),
+    "trust": lambda m: landscape.surface(m, DATA, points=4).trust(planes=3, max_products=40),
     "line": lambda m: landscape.line(m, DATA, points=6),
     "line, to": lambda m: landscape.line(m, DATA, to=OTHER[0], points=6),
     "plane": lambda m: landscape.surface(

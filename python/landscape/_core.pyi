@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "AdaptiveGrid",
     "Ascent",
     "AutoNeb",
     "CriticalPointSearch",
     "CurveTraining",
     "Density",
     "Diagonal",
+    "Interpolant",
     "Lanczos",
     "Langevin",
     "Network",
@@ -27,6 +29,8 @@ __all__ = [
     "NetworkSubspace",
     "PowerIteration",
     "SimplexTraining",
+    "SubsetAssessment",
+    "SubsetCalibration",
     "Trace",
     "Walker",
     "XTrace",
@@ -35,7 +39,10 @@ __all__ = [
     "asymmetry",
     "axis",
     "combine",
+    "component_areas",
+    "convexity",
     "dot",
+    "fit_quadratic",
     "gaussian",
     "gram",
     "grid",
@@ -50,6 +57,8 @@ __all__ = [
     "spanning_tree",
     "student_quantile",
     "threads",
+    "topology",
+    "total_variations",
 ]
 
 __version__: str
@@ -244,6 +253,98 @@ def normalise(
         >>> direction, theta = np.array([3.0, 4.0, 0.0, 1.0]), np.array([0.0, 10.0, 2.0, 0.0])
         >>> normalise(direction, theta, linear, "filter").tolist()
         [6.0, 8.0, 0.0, 2.0]
+    """
+
+def topology(
+    values: _Double, min_persistence: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], _Double]:
+    """Minima, maxima, basins and barriers of the sublevel sets of values on a grid.
+
+    Values lie on the vertices of a cubical complex whose edges and squares have the largest value
+    of their vertices. NaN is outside the grid.
+
+    Args:
+        values: Shape (rows, columns).
+        min_persistence: Extrema of no more persistence are left out.
+
+    Returns:
+        Minima, shape (k, 3), ascending: the vertex in the flat grid, that of the saddle where it
+        joins a lower one, and which one (-1 where it never does). Maxima, shape (m, 2),
+        descending: the vertex and that of the saddle. Basins, shape (rows, columns): the minimum
+        of each vertex, -1 for NaN. Barriers, shape (k, k): the lowest heights that connect minima.
+
+    Raises:
+        ValueError: There are no values, or the persistence is negative.
+
+    Reference:
+        Edelsbrunner and Harer (2010), "Computational Topology", section VII.1.
+
+    Example:
+        >>> minima, maxima, basins, barriers = topology(np.array([[0.0, 3.0, 1.0]]), 0.0)
+        >>> minima.tolist(), barriers.tolist()
+        ([[0, -1, -1], [2, 1, 0]], [[0.0, 3.0], [3.0, 1.0]])
+    """
+
+def component_areas(
+    values: _Double, axes: tuple[_Double, _Double], vertices: NDArray[np.int64], levels: _Double
+) -> _Double:
+    """Areas of the components of sublevel sets that contain some vertices.
+
+    Args:
+        values: Shape (rows, columns).
+        axes: Coordinates of the columns and of the rows.
+        vertices: Shape (k,), in the flat grid.
+        levels: Shape (n,).
+
+    Returns:
+        Shape (n, k); 0 where a vertex lies above the level.
+
+    Raises:
+        ValueError: Shapes do not fit together, or a vertex lies outside.
+    """
+
+def total_variations(values: _Double) -> _Double:
+    """Sums of absolute differences over the range, for rows and then columns.
+
+    Lines that are constant or not finite are left out.
+    """
+
+def convexity(
+    values: _Double, *, tolerance: float, chords: int, seed: int
+) -> tuple[int, int, float, list[int] | None]:
+    """Chords with grid points between their ends, and those above which none of them lies.
+
+    Args:
+        values: Shape (rows, columns), on an equally spaced grid.
+        tolerance: Heights above a chord that do not count.
+        chords: All pairs are examined where there are no more, otherwise so many are drawn.
+        seed: Of the draws.
+
+    Returns:
+        Chords, those that are convex, the largest height above one, and its vertices: the first
+        end, the point and the second end.
+
+    Raises:
+        ValueError: There are no values, or the tolerance is negative.
+    """
+
+def fit_quadratic(
+    axes: tuple[_Double, _Double], values: _Double, centre: tuple[int, int], reach: int
+) -> tuple[float, list[float], list[float], float, int]:
+    """The least-squares quadratic of the finite values at most `reach` steps from a vertex.
+
+    Args:
+        axes: Coordinates of the columns and of the rows.
+        values: Shape (rows, columns).
+        centre: Its row and its column.
+        reach: Grid steps along each axis.
+
+    Returns:
+        Value, gradient, second derivatives (xx, xy, yy), the residual's root mean square, and the
+        number of points.
+
+    Raises:
+        ValueError: Shapes do not fit, or the finite values determine no quadratic.
     """
 
 def grid(
@@ -981,6 +1082,114 @@ def asymmetry(
 ) -> float:
     """|xᵀAy - yᵀAx| / (‖Ax‖ + ‖Ay‖) of random x, y: rounding where A is symmetric."""
 
+@final
+class SubsetAssessment:
+    """The error of mean losses that m of n samples estimate, by cross-validation over K pilots.
+
+    The samples are drawn three times with inclusion probabilities proportional to
+    0.8 share_i / sum(share) + 0.2 / n, and each draw is cross-validated over eight folds of pilots.
+    The rows are those of the draw with the median error. With the root mean square s of the 3 K
+    relative errors and c^2 = K over the lower tenth of its chi-squared distribution, 95% of errors
+    are bounded by the largest of 1.96 c s, the draw's own 95th percentile and the residual.
+
+    Args:
+        losses: K arrays, shape (n,) each, of float32: all samples' losses at each pilot.
+        means: Their means, shape (K,).
+        scales: What an error at each pilot is relative to, shape (K,); positive.
+        shares: Each sample's share of the losses, shape (n,); not negative.
+        count: The number m of samples.
+        seed: Of the draws, from 0 to 2**64 - 1.
+        points: The number of points whose largest error is bounded.
+
+    Raises:
+        ValueError: Shapes differ, there are fewer than eight pilots, or a number is not finite.
+        MemoryError: The chosen losses do not fit.
+
+    Reference:
+        Deville, Särndal (1992), "Calibration Estimators in Survey Sampling"; Rosén (1997), "On
+        Sampling with Probability Proportional to Size".
+    """
+
+    def __new__(
+        cls,
+        losses: Sequence[_Single],
+        means: _Double,
+        scales: _Double,
+        shares: _Double,
+        count: int,
+        *,
+        seed: int,
+        points: int,
+    ) -> SubsetAssessment: ...
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The chosen samples, shape (m,), in increasing order."""
+
+    @property
+    def inclusion(self) -> _Double:
+        """The probability with which each of them was chosen, shape (m,)."""
+
+    @property
+    def errors(self) -> _Double:
+        """The relative error at each pilot, predicted from the other folds, shape (K,)."""
+
+    @property
+    def quantile95(self) -> float:
+        """A bound on 95% of the relative errors."""
+
+    @property
+    def maximum(self) -> float:
+        """A bound on the largest relative error of all points."""
+
+    @property
+    def inflation(self) -> float:
+        """The factor, at least 1, by which standard errors agree with the errors at pilots."""
+
+    @property
+    def residual(self) -> float:
+        """The largest relative error at a pilot that is calibrated itself."""
+
+@final
+class SubsetCalibration:
+    """Weights w of m samples that reproduce K known means.
+
+    With base weights d_i = 1 / (n pi_i) they minimise
+    sum_i d_i (w_i / d_i - 1)^2 / 2 + |A w - t|^2 / (2 * 1e-4) under 0.05 <= w_i / d_i <= 20.
+
+    Args:
+        losses: A, shape (K, m): the samples' losses at the pilots over the pilots' scales.
+        targets: t, shape (K,): the means of all samples over the same scales.
+        inclusion: The probabilities pi with which the samples were chosen, shape (m,).
+        population: The number n of all samples.
+
+    Raises:
+        ValueError: Shapes differ, a number is not finite, or a probability is not in (0, 1].
+
+    Reference:
+        Deville, Särndal (1992), "Calibration Estimators in Survey Sampling", case 7.
+    """
+
+    def __new__(
+        cls, losses: _Double, targets: _Double, inclusion: _Double, *, population: int
+    ) -> SubsetCalibration: ...
+    @property
+    def weights(self) -> _Double:
+        """w, shape (m,)."""
+
+    @property
+    def residual(self) -> float:
+        """The largest entry of |A w - t|: what the bounds and the ridge leave."""
+
+    def estimate(self, losses: _Double) -> tuple[_Double, _Double]:
+        """Estimates sum_i w_i y_i and their linearised standard errors, shape (points,) each.
+
+        Args:
+            losses: y, shape (points, m). One that is not finite spoils its own point alone.
+
+        Raises:
+            ValueError: The number of samples is not m.
+        """
+
 def require_memory(what: str, sizes: Sequence[int], width: int = 8) -> None:
     """Refuse an array that does not fit into the memory that is free.
 
@@ -1458,6 +1667,184 @@ class _GradientsOn(Protocol):
         self, points: NDArray[Any], batches: Sequence[int], /
     ) -> tuple[_Double, NDArray[Any]]:
         """Means over one batch for each point, and their gradients: shapes (k,) and (k, d)."""
+
+_Interpolation: TypeAlias = Literal["log cubic", "cubic", "linear"]
+
+@final
+class Interpolant:
+    """A function through the values on a product of increasing axes, the first axis fastest.
+
+    "log cubic" is a tensor-product cubic spline with "not a knot" ends of the logarithm where all
+    finite values are positive, so that its absolute error is the relative error of the value, and
+    of the value itself otherwise; "cubic" always of the value; "linear" is linear in each
+    coordinate. Values that are not finite are no part of the fit: a point takes the value of the
+    nearest node where that is not finite.
+
+    Args:
+        axes: The coordinates along each axis.
+        values: One for each point of the product.
+        interpolation: How they are interpolated.
+
+    Raises:
+        ValueError: An axis does not increase, or there are more or fewer values than points.
+
+    Reference:
+        de Boor (1978), "A Practical Guide to Splines", chapters IV and XVII.
+
+    Example:
+        >>> axis = np.linspace(0.0, 1.0, 5)
+        >>> interpolant = Interpolant([axis], axis**3, "cubic")
+        >>> float(interpolant.at(np.array([[0.3]]))[0].round(12))
+        0.027
+    """
+
+    def __new__(
+        cls, axes: Sequence[_Double], values: _Double, interpolation: _Interpolation
+    ) -> Interpolant: ...
+    @staticmethod
+    def nested(
+        ranges: Sequence[tuple[float, float]],
+        level: int,
+        points: _Double,
+        values: _Double,
+        interpolation: _Interpolation,
+    ) -> Interpolant:
+        """The interpolant of the points that an :class:`AdaptiveGrid` evaluated.
+
+        Args:
+            ranges: The ends of each axis.
+            level: The finest level: 4 * 2**level + 1 nodes an axis.
+            points: Nodes of that level, all those of level 0 among them, shape (k, m).
+            values: Shape (k,).
+            interpolation: How they are interpolated.
+
+        Raises:
+            ValueError: A point is no node, or a node of level 0 is missing.
+        """
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the logarithm is what is interpolated."""
+
+    def at(self, points: _Double) -> _Double:
+        """The values at points, shape (p, m) to (p,); NaN beyond the ends of an axis."""
+
+    def on(self, axes: Sequence[_Double]) -> _Double:
+        """The values on another product of axes, the first one fastest."""
+
+@final
+class AdaptiveGrid:
+    """A dyadic grid that is refined until its interpolant is within a tolerance.
+
+    The levels have 4 * 2**level + 1 nodes an axis; level 1 is evaluated as a whole. The surplus of
+    a node is the difference between its value and what the coarser levels predict; of a cell, the
+    largest at its new corners. Each further level evaluates the cells whose surplus exceeds twice
+    the tolerance, and their neighbours. It ends when the surplus exceeds that in less than
+    1 - quantile of the area: half the surplus is the estimate of the error.
+
+    The caller evaluates :meth:`proposed` points and passes the values to :meth:`accept`.
+
+    Args:
+        ranges: The ends of each axis.
+        columns: How each of the values of a point is interpolated. The error of those that are not
+            linear is controlled; a cell has the largest of them.
+        tolerance: The error that may remain.
+        scale: What it is relative to: the value, or the range of all values. It is the range where
+            a value is not positive.
+        quantile: The fraction of the area in which it must hold.
+        finest: The finest level, from 1 up.
+
+    Raises:
+        ValueError: An option is out of range.
+
+    Example:
+        >>> options = {"tolerance": 0.01, "scale": "range", "quantile": 1.0, "finest": 6}
+        >>> grid = AdaptiveGrid([(-1.0, 1.0)], columns=["cubic"], **options)
+        >>> while grid.outcome == "running":
+        ...     grid.accept(np.sin(grid.proposed()))
+        >>> grid.outcome, grid.done
+        ('converged', 9)
+    """
+
+    def __new__(
+        cls,
+        ranges: Sequence[tuple[float, float]],
+        *,
+        columns: Sequence[_Interpolation],
+        tolerance: float,
+        scale: Literal["value", "range"],
+        quantile: float,
+        finest: int,
+    ) -> AdaptiveGrid: ...
+    @property
+    def outcome(self) -> Literal["running", "converged", "finest", "stopped"]:
+        """Whether it has ended, and how: within the tolerance, at the finest level, or stopped."""
+
+    @property
+    def level(self) -> int:
+        """The finest level that is complete; 0 before there is one."""
+
+    @property
+    def done(self) -> int:
+        """The number of points whose values were accepted."""
+
+    @property
+    def total(self) -> int:
+        """The number of those, and of the points that are proposed."""
+
+    def proposed(self) -> _Double:
+        """The points of the present level that are still to be evaluated, shape (k, m)."""
+
+    def accept(self, values: _Double) -> None:
+        """Take the values at the first of the proposed points.
+
+        Args:
+            values: Shape (k, columns); the last of them completes the level.
+
+        Raises:
+            ValueError: They have other columns, or are more than are proposed.
+        """
+
+    def stop(self) -> None:
+        """End the refinement: the present level becomes complete with the values it has.
+
+        Raises:
+            ValueError: Level 1 is not complete, so that no error can be estimated.
+        """
+
+    def evaluated(self) -> tuple[_Double, _Double]:
+        """The points whose values were accepted, in that order, (k, m), and values (k, columns)."""
+
+    def estimate(self) -> dict[str, Any]:
+        """The error of the interpolants: "quantile95", "surplus95", "maximum" and "scale".
+
+        They are infinite before level 1 is complete. "quantile95" is half of "surplus95"; "maximum"
+        is the largest surplus among cells with finite values.
+        """
+
+    def errors_at(self, points: _Double) -> _Double:
+        """Half the surplus of the cell that holds each point, shape (p, m) to (p,)."""
+
+    def errors_against(self, points: _Double, values: _Double) -> _Double:
+        """The errors of the interpolants against true values, the largest of each point's losses.
+
+        Args:
+            points: Shape (p, m).
+            values: Shape (p, columns).
+
+        Returns:
+            Shape (p,); infinite where one of the two alone is finite.
+
+        Raises:
+            ValueError: Level 0 is not complete, or the shapes do not fit.
+        """
+
+    def interpolant(self, column: int) -> Interpolant:
+        """The interpolant of a column at the finest complete level.
+
+        Raises:
+            ValueError: There is no such column, or level 0 is not complete.
+        """
 
 @final
 class Ascent:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from landscape import _core
+from landscape._directions import PlaneContext
 from landscape._outside import Outside
 from landscape._results import Surface
 from landscape._runs import (
@@ -167,6 +168,7 @@ def curvature_map(
         metrics=columns,
         recipe=axes.recipe,
         run=run.make_run(products, status, seed),
+        context=PlaneContext.of(objective, axes, axes_plan),
     )
 
 

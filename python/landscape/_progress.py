@@ -36,6 +36,9 @@ class Progress(Protocol):
     def update(self, done: int, **values: float) -> None:
         """Report `done` of the total units, and show these values: `smallest=0.012`."""
 
+    def expect(self, total: int) -> None:
+        """Change the total, where it becomes known during the run."""
+
 
 def reporter(
     progress: Choice,
@@ -172,6 +175,9 @@ class _NoProgress:
     def update(self, done: int, **values: float) -> None:
         pass
 
+    def expect(self, total: int) -> None:
+        pass
+
 
 class _Callback(_NoProgress):
     def __init__(self, function: Callable[[int, int], object], total: int) -> None:
@@ -180,6 +186,9 @@ class _Callback(_NoProgress):
 
     def update(self, done: int, **values: float) -> None:  # noqa: ARG002  (a bar shows them)
         self._function(done, self._total)
+
+    def expect(self, total: int) -> None:
+        self._total = total
 
 
 class _Bar:
@@ -207,3 +216,6 @@ class _Bar:
                 {name: f"{value:.4g}" for name, value in values.items()}, refresh=False
             )
         self._bar.update(done - self._bar.n)
+
+    def expect(self, total: int) -> None:
+        self._bar.total = total

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from landscape._directions import (
     NORMALIZATIONS,
     ONE_DIMENSIONAL,
     LineBetween,
+    PlaneContext,
     PlaneThrough,
     PrincipalComponents,
     RandomDirections,
@@ -19,9 +20,21 @@ from landscape._directions import (
 from landscape._eigenplane import EigenDirections
 from landscape._outside import Outside, compare_outside, validate_outside
 from landscape._results import Line, Surface
-from landscape._runs import ObjectiveOptions, build_objectives, grid_coordinates, sample_grid
+from landscape._runs import (
+    Accuracy,
+    ErrorScale,
+    ObjectiveOptions,
+    SubsetChoice,
+    build_objectives,
+    grid_coordinates,
+    read_accuracy,
+    sample_grid,
+    sample_to_tolerance,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from landscape._directions import Axes, Directions
@@ -43,6 +56,9 @@ __all__ = [
 _JOINING = (LineBetween, PlaneThrough, PrincipalComponents)
 """Directions on which other models lie."""
 
+_GRID_POINTS = 51
+_DRAWN_POINTS = 101
+
 Normalize = Literal["auto", "filter", "layer", "model"] | None
 OneDimensional = Literal["zero", "include"]
 
@@ -56,7 +72,14 @@ def surface(
     normalize: Normalize = "auto",
     one_dimensional: OneDimensional = "zero",
     span: float | Sequence[Sequence[float]] | None = None,
-    points: int | tuple[int, int] = 51,
+    points: int | tuple[int, int] | None = None,
+    tolerance: float | None = None,
+    tolerance_of: ErrorScale = "loss",
+    confidence: float | None = None,
+    evaluations: int | None = None,
+    seconds: float | None = None,
+    subset: SubsetChoice | None = None,
+    preview: Callable[[Surface], object] | None = None,
     outside: Outside = "error",
     test: Any = None,
     seed: int = 0,
@@ -83,7 +106,25 @@ def surface(
             where they are, ``"include"`` moves each tensor of them like one filter.
         span: Half-width, or ``((a0, a1), (b0, b1))``, in unit steps of the directions. None is
             1.0, or the bounding box of the models of a plane or a trajectory.
-        points: Grid points along each axis, or ``(n_alpha, n_beta)``; at least 2.
+        points: Grid points along each axis, or ``(n_alpha, n_beta)``; at least 2. All are
+            evaluated, 51 along each axis where nothing is said; with a tolerance they are where the
+            interpolant is drawn, 101 along each axis.
+        tolerance: The relative error that 95% of the area may have, such as 0.05. The loss is then
+            evaluated where this needs it, from 81 points up to 129 along each axis, and
+            interpolated between; ``.error`` says what remains and ``.evaluated`` where it was
+            evaluated. None evaluates a full grid.
+        tolerance_of: What the tolerance is relative to: ``"loss"``, the loss at the same point, or
+            ``"range"``, the largest difference on the surface, where small losses need less.
+        confidence: With a tolerance: a bound of the error that holds with this probability, from
+            fresh random points (59 for 0.95) whose largest error is ``.error.quantile95``.
+        evaluations: With a tolerance: the most evaluations; ``.error`` says what was reached.
+        seconds: With a tolerance: the time after which no further evaluation begins.
+        subset: With a tolerance, whether losses are estimated from a part of the samples with
+            calibrated weights, half of the tolerance being for their error: ``"auto"`` (from 5,000
+            samples on, where it is possible and takes at most half of the evaluations; the same as
+            None), ``"always"`` (an error where it is not possible) or ``"never"``. The centre and
+            the lowest point are computed on all data.
+        preview: With a tolerance: called with a surface as it is after every level of refinement.
         outside: With models as directions: as for :func:`line`, of each of them and the first.
         test: Further data for the same plane; their surface is the result's ``.test``.
         seed: Of the directions, the sample subset, the batch split and the dropout masks.
@@ -102,7 +143,8 @@ def surface(
 
     Reference:
         Li, Xu, Taylor, Studer and Goldstein, "Visualizing the Loss Landscape of Neural Nets"
-        (2018), equation (1) and section 4.
+        (2018), equation (1) and section 4; of the subset, Deville and Särndal, "Calibration
+        Estimators in Survey Sampling" (1992).
 
     Example:
         >>> import torch
@@ -115,25 +157,47 @@ def surface(
     """
     axes_plan = parse_directions(directions, normalize, one_dimensional, seed)
     check_outside_applies(axes_plan, outside)
+    accuracy = read_accuracy(
+        2,
+        tolerance=tolerance,
+        tolerance_of=tolerance_of,
+        evaluations=evaluations,
+        seconds=seconds,
+        confidence=confidence,
+    )
+    _check_preview(preview, accuracy)
+    if subset is not None and accuracy is None:
+        raise ValueError(f"got subset={subset!r} without tolerance=, whose option it is")
     objective, on_test = build_objectives(
         surface, model, data, loss, test=test, seed=seed, options=options, progress=progress
     )
     axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
     notes = compare_models(axes_plan, objective, outside)
-    alpha, beta = grid_coordinates(axes, span, points)
-    fields, test_fields = sample_grid(
-        objective,
-        on_test,
-        axes,
-        (alpha, beta),
-        label="surface",
-        notes=notes,
-        metrics=metrics,
-        resume=resume,
-        progress=progress,
+    default = _DRAWN_POINTS if accuracy else _GRID_POINTS
+    alpha, beta = grid_coordinates(axes, span, default if points is None else points)
+
+    context = PlaneContext.of(objective, axes, axes_plan)
+
+    def make_surface(fields: dict[str, Any], test_fields: dict[str, Any] | None) -> Surface:
+        test_surface = Surface(alpha, beta, **test_fields) if test_fields else None
+        return Surface(alpha, beta, **fields, test=test_surface, context=context)
+
+    return make_surface(
+        *_sample(
+            objective,
+            on_test,
+            axes,
+            (alpha, beta),
+            accuracy,
+            label="surface",
+            notes=notes,
+            metrics=metrics,
+            resume=resume,
+            progress=progress,
+            subset=subset or "auto",
+            preview=preview and (lambda *fields: preview(make_surface(*fields))),
+        )
     )
-    test_surface = Surface(alpha, beta, **test_fields) if test_fields else None
-    return Surface(alpha, beta, **fields, test=test_surface)
 
 
 def line(
@@ -147,6 +211,12 @@ def line(
     one_dimensional: OneDimensional = "zero",
     span: float | Sequence[float] | None = None,
     points: int = 101,
+    tolerance: float | None = None,
+    tolerance_of: ErrorScale = "loss",
+    confidence: float | None = None,
+    evaluations: int | None = None,
+    seconds: float | None = None,
+    preview: Callable[[Line], object] | None = None,
     outside: Outside = "error",
     test: Any = None,
     seed: int = 0,
@@ -171,7 +241,14 @@ def line(
         normalize: As for :func:`surface`.
         one_dimensional: As for :func:`surface`.
         span: Half-width, or ``(low, high)``; None is 1.0, or (-0.5, 1.5) between two models.
-        points: Points on the line, at least 2.
+        points: Points on the line, at least 2: all are evaluated, or with a tolerance drawn.
+        tolerance: As for :func:`surface`, of the whole line: the loss is evaluated at 9 to 257
+            points.
+        tolerance_of: As for :func:`surface`.
+        confidence: As for :func:`surface`.
+        evaluations: As for :func:`surface`.
+        seconds: As for :func:`surface`.
+        preview: As for :func:`surface`.
         outside: With ``to``: what to do where that model holds something else than the first one
             besides its parameters and batch-norm statistics (buffers, frozen parameters, ties,
             activations, code), and its own loss is therefore not L at its parameters:
@@ -206,25 +283,76 @@ def line(
     """
     axes_plan = parse_direction(to, direction, normalize, one_dimensional, seed)
     check_outside_applies(axes_plan, outside)
+    accuracy = read_accuracy(
+        1,
+        tolerance=tolerance,
+        tolerance_of=tolerance_of,
+        evaluations=evaluations,
+        seconds=seconds,
+        confidence=confidence,
+    )
+    _check_preview(preview, accuracy)
     objective, on_test = build_objectives(
         line, model, data, loss, test=test, seed=seed, options=options, progress=progress
     )
     axes, objective, on_test = make_axes(axes_plan, objective, on_test, progress)
     notes = compare_models(axes_plan, objective, outside)
     (positions,) = grid_coordinates(axes, span, points)
-    fields, test_fields = sample_grid(
+
+    def make_line(fields: dict[str, Any], test_fields: dict[str, Any] | None) -> Line:
+        test_line = Line(positions, **test_fields) if test_fields else None
+        return Line(positions, **fields, test=test_line)
+
+    return make_line(
+        *_sample(
+            objective,
+            on_test,
+            axes,
+            (positions,),
+            accuracy,
+            label="line",
+            notes=notes,
+            metrics=metrics,
+            resume=resume,
+            progress=progress,
+            subset="never",
+            preview=preview and (lambda *fields: preview(make_line(*fields))),
+        )
+    )
+
+
+def _sample(
+    objective: Objective,
+    on_test: Objective | None,
+    axes: Axes,
+    coordinates: tuple[NDArray[np.float64], ...],
+    accuracy: Accuracy | None,
+    *,
+    preview: Callable[..., object] | None,
+    subset: SubsetChoice,
+    **options: Any,
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Evaluate a full grid, or what a tolerance needs of it."""
+    if accuracy is None:
+        return sample_grid(objective, on_test, axes, coordinates, **options)
+    return sample_to_tolerance(
         objective,
         on_test,
         axes,
-        (positions,),
-        label="line",
-        notes=notes,
-        metrics=metrics,
-        resume=resume,
-        progress=progress,
+        coordinates,
+        accuracy,
+        preview=preview,
+        subset=subset,
+        **options,
     )
-    test_line = Line(positions, **test_fields) if test_fields else None
-    return Line(positions, **fields, test=test_line)
+
+
+def _check_preview(preview: Callable[..., object] | None, accuracy: Accuracy | None) -> None:
+    if preview is not None and (accuracy is None or not callable(preview)):
+        raise ValueError(
+            f"preview={preview!r}, expected a function, together with tolerance=: a full grid has "
+            "no levels"
+        )
 
 
 def parse_directions(

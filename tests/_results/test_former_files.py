@@ -21,7 +21,7 @@ from landscape import _store
 from landscape._results.base import result_kinds
 
 FILES = Path(__file__).parent / "fixtures" / "saved_by_0_1"
-NEWER = {"comparison", "sharpness"}
+NEWER = {"comparison", "sharpness", "surface_geometry", "topology", "trust"}
 """Kinds that version 0.1 did not have."""
 RESULTS = sorted(p for p in FILES.glob("*.npz") if p.stem != "inputs" and "partial" not in p.stem)
 

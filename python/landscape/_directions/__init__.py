@@ -1,6 +1,7 @@
 """Directions: the origin and the axes of a surface, and the recipe by which they were made."""
 
 from landscape._directions.axes import AXIS_NAMES, Axes, Directions, make_recipe
+from landscape._directions.context import PlaneContext
 from landscape._directions.models import LineBetween, PlaneThrough, plane
 from landscape._directions.principal import PrincipalComponents, pca
 from landscape._directions.projection import Projection, RandomPlane, random_plane
@@ -15,6 +16,7 @@ __all__ = [
     "Axes",
     "Directions",
     "LineBetween",
+    "PlaneContext",
     "PlaneThrough",
     "PrincipalComponents",
     "Projection",

@@ -213,6 +213,11 @@ class Objective:
         return isinstance(self._evaluator.batches, ResidentBatches)
 
     @property
+    def samples_independent(self) -> bool:
+        """Whether the loss is a mean of sample losses, none of which depends on other samples."""
+        return self._evaluator.samples_independent and not self.recalibrates
+
+    @property
     def recalibrates(self) -> bool:
         """Whether there are batch statistics, and they are re-estimated at every point."""
         return self._evaluator.recalibrates

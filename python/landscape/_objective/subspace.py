@@ -102,6 +102,10 @@ class Subspace:
         points = self._points(coordinates)
         return self.backends.sample_losses(points, self.strategy, self.weights[0]).numpy()
 
+    def penalties(self, coordinates: ArrayLike) -> NDArray[np.float64]:
+        """The weight decay at each point, which is part of no sample's loss, shape (k,)."""
+        return self.weight_decay.penalties(self._points(coordinates), self.origin)
+
     def _points(self, coordinates: ArrayLike) -> AffinePoints:
         return AffinePoints(self.origin, self.basis, self._read_coordinates(coordinates).tolist())
 

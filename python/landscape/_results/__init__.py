@@ -8,8 +8,10 @@ from landscape._results.critical_points import CriticalPoint, CriticalPoints, Cr
 from landscape._results.curve import Curve
 from landscape._results.density import Density
 from landscape._results.estimates import Estimate, Estimates
+from landscape._results.geometry import SurfaceGeometry
 from landscape._results.gradient_noise import GradientNoise
 from landscape._results.grids import Line, Surface
+from landscape._results.interpolation import EvaluatedPoints, Interpolation, SurfaceError
 from landscape._results.io import load
 from landscape._results.paths import Instability, Path, Profile, pack_paths, unpack_paths
 from landscape._results.provenance import Recipe, Run
@@ -24,6 +26,8 @@ from landscape._results.sharpness import (
 )
 from landscape._results.simplices import SimplicialComplex, sample_simplex
 from landscape._results.spectrum import GradientEnergy, Spectrum
+from landscape._results.topology import Topology
+from landscape._results.trust import Trust
 from landscape._results.walks import Relaxation, Walk
 
 __all__ = [
@@ -37,9 +41,11 @@ __all__ = [
     "Density",
     "Estimate",
     "Estimates",
+    "EvaluatedPoints",
     "GradientEnergy",
     "GradientNoise",
     "Instability",
+    "Interpolation",
     "Invariance",
     "Line",
     "Measure",
@@ -54,6 +60,10 @@ __all__ = [
     "SimplicialComplex",
     "Spectrum",
     "Surface",
+    "SurfaceError",
+    "SurfaceGeometry",
+    "Topology",
+    "Trust",
     "Walk",
     "import_pandas",
     "load",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape import _store
+from landscape import _core, _store
 from landscape._results.base import (
     Arrays,
     Result,
@@ -30,11 +30,16 @@ from landscape._results.frozen import (
     freeze_axis,
     same_bits,
 )
+from landscape._results.interpolation import EvaluatedPoints, SurfaceError, make_interpolant
 from landscape._results.provenance import Recipe, Run
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
+
+    from landscape._results.geometry import SurfaceGeometry
+    from landscape._results.topology import Topology
+    from landscape._results.trust import Trust
 
 __all__ = ["Grid", "Line", "Surface"]
 
@@ -65,6 +70,10 @@ class Grid(Result):
         def test(self) -> Self | None: ...
         @property
         def recipe(self) -> Recipe: ...
+        @property
+        def evaluated(self) -> EvaluatedPoints | None: ...
+        @property
+        def error(self) -> SurfaceError | None: ...
 
     def __post_init__(self) -> None:
         axes = {name: freeze_axis(getattr(self, name), name) for name in self.axis_names}
@@ -85,6 +94,10 @@ class Grid(Result):
             )
         if self.test is not None:
             _check_test(self, self.test)
+        if (self.error is None) != (self.evaluated is None):
+            raise ValueError("an interpolated grid has both `evaluated` and `error`; pass both")
+        if self.error is not None and self.error.map.shape != shape:
+            raise ValueError(f"the error map has shape {self.error.map.shape}; expected {shape}")
 
     @property
     def axes(self) -> dict[str, Floats]:
@@ -133,6 +146,9 @@ class Grid(Result):
             "run": self.run.to_record(),
             "test": None,
         }
+        if self.error is not None and self.evaluated is not None:
+            record |= {"error": self.error.to_record(), "evaluated": self.evaluated.to_record()}
+            arrays |= {"error_map": self.error.map, **self.evaluated.to_arrays()}
         if self.test is not None:
             record["test"], test_arrays = self.test.pack()
             own = {n: array for n, array in test_arrays.items() if n not in self.axis_names}
@@ -147,6 +163,10 @@ class Grid(Result):
         if record["test"] is not None:
             test = cls.unpack(record["test"], {**axes, **select_prefix("test", arrays)})
         check_fields(Recipe, record["recipe"])
+        error = evaluated = None
+        if record.get("error") is not None:  # files of version 0.2 have none
+            error = SurfaceError.from_record(record["error"], arrays["error_map"])
+            evaluated = EvaluatedPoints.from_record(record["evaluated"], arrays)
         make = cast("Callable[..., Self]", cls)  # the dataclasses below take these fields
         return make(
             **axes,
@@ -154,9 +174,73 @@ class Grid(Result):
             metrics={name: arrays[_metric_key(name)] for name in record["metrics"]},
             standard_error=arrays.get("standard_error"),
             test=test,
+            evaluated=evaluated,
+            error=error,
             recipe=Recipe(**record["recipe"], trajectory=arrays.get("trajectory")),
             run=Run.from_record(record["run"]),
         )
+
+    def resample(self, points: int | Sequence[int]) -> Self:
+        """The same function on other points between the same ends, by its own interpolant.
+
+        Metrics and standard errors, and the error map, are interpolated linearly.
+
+        Args:
+            points: Along each axis, or one number an axis; at least 2.
+
+        Returns:
+            A grid of interpolated losses. `evaluated` and `run` stay those of the computation.
+
+        Raises:
+            ValueError: The number of points does not fit, or this is a full grid, whose losses
+                are all evaluated: `surface(alpha, beta)` interpolates between them.
+        """
+        if self.error is None or self.evaluated is None:
+            raise ValueError(
+                f"this {self.kind} is a full grid, and interpolated losses would look like "
+                f"evaluated ones; call it, {self.kind}({', '.join(self.axes)}), or compute it "
+                "with tolerance="
+            )
+        axes = list(self.axes.values())
+        counts = [points] * len(axes) if isinstance(points, int) else list(points)
+        if len(counts) != len(axes):
+            raise ValueError(f"points={points!r}, expected one number, or one for each axis")
+        fine = [
+            _core.axis(float(axis[0]), float(axis[-1]), count)
+            for axis, count in zip(axes, counts, strict=True)
+        ]
+        shape = tuple(len(axis) for axis in reversed(fine))
+
+        def resample(values: Floats) -> Floats:
+            return _core.Interpolant(axes, values.ravel(), "linear").on(fine).reshape(shape)
+
+        losses = make_interpolant(axes, self.losses, self.evaluated).on(fine).reshape(shape)
+        error = replace(self.error, map=resample(self.error.map))
+        rest = {
+            "metrics": {name: resample(values) for name, values in self.metrics.items()},
+            "standard_error": (
+                None if self.standard_error is None else resample(self.standard_error)
+            ),
+            "test": None if self.test is None else self.test.resample(points),
+        }
+        return replace(
+            self, **dict(zip(self.axes, fine, strict=True)), losses=losses, error=error, **rest
+        )
+
+    def _interpolate(self, *coordinates: Any) -> Floats:
+        arrays = np.broadcast_arrays(*(np.asarray(c, np.float64) for c in coordinates))
+        points = np.ascontiguousarray(np.stack([array.ravel() for array in arrays], axis=1))
+        interpolant = self.__dict__.get("_interpolant")
+        if interpolant is None:
+            axes = list(self.axes.values())
+            interpolant = make_interpolant(axes, self.losses, self.evaluated)
+            object.__setattr__(self, "_interpolant", interpolant)
+        values: Floats = interpolant.at(points)
+        return values.reshape(arrays[0].shape)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the interpolant, which is made again at need."""
+        return {name: value for name, value in self.__dict__.items() if name != "_interpolant"}
 
     def to_xarray(self) -> xarray.Dataset:
         """A labelled copy: named dimensions, units, and the provenance as JSON attributes.
@@ -184,9 +268,14 @@ class Surface(Grid):
         metrics: name -> (nb, na) further quantities at the same points.
         standard_error: (nb, na) of the losses, where the data are a random subset.
         test: The surface of the test data on the same plane.
+        evaluated: Where the surface was computed to a tolerance, the points at which the loss was
+            evaluated; `losses`, metrics and standard errors are then interpolated between them.
+        error: The estimated error of that interpolation; None of a full grid.
         recipe: How the directions were made.
         run: How the numbers were computed.
         figure: Set by `plot_surface` alone; takes no part in equality or saving.
+        context: The Objective and the directions, for :meth:`trust`; None after `landscape.load`.
+            It takes no part in equality, saving or pickling.
 
     Raises:
         ValueError: Shapes that do not fit together; axes that do not increase.
@@ -202,9 +291,144 @@ class Surface(Grid):
     metrics: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     standard_error: NDArray[np.float64] | None = None
     test: Surface | None = None
+    evaluated: EvaluatedPoints | None = None
+    error: SurfaceError | None = None
     recipe: Recipe
     run: Run
     figure: Any = field(default=None, repr=False, compare=False)
+    context: Any = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the interpolant and the context."""
+        return {**super().__getstate__(), "context": None}
+
+    def trust(self, objective: Any = None, **options: Any) -> Trust:
+        r"""Examine what this surface shows of the loss around its centre, and what it does not.
+
+        - Random planes through the centre, evaluated at a few points over the same span: how much
+          the picture depends on the plane.
+        - The curvature of the slice, :math:`u^T H u / |u|^2`, beside the largest and the smallest
+          eigenvalue of the Hessian and its trace over d.
+        - The gradient within the plane beside the full one.
+        - Of a trajectory: how far the checkpoints lie from the plane, and their own losses.
+        - The errors of interpolation and of a subset of the samples.
+
+        Args:
+            objective: Needed for a surface that was loaded from a file, which holds no model and
+                no data: the :class:`landscape.Objective` that was evaluated. The surface remembers
+                it otherwise.
+            options: ``directions=None`` (needed with an Objective for planes that were not drawn at
+                random: what :func:`landscape.surface` was given); ``planes=5`` random planes of
+                ``radii=4`` times ``angles=8`` points each; ``tolerance=0.01`` of both extreme
+                eigenvalues, relative to the larger one, ``trace_error=0.1``, the relative standard
+                error of the trace, and ``max_products=200`` for each of the two (0 leaves them
+                out); ``seed=0``;
+                ``interrupt="raise"``, or ``"return"`` the parts that are complete;
+                ``progress=None``.
+
+        Returns:
+            The numbers, with a verdict in words. Parts that the function does not have, such as
+            gradients under re-estimated batch statistics, are named with the reason.
+
+        Raises:
+            ValueError: There is no Objective, or it is another function or plane than the
+                surface's; or an option is out of range.
+
+        Example:
+            >>> trust = landscape.surface(model, data, points=9).trust()
+            >>> print(*trust.verdict, sep="\n")
+        """
+        from landscape._trust import examine_surface  # noqa: PLC0415  (a higher layer)
+
+        return examine_surface(self, objective, **options)
+
+    def topology(self, persistence: float = 0.0) -> Topology:
+        """Find the local minima, saddles and maxima, with their persistence and merge tree.
+
+        Args:
+            persistence: Minima and maxima of no more than this height above or below the saddle
+                where they merge are left out; in units of the loss.
+
+        Returns:
+            The topology of the sublevel sets of the losses.
+
+        Raises:
+            ValueError: The persistence is negative.
+
+        Example:
+            >>> surface.topology().barriers[0, 0] == surface.minimum[-1]
+            np.True_
+        """
+        from landscape._results.topology import Topology  # noqa: PLC0415  (rarely needed)
+
+        axes = (self.alpha, self.beta)
+        return Topology.compute(axes, self.losses, persistence, self.recipe.labels, self.run)
+
+    def geometry(
+        self,
+        *,
+        centre: tuple[float, float] | None = None,
+        reach: int = 2,
+        tolerance: float = 1e-6,
+        chords: int = 5_000_000,
+        seed: int = 0,
+    ) -> SurfaceGeometry:
+        """Measure roughness, convexity along chords and the condition number at the centre.
+
+        Args:
+            centre: Coordinates of the quadratic fit, moved to the next grid point. None is the
+                model at (0, 0), or the lowest point where the picture does not contain it.
+            reach: The fit takes the points up to so many grid steps away along each axis.
+            tolerance: Violations of convexity up to this share of the range do not count, such as
+                the rounding of losses.
+            chords: All pairs of grid points are examined where there are no more; otherwise so many
+                are drawn at random.
+            seed: Of the draws.
+
+        Returns:
+            The numbers.
+
+        Raises:
+            ValueError: An option is out of range, the axes are not equally spaced, or too few
+                losses next to the centre are finite.
+
+        Example:
+            >>> bool(surface.geometry().total_variation >= 1)
+            True
+        """
+        from landscape._results.geometry import SurfaceGeometry  # noqa: PLC0415  (rarely needed)
+
+        return SurfaceGeometry.compute(
+            (self.alpha, self.beta),
+            self.losses,
+            self.recipe,
+            self.run,
+            centre=centre,
+            reach=reach,
+            tolerance=tolerance,
+            chords=chords,
+            seed=seed,
+        )
+
+    def __call__(self, alpha: Any, beta: Any) -> NDArray[np.float64]:
+        """The loss anywhere on the plane, from the interpolant through the evaluated points.
+
+        It is a bicubic spline with "not a knot" ends, of the logarithm where all losses are
+        positive. Next to a loss that is NaN or infinite it takes the value of the nearest point.
+
+        Args:
+            alpha: Coordinates along u, of any shape.
+            beta: Coordinates along v; the shapes are broadcast.
+
+        Returns:
+            The losses, of that shape; NaN beyond the ends of the axes.
+
+        Example:
+            >>> surface = landscape.load("surface.npz")
+            >>> surface(0.0, [0.1, 0.2]).shape
+            (2,)
+        """
+        return self._interpolate(alpha, beta)
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Filled contours with the minimum marked: `landscape.plot.filled_contour`.
@@ -235,6 +459,8 @@ class Line(Grid):
         metrics: name -> (n,) further quantities at the same points.
         standard_error: (n,) of the losses, where the data are a random subset.
         test: The line of the test data on the same points.
+        evaluated: As of a :class:`Surface`.
+        error: As of a :class:`Surface`.
         recipe: How the direction was made.
         run: How the numbers were computed.
 
@@ -251,8 +477,26 @@ class Line(Grid):
     metrics: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     standard_error: NDArray[np.float64] | None = None
     test: Line | None = None
+    evaluated: EvaluatedPoints | None = None
+    error: SurfaceError | None = None
     recipe: Recipe
     run: Run
+
+    def __call__(self, positions: Any) -> NDArray[np.float64]:
+        """The loss anywhere on the line, from the interpolant; as of a :class:`Surface`.
+
+        Args:
+            positions: Coordinates along u, of any shape.
+
+        Returns:
+            The losses, of that shape; NaN beyond the ends.
+
+        Example:
+            >>> line = landscape.load("line.npz")
+            >>> line([0.25, 0.75]).shape
+            (2,)
+        """
+        return self._interpolate(positions)
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """The loss on the training and the test data: `landscape.plot.line`.
@@ -314,6 +558,7 @@ def _format_table(grid: Grid) -> str:
     provenance = [
         *((name, _format_axis(grid, i)) for i, name in enumerate(grid.axes)),
         ("directions", _format_recipe(grid.recipe)),
+        *([] if grid.error is None else [("error", str(grid.error))]),
         ("evaluations", f"{grid.run.evaluations} in {grid.run.seconds:.3g} s"),
         ("engine", _format_engine(grid.run)),
         ("status", grid.run.status),

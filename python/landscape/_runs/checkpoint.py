@@ -19,11 +19,11 @@ from landscape._replace import check_writable, explain_failed_save
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Checkpoint", "hash_array", "list_differences"]
+__all__ = ["CHECKPOINT_KIND", "Checkpoint", "hash_array", "list_differences"]
 
 _SAVE_INTERVAL = 2.0
 _MAX_OVERHEAD = 20  # a save may take at most this part of the time between two saves
-_KIND = "partial"
+CHECKPOINT_KIND = "partial"
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Checkpoint:
         check_writable(self.path)
         if not Path(self.path).exists():
             return None
-        stored = _store.read(self.path, _KIND)
+        stored = _store.read(self.path, CHECKPOINT_KIND)
         with self.reading():
             recorded = dict(stored.record["inputs"])
             if "columns" in stored.record:  # grids of version 0.1
@@ -115,7 +115,9 @@ class Checkpoint:
         if self.path is None:
             return
         start = time.perf_counter()
-        _store.write(self.path, _KIND, {"inputs": _to_plain(self.inputs), **record}, arrays)
+        _store.write(
+            self.path, CHECKPOINT_KIND, {"inputs": _to_plain(self.inputs), **record}, arrays
+        )
         end = time.perf_counter()
         self._next_save = end + max(_SAVE_INTERVAL, _MAX_OVERHEAD * (end - start))
 

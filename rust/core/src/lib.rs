@@ -20,7 +20,7 @@
 //! | `solver` | the interface of iterative methods: steps, status, checkpoints |
 //! | `subspace` | affine subspaces of an objective, in host memory |
 //! | `analytic` | objectives in closed form, for tests |
-//! | `surface` | directions and grids |
+//! | `surface` | directions, grids and calibrated subsets |
 //! | `spectrum` | eigenpairs, traces and densities of operators that are known by their products |
 //! | `critical` | solvers for critical points |
 //! | `path` | low-loss paths and simplices between minima |

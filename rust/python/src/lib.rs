@@ -5,6 +5,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "pyo3 hands over arguments by value")]
 
+mod adaptive;
 mod ascent;
 mod boundary;
 mod combinatorial;
@@ -22,13 +23,17 @@ mod sampling;
 mod solver;
 mod spectrum;
 mod state;
+mod subset;
 mod surface;
+mod topology;
 mod vector;
 mod walk;
 
 /// The numerical core of `landscape`; described in `_core.pyi`.
 #[pyo3::pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::adaptive::{AdaptiveGrid, Interpolant};
     #[pymodule_export]
     use crate::ascent::Ascent;
     #[pymodule_export]
@@ -56,7 +61,11 @@ mod _core {
         Density, Diagonal, Lanczos, PowerIteration, Trace, XTrace, asymmetry, student_quantile,
     };
     #[pymodule_export]
+    use crate::subset::{SubsetAssessment, SubsetCalibration};
+    #[pymodule_export]
     use crate::surface::{axis, normalise};
+    #[pymodule_export]
+    use crate::topology::{component_areas, convexity, fit_quadratic, topology, total_variations};
     #[pymodule_export]
     use crate::vector::{combine, dot, gram, norm, orthogonalise};
     #[pymodule_export]
