@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from models import classes, mlp
 from torch import nn
 
+import landscape
 from landscape import Objective
 from landscape._export import lower, trace
 from landscape._objective import engine as engines
@@ -212,3 +213,26 @@ def test_large_linear_layers_are_predicted_to_be_slow() -> None:
     # 16 * 27 * 36 multiply-adds of the convolution, of 8 * 1024 in the last layer
     fitting, streamed = 16 * 27 * 36 + 8 * 1024, 576 * 1024
     assert slowness(images, 3, 8, 8) == (fitting + 3 * streamed) / (fitting + streamed)
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+@pytest.mark.parametrize("points", [3, 9, 21])
+def test_a_surface_evaluates_a_tenth_more_than_its_points(
+    points: int, engine: Literal["native", "torch"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock gives every point of either engine one second, vmap or not."""
+    objective = Objective(mlp(), classes(40), engine=engine)
+    clock = Clock()
+    owner = NativeNetwork if engine == "native" else Evaluator
+    own = owner.sums
+
+    def sums(self: Any, rows: Any, *rest: Any) -> Any:
+        clock.work(len(rows))
+        return own(self, rows, *rest)
+
+    monkeypatch.setattr(owner, "sums", sums)
+    monkeypatch.setattr(engines, "Trials", lambda points, **_: clock.trials(points))
+    surface = landscape.surface(objective, points=points)
+    assert surface.run.evaluations == points**2
+    assert points**2 <= clock.now <= 1.1 * points**2
+    assert (clock.now == points**2) == (points == 3)
