@@ -88,18 +88,15 @@ def digits_cnn() -> Case:
     return Case("digits CNN", model, images, targets, cross_entropy, points=8)
 
 
-def cifar_resnet20(file: Path, images: int = 1000) -> Case:
+def cifar_resnet20(file: Path | None, images: int = 1000) -> Case:
     """ResNet-20 (He et al. 2016, section 4.2, option A) on real photographs.
 
     Args:
-        file: An .npz with `train_images`, uint8 (n, 32, 32, 3), and `train_labels`.
+        file: An .npz with `train_images`, uint8 (n, 32, 32, 3), and `train_labels`; None for noise.
         images: How many of them, from the beginning.
     """
     torch.manual_seed(0)
-    with np.load(file) as archive:
-        pixels = torch.from_numpy(archive["train_images"][:images])
-        labels = torch.from_numpy(archive["train_labels"][:images]).long()
-    inputs = pixels.permute(0, 3, 1, 2).float().contiguous() / 127.5 - 1
+    inputs, labels = _photographs(file, images)
     stages = [_Block(16, 16) for _ in range(3)]
     stages += [_Block(16, 32), _Block(32, 32), _Block(32, 32)]
     stages += [_Block(32, 64), _Block(64, 64), _Block(64, 64)]
@@ -114,6 +111,48 @@ def cifar_resnet20(file: Path, images: int = 1000) -> Case:
     )
     model = with_statistics(model, inputs)
     return Case("CIFAR ResNet-20", model, inputs, labels, cross_entropy, points=2)
+
+
+def mobile_net(file: Path | None, images: int = 250) -> Case:
+    """Depthwise separable convolutions (Howard et al. 2017) on photographs; see above."""
+    torch.manual_seed(0)
+    inputs, labels = _photographs(file, images)
+    layers = _convolution(3, 32)
+    for narrow, wide, stride in ((32, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2)):
+        layers += _convolution(narrow, narrow, stride, groups=narrow)
+        layers += _convolution(narrow, wide, size=1)
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 10)]
+    model = with_statistics(nn.Sequential(*layers), inputs)
+    return Case("mobile net", model, inputs, labels, cross_entropy, points=4)
+
+
+def wide_mlp() -> Case:
+    """64-2048-2048-10 with ReLU on 500 digits: weights that no cache of one core holds."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(64, 2048), nn.ReLU(), nn.Linear(2048, 2048), nn.ReLU(), nn.Linear(2048, 10)
+    )
+    inputs, targets = digits()
+    return Case("wide MLP", model, inputs[:500].flatten(1), targets[:500], cross_entropy, points=4)
+
+
+def _convolution(
+    inputs: int, outputs: int, stride: int = 1, *, groups: int = 1, size: int = 3
+) -> list[nn.Module]:
+    convolution = nn.Conv2d(
+        inputs, outputs, size, stride, padding=size // 2, groups=groups, bias=False
+    )
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+
+
+def _photographs(file: Path | None, images: int) -> tuple[Tensor, Tensor]:
+    """Images (n, 3, 32, 32) between -1 and 1, and classes; noise where there is no file."""
+    if file is None:
+        return torch.rand(images, 3, 32, 32) * 2 - 1, torch.arange(images) % 10
+    with np.load(file) as archive:
+        pixels = torch.from_numpy(archive["train_images"][:images])
+        labels = torch.from_numpy(archive["train_labels"][:images]).long()
+    return pixels.permute(0, 3, 1, 2).float().contiguous() / 127.5 - 1, labels
 
 
 class _Block(nn.Module):

@@ -192,9 +192,10 @@ def test_children_of_a_folder_do_not_import_each_other_in_circles(folder: Path) 
     TopologicalSorter(graph).prepare()
 
 
-RUNS_MODELS = ("_objective.", "_export.torch_export")
-"""Where modules are called. Tracing is the one exception to the Objective: `torch.export` executes
-the model's code on symbolic tensors, from which no number comes, and a hook sees its graph."""
+TRACERS = ("_export.recorder", "_export.torch_export")
+RUNS_MODELS = ("_objective.", *TRACERS)
+"""Where modules are called. Tracing is the one exception to the Objective: a twin of the model is
+called on a few samples or on symbolic tensors, to see its operations, and no number comes of it."""
 
 RUNNERS = {
     *("model", "module", "network", "forward", "functional_call", "vmap"),
@@ -216,7 +217,7 @@ def test_only_the_objective_runs_a_model() -> None:
         if any(model_calls(ast.parse(file.read_text())))
     }
     assert {name for name in callers if name.startswith("_objective.")}
-    assert "_export.torch_export" in callers
+    assert callers.issuperset(TRACERS)
     assert not {name for name in callers if not name.startswith(RUNS_MODELS)}
 
 

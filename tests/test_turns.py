@@ -418,7 +418,7 @@ class Slow(nn.Module):
         super().__init__()
         self.linear = nn.Linear(6, 3)
     def forward(self, x):
-        if type(x) is not torch.Tensor:  # a symbolic one
+        if torch._C._len_torch_function_stack():  # the tracer watches
             os.write(1, b"tracing ")
             started.set()
             for _ in range(3000):

@@ -1,12 +1,13 @@
-"""A PyTorch model as a graph: traced by `torch.export`, then lowered to the core's layers.
+"""A PyTorch model as a graph: its operations traced, then lowered to the core's layers.
 
-`trace` reads any model that `torch.export` supports; `lower` supports a closed list of operations
-and names the first that is not on it.
+`trace` records a forward pass, or reads what `torch.export` finds; `lower` supports a closed list
+of operations and names the first that is not on it.
 """
 
 from landscape._export.builder import LoweredModel
+from landscape._export.graph import BATCH, Reference, TracedGraph, TracedLeaf, TracedNode
 from landscape._export.lowering import lower
-from landscape._export.tracing import BATCH, Reference, TracedGraph, TracedLeaf, TracedNode, trace
+from landscape._export.tracing import trace
 from landscape._export.unsupported import Unsupported
 
 __all__ = [

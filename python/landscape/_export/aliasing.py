@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from landscape._export.tracing import Reference, TracedGraph, TracedNode
+from landscape._export.graph import Reference, TracedGraph, TracedNode
 from landscape._export.unsupported import Unsupported
 
 __all__ = ["Aliasing"]

@@ -7,8 +7,8 @@ from math import prod
 from typing import Any, TypeAlias
 
 from landscape._export.builder import GraphBuilder, is_finite
+from landscape._export.graph import Reference, TracedNode
 from landscape._export.operands import Constant, Operand, Value, Weight
-from landscape._export.tracing import Reference, TracedNode
 from landscape._export.unsupported import Unsupported
 
 __all__ = ["AXES", "Call"]

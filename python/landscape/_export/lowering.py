@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from landscape._export.aliasing import Aliasing
 from landscape._export.builder import GraphBuilder, LoweredModel
 from landscape._export.call import Call
+from landscape._export.graph import Reference, TracedGraph, TracedNode, sample_shape
 from landscape._export.operands import Constant, Operand, Size, Value, Weight
 from landscape._export.rules import RULES
-from landscape._export.tracing import Reference, TracedGraph, TracedNode, sample_shape
 from landscape._export.unsupported import Unsupported
 from landscape._parameters import ParameterLayout
 

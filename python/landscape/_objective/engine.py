@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from landscape import _core
 from landscape._export import Unsupported
 from landscape._objective.curvature import CentredOperator, Curvature, CurvatureOperator
+from landscape._objective.data.batches import ResidentBatches
+from landscape._objective.data.pytree import iter_tensors
 from landscape._objective.losses.likelihood import check_curvature
 from landscape._objective.losses.reductions import Reductions
+from landscape._objective.native_backend.build import identify_loss
 from landscape._objective.native_backend.cache import NativeCache
 from landscape._objective.native_backend.curvature import NativeOperator
+from landscape._objective.native_backend.findings import find
 from landscape._objective.native_backend.network import NativeNetwork, NativeReductions
 from landscape._objective.points import AffinePoints, Points, Rows
-from landscape._objective.strategy import Strategy, choose_chunk, measure_seconds
+from landscape._objective.strategy import Strategy, choose_chunk
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._objective.torch_backend.ggn import GaussNewtonOperator
 from landscape._objective.torch_backend.gradients import (
@@ -29,19 +35,18 @@ from landscape._objective.torch_backend.gradients import (
 )
 from landscape._objective.torch_backend.hessian import HessianOperator
 from landscape._objective.torch_backend.tuning import default_strategy, measure_strategy
+from landscape._objective.trials import Run, Trials
 from landscape._objective.weight_decay import WeightDecay
 
-__all__ = ["ENGINES", "Backends", "Engine", "check_recorded_strategy"]
+__all__ = ["ENGINES", "Backends", "Engine", "check_recorded_strategy", "recall_engine"]
 
 ENGINES = ("auto", "torch", "native")
 
 _NATIVE = Strategy(kind="native")
-_CLEAR_LEAD = 2.0  # if native is this many times faster than the plain loop, nothing else is timed
-_PRIOR = 1.25  # native is left where it takes this many times PyTorch's seconds: clocks are noisy
-_TRIAL_POINTS = 8
-_TRIAL_ROUNDS = 3
-_TRIAL_SECONDS = 2.0  # that timing one engine may take
-_SLOWER = "the native network was slower in a short measurement."
+_LEAD = 2.0  # native is left where PyTorch is predicted, and then found, to be so many times faster
+_LINE = 8  # points of a line that is timed for the driver's chunk
+_DERIVATIVES = 100  # gradients and products of a run, whose number nobody knows beforehand
+_SLOWER = "the native network took more than twice the processor time in a short measurement."
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,16 @@ class Backends:
             Unsupported: The model, its data or its loss cannot be native.
         """
         return self.native_cache.get(self.evaluator)
+
+    def require_native(self) -> NativeNetwork:
+        """The native network, where it has these reductions too.
+
+        Raises:
+            Unsupported: The model, its data, its loss or a metric cannot be native.
+        """
+        # before the network is built, which is slow and may be in vain
+        _to_native_reductions(self.evaluator.reductions, self.evaluator)
+        return self.native
 
     def sums(self, points: Points, strategy: Strategy) -> Tensor:
         """The reductions' sums, float64, shape (points, columns)."""
@@ -172,41 +187,59 @@ class Engine:
             return "native"
         return f"torch: {self.why}" if self.why else "torch"
 
+    points: float = math.inf
+    """The number of points of a run up to which nothing more would be tried."""
+
     @classmethod
-    def for_losses(cls, backends: Backends, theta: Tensor, requested: str) -> Engine:
+    def for_losses(cls, backends: Backends, theta: Tensor, requested: str, points: float) -> Engine:
         """Choose the engine for losses at many points.
+
+        The native network is taken wherever there is one, unless a count of its multiply-adds
+        predicts that PyTorch is twice as fast, and a measurement confirms it.
 
         Args:
             backends: The two backends.
             theta: A point, shape (d,).
             requested: ``"auto"``, ``"torch"`` or ``"native"``.
+            points: The number of points of the run, a tenth of whose time the choice may take.
 
         Raises:
             Unsupported: ``"native"``, and there is no native network.
         """
         evaluator = backends.evaluator
+        trials = Trials(points, on_cpu=evaluator.model.device.type == "cpu")
         if requested == "torch":
-            return cls(measure_strategy(evaluator, theta))
+            return cls._by_torch(backends, theta, trials)
         try:
-            native, seconds = _time_native_losses(backends, theta)
+            slowness = backends.require_native().slowness
         except Unsupported as reason:
             if requested == "native":
                 raise
-            return cls(measure_strategy(evaluator, theta), _describe_refusal(reason))
-        native = replace(native, chunk=choose_chunk(native, seconds))
-        if requested == "native":
-            return cls(native)
-        rows, plain = Rows(theta[None]), default_strategy(evaluator)
-        by_torch = _seconds(lambda: evaluator.sums(rows, plain), 1)
-        if seconds * _CLEAR_LEAD < by_torch:
-            return cls(native)
-        rival = measure_strategy(evaluator, theta)
-        stack = Rows(theta.expand(rival.points, -1))
-        by_native, by_torch = _compare_seconds(
-            (lambda: backends.sums(rows, native), 1),
-            (lambda: evaluator.sums(stack, rival), rival.points),
-        )
-        return cls(native) if by_native <= _PRIOR * by_torch else cls(rival, _SLOWER)
+            return cls._by_torch(backends, theta, trials, _describe_refusal(reason))
+        if not trials.admits(1):
+            return cls(_NATIVE, points=points)
+        zero = torch.zeros_like(theta)
+
+        def evaluate(count: int) -> Run:
+            line = AffinePoints(theta, (zero,), [[0.0]] * count)
+            return Run(lambda: backends.sums(line, _NATIVE), count)
+
+        seconds = trials.estimate(evaluate(1))
+        complete = True
+        if requested == "auto" and slowness >= _LEAD:
+            plain = Run(lambda: evaluator.sums(Rows(theta[None]), default_strategy(evaluator)))
+            complete = trials.affords_duel(plain, evaluate(1), seconds)
+            if complete and trials.duel(plain, evaluate(1), seconds, _LEAD):
+                return cls._by_torch(backends, theta, trials, _SLOWER)
+        if trials.affords(_LINE * seconds.wall):
+            seconds = seconds.least(trials.time(evaluate(_LINE)))
+        native = replace(_NATIVE, chunk=choose_chunk(_NATIVE, seconds.wall))
+        return cls(native, points=math.inf if complete else points)
+
+    @classmethod
+    def _by_torch(cls, backends: Backends, theta: Tensor, trials: Trials, why: str = "") -> Engine:
+        strategy, complete = measure_strategy(backends.evaluator, theta, trials)
+        return cls(strategy, why, math.inf if complete else trials.points)
 
     @classmethod
     def for_derivatives(cls, backends: Backends, theta: Tensor, requested: str) -> Engine:
@@ -221,14 +254,59 @@ class Engine:
                 raise
             return replace(plain, why=_describe_refusal(reason))
         recalibrates = backends.evaluator.batch_norm == "recalibrated" and native.normalises
-        if requested == "native" or recalibrates:  # no gradients to time
-            return cls(_NATIVE)
-        rows = Rows(theta[None])
-        by_native, by_torch = _compare_seconds(
-            (lambda: backends.gradients(rows, _NATIVE, 1.0), 1),
-            (lambda: backends.gradients(rows, plain.strategy, 1.0), 1),
+        if requested == "native" or recalibrates or native.slowness < _LEAD:
+            return cls(_NATIVE)  # under "recalibrated" there are no gradients to time
+        rows, trials = Rows(theta[None]), Trials(_DERIVATIVES)
+        prior, rival = (
+            Run(partial(backends.gradients, rows, strategy, 1.0))
+            for strategy in (_NATIVE, plain.strategy)
         )
-        return cls(_NATIVE) if by_native <= _PRIOR * by_torch else replace(plain, why=_SLOWER)
+        seconds = trials.estimate(prior)
+        if trials.affords_duel(rival, prior, seconds) and trials.duel(rival, prior, seconds, _LEAD):
+            return replace(plain, why=_SLOWER)
+        return cls(_NATIVE)
+
+
+def recall_engine(
+    backends: Backends, requested: str, what: str, points: float, choose: Callable[[], Engine]
+) -> Engine:
+    """The engine that was chosen for the same function before, or else the one chosen now.
+
+    Args:
+        backends: The two backends.
+        requested: ``"auto"``, ``"torch"`` or ``"native"``.
+        what: What is evaluated.
+        points: The number of points of the run: a longer one may try what another could not.
+        choose: Makes the choice.
+    """
+    evaluator = backends.evaluator
+    function = _identify_function(evaluator)
+    if function is None:
+        return choose()
+    choices = find(evaluator.model.module).choices
+    key = what, requested, function
+    known: Engine | None = choices.get(key)
+    if known is None or points > known.points:
+        known = choices[key] = choose()
+    return known
+
+
+def _identify_function(evaluator: Evaluator) -> Hashable | None:
+    """What the seconds of a function depend on besides its model; None where that is unknown."""
+    reductions, batches = evaluator.reductions, evaluator.batches
+    loss = reductions.criterion.recognised
+    if loss is None or not all(metric.separable for metric in reductions.metrics):
+        return None
+    content = batches.content if isinstance(batches, ResidentBatches) else ()
+    return (
+        *(identify_loss(loss), tuple(metric.name for metric in reductions.metrics)),
+        *(type(batches), batches.sizes, evaluator.statistics is batches, reductions.squares),
+        tuple((tuple(t.shape), t.dtype, t.device) for t in iter_tensors(content)),
+        *(evaluator.batch_norm, evaluator.dropout, evaluator.model.behaviour),
+        *(evaluator.dtype, tuple(evaluator.model.dtypes), evaluator.model.device),
+        *(evaluator.layout.entries, evaluator.model.frozen_fingerprint()),
+        *(torch.get_num_threads(), _core.threads()),
+    )
 
 
 def check_recorded_strategy(backends: Backends, strategy: Strategy, requested: str) -> None:
@@ -270,36 +348,6 @@ def _to_native_reductions(reductions: Reductions, evaluator: Evaluator) -> Nativ
     metrics = tuple(metric.name for metric in reductions.metrics)
     weights = reductions.weights(evaluator.batches)[1:] if metrics else ()
     return NativeReductions(metrics, tuple(weights), squares=reductions.squares)
-
-
-def _time_native_losses(backends: Backends, theta: Tensor) -> tuple[Strategy, float]:
-    """The native strategy and its seconds per point, on a line of a few points."""
-    zero = torch.zeros_like(theta)
-    point = AffinePoints(theta, (zero,), [[0.0]])
-    start = time.perf_counter()
-    backends.sums(point, _NATIVE)  # warms up: the first call allocates what later ones reuse
-    first = time.perf_counter() - start
-    points = min(max(int(_TRIAL_SECONDS / max(first, 1e-9)), 1), _TRIAL_POINTS)
-    line = AffinePoints(theta, (zero,), [[0.0]] * points)
-    return _NATIVE, _seconds(lambda: backends.sums(line, _NATIVE), points)
-
-
-def _compare_seconds(*rivals: tuple[Callable[[], object], int]) -> list[float]:
-    """Seconds per point of each rival, the minima of interleaved rounds; the first one warms up."""
-    best, end = [float("inf")] * len(rivals), time.perf_counter() + _TRIAL_SECONDS
-    for done in range(1, _TRIAL_ROUNDS + 1):
-        for index, (run, points) in enumerate(rivals):
-            start = time.perf_counter()
-            run()
-            best[index] = min(best[index], (time.perf_counter() - start) / points)
-        if done > 1 and time.perf_counter() > end:
-            break
-    return best
-
-
-def _seconds(run: Callable[[], object], points: int) -> float:
-    """Seconds per point, the minimum of a few runs."""
-    return measure_seconds(run, _TRIAL_SECONDS) / points
 
 
 def _describe_refusal(reason: Unsupported) -> str:

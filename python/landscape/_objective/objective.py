@@ -30,7 +30,13 @@ from landscape._objective.data.batches import ResidentBatches
 from landscape._objective.data.changed import change_inputs
 from landscape._objective.data.pytree import take_rows
 from landscape._objective.data.reading import split_into_batches
-from landscape._objective.engine import ENGINES, Backends, Engine, check_recorded_strategy
+from landscape._objective.engine import (
+    ENGINES,
+    Backends,
+    Engine,
+    check_recorded_strategy,
+    recall_engine,
+)
 from landscape._objective.losses.arguments import make_example_inputs, read_arguments
 from landscape._objective.losses.likelihood import check_curvature
 from landscape._objective.losses.metrics import MetricLike, choose_metrics
@@ -61,6 +67,7 @@ if TYPE_CHECKING:
 __all__ = ["Objective"]
 
 _MEMORY_BUDGET = 2 << 30
+_MANY = 1000  # points of a run that does not say how many it evaluates
 _HESSIAN = Curvature()
 _CACHED_ENGINES = ("_loss_engine", "_derivative_engine", "_metric_engine")
 
@@ -88,7 +95,8 @@ class Objective:
             float64 from the outputs onward, and so is a model's own ``.loss`` that is one of them
             on its logits and labels (-100 is ignored); others are weighted by batch size.
         engine: ``"torch"``; ``"native"``, the core's own evaluator of exported networks, on a CPU;
-            or ``"auto"``: native where the model exports and a short measurement finds it faster.
+            or ``"auto"``: native where the model exports, unless a count of its multiply-adds
+            predicts that it is slow, and a short measurement confirms it.
         batch_norm: ``"frozen"`` (running statistics as stored), ``"recalibrated"`` (re-estimated
             at every theta; losses only), ``"batch"`` (the batch's own), or None: frozen around one
             model, recalibrated by functions that join several.
@@ -538,6 +546,7 @@ class Objective:
         *,
         metrics: Sequence[MetricLike] | MetricLike = (),
         strategy: Strategy | None = None,
+        points: int | None = None,
     ) -> Subspace:
         """Restrict L to theta = origin + sum_j c_j basis_j.
 
@@ -545,7 +554,9 @@ class Objective:
             origin: Shape (d,); the model's own parameters when None.
             basis: m vectors, shape (d,) each.
             metrics: Evaluated beside the loss.
-            strategy: How points are evaluated; measured when None.
+            strategy: How points are evaluated; chosen when None.
+            points: How many points are to be evaluated: the choice takes at most a tenth of their
+                time. Many when None.
 
         Returns:
             The subspace, evaluated in batches of coordinates.
@@ -570,7 +581,7 @@ class Objective:
             backends=Backends(evaluator.with_reductions(reductions), self._native_cache),
             origin=torch.from_numpy(self._read_theta(origin)).to(self.device),
             basis=vectors,
-            strategy=strategy or self._strategy_for_reductions(reductions),
+            strategy=strategy or self._strategy_for_reductions(reductions, points or _MANY),
             weights=tuple(reductions.weights(evaluator.batches)),
             weight_decay=self._weight_decay,
             standard_error=self._summary.standard_error,
@@ -888,8 +899,8 @@ class Objective:
 
     @property
     def strategy(self) -> Strategy:
-        """The fastest strategy for many points: measured at the first use, then cached."""
-        return self._loss_engine.strategy
+        """The strategy for many points: chosen at the first use, then cached."""
+        return self._choose_loss_engine(_MANY).strategy
 
     def allows(self, strategy: Strategy) -> bool:
         """Whether L can be evaluated under a strategy.
@@ -936,16 +947,32 @@ class Objective:
         same = [engine for engine in equal if engine.strategy is strategy]
         return (same or equal or [Engine(strategy)])[0].name
 
-    @cached_property
-    def _loss_engine(self) -> Engine:
-        with stage("choosing how losses are evaluated"):
-            return Engine.for_losses(self._backends, torch.from_numpy(self.theta), self.engine)
+    _loss_engine: Engine
+    """The engine for losses, chosen at the first use."""
+
+    def _choose_loss_engine(self, points: int) -> Engine:
+        """The engine for so many losses: the one chosen before, unless more may be tried now."""
+        known: Engine | None = self.__dict__.get("_loss_engine")
+        if known is None or points > known.points:
+            theta, backends = torch.from_numpy(self.theta), self._backends
+
+            def choose() -> Engine:
+                with stage("choosing how losses are evaluated"):
+                    return Engine.for_losses(backends, theta, self.engine, points)
+
+            known = recall_engine(backends, self.engine, "losses", points, choose)
+            self.__dict__["_loss_engine"] = known
+        return known
 
     @cached_property
     def _derivative_engine(self) -> Engine:
-        with stage("choosing how derivatives are evaluated"):
-            theta = torch.from_numpy(self.theta)
-            return Engine.for_derivatives(self._backends, theta, self.engine)
+        theta, backends = torch.from_numpy(self.theta), self._backends
+
+        def choose() -> Engine:
+            with stage("choosing how derivatives are evaluated"):
+                return Engine.for_derivatives(backends, theta, self.engine)
+
+        return recall_engine(backends, self.engine, "derivatives", 0, choose)
 
     _metric_engine: Engine
     """The engine of the last subspace whose metrics are functions of the user's."""
@@ -966,19 +993,19 @@ class Objective:
 
     def _strategy_for_losses(self, points: int) -> Strategy:
         measured = points > 1 or self.engine == "native"
-        return self.strategy if measured else self._default_strategy
+        return self._choose_loss_engine(points).strategy if measured else self._default_strategy
 
     def _strategy_for_gradients(self, points: int) -> Strategy:
         measured = points > 1 or self.engine == "native"
         return self.derivative_engine.strategy if measured else self._default_strategy
 
-    def _strategy_for_reductions(self, reductions: Reductions) -> Strategy:
+    def _strategy_for_reductions(self, reductions: Reductions, points: int) -> Strategy:
         if all(metric.separable for metric in reductions.metrics):
-            return self.strategy
+            return self._choose_loss_engine(points).strategy
         # a user's function needs the batches as they are, and may fail under vmap
         backends = Backends(self._evaluator.with_reductions(reductions), self._native_cache)
         theta = torch.from_numpy(self.theta)
-        self.__dict__["_metric_engine"] = Engine.for_losses(backends, theta, self.engine)
+        self.__dict__["_metric_engine"] = Engine.for_losses(backends, theta, self.engine, points)
         return self._metric_engine.strategy
 
     def _read_theta(self, theta: ArrayLike | None) -> NDArray[Any]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
-__all__ = ["Strategy", "choose_chunk", "choose_strategy", "measure_seconds"]
+from landscape._objective.trials import Run, Seconds, Trials
 
-_GAIN = 0.95  # a rival must be faster by this factor: clocks of busy machines are noisy
-_GIVE_UP = 1.5  # slower than this at its first try, a candidate is not tried again
+__all__ = ["Choices", "Strategy", "choose_chunk", "choose_strategy"]
+
+_LEAD = 1.1  # a rival must be faster by this factor: clocks of busy machines are noisy
 _SECONDS_PER_CALL = 0.25  # of the driver: long enough to amortise, short for Ctrl-C
 _LARGEST_CALL = 4096
 _MAX_COUNT = 2**31
-_TRIAL_SECONDS, _TRIAL_POINTS = 1.0, 20  # a choice takes at most the longer of these
 
 
 @dataclass(frozen=True)
@@ -69,40 +70,80 @@ class Choices:
 
 
 def choose_strategy(
-    seconds_per_point: Callable[[Strategy, float], float], choices: Choices
-) -> Strategy:
-    """Choose the fastest strategy.
+    evaluate: Callable[[Strategy], bool], choices: Choices, trials: Trials, share: float = 1.0
+) -> tuple[Strategy, bool]:
+    """Choose the strategy that a run is evaluated by: the plain loop unless a rival is faster.
 
     Args:
-        seconds_per_point: Times a strategy: the seconds that one point takes on all data, as the
-            minimum of several runs; gives up early above the seconds in its second argument.
-            Infinite where the model does not allow the strategy.
+        evaluate: Evaluates a strategy's points on a sample of the data; returns False where the
+            model does not allow the strategy.
         choices: The candidates.
+        trials: Times them, and knows what may be spent.
+        share: The sample's share of the data.
 
     Returns:
-        The winner, with the driver's chunk set from its speed.
+        The winner, with the driver's chunk set from its speed, and whether all candidates were
+        tried, as far as they promised anything.
+
+    Raises:
+        ValueError: Not even the smallest block can be evaluated.
     """
-    start = time.perf_counter()
-    best = Strategy(block=choices.blocks[0])
-    seconds = seconds_per_point(best, float("inf"))
-    end = start + max(_TRIAL_SECONDS, _TRIAL_POINTS * seconds)
-    for rivals, patience in _list_rounds(choices):
+    if not trials.admits(share):
+        return Strategy(block=choices.blocks[0]), False
+
+    def make_run(strategy: Strategy) -> Run:
+        return Run(partial(_evaluate_or_raise, evaluate, strategy), share * strategy.points)
+
+    best, seconds = _find_fitting_block(make_run, choices, trials)
+    complete = True
+    for rivals, patience in _list_rounds(choices, best.block):
         misses = 0
         for change in rivals:
             rival = replace(best, **change)
-            rival_seconds = seconds_per_point(rival, _GIVE_UP * seconds)
-            if rival_seconds < _GAIN * seconds:
-                best, seconds, misses = rival, rival_seconds, 0
-            elif seconds < float("inf"):  # nothing is a failure while nothing has fitted
-                misses += 1
-            if misses > patience or time.perf_counter() > end:  # larger blocks or stacks are slower
+            runs = make_run(rival), make_run(best)
+            if not trials.affords_duel(*runs, seconds):
+                complete = False  # and larger stacks cost more
                 break
-    return replace(best, chunk=choose_chunk(best, seconds))
+            rival_seconds = _duel(trials, *runs, seconds)
+            if rival_seconds is not None:
+                best, seconds, misses = rival, rival_seconds, 0
+            else:
+                misses += 1
+            if misses > patience:  # still smaller blocks, still larger stacks are slower
+                break
+    return replace(best, chunk=choose_chunk(best, seconds.wall)), complete
 
 
-def _list_rounds(choices: Choices) -> Iterator[tuple[list[dict[str, Any]], int]]:
+def _find_fitting_block(
+    make_run: Callable[[Strategy], Run], choices: Choices, trials: Trials
+) -> tuple[Strategy, Seconds]:
+    """The plain loop in the largest block that fits the memory, and its first evaluation."""
+    for block in choices.blocks:
+        strategy = Strategy(block=block)
+        with suppress(_NotAllowedError):
+            return strategy, trials.estimate(make_run(strategy))
+    raise ValueError("no block of samples can be evaluated")
+
+
+def _duel(trials: Trials, rival: Run, prior: Run, seconds: Seconds) -> Seconds | None:
+    with suppress(_NotAllowedError):
+        return trials.duel(rival, prior, seconds, _LEAD)
+    return None
+
+
+class _NotAllowedError(Exception):
+    """The model does not allow a strategy."""
+
+
+def _evaluate_or_raise(evaluate: Callable[[Strategy], bool], strategy: Strategy) -> None:
+    if not evaluate(strategy):
+        raise _NotAllowedError
+
+
+def _list_rounds(choices: Choices, block: int | None) -> Iterator[tuple[list[dict[str, Any]], int]]:
     """The changes to try in each round, and the failures in a row that end it."""
-    yield [{"block": block} for block in choices.blocks[1:]], 1
+    smaller = choices.blocks[choices.blocks.index(block) + 1 :]
+    yield [{"block": block} for block in smaller], 1
     yield [{"memory_format": "channels_last"}] if choices.channels_last else [], 0
     yield [{"kind": "vmap", "points": points} for points in choices.stacks], 1
 
@@ -111,23 +152,3 @@ def choose_chunk(strategy: Strategy, seconds: float) -> int:
     """Points per call of the driver, for a strategy that takes so many seconds per point."""
     points = min(max(int(_SECONDS_PER_CALL / max(seconds, 1e-9)), 1), _LARGEST_CALL)
     return max(points // strategy.points, 1) * strategy.points
-
-
-def measure_seconds(
-    run: Callable[[], object], limit: float, *, min_runs: int = 3, budget: float = 0.2
-) -> float:
-    """The minimum seconds of a few runs; the first one warms up and may end the trial."""
-    start = time.perf_counter()
-    run()
-    first = time.perf_counter() - start
-    if first > 2 * limit:
-        return first
-    best, count, spent = float("inf"), 0, 0.0
-    while count < min_runs or (spent < budget / 10 and count < 50):
-        start = time.perf_counter()
-        run()
-        seconds = time.perf_counter() - start
-        best, count, spent = min(best, seconds), count + 1, spent + seconds
-        if seconds > limit or spent > budget:
-            break
-    return best

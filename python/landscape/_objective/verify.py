@@ -34,6 +34,7 @@ from landscape._objective.data.batches import (
     Batches,
     RaggedBatches,
     ResidentBatches,
+    count_bytes,
 )
 from landscape._objective.data.pytree import map_tensors, take_rows
 from landscape._objective.losses.reductions import Reductions
@@ -53,7 +54,8 @@ __all__ = ["CHECKS", "FunctionCheck", "take_probe"]
 
 CHECKS = ("on", "off")
 
-_BATCHES, _SAMPLES = 2, 512
+_BATCHES, _SAMPLES, _LEAST_SAMPLES = 2, 512, 64
+_PROBE_BYTES = 1 << 20  # of inputs, beyond the least: a pass over many images takes long
 _PRODUCT_SAMPLES = 8  # few: a kink of a ReLU between two gradients would count as curvature
 _SEED = 20  # of the second point and the direction: the check is the same in every run
 _ROUNDINGS = 100  # in units of the dtype's epsilon, that two evaluations may differ by
@@ -140,7 +142,7 @@ class FunctionCheck:
             return
         start = time.perf_counter()
         with _as_its_owner_left_it(evaluator):
-            single = _restrict(evaluator, _SAMPLES)
+            single = _restrict(evaluator, _count_samples(evaluator.batches))
             self.notes += _describe_draws(single)
             self._findings["own_program"], stored = self._compare_programs(single)
             if stored is not None and evaluator.batch_norm == "frozen":
@@ -276,7 +278,7 @@ class FunctionCheck:
 
     def _compare_gradient(self, evaluator: Evaluator) -> tuple[str, str]:
         """The finding, and the fault where there is one."""
-        single, reason = _restrict(evaluator, _SAMPLES), ""
+        single, reason = _restrict(evaluator, _count_samples(evaluator.batches)), ""
         # coarsely for a model that has no twin in float64, or computes parts of it in float32
         for function, resolution in ((to_double(single), _FINE), (single, _COARSE)):
             try:
@@ -407,6 +409,14 @@ def _take_rows(batches: ResidentBatches, samples: int) -> ResidentBatches:
         lambda tensor: tensor.to(batches.device), take_rows(rows, batches.content)
     )
     return ResidentBatches(content, count, batches.device, sizes, weigh=batches.weigh)
+
+
+def _count_samples(batches: Batches) -> int:
+    """The number of samples to compare on: fewer of one large batch where each of them is large."""
+    if not isinstance(batches, ResidentBatches) or len(batches.sizes) > 1:
+        return _SAMPLES  # how batches are weighted shows in two of them
+    fitting = _PROBE_BYTES * batches.samples // max(count_bytes(batches.content), 1)
+    return min(max(fitting, _LEAST_SAMPLES), _SAMPLES)
 
 
 def _restrict(evaluator: Evaluator, samples: int) -> Evaluator:

@@ -82,7 +82,7 @@ def evaluate_path(
     else:
         run = _prepare_grid(evaluator, inputs, points, resume, progress)
     with run.plan.thread_count():
-        evaluator.choose_strategies(run.plan.strategies)
+        evaluator.choose_strategies(run.plan.strategies, points)
         run.plan = run.plan.with_strategies(evaluator.strategies)
         chunk = evaluator.strategies[0].chunk
         note = ""
@@ -187,11 +187,11 @@ class _CurveEvaluator:
             for name in (*function.column_names(self.metrics), *paired)
         )
 
-    def choose_strategies(self, recorded: tuple[Strategy, ...]) -> None:
-        """Take the strategies of a checkpoint, or measure which are fastest."""
+    def choose_strategies(self, recorded: tuple[Strategy, ...], points: int) -> None:
+        """Take the strategies of a checkpoint, or choose them for so many points."""
         first, last = self.curve.points[0], self.curve.points[-1]
         self.strategies = recorded or tuple(
-            function.subspace(first, [last - first], metrics=self.metrics).strategy
+            function.subspace(first, [last - first], metrics=self.metrics, points=points).strategy
             for function in self.functions
         )
 

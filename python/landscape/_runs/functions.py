@@ -58,12 +58,20 @@ class Functions:
             "policy": {part: function.policy for part, function in self.parts.items()},
         }
 
-    def make_subspaces(self, axes: Axes, plan: RunPlan, progress: Choice) -> list[Subspace]:
-        """L on the axes, under the strategies of a plan where there are some."""
+    def make_subspaces(
+        self, axes: Axes, plan: RunPlan, progress: Choice, *, points: int
+    ) -> list[Subspace]:
+        """L on the axes, under the strategies of a plan, or such as suit so many points."""
         recorded = plan.strategies or (None,) * len(self.parts)
         with start_up(progress):
             return [
-                function.subspace(axes.origin, axes.basis, metrics=self.metrics, strategy=strategy)
+                function.subspace(
+                    axes.origin,
+                    axes.basis,
+                    metrics=self.metrics,
+                    strategy=strategy,
+                    points=points,
+                )
                 for function, strategy in zip(self.parts.values(), recorded, strict=True)
             ]
 

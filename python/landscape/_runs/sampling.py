@@ -111,7 +111,7 @@ def sample_grid(
         progress=progress,
     )
     with run.plan.thread_count():
-        subspaces = functions.make_subspaces(axes, run.plan, progress)
+        subspaces = functions.make_subspaces(axes, run.plan, progress, points=run.size)
         run.plan = run.plan.with_strategies([subspace.strategy for subspace in subspaces])
         values = run.execute(join_columns(subspaces), subspaces[0].strategy.chunk)
     shape = tuple(len(axis) for axis in reversed(coordinates))

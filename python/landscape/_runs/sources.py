@@ -40,6 +40,7 @@ SUBSET_SHARE = 0.5
 """Of the tolerance, for the estimates from a subset; the rest is for the interpolation."""
 
 _EXPECTED_POINTS = 289  # of a surface at 5%, for the comparison of costs
+_LEAST_POINTS = 9  # along an axis: the first estimate of the error compares two levels
 _MANY_SAMPLES = 5000  # below it all of them are fast, and exact
 _CLEARLY_CHEAPER = 0.5  # in evaluations, for an estimate that nobody asked for
 _NORMAL95 = 1.96
@@ -124,7 +125,10 @@ class Source(ABC):
         """Choose how points are evaluated, or take it from the run's file."""
         with run.plan.thread_count():
             self.subspaces = self.functions.make_subspaces(
-                self.axes, run.plan, self.request.progress
+                self.axes,
+                run.plan,
+                self.request.progress,
+                points=_LEAST_POINTS ** len(self.axes.basis),
             )
             run.plan = run.plan.with_strategies([s.strategy for s in self.subspaces])
 

@@ -118,19 +118,34 @@ def draw_relief(
         colours = colormaps[options.pop("cmap", COLOURS)](_cell_means(heights))
         colours[..., :3] *= _shade(heights, box)[..., None]
         colours[~np.isfinite(_cell_means(heights))] = 0.0  # transparent
-        ax.plot_surface(
-            *np.meshgrid(x, y),
-            heights,
-            rcount=min(len(y), _MAX_CELLS),
-            ccount=min(len(x), _MAX_CELLS),
-            facecolors=np.pad(colours.clip(0.0, 1.0), ((0, 1), (0, 1), (0, 0))),
-            shade=False,
-            **{"linewidth": 0.25, "zorder": 2, **options},  # a line's width closes the seams
-        )
+        style = {"linewidth": 0.25, "zorder": 2, **options}  # a line's width closes the seams
+        _plot_cells(ax, x, y, heights, colours=colours.clip(0.0, 1.0), style=style)
     draw_markers_3d(ax, surface, numbers, scale)
     if warning := describe_warning(surface):
         ax.set_title(warning, fontsize=SMALL, color=WARNING, y=0.97)
     style_axes_3d(ax, surface, scale, name, box)
+
+
+def _plot_cells(
+    ax: Axes3D,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    heights: NDArray[np.float64],
+    *,
+    colours: NDArray[np.float64],
+    style: dict[str, Any],
+) -> None:
+    """Draw the surface in these colours, one for each cell."""
+    row, column = (-(-len(axis) // _MAX_CELLS) for axis in (y, x))
+    style = {"rstride": row, "cstride": column, "shade": False, **style}
+    if not np.isfinite(heights).all():  # matplotlib leaves cells out, and their colours with them
+        padded = np.pad(colours, ((0, 1), (0, 1), (0, 0)))
+        ax.plot_surface(*np.meshgrid(x, y), heights, facecolors=padded, **style)
+        return
+    cells = ax.plot_surface(*np.meshgrid(x, y), heights, color="none", **style)
+    picked = colours[::row, ::column].reshape(-1, 4)
+    cells.set_facecolors(picked)  # as one array, which matplotlib reads at once
+    cells.set_edgecolors(picked)
 
 
 def draw_floor(ax: Axes3D, surface: Surface, numbers: NDArray[np.float64], scale: Scale) -> None:

@@ -19,51 +19,64 @@ from untouched import untouched
 import landscape
 from landscape import Objective, batch_loss
 from landscape._objective import engine as engines
+from landscape._objective.native_backend import build
+from landscape._objective.native_backend.network import NativeNetwork
 from landscape._objective.torch_backend.batch_norm import BatchNormPolicy
+from landscape._objective.torch_backend.evaluator import Evaluator
+from landscape._objective.trials import Trials
 
 DATA = classes(40)
 
 
-def fake_clock(monkeypatch: pytest.MonkeyPatch, *, native: float, torch: float) -> None:
-    """Let timing say what it is told to: the native strategy is the first that is measured."""
-    asked: list[int] = []
+def fake_clock(
+    monkeypatch: pytest.MonkeyPatch, *, native: float, torch: float, slowness: float
+) -> None:
+    """Let every call of an engine take as long as it is told to."""
+    clock = [0.0]
+    monkeypatch.setattr(build, "predict_slowness", lambda _: slowness)
 
-    def seconds(run: Any, _: int) -> float:
-        run()
-        asked.append(0)
-        return native if len(asked) % 2 else torch
+    def timed(owner: Any, name: str, seconds: float) -> None:
+        own = getattr(owner, name)
 
-    def compared(*rivals: tuple[Any, int]) -> list[float]:
-        for run, _ in rivals:
-            run()
-        return [native, torch]
+        def call(*given: Any) -> Any:
+            clock[0] += seconds * len(given[1])
+            return own(*given)
 
-    monkeypatch.setattr(engines, "_seconds", seconds)
-    monkeypatch.setattr(engines, "_compare_seconds", compared)
+        monkeypatch.setattr(owner, name, call)
+
+    for name in ("sums", "gradients"):
+        timed(NativeNetwork, name, native)
+    timed(Evaluator, "sums", torch)
+    timed(engines, "compute_gradients", torch)
+
+    def trials(points: float, **_: Any) -> Trials:
+        return Trials(points, wall=lambda: clock[0], process=lambda: clock[0])
+
+    monkeypatch.setattr(engines, "Trials", trials)
+
+
+SLOWER = "torch: the native network took more than twice the processor time in a short measurement."
 
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        ({"native": 1e-3, "torch": 1e-2}, "native"),
-        (
-            {"native": 1e-2, "torch": 1e-3},
-            "torch: the native network was slower in a short measurement.",
-        ),
-        ({"native": 1.1e-3, "torch": 1e-3}, "native"),  # within what clocks are wrong by
+        ({"native": 1e-3, "torch": 1e-2, "slowness": 3}, "native"),
+        ({"native": 1e-2, "torch": 1e-3, "slowness": 3}, SLOWER),
+        ({"native": 1.8e-3, "torch": 1e-3, "slowness": 3}, "native"),
+        ({"native": 1e-2, "torch": 1e-3, "slowness": 1.5}, "native"),  # as nothing predicts
     ],
 )
-def test_auto_takes_what_is_faster(
+def test_auto_leaves_the_native_network_on_strong_evidence_alone(
     seconds: dict[str, float], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_clock(monkeypatch, **seconds)
     model = mlp()
-    surface = landscape.surface(model, DATA, points=4)
+    surface = landscape.surface(model, DATA, points=12)
     assert surface.run.engine == expected
+    assert landscape.surface(model, DATA, points=4).run.engine == "native"  # no time for a choice
     objective = Objective(model, DATA)
     assert objective.engine == "auto"
-    monkeypatch.undo()
-    fake_clock(monkeypatch, **seconds)
     points = np.stack([objective.theta, off_centre(objective)])
     slopes = objective.gradients(points)[1]
     assert objective.derivative_engine.name == expected

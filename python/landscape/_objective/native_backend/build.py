@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,17 @@ from torch import Tensor
 
 from landscape import _core
 from landscape._export import LoweredModel, Unsupported, lower, trace
-from landscape._objective.data.batches import Batches, ResidentBatches
+from landscape._objective.data.batches import Batches, ResidentBatches, compute_checksum
 from landscape._objective.losses.criterion import get_targets
 from landscape._objective.losses.recognised import RecognisedLoss
+from landscape._objective.native_backend.findings import Findings
 from landscape._objective.native_backend.network import NativeNetwork
-from landscape._objective.native_backend.verify import find_disagreement
+from landscape._objective.native_backend.verify import find_disagreement, has_same_loss
+from landscape._objective.native_backend.work import predict_slowness
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._progress import stage
 
-__all__ = ["Exports", "build_network", "encode_loss", "encode_targets"]
-
-Exports = dict[tuple[int, ...], LoweredModel]
-"""The graph of a model by the shape of one sample."""
+__all__ = ["build_network", "encode_loss", "encode_targets", "identify_loss"]
 
 _DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 _UNSUPPORTED_BEHAVIOUR = {
@@ -36,42 +36,88 @@ _UNSUPPORTED_BEHAVIOUR = {
 
 
 @torch.inference_mode(mode=False)
-def build_network(evaluator: Evaluator, exports: Exports) -> NativeNetwork:
+def build_network(evaluator: Evaluator, findings: Findings) -> NativeNetwork:
     """Export the model, and pass it to the core with its data.
 
     Args:
         evaluator: The function that PyTorch would evaluate.
-        exports: The model's exports so far, which are taken and added to: other data of the same
-            shape need no other.
+        findings: What is known of the model, which is taken and added to: other data of the same
+            shape need no other export.
 
     Raises:
         Unsupported: An operation of the model, its loss, its data or its dtype has no native form.
     """
     loss = _check_support(evaluator)
     inputs, targets = _get_inputs_and_targets(evaluator.batches)
-    shape = tuple(inputs.shape[1:])
-    if shape not in exports:
-        with stage("exporting the model"):
-            exports[shape] = _export_model(evaluator, inputs)
-    exported = exports[shape]
+    key = _identify_graph(evaluator, inputs)
+    is_known = key in findings.exports
+    if not is_known:
+        findings.exports[key] = _export_or_refuse(evaluator, inputs)
+    exported = findings.exports[key]
+    if isinstance(exported, Unsupported):
+        raise Unsupported(exported.operation, exported.why, exported.module)
     _check_shapes(exported, inputs, targets)
     network = _create_network(evaluator, exported, loss, evaluator.batches)
     is_same = evaluator.statistics is evaluator.batches
     source = (
         network if is_same else _create_network(evaluator, exported, loss, evaluator.statistics)
     )
+    difference = _compare(evaluator, exported, (key, *identify_loss(loss)), findings)
+    if difference and is_known:  # the model's code depends on what no print of it shows
+        findings.exports.pop(key)
+        return build_network(evaluator, findings)
+    if difference:
+        raise Unsupported("agreement", difference)
+    return NativeNetwork(
+        network,
+        source,
+        bool(exported.batch_norms),
+        _find_unsupported_policies(evaluator, exported),
+        predict_slowness(exported),
+    )
+
+
+def _identify_graph(evaluator: Evaluator, inputs: Tensor) -> Hashable:
+    """What the graph of one model depends on: samples, parameters that vary, and values held."""
+    held = evaluator.model.frozen_fingerprint()
+    return tuple(inputs.shape[1:]), evaluator.layout.entries, held
+
+
+def identify_loss(loss: RecognisedLoss) -> tuple[Hashable, ...]:
+    """A recognised loss as values that can be compared."""
+    options = tuple(
+        (name, compute_checksum(value) if isinstance(value, Tensor) else repr(value))
+        for name, value in sorted(loss.options.items())
+    )
+    return type(loss).__name__, loss.name, options
+
+
+def _export_or_refuse(evaluator: Evaluator, inputs: Tensor) -> LoweredModel | Unsupported:
+    try:
+        with stage("exporting the model"):
+            return _export_model(evaluator, inputs)
+    except Unsupported as reason:
+        return Unsupported(reason.operation, reason.why, reason.module)  # without its traceback
+
+
+def _compare(
+    evaluator: Evaluator, exported: LoweredModel, key: tuple[Hashable, ...], findings: Findings
+) -> str | None:
+    """What differs from PyTorch, if anything does: by one loss where all was compared before."""
 
     def build_from(function: Evaluator) -> NativeNetwork:
+        loss = function.reductions.recognised_loss
         network = _create_network(function, exported, loss, function.batches)
         return NativeNetwork(network, network)
 
     with stage("comparing the native network with PyTorch"):
+        known = (*key, evaluator.dtype)
+        if known in findings.compared and has_same_loss(evaluator, build_from):
+            return None
         difference = find_disagreement(evaluator, build_from)
-    if difference:
-        raise Unsupported("agreement", difference)
-    return NativeNetwork(
-        network, source, bool(exported.batch_norms), _find_unsupported_policies(evaluator, exported)
-    )
+    if difference is None:
+        findings.compared[known] = True
+    return difference
 
 
 def _check_support(evaluator: Evaluator) -> RecognisedLoss:

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from landscape._export import Unsupported
 from landscape._objective.data.batches import Batches
-from landscape._objective.native_backend.build import Exports, build_network
+from landscape._objective.native_backend.build import build_network
+from landscape._objective.native_backend.findings import find
 from landscape._objective.native_backend.network import NativeNetwork
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._turns import held
@@ -27,7 +28,6 @@ class NativeCache:
 
     def __init__(self) -> None:
         self._fingerprint: tuple[Any, ...] = ()
-        self._exports: Exports = {}
         self._networks: dict[tuple[int, int], tuple[Batches, Batches, Network]] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -54,13 +54,12 @@ class NativeCache:
         if fingerprint != self._fingerprint:
             self._fingerprint = fingerprint
             self._networks.clear()
-            self._exports.clear()
         key = (id(evaluator.batches), id(evaluator.statistics))
         # the data are kept too, so that their ids are not used again
         entry = self._networks.pop(key, None) or (
             evaluator.batches,
             evaluator.statistics,
-            _build_or_refuse(evaluator, self._exports),
+            _build_or_refuse(evaluator),
         )
         self._networks[key] = entry  # the most recently used one is last
         while len(self._networks) > _CAPACITY:
@@ -68,8 +67,8 @@ class NativeCache:
         return entry[2]
 
 
-def _build_or_refuse(evaluator: Evaluator, exports: Exports) -> Network:
+def _build_or_refuse(evaluator: Evaluator) -> Network:
     try:
-        return build_network(evaluator, exports)
+        return build_network(evaluator, find(evaluator.model.module))
     except Unsupported as reason:
         return reason

@@ -67,6 +67,8 @@ class NativeNetwork:
     """Whether it has batch norm at all."""
     unsupported_policies: Mapping[str, str] = field(default_factory=dict)
     """The batch-norm policies that it cannot follow, and why."""
+    slowness: float = 1.0
+    """How many times PyTorch's seconds it is predicted to take."""
     subspaces: dict[Any, Any] = field(default_factory=dict)
     """The last affine subspace that was evaluated, with the vectors that span it."""
 

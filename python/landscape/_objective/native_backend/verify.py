@@ -13,16 +13,17 @@ from landscape._objective.data.batches import ResidentBatches
 from landscape._objective.losses.criterion import get_targets
 from landscape._objective.losses.recognised import RecognisedLoss
 from landscape._objective.losses.reductions import Reductions
-from landscape._objective.native_backend.network import NativeNetwork
+from landscape._objective.native_backend.network import NativeNetwork, NativeReductions
 from landscape._objective.points import Rows
 from landscape._objective.strategy import Strategy
 from landscape._objective.torch_backend.evaluator import Evaluator
 from landscape._objective.torch_backend.gradients import compute_gradients
 from landscape._objective.torch_backend.precision import to_double
 
-__all__ = ["find_disagreement"]
+__all__ = ["find_disagreement", "has_same_loss"]
 
 _SAMPLES = 40  # two panels and a ragged one
+_FEWER_SAMPLES = 20  # the same in float64, of which a panel takes half as many
 _TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 _ERROR_FACTOR = 2.0  # times PyTorch's own error in float32
 _ROUNDINGS = 30.0  # roundings of every output that layers may accumulate
@@ -36,7 +37,7 @@ def find_disagreement(
     """Compare loss and gradient at the model's own parameters.
 
     Where float32 values differ by more than rounding of smooth functions makes, as at near-ties of
-    max-pooling, the network is built once more in float64 and decides.
+    max-pooling and the kinks of ReLUs, the network is built once more in float64 and decides.
 
     Args:
         evaluator: PyTorch's function, on data that are resident.
@@ -47,16 +48,16 @@ def find_disagreement(
         float32; than 1e-10 in float64. At a minimum where hardly any loss is left, differences as
         large as rounding the outputs makes are allowed too.
     """
-    batches = evaluator.batches
-    if not isinstance(batches, ResidentBatches):
-        raise TypeError("agreement is checked on resident data")
-    few = batches.take_first(_SAMPLES)
-    reductions = Reductions(evaluator.reductions.criterion)
-    single = replace(
-        evaluator, batches=few, statistics=few, batch_norm="frozen", reductions=reductions
-    )
-    double = to_double(single)
+    single = _take_samples(evaluator, _SAMPLES)
+    by_torch, native = _compute_by_torch(single), _compute_by_native(single, build(single))
+    tolerance = _TOLERANCE[evaluator.dtype]
+    # as close to PyTorch's own values as half the error that both may have: nothing more to compute
+    if _are_close(native, by_torch, tolerance / 2):
+        return None
     try:
+        if _agree_in_double(evaluator, build):
+            return None
+        double = to_double(single)
         exact = _compute_by_torch(double)
         noise, double_noise = (
             _estimate_rounding(double, torch.finfo(dtype).eps)
@@ -64,14 +65,51 @@ def find_disagreement(
         )
     except RuntimeError as error:  # a constant outside the parameters and buffers stays float32
         return f"it cannot be compared with PyTorch in float64, which raises: {error}"
-    by_torch = _compute_by_torch(single)
-    native = _compute_by_native(single, build(single))
-    difference = _describe_difference(native, exact, by_torch, noise, _TOLERANCE[evaluator.dtype])
+    difference = _describe_difference(native, exact, by_torch, noise, tolerance)
     if difference and evaluator.dtype != torch.float64:
         native = _compute_by_native(double, build(double))
         if not _describe_difference(native, exact, exact, double_noise, _TOLERANCE[torch.float64]):
             return None
     return difference
+
+
+def has_same_loss(evaluator: Evaluator, build: Callable[[Evaluator], NativeNetwork]) -> bool:
+    """Whether both find the same loss of a few samples: cheap, for a network that was compared."""
+    single = _take_samples(evaluator, _SAMPLES)
+    point = _read_theta(single)
+    expected = single.sums(point, Strategy())[:, :1]
+    native = build(single).sums(point, NativeReductions(), single.batch_norm)
+    values = {"loss": native}, {"loss": expected}
+    return _are_close(*values, _TOLERANCE[evaluator.dtype])
+
+
+def _take_samples(evaluator: Evaluator, count: int) -> Evaluator:
+    """The loss alone on the first samples, with stored statistics."""
+    batches = evaluator.batches
+    if not isinstance(batches, ResidentBatches):
+        raise TypeError("agreement is checked on resident data")
+    few = batches.take_first(count)
+    reductions = Reductions(evaluator.reductions.criterion)
+    return replace(
+        evaluator, batches=few, statistics=few, batch_norm="frozen", reductions=reductions
+    )
+
+
+def _agree_in_double(evaluator: Evaluator, build: Callable[[Evaluator], NativeNetwork]) -> bool:
+    """Whether both compute the same function, which rounding and kinks of float32 may hide."""
+    if evaluator.dtype == torch.float64:
+        return False
+    double = to_double(_take_samples(evaluator, _FEWER_SAMPLES))
+    exact, native = _compute_by_torch(double), _compute_by_native(double, build(double))
+    return _are_close(native, exact, _TOLERANCE[torch.float64])
+
+
+def _are_close(native: Values, expected: Values, tolerance: float) -> bool:
+    """Whether all values are finite, and equal to a relative tolerance."""
+    return all(
+        bool(value.isfinite().all()) and _relative_error(native[name], value) <= tolerance
+        for name, value in expected.items()
+    )
 
 
 def _describe_difference(
@@ -128,7 +166,8 @@ def _estimate_rounding(evaluator: Evaluator, epsilon: float) -> Values:
         cotangent = signs.reshape(step.shape) * ((moved - output_gradient).abs() + tiny)
         parts: tuple[Tensor | None, ...] = ()
         if outputs.requires_grad:  # not where only frozen parameters reach them
-            parts = torch.autograd.grad(outputs, leaves, cotangent, allow_unused=True)
+            # as one number: with a cotangent PyTorch imports sympy, in half a second
+            parts = torch.autograd.grad((outputs * cotangent).sum(), leaves, allow_unused=True)
     gradient = torch.cat([step.new_zeros(1), *(p.reshape(-1) for p in parts if p is not None)])
     minimum = torch.finfo(torch.float64).eps * outputs.detach().abs().clamp(min=1.0)
     error = (output_gradient.abs() * step + minimum).sum()

@@ -283,7 +283,7 @@ class SwappedModel:
         with undisturbed(self.module):
             modules = tuple((id(module), 0, 0) for module in self.module.modules())
             return modules + tuple(
-                (id(tensor), _get_version(tensor), _sample_checksum(tensor))
+                (id(tensor), _get_version(tensor), sample_checksum(tensor))
                 for tensor in (*self._frozen_tensors(), *self.module.buffers())
             )
 
@@ -386,6 +386,6 @@ def _members(container: Any) -> list[int]:
     return [*map(id, container), *map(id, values)]
 
 
-def _sample_checksum(tensor: Tensor) -> int:
+def sample_checksum(tensor: Tensor) -> int:
     numbers = tensor.detach().reshape(-1)
     return compute_checksum(numbers[:: max(1, len(numbers) // _FINGERPRINT_SIZE)])

@@ -11,8 +11,9 @@ from torch import nn
 from landscape._objective.data.batches import ResidentBatches, StreamedBatches
 from landscape._objective.data.pytree import iter_tensors
 from landscape._objective.points import Rows
-from landscape._objective.strategy import Choices, Strategy, choose_strategy, measure_seconds
+from landscape._objective.strategy import Choices, Strategy, choose_strategy
 from landscape._objective.torch_backend.evaluator import Evaluator
+from landscape._objective.trials import Trials
 from landscape._threadwise import thread_warnings
 
 __all__ = ["count_fitting_samples", "default_strategy", "measure_strategy"]
@@ -32,58 +33,56 @@ def default_strategy(evaluator: Evaluator) -> Strategy:
     return Strategy(block=_list_choices(evaluator, 0).blocks[0])
 
 
-def measure_strategy(evaluator: Evaluator, theta: torch.Tensor) -> Strategy:
+def measure_strategy(
+    evaluator: Evaluator, theta: torch.Tensor, trials: Trials
+) -> tuple[Strategy, bool]:
     """Time a few strategies on some of the model's own data, and pick the fastest.
 
     Args:
         evaluator: The function to be evaluated many times.
         theta: A point, shape (d,).
+        trials: Times them, and knows what may be spent.
 
     Returns:
-        The strategy. Streamed data are not read for a measurement: they take the plain loop.
+        The strategy, and whether all candidates were tried. Streamed data are not read for a
+        measurement: they take the plain loop.
 
     Raises:
         RuntimeError: Even the smallest block does not fit the memory.
     """
     batches = evaluator.batches
     if isinstance(batches, StreamedBatches):  # one pass evaluates several points, where possible
-        return Strategy(chunk=_STREAMED_POINTS if evaluator.batches_independent else 1)
+        return Strategy(chunk=_STREAMED_POINTS if evaluator.batches_independent else 1), True
     choices = _list_choices(evaluator, len(theta) * theta.element_size())
     sample = batches
     if isinstance(batches, ResidentBatches) and evaluator.samples_independent:
         sample = batches.take_first(choices.blocks[0] or batches.samples)
-    share = batches.samples / sample.samples
     trial = replace(evaluator, batches=sample)
-
     expected: list[torch.Tensor] = []
     failures: list[Exception] = []
 
-    def seconds_per_point(strategy: Strategy, limit: float) -> float:
+    def evaluate(strategy: Strategy) -> bool:
         points = Rows(theta.expand(strategy.points, -1))
-        scale = share / strategy.points
-
-        def seconds() -> float:
-            sums = trial.sums(points, strategy)
-            expected.append(sums[0])
-            if not torch.allclose(sums, expected[0], rtol=_AGREEMENT, equal_nan=True):
-                return float("inf")
-            return scale * measure_seconds(lambda: trial.sums(points, strategy), limit / scale)
-
         plain = strategy.kind == "loop" and strategy.memory_format == "contiguous"
         try:
             # vmap warns when it falls back on a slow loop
             with nullcontext() if plain else thread_warnings("error"):
-                return seconds()
+                sums = trial.sums(points, strategy)
         except Exception as error:  # any failure of a rival disqualifies it
             if plain and not _is_out_of_memory(error):
                 raise  # the plain loop is the definition: its error is the user's
             failures.append(error)
-            return float("inf")
+            return False
+        expected.append(sums[0])
+        return torch.allclose(sums, expected[0], rtol=_AGREEMENT, equal_nan=True)
 
-    strategy = choose_strategy(seconds_per_point, choices)
-    if not expected:
-        raise failures[0]
-    return strategy
+    share = sample.samples / batches.samples
+    try:
+        return choose_strategy(evaluate, choices, trials, share)
+    except ValueError:
+        if not expected:
+            raise failures[0] from None
+        raise
 
 
 def _is_out_of_memory(error: Exception) -> bool:
