@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _adaptive_cases import SMALL, Problem, large_mlp, resnet20
+from _adaptive_cases import SMALL, large_mlp, resnet20
 from scipy.stats import binomtest
 
 import landscape
@@ -100,9 +100,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     landscape.set_threads(arguments.threads)
     is_full = arguments.preset == "full"
-    print(
-        f"  {'network':18s} seed toler.  evals points  {'bound   true q95':>20s}   known  true maximum"
-    )
+    heads = ("bound", "true q95", "known", "true max")
+    print(f"  {'network':18s} seed toler.  evals points " + "".join(f"{h:>10s}" for h in heads))
     record = Record()
     for name in SMALL:
         if not is_full and name not in ("digits tanh", "regression"):
