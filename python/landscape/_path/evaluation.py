@@ -29,6 +29,7 @@ _REFINEMENTS = 2  # rounds around the highest loss
 _POINTS_PER_SIDE = 3
 _TOLERANCE = 0.01  # of the range of the losses
 _FINEST_LEVEL = 5  # 129 positions
+_EXPECTED_POSITIONS = 33
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def evaluate_path(
     else:
         run = _prepare_grid(evaluator, inputs, points, resume, progress)
     with run.plan.thread_count():
-        evaluator.choose_strategies(run.plan.strategies, points)
+        evaluator.choose_strategies(run.plan.strategies, points or _EXPECTED_POSITIONS)
         run.plan = run.plan.with_strategies(evaluator.strategies)
         chunk = evaluator.strategies[0].chunk
         note = ""
