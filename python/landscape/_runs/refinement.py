@@ -108,6 +108,8 @@ def sample_to_tolerance(
             request.known = reason.pilots, reason.losses
             if len(reason.losses):
                 notes = [*notes, f"computed on all data: {why}"]
+    elif why:
+        notes = [*notes, f"computed on all data: {why}"]
     if why is not None:
         source = FullSource(request)
         run = make_run(source, accuracy.tolerance)
