@@ -143,8 +143,11 @@ def test_the_seed_decides_and_a_stored_subset_has_the_same_bits(engine: Engine) 
 
 def test_the_engines_agree() -> None:
     coordinates, _ = case("cnn").truth(5)
-    by_torch, by_native = (calibrate("cnn", engine) for engine in ("torch", "native"))
-    np.testing.assert_array_equal(by_torch.rows, by_native.rows)
+    by_torch = calibrate("cnn", "torch")
+    objective = case("cnn").objective("native")
+    # of the same samples: last bits of the losses may decide how many are chosen
+    subspace = objective.subspace(None, case("cnn").basis)
+    by_native = CalibratedSubset(objective, subspace, by_torch.to_arrays())
     for one, two in zip(
         by_torch.evaluate(coordinates), by_native.evaluate(coordinates), strict=True
     ):
