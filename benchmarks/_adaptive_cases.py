@@ -30,12 +30,7 @@ class Problem:
 
 
 def _train(
-    model: nn.Module,
-    data: tuple[Tensor, Tensor],
-    loss: Loss,
-    steps: int,
-    seed: int,
-    rate: float = 1e-3,
+    model: nn.Module, data: tuple[Tensor, Tensor], loss: Loss, steps: int, seed: int
 ) -> nn.Module:
     inputs, targets = data
     generator = torch.Generator().manual_seed(seed)

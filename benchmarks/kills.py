@@ -58,7 +58,11 @@ Call = Callable[..., landscape.Result]
 
 CALLS: Mapping[str, Call] = {
     "surface": lambda o, **k: landscape.surface(o, points=9, **k),
+    "surface to a tolerance": lambda o, **k: landscape.surface(
+        o, tolerance=0.02, confidence=0.95, points=9, **k
+    ),
     "line": lambda o, **k: landscape.line(o, points=31, **k),
+    "line to a tolerance": lambda o, **k: landscape.line(o, tolerance=0.001, **k),
     "eigenvalues": lambda o, **k: landscape.Hessian(o).eigenvalues(
         3, basis=8, tolerance=1e-7, which="both", **k
     ),

@@ -96,12 +96,12 @@ def programs_of(document: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def test_the_readme_fits_a_screen_and_the_documents_show_five_short_examples() -> None:
+def test_the_readme_fits_a_screen_and_the_documents_show_six_short_examples() -> None:
     readme = (FOLDER.parent / "README.md").read_text()
     assert len(readme.splitlines()) <= 70
     assert len(programs_of("README.md")) == 1
     programs = programs_of("docs/examples.md")
-    assert len(programs) == 5
+    assert len(programs) == 6
     assert all(len(program.splitlines()) <= 10 for program in programs)
 
 

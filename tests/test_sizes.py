@@ -30,6 +30,7 @@ def connect(**options: Any) -> Any:
 CALLS: dict[str, Callable[[], Any]] = {
     "line": lambda: landscape.line(make_model(), DATA, points=BIG, **OFF),
     "surface": lambda: landscape.surface(make_model(), DATA, points=MANY, **OFF),
+    "planes": lambda: landscape.surface(make_model(), DATA, points=3, **OFF).trust(planes=BIG),
     "curvature_map": lambda: landscape.curvature_map(make_model(), DATA, points=MANY, **OFF),
     "pivots": lambda: connect(method=landscape.AutoNEB(pivots=BIG, max_pivots=BIG)),
     "control points": lambda: connect(method=landscape.Bezier(control_points=BIG)),

@@ -200,6 +200,17 @@ def test_test_data_metrics_and_objective_in_place_of_model(digits: Any) -> None:
         landscape.surface(objective, digits)
 
 
+def test_plot_surface_takes_a_tolerance_unless_points_are_given(digits: Any) -> None:
+    drawn = landscape.plot_surface(mlp(), digits, engine="torch", evaluations=81)
+    assert drawn.error is not None
+    assert drawn.error.tolerance == 0.05
+    for options in ({"points": 5}, {"points": 5, "metrics": "accuracy"}):
+        assert landscape.plot_surface(mlp(), digits, **options).error is None
+    both = landscape.plot_surface(mlp(), digits, points=9, tolerance=0.5)
+    assert both.error is not None
+    assert both.losses.shape == (9, 9)
+
+
 def test_plot_surface_returns_the_figure_and_saves_it(digits: Any, tmp_path: Any) -> None:
     path = tmp_path / "surface.png"
     surface = landscape.plot_surface(mlp(), digits, points=5, path=path)

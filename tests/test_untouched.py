@@ -96,6 +96,10 @@ CALLS: dict[str, Callable[[nn.Module], Any]] = {
     ),
     "model_at": lambda m: landscape.Objective(m, DATA, batch_norm="recalibrated").model_at(),
     "plot_surface": lambda m: landscape.plot_surface(m, DATA, points=4),
+    "surface to a tolerance": lambda m: landscape.surface(
+        m, DATA, tolerance=0.5, evaluations=81, metrics="accuracy", test=DATA
+    ),
+    "line to a tolerance": lambda m: landscape.line(m, DATA, to=OTHER[0], tolerance=0.5),
     "sharpness": lambda m: landscape.sharpness(
         m,
         DATA,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_surface"]
 
 _DRAWING = ("values", "scale", "levels", "cmap", "alpha")
+_TOLERANCE = 0.05
 _LINES = ("colors", "linewidths", "linestyles")
 
 
@@ -45,6 +46,9 @@ def plot_surface(
         options: Those of :func:`surface`, and those of the drawing: ``values``, ``scale`` and
             ``levels`` of :func:`landscape.plot.filled_contour`, and matplotlib's ``cmap`` and
             ``alpha`` (with ``kind="contour"`` also ``colors``, ``linewidths`` and ``linestyles``).
+            Where neither ``tolerance`` nor ``points`` is passed the surface is computed with
+            ``tolerance=0.05``, and with ``metrics``, whose error no tolerance controls, as a full
+            grid.
 
     Returns:
         The surface, with the figure at ``.figure``.
@@ -73,6 +77,8 @@ def plot_surface(
     own = inspect.signature(surface).parameters
     check_option_names(plot_surface, options, (*own, *drawing))
     style = {name: options.pop(name) for name in drawing if name in options}
+    if not {"tolerance", "points", "metrics"} & options.keys():
+        options["tolerance"] = _TOLERANCE
     result = surface(model, data, loss, **options)
     figure = plot.draw(result, kind, **style)
     if path is not None:

@@ -19,11 +19,10 @@ def calibrate(
     name: Name, engine: Engine = "native", tolerance: float = 0.1, **options: Any
 ) -> CalibratedSubset:
     """A subset of a case; full evaluations are dear enough not to stand in the way."""
-    known = case(name)
+    objective = case(name).objective(engine)
+    subspace = objective.subspace(None, case(name).basis)
     arguments: dict[str, Any] = {"points": 200, "full_evaluations": 2601, **options}
-    return calibrate_subset(
-        known.objective(engine), None, known.basis, LOW, HIGH, tolerance=tolerance, **arguments
-    )
+    return calibrate_subset(objective, subspace, LOW, HIGH, tolerance=tolerance, **arguments)
 
 
 def relative(losses: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -128,13 +127,10 @@ def test_the_seed_decides_and_a_stored_subset_has_the_same_bits(engine: Engine) 
     first.evaluate_fully(coordinates[:1])
     stored = first.to_arrays()
     assert all(isinstance(array, np.ndarray) for array in stored.values())
-    restored = CalibratedSubset.from_arrays(
-        case("mixture").objective(engine),
-        None,
-        case("mixture").basis,
-        stored,
-        strategy=first.strategy,
-    )
+    objective = case("mixture").objective(engine)
+    strategy = objective.strategy
+    subspace = objective.subspace(None, case("mixture").basis, strategy=strategy)
+    restored = CalibratedSubset(objective, subspace, stored)
     expected = first.evaluate(coordinates)
     for subset, start in ((again, 1), (restored, 0)):
         np.testing.assert_array_equal(subset.rows, first.rows)
@@ -160,15 +156,14 @@ def test_weight_decay_is_exact() -> None:
     coordinates, _ = known.truth(4)
     plain = calibrate("mixture", "torch")
     objective = known.objective("torch", weight_decay=0.1)
-    decayed = CalibratedSubset.from_arrays(objective, None, known.basis, plain.to_arrays())
+    subspace = objective.subspace(None, known.basis)
+    decayed = CalibratedSubset(objective, subspace, plain.to_arrays())
     theta = objective.theta + coordinates @ np.stack(known.basis)
     penalties = 0.05 * (theta.astype(np.float64) ** 2).sum(1)
     difference = decayed.evaluate(coordinates)[0] - plain.evaluate(coordinates)[0]
     np.testing.assert_allclose(difference, penalties, rtol=1e-5)
-    pilots = calibrate_subset(
-        objective, None, known.basis, LOW, HIGH, points=200, full_evaluations=2601
-    )
-    truth = objective.subspace(None, known.basis).losses(coordinates)
+    pilots = calibrate_subset(objective, subspace, LOW, HIGH, points=200, full_evaluations=2601)
+    truth = subspace.losses(coordinates)
     assert relative(pilots.evaluate(coordinates)[0], truth).max() < pilots.error.maximum
 
 
@@ -184,10 +179,9 @@ def test_weighted_losses_keep_their_denominator() -> None:
         engine="torch",
     )
     coordinates, _ = known.truth(5)
-    subset = calibrate_subset(
-        objective, None, known.basis, LOW, HIGH, points=200, full_evaluations=2601
-    )
-    truth = objective.subspace(None, known.basis).losses(coordinates)
+    subspace = objective.subspace(None, known.basis)
+    subset = calibrate_subset(objective, subspace, LOW, HIGH, points=200, full_evaluations=2601)
+    truth = subspace.losses(coordinates)
     losses, errors = subset.evaluate(coordinates)
     bound = subset.bound_error(losses, errors)
     assert relative(losses, truth).max() < bound.maximum < 0.5
@@ -212,11 +206,10 @@ def test_bounds_have_the_quantiles_of_normal_errors() -> None:
 def test_a_line_is_estimated_too() -> None:
     known = case("mixture")
     objective = known.objective()
-    subset = calibrate_subset(
-        objective, None, known.basis[:1], [-1.0], [1.0], points=101, full_evaluations=101
-    )
+    subspace = objective.subspace(None, known.basis[:1])
+    subset = calibrate_subset(objective, subspace, [-1.0], [1.0], points=101, full_evaluations=101)
     positions = np.linspace(-0.93, 0.91, 40)[:, None]
-    truth = objective.subspace(None, known.basis[:1]).losses(positions)
+    truth = subspace.losses(positions)
     assert np.quantile(relative(subset.evaluate(positions)[0], truth), 0.95) < 0.05
 
 
@@ -238,8 +231,9 @@ def test_losses_that_are_not_finite_stay_where_they_are() -> None:
 
     objective = landscape.Objective(Broken(), data, nn.MSELoss(), engine="torch")
     basis = [np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)]
+    subspace = objective.subspace([0, 0], basis)
     subset = calibrate_subset(
-        objective, [0, 0], basis, LOW, (2.0, 2.0), points=500, full_evaluations=2601
+        objective, subspace, LOW, (2.0, 2.0), points=500, full_evaluations=2601
     )
     losses, errors = subset.evaluate([(0.3, 0.1), (1.9, 1.95), (2.0, 2.0)])
     assert np.isfinite(losses[0])
@@ -247,7 +241,7 @@ def test_losses_that_are_not_finite_stay_where_they_are() -> None:
     assert np.isinf(losses[1:]).all()
     assert np.isnan(errors[1:]).all()
     settled, _ = subset.settle_minimum([(0.3, 0.1), (1.9, 1.95)], losses[:2], errors[:2])
-    truth = objective.subspace([0, 0], basis).losses([(0.3, 0.1)])
+    truth = subspace.losses([(0.3, 0.1)])
     assert settled[0] == pytest.approx(truth[0])
 
 

@@ -171,6 +171,7 @@ def test_a_topology_is_simplified_saved_and_printed(tmp_path: Path) -> None:
         result.save(tmp_path / "topology")
         assert landscape.load(tmp_path / "topology").equals(result)
     assert "more minima" in repr(topology)
+    assert "1 minimum and 0 maxima" in repr(make_surface([[0.0, 1.0], [1.0, 2.0]]).topology())
     assert topology.is_on_edge.any()
     with pytest.raises(ValueError, match="persistence of -1"):
         surface.topology(-1.0)

@@ -86,7 +86,7 @@ def test_the_typical_range_holds_its_probability() -> None:
         ({"descent_gain": 0.1}, "gradient, of which the plane shows 25%, lowers the loss by 20%"),
         ({"interpolation_error": (0.2, 0.3)}, "may be wrong by 20% of the loss (from points twice"),
         ({"interpolation_error": (0.2, 0.3), "interpolation_source": "bound"},
-         "may be wrong by 20% of the loss; compute"),
+         "may be wrong by 20% of the loss; lower"),
         ({"subset_error": (2.0, 3.0)}, "noise of 46% of the range"),
         ({"unavailable": {"curvature": "none"}}, "Not examined: curvature, none."),
     ],

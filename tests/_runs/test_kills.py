@@ -35,7 +35,15 @@ for name in {names!r}:
         )
     print(name, killed, kills.list_differences(found, expected))
 """
-CALLS = ("surface", "eigenvalues", "density", "trace", "walk", "sharpness")
+CALLS = (
+    "surface",
+    "surface to a tolerance",
+    "eigenvalues",
+    "density",
+    "trace",
+    "walk",
+    "sharpness",
+)
 PATHS = ("band", "curve", "simplex")
 
 

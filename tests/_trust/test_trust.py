@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models import classes, mlp, seeded
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from quadratic_models import quadratic, rotation
@@ -296,3 +297,42 @@ def test_other_functions_that_return_surfaces_remember_too(
     trust = make_surface(model, data).trust(planes=3, max_products=0, **OFF)
     assert "too few" in trust.unavailable["interpolation"]
     assert trust.rank is not None
+
+
+def test_random_planes_of_a_network_are_typical_as_often_as_promised() -> None:
+    """95% of planes: of 60, at most 8 misses with probability 0.997."""
+    inputs, targets = classes(40)
+    objective = Objective(seeded(mlp, 1), (inputs, targets), engine="native", check="off")
+    hits = 0
+    for seed in range(60):
+        surface = landscape.surface(objective, points=2, seed=seed, **OFF)
+        trust = surface.trust(max_products=0, seed=1000 + 10 * seed, **OFF)
+        assert trust.profiles is not None
+        assert trust.typical_range is not None
+        low, high = trust.typical_range
+        hits += low <= trust.profiles[0, -1] <= high
+    assert hits >= 52
+
+
+def test_skew_directions_of_unequal_lengths_span_the_same_plane() -> None:
+    u, v = np.eye(DIM)[0] * 3.0, np.eye(DIM)[0] * 0.5 + np.eye(DIM)[1] * 0.7
+    skew, plain = (
+        make(directions=pair, span=0.1).trust(planes=3, tolerance=1e-6, **OFF)
+        for pair in ((u, v), (np.eye(DIM)[0], np.eye(DIM)[1]))
+    )
+    hessian = matrix()
+    assert_found(skew.gradient_norm, np.linalg.norm(hessian @ THETA))
+    assert_found(skew.plane_gradient_norm, np.linalg.norm((hessian @ THETA)[:2]))
+    assert_found(skew.plane_eigenvalues, np.linalg.eigvalsh(hessian[:2, :2])[::-1])
+    assert_found(skew.plane_eigenvalues, plain.plane_eigenvalues)
+
+
+@pytest.mark.parametrize(("confidence", "source"), [(None, "estimate"), (0.95, "bound")])
+def test_surfaces_to_a_tolerance_report_their_own_error(
+    confidence: float | None, source: str
+) -> None:
+    surface = make(points=None, tolerance=0.05, confidence=confidence)
+    trust = surface.trust(planes=3, max_products=0, **OFF)
+    assert surface.error is not None
+    assert trust.interpolation_error == (surface.error.quantile95, surface.error.maximum)
+    assert (trust.interpolation_scale, trust.interpolation_source) == ("loss", source)

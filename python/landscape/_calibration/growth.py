@@ -17,7 +17,7 @@ from landscape._calibration.subset import CalibratedSubset
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from landscape._objective import MetricLike, Objective, Strategy
+    from landscape._objective import MetricLike, Objective, Subspace
     from landscape._progress import Progress
 
 __all__ = ["calibrate_subset"]
@@ -28,6 +28,7 @@ _GROWTH = 2**0.5
 _SAMPLES_PER_PILOT = 6  # fewer leave residuals too few degrees of freedom
 _LARGEST_STEP = 8  # of the numbers of samples, each 2^(1/2) times the one before
 _SAVING = 0.5  # of the samples, which more pilots are expected to make unnecessary
+_ORDER = 2.0  # at least, of the error's decay with the number of pilots: a hopeful guess
 
 ToleranceOf = Literal["loss", "range"]
 
@@ -57,8 +58,7 @@ class _Fit:
 
 def calibrate_subset(
     objective: Objective,
-    origin: ArrayLike | None,
-    basis: Sequence[ArrayLike],
+    subspace: Subspace,
     low: ArrayLike,
     high: ArrayLike,
     *,
@@ -69,7 +69,6 @@ def calibrate_subset(
     metrics: Sequence[MetricLike] | MetricLike = (),
     pilots: ArrayLike = (),
     seed: int = 0,
-    strategy: Strategy | None = None,
     progress: Progress | None = None,
 ) -> CalibratedSubset:
     r"""Find few samples and weights that estimate L over a span to a tolerance.
@@ -82,8 +81,7 @@ def calibrate_subset(
 
     Args:
         objective: The function of all samples.
-        origin: The origin of the subspace, shape (d,); the model's own parameters when None.
-        basis: One or two vectors, shape (d,) each.
+        subspace: Its restriction to a plane or a line, which evaluates the pilots.
         low: The lower ends of the span, shape (dim,).
         high: The upper ends.
         points: The number of points that are going to be estimated.
@@ -94,7 +92,6 @@ def calibrate_subset(
         metrics: What is wanted beside the loss; anything is refused.
         pilots: The first pilots, shape (k, dim); others follow.
         seed: Of the choice of samples.
-        strategy: How points are evaluated; chosen when None.
         progress: Updated with the number of pilots, and the error once it is known.
 
     Returns:
@@ -117,19 +114,19 @@ def calibrate_subset(
         >>> data = (torch.randn(4000, 8), torch.randint(3, (4000,)))
         >>> objective = landscape.Objective(model, data, engine="torch")
         >>> u, v = torch.randn(2, objective.dim).numpy()
+        >>> plane = objective.subspace(None, [u, v])
         >>> subset = calibrate_subset(
-        ...     objective, None, [u, v], (-1, -1), (1, 1), points=2601, full_evaluations=2601
+        ...     objective, plane, (-1, -1), (1, 1), points=2601, full_evaluations=2601
         ... )
         >>> losses, errors = subset.evaluate([[0.0, 0.0], [0.3, -0.2]])
         >>> float(errors[0])
         0.0
     """
     plan = _Plan(tolerance, tolerance_of, points, full_evaluations, seed)
-    span = _validate(plan, low, high, len(basis))
+    span = _validate(plan, low, high, subspace.dim)
     reason = explain_unavailable(objective, metrics) or _explain_cost(plan, objective.samples)
     if reason is not None:
         raise SubsetUnavailable(reason)
-    subspace = objective.subspace(origin, basis, strategy=strategy)
     table = PilotTable(subspace, iter_pilots(*span, pilots), objective.samples)
     fit = _grow(table, plan, progress)
     return CalibratedSubset(objective, subspace, _collect(table, fit))
@@ -137,28 +134,29 @@ def calibrate_subset(
 
 def _grow(table: PilotTable, plan: _Plan, progress: Progress | None) -> _Fit:
     """Add pilots until more of them would cost more than they save."""
-    error: dict[str, float] = {}
+    history: dict[int, float] = {}
 
     def tick(done: int) -> None:
         if progress is not None:
-            progress.update(done, **error)
+            progress.update(done, **({"error": min(history.values())} if history else {}))
 
-    size = max(_PILOTS, len(table.losses))
+    size, price = _PILOTS, plan.points / table.samples
     while True:
         table.grow(size, tick)
-        fit, quantile = _fit(table, plan)
-        error = {"error": quantile}
+        fit, history[size] = _fit(table, plan)
         larger = math.ceil(_GROWTH * size)
-        price = plan.points / table.samples
         if fit is not None:
             rest = max(_SAVING * fit.samples, _SAMPLES_PER_PILOT * larger)
             if (fit.samples - rest) * price <= larger - size:
                 break
-        elif larger + _SAMPLES_PER_PILOT * larger * price >= plan.full_evaluations:
-            raise table.refuse(
-                f"a subset is not cheaper: {size} pilots leave an error of {quantile:.2g}, and "
-                f"more would take over {plan.full_evaluations:g} evaluations on all data."
-            )
+        else:
+            needed = max(larger, _predict_size(history, plan.tolerance))
+            if needed * (1 + _SAMPLES_PER_PILOT * price) >= plan.full_evaluations:
+                raise table.refuse(
+                    f"a subset is not cheaper: {size} pilots leave an error of "
+                    f"{history[size]:.2g}, and {plan.tolerance:g} would take at least "
+                    f"{needed:.0f} of them, instead of {plan.full_evaluations:g} evaluations."
+                )
         size = larger
     cost = size + fit.samples * price
     if cost >= plan.full_evaluations:
@@ -167,6 +165,19 @@ def _grow(table: PilotTable, plan: _Plan, progress: Progress | None) -> _Fit:
             f"{plan.full_evaluations:g}."
         )
     return fit
+
+
+def _predict_size(history: dict[int, float], tolerance: float) -> float:
+    """The number of pilots at which the error is expected to reach the tolerance, if all goes well.
+
+    The error falls as a power of their number: that of the last two sizes, or the second.
+    """
+    (size, error), *earlier = reversed(history.items())
+    order = _ORDER
+    if earlier:
+        smaller, before = earlier[0]
+        order = max(order, math.log(before / error) / math.log(size / smaller))
+    return size * math.pow(error / tolerance, 1 / order)
 
 
 def _fit(table: PilotTable, plan: _Plan) -> tuple[_Fit | None, float]:

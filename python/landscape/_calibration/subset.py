@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from landscape import _core
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from landscape._objective import Objective, Strategy, Subspace
+    from landscape._objective import Objective, Subspace
 
 __all__ = ["CalibratedSubset", "SubsetError"]
 
@@ -49,7 +49,8 @@ class CalibratedSubset:
     Args:
         objective: The function of all samples.
         subspace: Its restriction to the subspace.
-        arrays: What :meth:`to_arrays` returns.
+        arrays: What :meth:`to_arrays` returned: estimates have the bits of the first subset's
+            under the same strategy.
     """
 
     def __init__(
@@ -81,27 +82,6 @@ class CalibratedSubset:
         self._known = {_key(point): float(loss) for point, loss in known}
         self._known_points = [np.array(point) for point in self._arrays["known"]]
 
-    @classmethod
-    def from_arrays(
-        cls,
-        objective: Objective,
-        origin: ArrayLike | None,
-        basis: Sequence[ArrayLike],
-        arrays: Mapping[str, NDArray[Any]],
-        *,
-        strategy: Strategy | None = None,
-    ) -> Self:
-        """Restore a subset; its estimates have the bits of the first one.
-
-        Args:
-            objective: The same function.
-            origin: The same origin, shape (d,).
-            basis: The same basis vectors, shape (d,) each.
-            arrays: What :meth:`to_arrays` returned.
-            strategy: How the first one was evaluated; chosen when None.
-        """
-        return cls(objective, objective.subspace(origin, basis, strategy=strategy), arrays)
-
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The state as plain arrays, with the points that are known on all data."""
         known = {
@@ -114,11 +94,6 @@ class CalibratedSubset:
     def weights(self) -> NDArray[np.float64]:
         """The weights w of the chosen samples, shape (m,); they sum to about 1."""
         return self._calibration.weights
-
-    @property
-    def strategy(self) -> Strategy:
-        """How points are evaluated."""
-        return self._full.strategy
 
     @property
     def cost_per_point(self) -> float:

@@ -60,7 +60,7 @@ def connect(
     outside: Outside = "error",
     test: Any = None,
     metrics: Sequence[MetricLike] | MetricLike = (),
-    points: int = 61,
+    points: int | None = None,
     seed: int = 0,
     interrupt: Interrupt = "raise",
     resume: str | os.PathLike[str] | None = None,
@@ -96,7 +96,9 @@ def connect(
         metrics: ``"accuracy"``, ``"error"``, functions ``metric(outputs, targets)``; and of each
             position together with the first model ``"disagreement"``, the share of samples that
             are predicted otherwise, and ``"ensemble_accuracy"``, that of the mean of both.
-        points: Positions along the path at which it is evaluated in the end.
+        points: Positions at equal distances at which the path is evaluated in the end; None takes
+            as many as keep a cubic spline within 1% of the range of the losses. The highest loss
+            is bracketed and refined in both cases.
         seed: Of the order of mini-batches, the sample subset, the split and the dropout masks.
         interrupt: What Ctrl-C and numbers that are not finite do: ``"raise"``, or ``"return"`` the
             best path so far.
@@ -169,6 +171,7 @@ def connect(
         notes = (*notes, *_compare_with_straight_line(functions[0], curve, evaluated))
         notes = (*notes, *_describe_refinement(search.history, evaluated))
     notes = (*notes, *_warn_of_endpoints(evaluated, evidence))
+    notes = (*notes, *([evaluated.note] if evaluated.note else []))
     train = evaluated.train
     straight = np.array([[0.0, len(curve.points) - 2, train.losses[train.saddle]]])
     status = "complete" if search is None else search.status
@@ -199,7 +202,7 @@ def barrier(
     outside: Outside = "error",
     test: Any = None,
     metrics: Sequence[MetricLike] | MetricLike = (),
-    points: int = 61,
+    points: int | None = None,
     seed: int = 0,
     resume: str | os.PathLike[str] | None = None,
     progress: Choice = None,

@@ -1,4 +1,4 @@
-"""Losses and metrics along a curve: at equal distances, then refined around its maxima."""
+"""Losses and metrics along a curve: where a tolerance needs them, then around its maxima."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from landscape import _core
 from landscape._path.predictions import Predictions, split_metrics
 from landscape._progress import reporter
 from landscape._results import Curve, Profile
-from landscape._runs import GridRun, RunPlan, describe_metrics
+from landscape._runs import Accuracy, AdaptiveRun, GridRun, RunPlan, describe_metrics
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +27,9 @@ __all__ = ["EvaluatedPath", "evaluate_path"]
 _PARTS = ("train", "test")
 _REFINEMENTS = 2  # rounds around the highest loss
 _POINTS_PER_SIDE = 3
+_TOLERANCE = 0.01  # of the range of the losses
+_FINEST_LEVEL = 5  # 129 positions
+_EXPECTED_POSITIONS = 33
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,14 @@ class EvaluatedPath:
     plan: RunPlan
     evaluations: int
     seconds: float
+    note: str = ""
+    """How accurately the losses between the positions are known."""
 
 
 def evaluate_path(
     functions: Sequence[Objective],
     curve: Curve,
-    points: int,
+    points: int | None,
     metrics: Sequence[MetricLike] | MetricLike,
     *,
     inputs: Mapping[str, Any],
@@ -55,7 +60,8 @@ def evaluate_path(
     Args:
         functions: L of the training data, and of the test data where there are any.
         curve: The curve.
-        points: Positions at equal distances.
+        points: Positions at equal distances; None chooses them: as many as keep a cubic spline
+            through them within 1% of the range of the losses.
         metrics: Evaluated beside the losses.
         inputs: What the numbers depend on besides the functions and the metrics.
         resume: A file that keeps the run.
@@ -64,33 +70,96 @@ def evaluate_path(
     Raises:
         ValueError: Fewer than three points, or a metric does not fit the loss.
     """
+    evaluator = _CurveEvaluator(functions, curve, metrics)
+    inputs = {
+        **inputs,
+        "points": points,
+        "metrics": describe_metrics(metrics),
+        "policy": {p: f.policy for p, f in zip(_PARTS, functions, strict=False)},
+    }
+    run: GridRun | AdaptiveRun
+    if points is None:
+        run = _prepare_adaptive(evaluator, inputs, resume, progress)
+    else:
+        run = _prepare_grid(evaluator, inputs, points, resume, progress)
+    with run.plan.thread_count():
+        evaluator.choose_strategies(run.plan.strategies, points or _EXPECTED_POSITIONS)
+        run.plan = run.plan.with_strategies(evaluator.strategies)
+        chunk = evaluator.strategies[0].chunk
+        note = ""
+        if isinstance(run, AdaptiveRun):
+            run.execute(evaluator, evaluator, chunk, lambda: None)
+            positions, values = _sort(*run.grid.evaluated())
+            note = _describe_error(run)
+        else:
+            positions, values = run.axes[0], run.execute(evaluator, chunk)
+        positions, values = _refine(positions, values, evaluator, chunk, progress)
+    train, test = evaluator.make_profiles(positions, values)
+    return EvaluatedPath(train, test, run.plan, len(positions), run.seconds, note)
+
+
+def _prepare_grid(
+    evaluator: _CurveEvaluator,
+    inputs: Mapping[str, Any],
+    points: int,
+    resume: str | os.PathLike[str] | None,
+    progress: Choice,
+) -> GridRun:
+    """A run over positions at equal distances."""
     if points < 3:
         raise ValueError(f"points={points}, expected 3 or more along the path")
     _core.require_memory(f"a path of {points} points", [points, 8])
-    positions = np.linspace(0.0, 1.0, points)
-    evaluator = _CurveEvaluator(functions, curve, metrics)
-    run = GridRun(
+    return GridRun(
         label="path",
-        axes=(positions,),
+        axes=(np.linspace(0.0, 1.0, points),),
         columns=evaluator.columns,
-        inputs={
-            **inputs,
-            "points": points,
-            "metrics": describe_metrics(metrics),
-            "policy": {p: f.policy for p, f in zip(_PARTS, functions, strict=False)},
-        },
-        device=functions[0].device,
+        inputs=inputs,
+        device=evaluator.functions[0].device,
         resume=resume,
         progress=progress,
     )
-    with run.plan.thread_count():
-        evaluator.choose_strategies(run.plan.strategies, points)
-        run.plan = run.plan.with_strategies(evaluator.strategies)
-        chunk = evaluator.strategies[0].chunk
-        values = run.execute(evaluator, chunk)
-        positions, values = _refine(positions, values, evaluator, chunk, progress)
-    train, test = evaluator.make_profiles(positions, values)
-    return EvaluatedPath(train, test, run.plan, len(positions), run.seconds)
+
+
+def _prepare_adaptive(
+    evaluator: _CurveEvaluator,
+    inputs: Mapping[str, Any],
+    resume: str | os.PathLike[str] | None,
+    progress: Choice,
+) -> AdaptiveRun:
+    """A run over the positions that a tolerance needs."""
+    return AdaptiveRun(
+        label="path",
+        ranges=[(0.0, 1.0)],
+        columns=evaluator.columns,
+        interpolations=[
+            "cubic" if name.endswith(" loss") else "linear" for name in evaluator.columns
+        ],
+        accuracy=Accuracy(_TOLERANCE, scale="range", quantile=1.0, finest=_FINEST_LEVEL),
+        inputs=inputs,
+        seed=evaluator.functions[0].seed,
+        device=evaluator.functions[0].device,
+        resume=resume,
+        progress=progress,
+    )
+
+
+def _sort(
+    points: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    order = np.argsort(points[:, 0])
+    return points[order, 0], values[order]
+
+
+def _describe_error(run: AdaptiveRun) -> str:
+    """The tolerance and the spacing of the positions, as a sentence."""
+    error, steps = run.grid.estimate(), np.diff(np.sort(run.grid.evaluated()[0][:, 0]))
+    kept = "" if run.grid.outcome == "converged" else ", not everywhere within the tolerance"
+    return (
+        f"the loss was evaluated at {run.grid.done} positions, {steps.min():.3g} to "
+        f"{steps.max():.3g} of the length apart; between them a cubic spline is within "
+        f"{error['maximum'] / 2:.2g} of the range of the losses (estimated; {_TOLERANCE:g} asked "
+        f"for{kept})"
+    )
 
 
 class _CurveEvaluator:

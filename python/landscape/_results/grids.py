@@ -347,7 +347,9 @@ class Surface(Grid):
 
         Args:
             persistence: Minima and maxima of no more than this height above or below the saddle
-                where they merge are left out; in units of the loss.
+                where they merge are left out; in units of the loss. Errors of the losses make none
+                of more than twice their size (Cohen-Steiner, Edelsbrunner and Harer 2007,
+                "Stability of Persistence Diagrams").
 
         Returns:
             The topology of the sublevel sets of the losses.
@@ -362,7 +364,7 @@ class Surface(Grid):
         from landscape._results.topology import Topology  # noqa: PLC0415  (rarely needed)
 
         axes = (self.alpha, self.beta)
-        return Topology.compute(axes, self.losses, persistence, self.recipe.labels, self.run)
+        return Topology.compute(axes, self.losses, persistence, self.run)
 
     def geometry(
         self,

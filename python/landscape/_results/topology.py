@@ -49,7 +49,6 @@ class Topology(Result):
         basins: (nb, na) the minimum to whose component each vertex is added first; -1 for NaN.
         barriers: (k, k) heights at which minima are connected; their own losses on the diagonal.
         min_persistence: minima and maxima of no more persistence are left out.
-        labels: of the axes.
         run: how the losses were computed.
 
     Raises:
@@ -82,7 +81,6 @@ class Topology(Result):
     basins: NDArray[np.int64]
     barriers: NDArray[np.float64]
     min_persistence: float
-    labels: tuple[str, ...] = ("alpha", "beta")
     run: Run
 
     def __post_init__(self) -> None:
@@ -100,7 +98,6 @@ class Topology(Result):
             object.__setattr__(
                 self, name, _freeze_indices(getattr(self, name), name, expected, size)
             )
-        object.__setattr__(self, "labels", tuple(self.labels))
 
     @classmethod
     def compute(
@@ -108,7 +105,6 @@ class Topology(Result):
         axes: tuple[NDArray[np.float64], NDArray[np.float64]],
         losses: NDArray[np.float64],
         min_persistence: float,
-        labels: tuple[str, ...],
         run: Run,
     ) -> Self:
         """The topology of losses on a grid; see `surface.topology`."""
@@ -121,14 +117,13 @@ class Topology(Result):
             basins=basins,
             barriers=barriers,
             min_persistence=min_persistence,
-            labels=labels,
             run=run,
         )
 
     def simplify(self, min_persistence: float) -> Self:
         """The same without minima and maxima of no more than this persistence."""
         axes = (self.alpha, self.beta)
-        return self.compute(axes, self.losses, min_persistence, self.labels, self.run)
+        return self.compute(axes, self.losses, min_persistence, self.run)
 
     def __len__(self) -> int:
         return len(self.minima)
@@ -220,7 +215,7 @@ class Topology(Result):
     def __repr__(self) -> str:
         size, edge = f"{len(self.alpha)} x {len(self.beta)}", self.is_on_edge
         low, high = finite_range(self.losses)
-        found = f"{len(self)} minima and {len(self.maxima)} maxima inside"
+        found = f"{_count(len(self), 'minim')} and {_count(len(self.maxima), 'maxim')} inside"
         above = f"of a persistence above {self.min_persistence:.3g}"
         lines = [
             self._title(f"Topology {size}"),
@@ -242,6 +237,10 @@ class Topology(Result):
                 break
             lines.append(f"  maximum {index:<3}{death:11.5g}  above {birth:.5g} ({x:.3g}, {y:.3g})")
         return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'um' if number == 1 else 'a'}"
 
 
 def _freeze_indices(value: Any, name: str, shape: tuple[int, ...], size: int) -> NDArray[np.int64]:

@@ -82,9 +82,10 @@ class Trust(Result):
         outside: (n,) of the checkpoints from the plane.
         interpolation_error: 95th percentile and maximum of the error between the points.
         interpolation_scale: What it is relative to: "loss" or "range".
-        interpolation_source: "bound" (of the adaptive computation) or "held-out points": bicubic
-            prediction of every other point from the points between, which are twice as far apart as
-            those of the picture.
+        interpolation_source: Of a surface that was computed to a tolerance, "bound" (with
+            confidence, from fresh random points) or "estimate"; of a full grid, "held-out points":
+            what every second point predicts for the points between, which are twice as far apart
+            as those of the picture.
         subset_error: Median and maximum of the losses' standard errors, where the data are a
             random subset.
         unavailable: Part ("planes", "curvature", "gradient", "trajectory", "interpolation") to the
@@ -408,9 +409,10 @@ def _judge_interpolation(trust: Trust) -> list[str]:
         return []
     held_out = trust.interpolation_source == "held-out points"
     detail = " (from points twice as far apart as the picture's)" if held_out else ""
+    remedy = "compute more points" if held_out else "lower tolerance="
     size = f"{_percent(trust.interpolation_error[0])} of the {trust.interpolation_scale}"
     wrong = f"Between its points the picture may be wrong by {size}{detail}"
-    return [f"{wrong}; compute more points."]
+    return [f"{wrong}; {remedy}."]
 
 
 def _judge_subset(trust: Trust) -> list[str]:

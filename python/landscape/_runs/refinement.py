@@ -95,26 +95,10 @@ def sample_to_tolerance(
         )
 
     request = SourceRequest(functions, axes, coordinates, accuracy, progress)
-    why = request.explain_full(subset, recorded_source(resume))
-    if why is None:
-        source: Source = SubsetSource(request, subset)
-        run = make_run(source, SUBSET_SHARE * accuracy.tolerance)
-        try:
-            source.prepare(run)
-        except SubsetUnavailable as reason:
-            if subset == "always":
-                raise
-            why = reason.reason
-            request.known = reason.pilots, reason.losses
-            if len(reason.losses):
-                notes = [*notes, f"computed on all data: {why}"]
-    if why is not None:
-        source = FullSource(request)
-        run = make_run(source, accuracy.tolerance)
-        source.prepare(run)
+    source, run, remarks = _choose_source(request, subset, recorded_source(resume), make_run)
 
     def make_fields() -> tuple[dict[str, Any], dict[str, Any] | None]:
-        return _make_fields(run, source, coordinates, [*notes, *source.notes])
+        return _make_fields(run, source, coordinates, [*notes, *remarks])
 
     def on_level() -> None:
         if preview is not None:
@@ -124,6 +108,32 @@ def sample_to_tolerance(
         run.execute(source.evaluate, source.check, source.chunk, on_level)
         source.settle(run)
         return make_fields()
+
+
+def _choose_source(
+    request: SourceRequest,
+    subset: SubsetChoice,
+    recorded: str | None,
+    make_run: Callable[[Source, float], AdaptiveRun],
+) -> tuple[Source, AdaptiveRun, tuple[str, ...]]:
+    """A calibrated subset where it is asked for or pays, or all data, with its run and remarks."""
+    why = request.explain_full(subset, recorded)
+    if why is None:
+        source: Source = SubsetSource(request, subset)
+        run = make_run(source, SUBSET_SHARE * request.accuracy.tolerance)
+        try:
+            source.prepare(run)
+        except SubsetUnavailable as refusal:
+            if subset == "always":
+                raise
+            request.known = refusal.pilots, refusal.losses
+            why = refusal.reason if len(refusal.losses) else ""
+        else:
+            return source, run, source.notes
+    source = FullSource(request)
+    run = make_run(source, request.accuracy.tolerance)
+    source.prepare(run)
+    return source, run, (f"computed on all data: {why}",) if why else ()
 
 
 def _make_fields(

@@ -220,8 +220,7 @@ class SubsetSource(Source):
                 with reporter(request.progress, None, "pilots", unit="pilot") as bar:
                     self.calibrated = calibrate_subset(
                         objective,
-                        self.axes.origin,
-                        self.axes.basis,
+                        subspace,
                         [float(axis[0]) for axis in request.coordinates],
                         [float(axis[-1]) for axis in request.coordinates],
                         points=_EXPECTED_POINTS,
@@ -229,7 +228,6 @@ class SubsetSource(Source):
                         tolerance=share,
                         tolerance_of=request.accuracy.scale,
                         seed=objective.seed,
-                        strategy=subspace.strategy,
                         progress=bar,
                     )
         run.arrays = self.calibrated.to_arrays()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape import _core
 from landscape._directions import PlaneContext, RandomDirections
 from landscape._objective import Objective
 from landscape._results import Trust
@@ -54,6 +55,7 @@ class _Options:
             raise ValueError(
                 f"planes={self.planes}, expected 0 or at least 3: fewer have no spread"
             )
+        _core.require_memory("losses on random planes", [1 + self.planes, self.radii, self.angles])
         for name in ("tolerance", "trace_error"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}, expected between 0 and 1")
@@ -191,13 +193,14 @@ def _examine_parts(
 
 
 def _read_interpolation_error(surface: Surface) -> dict[str, Any]:
-    """The bound of an adaptive computation, or the error at held-out points of a full grid."""
-    bound = getattr(surface, "error", None)
-    if bound is None:
+    """The error that an interpolated surface knows, or that at held-out points of a full grid."""
+    known = surface.error
+    if known is None:
         pair, scale = compute_held_out_error(surface)
         source = "held-out points"
     else:
-        pair, scale, source = (bound.quantile95, bound.maximum), bound.scale, "bound"
+        pair, scale = (known.quantile95, known.maximum), known.scale
+        source = "estimate" if known.confidence is None else "bound"
     return {
         "interpolation_error": pair,
         "interpolation_scale": scale,
@@ -267,9 +270,11 @@ def _drawn(recipe: Recipe) -> RandomDirections:
 
 
 def _require_same_function(surface: Surface, objective: Objective) -> None:
-    recorded = {k: v for k, v in surface.run.policy.items() if k not in _ELSEWHERE}
-    here = {k: v for k, v in _plain(objective.policy).items() if k in recorded}
-    differences = list_differences(_plain(recorded), here)
+    recorded, here = _plain(surface.run.policy), _plain(objective.policy)
+    common = [name for name in here if name in recorded and name not in _ELSEWHERE]
+    differences = list_differences(
+        {name: recorded[name] for name in common}, {name: here[name] for name in common}
+    )
     if differences:
         text = "; ".join(differences).replace("in the file", "on the surface")
         raise ValueError(

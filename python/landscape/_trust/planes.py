@@ -62,7 +62,6 @@ def sample_planes(
         progress: How progress is shown.
     """
     objective, axes = context.objective, context.axes
-    _core.require_memory("losses on random planes", [1 + len(seeds), *shape])
     radii = np.arange(1, shape[0] + 1) / shape[0]
     angles = np.arange(shape[1]) * (2 * np.pi / shape[1])
     half = np.ptp(surface.alpha) / 2, np.ptp(surface.beta) / 2

@@ -9,7 +9,6 @@ import numpy as np
 from landscape import _core
 from landscape._directions import PrincipalComponents, read_weights
 from landscape._progress import reporter
-from landscape._trust.interpolation import interpolate
 
 if TYPE_CHECKING:
     from landscape._directions import PlaneContext
@@ -50,13 +49,9 @@ def compare_trajectory(
     recorded = surface.recipe.trajectory
     if recorded is not None and np.abs(points - recorded).max() > _MOVED * np.ptp(recorded):
         raise ValueError("the checkpoints have changed since the surface was computed")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        is_positive = surface.range[0] > 0
-        values = np.log(surface.losses) if is_positive else surface.losses
-    found = interpolate(surface.alpha, surface.beta, values, points)
     return {
         "checkpoint_losses": losses,
-        "plane_losses": np.exp(found) if is_positive else found,
+        "plane_losses": surface(*points.T),
         "distances": distances,
         "outside": outside,
     }

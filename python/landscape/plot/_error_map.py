@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from landscape._results import Surface
 
-_LARGEST_DOT, _AREA = 9.0, 900.0  # of a dot, and of all dots together, in square points
+_LARGEST_DOT, _AREA = 9.0, 2500.0  # of a dot, and of all dots together, in square points
 
 
 def error_map(

@@ -153,7 +153,7 @@ def _draw_curvatures(trust: Trust, ax: Axes, options: dict[str, Any]) -> None:
     if trust.mean_curvature is not None:
         half = _CONFIDENCE * (trust.mean_curvature_error or 0.0)
         rows.insert(3, ("Hessian, mean\n(trace / d)", trust.mean_curvature, half, INK))
-    sizes = np.abs([value for _, value, _, _ in rows])
+    sizes = np.array([max(abs(value), error) for _, value, error, _ in rows])
     smallest = float(sizes[sizes > 0].min(initial=max(float(sizes.max()), 1e-300)))
     threshold = 10.0 ** np.floor(np.log10(max(smallest, 1e-7 * float(sizes.max()))))
     ax.set_xscale("symlog", linthresh=threshold, linscale=0.4)
@@ -163,8 +163,8 @@ def _draw_curvatures(trust: Trust, ax: Axes, options: dict[str, Any]) -> None:
         ax.errorbar(value, index, xerr=error, fmt="none", color=colour, lw=0.9, capsize=2.5)
         style = {"color": VERMILION if value < 0 else colour, "marker": "o", "ms": 5}
         ax.plot(value, index, **{**style, **(options if colour == BLUE else {})})
-    ends = [0.0, *(value for _, value, _, _ in rows)]
-    low, high = min(ends), max(ends)
+    low = min(0.0, *(value - error for _, value, error, _ in rows))
+    high = max(0.0, *(value + error for _, value, error, _ in rows))
     ax.set_xlim(2.5 * low if low < 0 else -threshold, 2.5 * high if high > 0 else threshold)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_yticks(range(len(rows)), [name for name, *_ in rows], fontsize=SMALL)

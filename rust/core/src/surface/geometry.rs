@@ -214,8 +214,10 @@ pub fn fit_quadratic(
         second.len(),
         first.len()
     );
-    let rows = row.saturating_sub(reach)..second.len().min(row + reach + 1);
-    let columns = column.saturating_sub(reach)..first.len().min(column + reach + 1);
+    let around = |middle: usize, length: usize| {
+        middle.saturating_sub(reach)..length.min(middle.saturating_add(reach).saturating_add(1))
+    };
+    let (rows, columns) = (around(row, second.len()), around(column, first.len()));
     // Coordinates of about 1 keep the normal equations well conditioned.
     let scale = [extent(first, &columns), extent(second, &rows)];
     let at = |y: usize, x: usize| {

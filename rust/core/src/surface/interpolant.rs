@@ -189,8 +189,8 @@ fn extrapolate(values: &[f64], lengths: &[usize], node: usize) -> Option<f64> {
     for &length in lengths {
         let index = node / stride % length;
         for forward in [false, true] {
-            let room = if forward { length - 1 - index } else { index };
-            let known: Vec<f64> = (1..=room.min(3))
+            let available = if forward { length - 1 - index } else { index };
+            let known: Vec<f64> = (1..=available.min(3))
                 .map(|steps| {
                     let offset = steps * stride;
                     values[if forward { node + offset } else { node - offset }]

@@ -86,7 +86,7 @@ fn a_quadratic_is_fitted_exactly_and_others_to_second_order() {
     let function = |x: f64, y: f64| 2.0 + 0.5 * x - y + 3.0 * x * x - 2.0 * x * y + 0.25 * y * y;
     let (axis, mut values) = sample(function, 11);
     values[0] = f64::NAN;
-    let fit = fit_quadratic([&axis, &axis], &values, [5, 5], 9).expect("determined");
+    let fit = fit_quadratic([&axis, &axis], &values, [5, 5], usize::MAX).expect("determined");
     let found = [fit.value, fit.gradient[0], fit.gradient[1]];
     for (a, b) in found.iter().chain(&fit.hessian).zip([2.0, 0.5, -1.0, 6.0, -2.0, 0.5]) {
         assert!((a - b).abs() < 1e-10, "{fit:?}");

@@ -170,7 +170,6 @@ fn gaps_take_the_nearest_value_and_leave_their_neighbours_alone() {
     let in_gap = |p: &[f64]| p[0] > 0.3 && p[1] > 0.2;
     let values = sample(&axes, |p| if in_gap(p) { f64::INFINITY } else { f(p) });
     let interpolant = Interpolant::new(axes.clone(), &values, Interpolation::LogCubic).unwrap();
-    let whole = Interpolant::new(axes.clone(), &sample(&axes, f), Interpolation::LogCubic).unwrap();
     let fine = [axis(-1.0, 1.0, 101).unwrap(), axis(-1.0, 1.0, 101).unwrap()];
     let drawn = interpolant.on(&fine);
     let spacing = 2.0 / (points - 1) as f64;

@@ -176,8 +176,7 @@ fn cross_validation_bounds_the_errors_elsewhere() {
         found.selection.rows.iter().map(|&i| row[i] / mean(row)).collect::<Vec<_>>()
     };
     let auxiliaries = at_pilots.iter().flat_map(relative).collect();
-    let calibration =
-        Calibration::fit(auxiliaries, &vec![1.0; 11], inclusion, 3000).expect("valid");
+    let calibration = Calibration::fit(auxiliaries, &[1.0; 11], inclusion, 3000).expect("valid");
     let worst = table.iter().map(|row| {
         (calibration.estimate(&take(row, &found.selection.rows))[0].value / mean(row) - 1.0).abs()
     });

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::factor::Factor;
+use super::factor::{Factor, Gram};
 use crate::error::{Error, require};
 use crate::threads::install;
 use crate::vector::inner_product;
@@ -114,21 +114,34 @@ impl Calibration {
             inclusion.iter().all(|&probability| probability > 0.0 && probability <= 1.0),
             "an inclusion probability is not in (0, 1]; pass those of the selection"
         );
-        let base: Vec<f64> =
-            inclusion.iter().map(|probability| 1.0 / (population as f64 * probability)).collect();
+        let base = base_weights(inclusion, population);
         let table: Vec<&[f64]> = auxiliaries.chunks_exact(samples).collect();
-        let factors = calibrate(&table, &base, targets);
+        let gram = Gram::of(&table, &base);
+        Ok(Self::with_gram(auxiliaries, targets, inclusion, base, &gram))
+    }
+
+    /// The same for valid arguments, and the Gram matrix of the auxiliaries under the base weights.
+    pub(super) fn with_gram(
+        auxiliaries: Vec<f64>,
+        targets: &[f64],
+        inclusion: &[f64],
+        base: Vec<f64>,
+        gram: &Gram,
+    ) -> Self {
+        let table: Vec<&[f64]> = auxiliaries.chunks_exact(base.len()).collect();
+        let factors = calibrate(&table, &base, targets, gram);
         let weights: Vec<f64> = base.iter().zip(&factors).map(|(d, g)| d * g).collect();
         let errors = table.iter().zip(targets).map(|(a, t)| inner_product(a, &weights) - t);
         let errors = errors.collect();
-        let normal = Factor::of_gram(&table, &base, RIDGE);
-        let leverages = leverages(&table, &base, &normal);
-        let rest = |(weight, (probability, leverage)): (&f64, (&f64, f64))| {
+        let normal = Factor::of(gram, RIDGE);
+        let norms = normal.squared_norms(&table);
+        let rest = |((weight, probability), (d, norm)): ((&f64, &f64), (&f64, f64))| {
+            let leverage = d * norm;
             weight * ((1.0 - probability) / (1.0 - leverage).max(MIN_REST)).sqrt()
         };
-        let residual_weights =
-            weights.iter().zip(inclusion.iter().zip(leverages)).map(rest).collect();
-        Ok(Self { auxiliaries, base, weights, residual_weights, errors, normal })
+        let chosen = weights.iter().zip(inclusion).zip(base.iter().zip(norms));
+        let residual_weights = chosen.map(rest).collect();
+        Self { auxiliaries, base, weights, residual_weights, errors, normal }
     }
 
     /// wᵢ, which sum to about 1.
@@ -172,26 +185,21 @@ impl Calibration {
     }
 }
 
-/// hᵢ = dᵢ aᵢ' M⁻¹ aᵢ.
-fn leverages(table: &[&[f64]], base: &[f64], normal: &Factor) -> Vec<f64> {
-    let leverage = |i: usize| {
-        let column = table.iter().map(|row| row[i]).collect();
-        let solved = normal.solve_lower(column);
-        base[i] * inner_product(&solved, &solved)
-    };
-    install(|| (0..base.len()).into_par_iter().map(leverage).collect())
+/// dᵢ = 1 / (n πᵢ).
+pub(super) fn base_weights(inclusion: &[f64], population: usize) -> Vec<f64> {
+    inclusion.iter().map(|probability| 1.0 / (population as f64 * probability)).collect()
 }
 
 /// The factors gᵢ: λ minimises Φ(λ) = Σ dᵢ G(1 + λ'aᵢ) + ridge |λ|² / 2 − t'λ, where G' = clip.
-fn calibrate(table: &[&[f64]], base: &[f64], targets: &[f64]) -> Vec<f64> {
+fn calibrate(table: &[&[f64]], base: &[f64], targets: &[f64], gram: &Gram) -> Vec<f64> {
     let mut at = Dual::new(table, base, targets, vec![0.0; targets.len()]);
     for _ in 0..MAX_STEPS {
         if at.gradient.iter().all(|slope| slope.abs() <= ARRIVED) {
             break;
         }
-        let free: Vec<f64> =
-            at.raw.iter().zip(base).map(|(&x, &d)| if is_free(x) { d } else { 0.0 }).collect();
-        let step = Factor::of_gram(table, &free, RIDGE).solve(at.gradient.clone());
+        let fixed: Vec<usize> = (0..base.len()).filter(|&i| !is_free(at.raw[i])).collect();
+        let curvature = gram.without(table, base, &fixed);
+        let step = Factor::of(&curvature, RIDGE).solve(at.gradient.clone());
         let descent = inner_product(&step, &at.gradient);
         let mut length = 1.0;
         let next = loop {

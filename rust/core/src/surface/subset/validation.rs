@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::calibration::Calibration;
+use super::calibration::{Calibration, Estimate, base_weights};
+use super::factor::Gram;
 use super::selection::{Selection, select};
 use crate::error::{Error, require};
 use crate::memory::require_memory;
@@ -93,8 +94,7 @@ pub fn assess(
     let folds: Vec<_> =
         (0..draws.len()).flat_map(|draw| (0..FOLDS).map(move |fold| (draw, fold))).collect();
     let predict = |&(draw, fold): &(usize, usize)| draws[draw].predict(fold);
-    let predictions: Vec<_> =
-        install(|| folds.par_iter().map(predict).collect::<Result<Vec<_>, Error>>())?;
+    let predictions: Vec<_> = install(|| folds.par_iter().map(predict).collect());
     let validations: Vec<Vec<Validation>> = predictions
         .chunks_exact(FOLDS)
         .map(|folds| (0..size).map(|pilot| folds[pilot % FOLDS][pilot / FOLDS]).collect())
@@ -108,7 +108,7 @@ pub fn assess(
     let factor = (1.0 / lower_tenth(size as f64)).sqrt();
     let spread = factor * root_mean_square(all().map(|found| found.error));
     let draw = &draws[median];
-    let residual = draw.calibrate(&(0..size).collect::<Vec<_>>())?.residual();
+    let residual = draw.calibrate(&(0..size).collect::<Vec<_>>()).residual();
     let errors: Vec<f64> = validations[median].iter().map(|found| found.error).collect();
     let largest = errors.iter().fold(0.0_f64, |largest, error| largest.max(error.abs()));
     let quantile95 = (TWO_SIDED * spread).max(quantile(median)).max(residual);
@@ -137,7 +137,9 @@ struct Draw {
     /// K rows of the chosen samples' losses over the pilot's scale.
     rows: Vec<Vec<f64>>,
     targets: Vec<f64>,
-    population: usize,
+    base: Vec<f64>,
+    /// Of the rows, which all folds share.
+    gram: Gram,
 }
 
 impl Draw {
@@ -152,30 +154,39 @@ impl Draw {
         let rows = pilots.losses.iter().zip(pilots.scales).map(|(losses, scale)| {
             selection.rows.iter().map(|&row| f64::from(losses[row]) / scale).collect()
         });
-        let rows = rows.collect();
+        let rows: Vec<Vec<f64>> = rows.collect();
         let targets = pilots.means.iter().zip(pilots.scales).map(|(mean, scale)| mean / scale);
-        Ok(Self { rows, targets: targets.collect(), population: shares.len(), selection })
+        let targets: Vec<f64> = targets.collect();
+        require!(
+            rows.iter().flatten().chain(&targets).all(|value| value.is_finite()),
+            "a loss at a pilot is not finite; leave that pilot out"
+        );
+        let base = base_weights(&selection.inclusion, shares.len());
+        let gram = Gram::of(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>(), &base);
+        Ok(Self { selection, rows, targets, base, gram })
     }
 
-    fn calibrate(&self, pilots: &[usize]) -> Result<Calibration, Error> {
+    fn calibrate(&self, pilots: &[usize]) -> Calibration {
         let auxiliaries = pilots.iter().flat_map(|&pilot| &self.rows[pilot]).copied().collect();
         let targets: Vec<f64> = pilots.iter().map(|&pilot| self.targets[pilot]).collect();
-        Calibration::fit(auxiliaries, &targets, &self.selection.inclusion, self.population)
+        let gram = self.gram.select(pilots);
+        let inclusion = &self.selection.inclusion;
+        Calibration::with_gram(auxiliaries, &targets, inclusion, self.base.clone(), &gram)
     }
 
     /// The errors at the pilots of a fold, whose means the others predict.
-    fn predict(&self, fold: usize) -> Result<Vec<Validation>, Error> {
+    fn predict(&self, fold: usize) -> Vec<Validation> {
         let (out, kept): (Vec<usize>, Vec<usize>) =
             (0..self.rows.len()).partition(|pilot| pilot % FOLDS == fold);
-        let calibration = self.calibrate(&kept)?;
+        let calibration = self.calibrate(&kept);
         let losses: Vec<f64> = out.iter().flat_map(|&pilot| &self.rows[pilot]).copied().collect();
-        let validate = |(estimate, &pilot): (super::Estimate, &usize)| {
+        let validate = |(estimate, &pilot): (Estimate, &usize)| {
             let error = estimate.value - self.targets[pilot];
             // What rounding leaves of an exact estimate counts as one standard error at most.
             let rounding = f64::EPSILON.sqrt() * estimate.value.abs().max(f64::MIN_POSITIVE);
             Validation { error, score: error / estimate.standard_error.max(rounding) }
         };
-        Ok(calibration.estimate(&losses).into_iter().zip(&out).map(validate).collect())
+        calibration.estimate(&losses).into_iter().zip(&out).map(validate).collect()
     }
 }
 
