@@ -79,6 +79,7 @@ bench: build $(VENV)/.baselines
 	$(BIN)/python benchmarks/trace.py $(BENCH)
 	$(BIN)/python benchmarks/path.py $(BENCH)
 	$(BIN)/python benchmarks/sharpness.py $(BENCH)
+	$(BIN)/python benchmarks/first_picture.py $(BENCH)
 	$(BIN)/python benchmarks/matching.py
 	cargo bench -p landscape-core --bench spectrum
 

@@ -227,8 +227,8 @@ def test_export_takes_over_where_nothing_was_recorded(monkeypatch: pytest.Monkey
 
 
 def test_sizes_that_look_like_the_batch_are_told_from_it() -> None:
-    """5 and 7 are the batches of the recorder where nothing of the model's is of that size."""
-    for features in (4, 5, 7, 35):
+    """3 and 2 are the batches of the recorder where nothing of the model's is of that size."""
+    for features in (2, 3, 4, 5, 6, 15, 35):
         layer = nn.Linear(features, features)
         model = Calls(lambda m, x: m.a(x).view(x.shape[0], x.shape[1]), a=layer)
         graph = trace_by_recording(model, torch.randn(5, features))

@@ -22,7 +22,8 @@ from landscape._export.recorder import NotRecorded, Recording, Step, record_call
 
 __all__ = ["NotRecorded", "record_graph"]
 
-_PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43)
+_PRIMES = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
+_FEW = 2  # samples of the second recording
 _SCALE = 1.25  # of the inputs in the second recording
 
 Kind = Literal["input", "parameter", "buffer", "constant"]
@@ -47,28 +48,29 @@ def record_graph(
     """
     if not any(isinstance(value, Tensor) for value in inputs):
         raise NotRecorded("the model takes no tensor")
-    sizes = _choose_sizes(model, inputs)
+    sizes = _choose_size(model, inputs), _FEW
     kinds = _name_leaves(model, inputs)
     recordings = []
-    for twin, size, scale in zip(twins, sizes, (1.0, _SCALE), strict=True):
+    # in the first one nothing may depend on the batch size, so that the second takes it as it is
+    for twin, size, watched, scale in zip(twins, sizes, (True, False), (1.0, _SCALE), strict=True):
         resized = tuple(_resize(value, size, scale) for value in inputs)
         leaves = {
             name: resized[int(target)] if kind == "input" else _find(model, kind, target)
             for name, (kind, target) in kinds.items()
         }
-        recordings.append(record_call(twin, resized, leaves, size))
+        recordings.append(record_call(twin, resized, leaves, size if watched else None))
     return _Joined(recordings[0], recordings[1], sizes).build(model, inputs, kinds)
 
 
-def _choose_sizes(model: nn.Module, inputs: Sequence[Any]) -> Sizes:
-    """Two batch sizes that divide no size of the model's or of a sample's."""
+def _choose_size(model: nn.Module, inputs: Sequence[Any]) -> int:
+    """A batch size that divides no size of the model's or of a sample's."""
     tensors = [*model.parameters(), *model.buffers()]
     known = {size for tensor in tensors for size in tensor.shape}
     known |= {s for value in inputs if isinstance(value, Tensor) for s in value.shape[1:]}
-    free = [p for p in _PRIMES if not any(size % p == 0 for size in known if size)]
-    if len(free) < 2:
-        raise NotRecorded("every batch size could be taken for another size of the model's")
-    return free[0], free[1]
+    for prime in _PRIMES:
+        if all(size == 0 or size % prime for size in known):
+            return prime
+    raise NotRecorded("every batch size could be taken for another size of the model's")
 
 
 def _name_leaves(model: nn.Module, inputs: Sequence[Any]) -> dict[str, tuple[Kind, str]]:

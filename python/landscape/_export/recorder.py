@@ -60,7 +60,7 @@ class Recording:
 
 
 def record_call(
-    model: nn.Module, inputs: Sequence[Any], leaves: Mapping[str, Tensor], batch: int
+    model: nn.Module, inputs: Sequence[Any], leaves: Mapping[str, Tensor], batch: int | None
 ) -> Recording:
     """Call a model and record what it does.
 
@@ -68,7 +68,8 @@ def record_call(
         model: A copy of the user's module, for the tracer.
         inputs: The arguments of its forward.
         leaves: The inputs, parameters and buffers by their names in the graph.
-        batch: The number of samples; a size that it divides is taken to count samples.
+        batch: The number of samples, where a size that it divides is taken to count samples; None
+            takes all sizes as they are.
 
     Raises:
         NotRecorded: The model reads values, writes into its tensors, switches the recording of
@@ -248,7 +249,7 @@ class _Recorder(ProxyTorchDispatchMode):
 class _Watch(TorchFunctionMode):
     """Called for every function of PyTorch that the model's own code calls."""
 
-    def __init__(self, recorder: _Recorder, batch: int) -> None:
+    def __init__(self, recorder: _Recorder, batch: int | None) -> None:
         super().__init__()
         self._recorder = recorder
         self._batch = batch
@@ -277,8 +278,9 @@ class _Watch(TorchFunctionMode):
             return torch.Size(map(self._mark, sizes))
         if isinstance(sizes, tuple):
             return tuple(map(self._mark, sizes))
-        counts = type(sizes) is int and sizes > 0 and sizes % self._batch == 0
-        return BatchSize(sizes, self._batch, self._recorder.fail) if counts else sizes
+        if self._batch is None or type(sizes) is not int or sizes == 0 or sizes % self._batch:
+            return sizes
+        return BatchSize(sizes, self._batch, self._recorder.fail)
 
 
 class BatchSize(int):

@@ -54,8 +54,8 @@ __all__ = ["CHECKS", "FunctionCheck", "take_probe"]
 
 CHECKS = ("on", "off")
 
-_BATCHES, _SAMPLES, _LEAST_SAMPLES = 2, 512, 64
-_PROBE_BYTES = 1 << 20  # of inputs, beyond the least: a pass over many images takes long
+_BATCHES, _SAMPLES, _LEAST_SAMPLES = 2, 512, 32
+_PROBE_BYTES = 1 << 19  # of inputs, beyond the least: a pass over many images takes long
 _PRODUCT_SAMPLES = 8  # few: a kink of a ReLU between two gradients would count as curvature
 _SEED = 20  # of the second point and the direction: the check is the same in every run
 _ROUNDINGS = 100  # in units of the dtype's epsilon, that two evaluations may differ by

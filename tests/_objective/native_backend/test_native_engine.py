@@ -74,7 +74,8 @@ def test_auto_leaves_the_native_network_on_strong_evidence_alone(
     model = mlp()
     surface = landscape.surface(model, DATA, points=12)
     assert surface.run.engine == expected
-    assert landscape.surface(model, DATA, points=4).run.engine == "native"  # no time for a choice
+    assert landscape.surface(model, DATA, points=4).run.engine == expected  # known by now
+    assert landscape.surface(mlp(), DATA, points=4).run.engine == "native"  # no time for a choice
     objective = Objective(model, DATA)
     assert objective.engine == "auto"
     points = np.stack([objective.theta, off_centre(objective)])
