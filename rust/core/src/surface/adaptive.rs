@@ -5,7 +5,7 @@ use crate::memory::require_memory;
 use crate::monitor::{Cancel, Monitor, Progress};
 use crate::objective::Subspace;
 use crate::surface::interpolant::{Interpolant, Interpolation};
-use crate::surface::nested::{Lattice, NestedValues, compare, convert, corners};
+use crate::surface::nested::{Lattice, NestedValues, compare, convert, corners, power};
 
 /// The level up to which all nodes are evaluated: nine points an axis.
 const FULL_LEVEL: u32 = 1;
@@ -314,7 +314,7 @@ impl AdaptiveGrid {
             let corner = |offset: Vec<usize>| {
                 places.iter().zip(offset).rev().fold(0, |flat, (place, after)| {
                     let index = if after == 1 { place.floor() } else { place.ceil() - 1.0 };
-                    flat * cells + (index.max(0.0) as usize).min(cells - 1)
+                    flat * cells + to_index(index).min(cells - 1)
                 })
             };
             let touching = corners(places.len()).map(|offset| surplus[corner(offset)]);
@@ -466,7 +466,7 @@ fn select_cells(lattice: &Lattice, surplus: &[f64], limit: f64) -> Vec<usize> {
     let mut active = exceeding.clone();
     for cell in exceeding {
         let place = lattice.split(cell, length);
-        for neighbour in 0..3_usize.pow(lattice.dim() as u32) {
+        for neighbour in 0..power(3, lattice.dim()) {
             let mut rest = neighbour;
             let moved: Option<Vec<usize>> = place
                 .iter()
@@ -497,7 +497,7 @@ fn list_new_nodes(finer: &Lattice, evaluated: &[bool], active: &[usize]) -> Vec<
     let mut nodes = Vec::new();
     for &cell in active {
         let first = convert(cell, cells, points, dim, |index| 2 * index);
-        for offset in 0..3_usize.pow(dim as u32) {
+        for offset in 0..power(3, dim) {
             let node = first + convert(offset, 3, points, dim, |step| step);
             if !std::mem::replace(&mut is_listed[node], true) {
                 nodes.push(node);
@@ -510,8 +510,18 @@ fn list_new_nodes(finer: &Lattice, evaluated: &[bool], active: &[usize]) -> Vec<
 /// The smallest value that a fraction of the values do not exceed.
 fn quantile(values: &mut [f64], fraction: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    let rank = (fraction * values.len() as f64).ceil() as usize;
+    let rank = to_index((fraction * values.len() as f64).ceil());
     values[rank.clamp(1, values.len()) - 1]
+}
+
+/// A whole number from 0 up; 0 for what is below, or NaN.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a conversion that saturates is what is meant"
+)]
+fn to_index(number: f64) -> usize {
+    number as usize
 }
 
 fn range(values: impl Iterator<Item = f64>) -> f64 {

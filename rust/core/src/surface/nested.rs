@@ -73,12 +73,12 @@ impl Lattice {
 
     /// The number of nodes.
     pub(super) fn nodes(&self) -> usize {
-        self.points().pow(self.dim() as u32)
+        power(self.points(), self.dim())
     }
 
     /// The number of cells.
     pub(super) fn cells(&self) -> usize {
-        self.intervals().pow(self.dim() as u32)
+        power(self.intervals(), self.dim())
     }
 
     /// The next finer one.
@@ -133,6 +133,11 @@ impl Lattice {
             })
             .collect()
     }
+}
+
+/// base^dim.
+pub(super) fn power(base: usize, dim: usize) -> usize {
+    std::iter::repeat_n(base, dim).product()
 }
 
 /// A flat index between two products of equal axes, with a map of the indices along each of them.
