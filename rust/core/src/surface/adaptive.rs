@@ -5,7 +5,9 @@ use crate::memory::require_memory;
 use crate::monitor::{Cancel, Monitor, Progress};
 use crate::objective::Subspace;
 use crate::surface::interpolant::{Interpolant, Interpolation};
-use crate::surface::nested::{Lattice, NestedValues, compare, convert, corners, power};
+use crate::surface::nested::{
+    Lattice, NestedValues, compare, convert, corners, new_corners, power,
+};
 
 /// The level up to which all nodes are evaluated: nine points an axis.
 const FULL_LEVEL: u32 = 1;
@@ -59,7 +61,7 @@ pub struct Estimate {
     pub quantile95: f64,
     /// The surplus that 95% of the area do not exceed.
     pub surplus95: f64,
-    /// The largest surplus among cells with finite values.
+    /// The largest surplus at a place with finite values.
     pub maximum: f64,
     /// What these are relative to: the range where a value is not positive.
     pub scale: ErrorScale,
@@ -303,7 +305,7 @@ impl AdaptiveGrid {
     /// infinite where there is none yet. A point between cells takes the larger error.
     #[must_use]
     pub fn errors_at(&self, points: &[f64]) -> Vec<f64> {
-        let surplus = self.surplus();
+        let surplus = self.cell_surplus();
         let lattice = self.lattice();
         let cells = lattice.intervals();
         let ranges = self.ranges();
@@ -379,7 +381,14 @@ impl AdaptiveGrid {
         if all_are { self.refinement.scale } else { ErrorScale::Range }
     }
 
-    /// The surplus of every cell of the finest complete level, the largest among the losses.
+    /// The largest surplus in every cell of the finest complete level.
+    fn cell_surplus(&self) -> Vec<f64> {
+        let largest = |places: &[f64]| places.iter().copied().fold(0.0, f64::max);
+        self.surplus().chunks(new_corners(self.coarsest.dim())).map(largest).collect()
+    }
+
+    /// The surplus at the new corners of every cell of the finest complete level, the largest among
+    /// the losses. An inner node is a corner of as many cells as any other: each has the same weight.
     fn surplus(&self) -> Vec<f64> {
         let scale = self.scale();
         let mut surplus = Vec::new();
@@ -434,7 +443,7 @@ impl AdaptiveGrid {
         let active = if lattice.level() < FULL_LEVEL {
             (0..lattice.cells()).collect()
         } else {
-            let active = select_cells(&lattice, &surplus, limit);
+            let active = select_cells(&lattice, &self.cell_surplus(), limit);
             self.outcome = if quantile(&mut surplus, self.refinement.quantile) <= limit {
                 Outcome::Converged
             } else if lattice.level() >= self.refinement.finest {
