@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch import nn
 
 import landscape
 from landscape._calibration import SubsetUnavailable, calibrate_subset, explain_unavailable
-from landscape._calibration.pilots import iter_pilots
+from landscape._calibration.pilots import PilotTable, iter_pilots
 
 
 def refuse(objective: landscape.Objective, match: str, **options: Any) -> SubsetUnavailable:
@@ -142,7 +144,7 @@ def test_options_out_of_range(options: dict[str, Any], match: str) -> None:
 
 
 def test_pilots_are_distinct_nodes_and_spread() -> None:
-    points = np.array([p for p, _ in zip(iter_pilots((-1, -2), (1, 2)), range(200), strict=False)])
+    points = np.array(list(islice(iter_pilots((-1, -2), (1, 2)), 200)))
     assert points[0].tolist() == [0, 0]
     assert len(np.unique(points, axis=0)) == 200
     nodes = (points - [-1, -2]) / [2 / 32, 4 / 32]
@@ -150,8 +152,27 @@ def test_pilots_are_distinct_nodes_and_spread() -> None:
     counts, *_ = np.histogram2d(points[:, 0], points[:, 1], bins=4)
     assert counts.min() >= 7
     assert counts.max() <= 18
-    outside = [p for p, _ in zip(iter_pilots((1.0,), (2.0,)), range(3), strict=False)]
+    outside = list(islice(iter_pilots((1.0,), (2.0,)), 3))
     assert outside[:2] == [[1.0], [2.0]]
     assert sum(1 for _ in iter_pilots((0.0,), (1.0,))) == 257
+    frame = list(islice(iter_pilots((-1, -1), (1, 1)), 9))
+    assert sorted(frame) == sorted([a, b] for a in (-1, 0, 1) for b in (-1, 0, 1))
     given = iter_pilots((-1, -1), (1, 1), [(0.1, 0.2)])
     assert [next(given), next(given)] == [[0.1, 0.2], [0.0, 0.0]]
+
+
+def test_pilots_do_not_depend_on_how_many_are_evaluated_at_once() -> None:
+    known = case("mixture")
+    objective = known.objective("torch")
+    tables = []
+    for chunk in (1, 7, 100):
+        strategy = dataclasses.replace(objective.plain_strategy, chunk=chunk)
+        subspace = objective.subspace(None, known.basis, strategy=strategy)
+        table = PilotTable(subspace, iter_pilots(LOW, HIGH), objective.samples)
+        table.grow(5, lambda _: None)
+        table.grow(24, lambda _: None)
+        tables.append(table)
+    for table in tables:
+        assert table.coordinates.tolist() == list(islice(iter_pilots(LOW, HIGH), 24))
+        np.testing.assert_array_equal(table.losses, tables[0].losses)
+        np.testing.assert_array_equal(np.stack(table.rows), np.stack(tables[0].rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,7 +105,7 @@ class PilotTable:
         at_once = max(1, min(self.subspace.strategy.chunk, _NUMBERS_AT_ONCE // self.samples))
         while len(self.losses) < size:
             count = min(at_once, size - len(self.losses))
-            points = [point for point, _ in zip(self._points, range(count), strict=False)]
+            points = list(islice(self._points, count))
             if not points:
                 raise self.refuse(f"there are no more than {len(self.losses)} pilots in the span.")
             self._add(np.array(points))
