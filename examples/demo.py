@@ -1,7 +1,7 @@
 """From a model to a picture of its loss: what `make demo` runs.
 
-Trains a small convolutional network with skip connections on real digits and measures its loss on
-a plane around the trained weights, to 5%. Leaves two files in the current folder: `surface.png`, and
+Trains a small convolutional network with skip connections on real digits and measures its loss to
+5% on a plane around the trained weights. Leaves two files in the current folder: `surface.png`, and
 `surface.landscape` with every number and how it was made.
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -63,12 +62,15 @@ def test_the_comparison_of_networks_draws_its_picture() -> None:
     assert Path("skip_connections.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_demo_says_five_things_and_keeps_the_numbers(
+def test_the_demo_says_six_things_and_keeps_the_numbers(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run("demo")
     lines = capsys.readouterr().out.splitlines()
-    things = ("loss at the centre", "range", "evaluations", "seconds", "engine")
+    things = (
+        *("loss at the centre", "range", "evaluations"),
+        *("error between them", "seconds", "engine"),
+    )
     assert len(lines) == len(things)
     assert all(line.startswith(thing) for line, thing in zip(lines, things, strict=True))
     surface = landscape.load("surface.landscape")
@@ -76,12 +78,8 @@ def test_the_demo_says_five_things_and_keeps_the_numbers(
     assert surface.losses.shape == (5, 5)
     assert f"{surface.centre_loss:.4g}" in lines[0]
     assert surface.run.policy["samples"] == 1437
-
-
-def test_the_demo_asks_for_the_grid_that_it_shows() -> None:
-    """The default, which the tests above do not run."""
-    demo = importlib.import_module("demo")
-    assert inspect.signature(demo.main).parameters["points"].default == 51
+    assert surface.error is not None
+    assert surface.error.tolerance == 0.05
 
 
 @pytest.mark.parametrize("name", sorted({*PICTURES, "digits"}))

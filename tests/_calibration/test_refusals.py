@@ -87,6 +87,16 @@ def test_what_is_not_cheaper() -> None:
     assert late.reason == str(late)
 
 
+def test_losses_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse_memory(what: str, sizes: list[int], width: int) -> None:
+        raise MemoryError(f"{what} would take {sizes[0] * sizes[1] * width} bytes")
+
+    monkeypatch.setattr("landscape._calibration.pilots._core.require_memory", refuse_memory)
+    refuse(
+        case("mixture").objective("torch"), "24 pilots' losses of 5000 samples would take 480000"
+    )
+
+
 def test_a_loss_that_is_not_positive_has_no_relative_error() -> None:
     model = nn.Linear(3, 1, bias=False)
     data = torch.ones(1000, 3), torch.zeros(1000, 1)

@@ -81,6 +81,8 @@ def test_the_typical_range_holds_its_probability() -> None:
         ({}, "20% of the largest curvature: valleys are up to 2.2 times as narrow"),
         ({"slice_curvature": np.eye(2) * 9.0}, "contains a direction about as sharp as any"),
         ({"slice_curvature": -np.eye(2)}, "shows 0% of the largest curvature"),
+        ({"eigenvalue_errors": [4.0, 0.1]}, "largest curvature (known to within 40%): valleys"),
+        ({"descent_gain": 1e-9}, "lowers the loss by <0.01%"),
         ({"eigenvalues": [10.0, -2.0]}, "curves downwards along other directions"),
         ({}, "close to critical: a gradient step lowers the loss by 0.2%"),
         ({"descent_gain": 0.1}, "gradient, of which the plane shows 25%, lowers the loss by 20%"),

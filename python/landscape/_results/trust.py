@@ -29,6 +29,8 @@ _OUTSIDE = 0.1
 _OTHER_LOSS = 0.25
 _WRONG = 0.05
 _NOISE = 0.1
+_UNCERTAIN = 0.25
+_TINY = 1e-4
 _CONFIDENCE = 1.96
 _NAME_WIDTH = 18
 
@@ -46,7 +48,8 @@ class Trust(Result):
       contour of another plane may then lie at twice the height.
     - **Curvature.** On a quadratic a share s of the largest curvature means that a contour lies
       :math:`1/\sqrt{s}` times as far out as along the sharpest direction. Below 10% (three times)
-      sharp directions are not in the picture; from 50% (1.4 times) on they are. A negative
+      sharp directions are not in the picture; from 50% (1.4 times) on they are. An error of more
+      than a quarter of the largest eigenvalue, such as that of few samples, is said. A negative
       eigenvalue counts where it exceeds its error and 1% of the largest: smaller ones are found at
       most minima of networks.
     - **Gradient.** The centre is no minimum where one step of steepest descent lowers the loss by
@@ -354,6 +357,9 @@ def _judge_curvature(trust: Trust) -> list[str]:
     sentences, share = [], trust.curvature_share
     if share is not None:
         shown = f"The plane shows {_percent(max(share, 0.0))} of the largest curvature"
+        uncertainty = float(errors[0] / values[0])
+        if uncertainty > _UNCERTAIN:
+            shown += f" (known to within {_percent(uncertainty)})"
         if share < _FEW_SHARP:
             sentences.append(f"{shown}: sharp directions are not in it.")
         elif share < _MOST_SHARP:
@@ -426,6 +432,8 @@ def _judge_subset(trust: Trust) -> list[str]:
 
 
 def _percent(share: float) -> str:
+    if 0 < share < _TINY:
+        return f"<{100 * _TINY:g}%"
     return f"{100 * share:.2g}%" if share < 0.995 else f"{100 * share:.0f}%"
 
 

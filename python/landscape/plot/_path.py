@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape import _core
 from landscape.plot import _scale
 from landscape.plot._figure import (
     BLUE,
@@ -22,10 +23,12 @@ from landscape.plot._line import scale_vertical_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from landscape._results import Path, Profile
 
 _CONFIDENCE = 1.96  # standard errors on each side of a 95% interval
+_DRAWN_POSITIONS = 201
 
 
 def path(
@@ -89,7 +92,7 @@ def _describe_barrier(path: Path) -> str:
 
 def _draw_profile(ax: Axes, name: str, colour: str, part: Profile, options: dict[str, Any]) -> None:
     """Draw a profile with its chord, its highest point and its confidence band."""
-    ax.plot(part.positions, part.losses, **{"color": colour, "lw": 1.6, "label": name, **options})
+    ax.plot(*_smooth(part), **{"color": colour, "lw": 1.6, "label": name, **options})
     ax.plot([0, 1], part.ends, color=colour, lw=0.8, ls=(0, (4, 3)), alpha=0.8)
     if part.standard_error is not None:
         half = _CONFIDENCE * part.standard_error
@@ -100,8 +103,18 @@ def _draw_profile(ax: Axes, name: str, colour: str, part: Profile, options: dict
     ax.plot(part.positions[top], part.losses[top], "o", ms=4, color=colour, mec="white", mew=0.6)
 
 
+def _smooth(part: Profile) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The cubic spline through the losses, within whose error the positions were chosen."""
+    if not np.isfinite(part.losses).all():
+        return part.positions, part.losses
+    fine = np.union1d(part.positions, np.linspace(0.0, 1.0, _DRAWN_POSITIONS))
+    values = _core.Interpolant([part.positions], part.losses, "cubic").on([fine])
+    values[np.searchsorted(fine, part.positions)] = part.losses
+    return fine, values
+
+
 def _draw_other(ax: Axes, other: Path) -> None:
-    ax.plot(other.positions, other.losses, color=FRAME, lw=0.9, label=other.method)
+    ax.plot(*_smooth(other.train), color=FRAME, lw=0.9, label=other.method)
 
 
 def _draw_pivots(ax: Axes, path: Path) -> None:

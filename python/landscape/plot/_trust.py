@@ -206,7 +206,9 @@ def _draw_trajectory(trust: Trust, ax: Axes, options: dict[str, Any]) -> None:
     ax.set_xlabel("checkpoint", fontsize=LABEL, color=INK)
     ax.set_ylabel("loss", fontsize=LABEL, color=INK)
     if trust.outside_share is not None:
-        text = f"{100 * trust.outside_share:.2g}% of squared distances outside the plane"
+        share = 100 * trust.outside_share
+        size = f"{share:.2g}%" if share >= 0.01 else "less than 0.01%"
+        text = f"{size} of squared distances outside the plane"
         ax.set_title(text, fontsize=SMALL, color=INK)
     ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
 

@@ -5,7 +5,9 @@ use crate::memory::require_memory;
 use crate::monitor::{Cancel, Monitor, Progress};
 use crate::objective::Subspace;
 use crate::surface::interpolant::{Interpolant, Interpolation};
-use crate::surface::nested::{Lattice, NestedValues, compare, convert, corners};
+use crate::surface::nested::{
+    Lattice, NestedValues, compare, convert, corners, new_corners, power,
+};
 
 /// The level up to which all nodes are evaluated: nine points an axis.
 const FULL_LEVEL: u32 = 1;
@@ -59,7 +61,7 @@ pub struct Estimate {
     pub quantile95: f64,
     /// The surplus that 95% of the area do not exceed.
     pub surplus95: f64,
-    /// The largest surplus among cells with finite values.
+    /// The largest surplus at a place with finite values.
     pub maximum: f64,
     /// What these are relative to: the range where a value is not positive.
     pub scale: ErrorScale,
@@ -303,7 +305,7 @@ impl AdaptiveGrid {
     /// infinite where there is none yet. A point between cells takes the larger error.
     #[must_use]
     pub fn errors_at(&self, points: &[f64]) -> Vec<f64> {
-        let surplus = self.surplus();
+        let surplus = self.cell_surplus();
         let lattice = self.lattice();
         let cells = lattice.intervals();
         let ranges = self.ranges();
@@ -314,7 +316,7 @@ impl AdaptiveGrid {
             let corner = |offset: Vec<usize>| {
                 places.iter().zip(offset).rev().fold(0, |flat, (place, after)| {
                     let index = if after == 1 { place.floor() } else { place.ceil() - 1.0 };
-                    flat * cells + (index.max(0.0) as usize).min(cells - 1)
+                    flat * cells + to_index(index).min(cells - 1)
                 })
             };
             let touching = corners(places.len()).map(|offset| surplus[corner(offset)]);
@@ -379,7 +381,14 @@ impl AdaptiveGrid {
         if all_are { self.refinement.scale } else { ErrorScale::Range }
     }
 
-    /// The surplus of every cell of the finest complete level, the largest among the losses.
+    /// The largest surplus in every cell of the finest complete level.
+    fn cell_surplus(&self) -> Vec<f64> {
+        let largest = |places: &[f64]| places.iter().copied().fold(0.0, f64::max);
+        self.surplus().chunks(new_corners(self.coarsest.dim())).map(largest).collect()
+    }
+
+    /// The surplus at the new corners of every cell of the finest complete level, the largest among
+    /// the losses. An inner node is a corner of as many cells as any other: each has the same weight.
     fn surplus(&self) -> Vec<f64> {
         let scale = self.scale();
         let mut surplus = Vec::new();
@@ -434,7 +443,7 @@ impl AdaptiveGrid {
         let active = if lattice.level() < FULL_LEVEL {
             (0..lattice.cells()).collect()
         } else {
-            let active = select_cells(&lattice, &surplus, limit);
+            let active = select_cells(&lattice, &self.cell_surplus(), limit);
             self.outcome = if quantile(&mut surplus, self.refinement.quantile) <= limit {
                 Outcome::Converged
             } else if lattice.level() >= self.refinement.finest {
@@ -466,7 +475,7 @@ fn select_cells(lattice: &Lattice, surplus: &[f64], limit: f64) -> Vec<usize> {
     let mut active = exceeding.clone();
     for cell in exceeding {
         let place = lattice.split(cell, length);
-        for neighbour in 0..3_usize.pow(lattice.dim() as u32) {
+        for neighbour in 0..power(3, lattice.dim()) {
             let mut rest = neighbour;
             let moved: Option<Vec<usize>> = place
                 .iter()
@@ -497,7 +506,7 @@ fn list_new_nodes(finer: &Lattice, evaluated: &[bool], active: &[usize]) -> Vec<
     let mut nodes = Vec::new();
     for &cell in active {
         let first = convert(cell, cells, points, dim, |index| 2 * index);
-        for offset in 0..3_usize.pow(dim as u32) {
+        for offset in 0..power(3, dim) {
             let node = first + convert(offset, 3, points, dim, |step| step);
             if !std::mem::replace(&mut is_listed[node], true) {
                 nodes.push(node);
@@ -510,8 +519,18 @@ fn list_new_nodes(finer: &Lattice, evaluated: &[bool], active: &[usize]) -> Vec<
 /// The smallest value that a fraction of the values do not exceed.
 fn quantile(values: &mut [f64], fraction: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    let rank = (fraction * values.len() as f64).ceil() as usize;
+    let rank = to_index((fraction * values.len() as f64).ceil());
     values[rank.clamp(1, values.len()) - 1]
+}
+
+/// A whole number from 0 up; 0 for what is below, or NaN.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a conversion that saturates is what is meant"
+)]
+fn to_index(number: f64) -> usize {
+    number as usize
 }
 
 fn range(values: impl Iterator<Item = f64>) -> f64 {

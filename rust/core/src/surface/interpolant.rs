@@ -112,7 +112,9 @@ impl Interpolant {
         if let (Function::Cubic(spline), true) = (&self.function, self.gaps.is_empty()) {
             let mut values = spline.on(axes);
             if self.is_log {
-                values.iter_mut().for_each(|value| *value = value.exp());
+                for value in &mut values {
+                    *value = value.exp();
+                }
             }
             return values;
         }

@@ -73,12 +73,12 @@ impl Lattice {
 
     /// The number of nodes.
     pub(super) fn nodes(&self) -> usize {
-        self.points().pow(self.dim() as u32)
+        power(self.points(), self.dim())
     }
 
     /// The number of cells.
     pub(super) fn cells(&self) -> usize {
-        self.intervals().pow(self.dim() as u32)
+        power(self.intervals(), self.dim())
     }
 
     /// The next finer one.
@@ -135,6 +135,11 @@ impl Lattice {
     }
 }
 
+/// base^dim.
+pub(super) fn power(base: usize, dim: usize) -> usize {
+    std::iter::repeat_n(base, dim).product()
+}
+
 /// A flat index between two products of equal axes, with a map of the indices along each of them.
 pub(super) fn convert(
     flat: usize,
@@ -157,7 +162,7 @@ pub(super) fn corners(dim: usize) -> impl Iterator<Item = Vec<usize>> {
     (0..1_usize << dim).map(move |mask| (0..dim).map(|bit| mask >> bit & 1).collect())
 }
 
-/// A quantity at the nodes of a level, with the surplus of every cell.
+/// A quantity at the nodes of a level, with the surplus in every cell.
 ///
 /// A node that was not evaluated has the value that the coarser level's interpolant predicts, which
 /// the spline of this level reproduces: there it is the coarser spline. The *surplus* is the
@@ -168,8 +173,9 @@ pub struct NestedValues {
     lattice: Lattice,
     values: Vec<f64>,
     evaluated: Vec<bool>,
-    /// The surplus of each cell, by its latest evaluation: |f̂ − f|; infinite before there is one, and
-    /// where the one is finite and the other is not.
+    /// The surplus at the 2^m - 1 corners of each cell that its level has new, by its latest
+    /// evaluation: |f̂ − f|; infinite before there is one, and where the one is finite and the other
+    /// is not.
     absolute: Vec<f64>,
     /// The same of |f̂ / f − 1|.
     relative: Vec<f64>,
@@ -185,7 +191,7 @@ impl NestedValues {
         values: Vec<f64>,
         interpolation: Interpolation,
     ) -> Result<Self, Error> {
-        let (nodes, cells) = (lattice.nodes(), lattice.cells());
+        let (nodes, places) = (lattice.nodes(), lattice.cells() * new_corners(lattice.dim()));
         require!(
             lattice.level() == 0 && values.len() == nodes,
             "got {} values for level {}; pass all {nodes} of level 0",
@@ -197,8 +203,8 @@ impl NestedValues {
             lattice,
             values,
             evaluated: vec![true; nodes],
-            absolute: vec![f64::INFINITY; cells],
-            relative: vec![f64::INFINITY; cells],
+            absolute: vec![f64::INFINITY; places],
+            relative: vec![f64::INFINITY; places],
         })
     }
 
@@ -255,12 +261,12 @@ impl NestedValues {
         &self.evaluated
     }
 
-    /// The surplus of every cell, absolute.
+    /// The surplus at the new corners of every cell, absolute.
     pub(super) fn absolute_surplus(&self) -> &[f64] {
         &self.absolute
     }
 
-    /// The surplus of every cell, relative to the value.
+    /// The surplus at the new corners of every cell, relative to the value.
     pub(super) fn relative_surplus(&self) -> &[f64] {
         &self.relative
     }
@@ -304,38 +310,47 @@ impl NestedValues {
         Ok(())
     }
 
-    /// The surplus of the cells of the next level: the largest at a cell's new corners; where one of
-    /// them was not evaluated, at least that of the cell from which it comes.
+    /// The surplus in the cells of the next level: at the corners that it has new, and where one of
+    /// them was not evaluated, at least that of the cell from which a cell comes.
     fn inherit_surplus(&mut self, finer: &Lattice, surplus: &[Option<(f64, f64)>]) {
         let (dim, cells) = (finer.dim(), finer.intervals());
         let offsets: Vec<_> = corners(dim).collect();
-        let mut absolute = vec![0.0_f64; finer.cells()];
-        let mut relative = vec![0.0_f64; finer.cells()];
+        let places = new_corners(dim);
+        let mut absolute = Vec::with_capacity(finer.cells() * places);
+        let mut relative = Vec::with_capacity(finer.cells() * places);
         for cell in 0..finer.cells() {
             let first = finer.split(cell, cells);
-            let mut is_new = true;
-            for offset in &offsets {
-                let corner: Vec<_> = first.iter().zip(offset).map(|(a, b)| a + b).collect();
-                if corner.iter().all(|index| index.is_multiple_of(2)) {
-                    continue; // a node of the coarser level
-                }
-                let node = corner.iter().rev().fold(0, |node, index| node * finer.points() + index);
-                if let Some((a, r)) = surplus[node] {
-                    absolute[cell] = absolute[cell].max(a);
-                    relative[cell] = relative[cell].max(r);
-                } else {
-                    is_new = false;
-                }
-            }
-            if !is_new {
-                let parent = convert(cell, cells, cells / 2, dim, |index| index / 2);
-                absolute[cell] = absolute[cell].max(self.absolute[parent]);
-                relative[cell] = relative[cell].max(self.relative[parent]);
+            let found: Vec<Option<(f64, f64)>> = offsets
+                .iter()
+                .map(|offset| first.iter().zip(offset).map(|(a, b)| a + b).collect::<Vec<_>>())
+                // the others are nodes of the coarser level
+                .filter(|corner| corner.iter().any(|index| !index.is_multiple_of(2)))
+                .map(|corner| {
+                    let flat = |node, index| node * finer.points() + index;
+                    surplus[corner.into_iter().rev().fold(0, flat)]
+                })
+                .collect();
+            let parent = places * convert(cell, cells, cells / 2, dim, |index| index / 2);
+            let is_new = found.iter().all(Option::is_some);
+            for (place, found) in found.into_iter().enumerate() {
+                let before = (self.absolute[parent + place], self.relative[parent + place]);
+                let (a, r) = match found {
+                    Some(own) if is_new => own,
+                    Some((a, r)) => (a.max(before.0), r.max(before.1)),
+                    None => before,
+                };
+                absolute.push(a);
+                relative.push(r);
             }
         }
         self.absolute = absolute;
         self.relative = relative;
     }
+}
+
+/// The corners of a cell that are not nodes of the coarser level.
+pub(super) fn new_corners(dim: usize) -> usize {
+    power(2, dim) - 1
 }
 
 /// The absolute and the relative difference of a prediction; infinite where one alone is finite.

@@ -110,7 +110,7 @@ fn only_steep_places_are_refined() {
     let (points, values) = grid.evaluated().unwrap();
     assert!(grid.done() < Lattice::new(vec![(-1.0, 1.0); 2], level).unwrap().points().pow(2) / 2);
     let spacing = 2.0 / (grid.lattice().points() - 1) as f64;
-    let is_finest = |x: f64| (x / spacing).round() as i64 % 2 != 0;
+    let is_finest = |x: f64| (x / spacing).round() % 2.0 != 0.0;
     let finest: Vec<_> = points
         .chunks(2)
         .filter(|point| is_finest(point[0] + 1.0) || is_finest(point[1] + 1.0))
