@@ -62,5 +62,5 @@ def find(model: nn.Module) -> Findings:
 
 
 def _drop_oldest(table: dict[Hashable, Any]) -> None:
-    while len(table) > _CAPACITY:
-        table.pop(next(iter(table)), None)
+    for key in list(table)[:-_CAPACITY]:
+        table.pop(key, None)
