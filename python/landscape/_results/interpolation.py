@@ -53,6 +53,11 @@ class SurfaceError:
             without them.
         checks: The number of those points.
         map: The estimated error at every point of the surface, shape (nb, na), or (n,) of a line.
+
+    Example:
+        >>> error = landscape.surface(model, data, tolerance=0.2).error
+        >>> error.quantile95 <= error.tolerance, error.scale
+        (True, 'loss')
     """
 
     quantile95: float
@@ -96,6 +101,14 @@ class EvaluatedPoints:
         losses: Shape (k,).
         level: The points lie on a grid of 4 * 2**level + 1 points an axis.
         interpolation: What the spline is fitted to.
+
+    Raises:
+        ValueError: The shapes do not fit together.
+
+    Example:
+        >>> surface = landscape.surface(model, data, tolerance=0.2)
+        >>> len(surface.evaluated) <= surface.run.evaluations
+        True
     """
 
     coordinates: Floats
