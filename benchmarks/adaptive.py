@@ -155,20 +155,20 @@ def judge(
 def photographs(record: Record, file: Path, seeds: int) -> None:
     """ResNet-20 on 1,000 images, and a network on 20,000 samples, at fresh random points."""
     for name, problem in (("ResNet-20", resnet20(file)), ("MLP, 20,000", large_mlp(file))):
-        started = time.perf_counter()
+        before = time.perf_counter()
         objective = landscape.Objective(problem.model, problem.data, problem.loss)
         for seed in range(seeds if name != "ResNet-20" else 1):
             tolerances = TOLERANCES if name != "ResNet-20" else (0.05,)
+            before = time.perf_counter() if seed else before
             basis = random_basis(objective, seed)
             points = np.random.default_rng(seed).uniform(-1, 1, (FRESH, 2))
             surfaces = {}
             for tolerance in tolerances:
-                before = time.perf_counter() if surfaces else started
                 surface = landscape.surface(
                     objective, tolerance=tolerance, seed=seed, progress="off"
                 )
-                seconds = time.perf_counter() - before
-                surfaces[tolerance] = surface, seconds
+                surfaces[tolerance] = surface, time.perf_counter() - before
+                before = time.perf_counter()
             subspace = objective.subspace(None, basis)
             start = time.perf_counter()
             losses = subspace.losses(points)

@@ -1739,8 +1739,9 @@ class AdaptiveGrid:
     The levels have 4 * 2**level + 1 nodes an axis; level 1 is evaluated as a whole. The surplus of
     a node is the difference between its value and what the coarser levels predict; of a cell, the
     largest at its new corners. Each further level evaluates the cells whose surplus exceeds twice
-    the tolerance, and their neighbours. It ends when the surplus exceeds that in less than
-    1 - quantile of the area: half the surplus is the estimate of the error.
+    the tolerance, and their neighbours, the largest surplus first. It ends, also within a level,
+    when the surplus exceeds that in less than 1 - quantile of the area: half the surplus is the
+    estimate of the error.
 
     The caller evaluates :meth:`proposed` points and passes the values to :meth:`accept`.
 
@@ -1793,13 +1794,13 @@ class AdaptiveGrid:
         """The number of those, and of the points that are proposed."""
 
     def proposed(self) -> _Double:
-        """The points of the present level that are still to be evaluated, shape (k, m)."""
+        """The points to evaluate next, a part of the present level, shape (k, m)."""
 
     def accept(self, values: _Double) -> None:
         """Take the values at the first of the proposed points.
 
         Args:
-            values: Shape (k, columns); the last of them completes the level.
+            values: Shape (k, columns).
 
         Raises:
             ValueError: They have other columns, or are more than are proposed.

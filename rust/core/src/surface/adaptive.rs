@@ -28,6 +28,11 @@ pub enum ErrorScale {
     Range,
 }
 
+/// A level above the first is evaluated in so many parts, after each of which it may end, but of no
+/// fewer points than follow.
+const PARTS: usize = 16;
+const SMALLEST_PART: usize = 24;
+
 /// The options of a refinement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refinement {
@@ -71,7 +76,8 @@ pub struct Estimate {
 ///
 /// Level 1, nine points an axis, is evaluated as a whole. Each further level evaluates the cells whose
 /// surplus exceeds twice the tolerance and all their neighbours, so that a steep place is surrounded
-/// by cells without surplus. It ends when the surplus exceeds that in a small enough part of the area.
+/// by cells without surplus. The largest surplus comes first, the neighbours last, and it ends, also
+/// within a level, when the surplus exceeds that in a small enough part of the area.
 ///
 /// The caller evaluates: [`proposed`](Self::proposed) lists the points, in the order in which
 /// [`accept`](Self::accept) takes their values. Feeding recorded values to a new grid of the same
@@ -87,6 +93,8 @@ pub struct AdaptiveGrid {
     columns: Vec<NestedValues>,
     /// The nodes of the next level to evaluate.
     proposed: Vec<usize>,
+    /// How many of them are to be evaluated before the next look at the surplus.
+    offered: usize,
     proposed_lattice: Lattice,
     /// Values of the first of them, row-major.
     received: Vec<f64>,
@@ -127,9 +135,10 @@ impl AdaptiveGrid {
         );
         Lattice::new(ranges.clone(), refinement.finest)?;
         let coarsest = Lattice::new(ranges, 0)?;
-        let proposed = (0..coarsest.nodes()).collect();
+        let proposed: Vec<usize> = (0..coarsest.nodes()).collect();
         Ok(Self {
             refinement,
+            offered: proposed.len(),
             interpolations: columns,
             proposed_lattice: coarsest.clone(),
             coarsest,
@@ -161,13 +170,14 @@ impl AdaptiveGrid {
             + self.received.len() / self.interpolations.len()
     }
 
-    /// The points of the present level that are still to be evaluated, row-major.
+    /// The points to evaluate next, row-major: a part of the present level.
     ///
     /// # Errors
     /// None that a caller could cause.
     pub fn proposed(&self) -> Result<Vec<f64>, Error> {
         let axes = self.proposed_lattice.axes()?;
-        let nodes = &self.proposed[self.received.len() / self.interpolations.len()..];
+        let first = self.received.len() / self.interpolations.len();
+        let nodes = &self.proposed[first..self.offered];
         Ok(nodes.iter().flat_map(|&node| self.coordinates(&axes, node)).collect())
     }
 
@@ -184,24 +194,26 @@ impl AdaptiveGrid {
         Ok((points, rows))
     }
 
-    /// Takes the values at the first of the [`proposed`](Self::proposed) points, row-major; the last of
-    /// them completes the level.
+    /// Takes the values at the first of the [`proposed`](Self::proposed) points, row-major.
     ///
     /// # Errors
     /// [`Error::Invalid`] where they are not rows of the columns, or more than are left.
     pub fn accept(&mut self, values: &[f64]) -> Result<(), Error> {
         let columns = self.interpolations.len();
-        let left = self.proposed.len() * columns - self.received.len();
+        let left = self.offered * columns - self.received.len();
         require!(
             values.len().is_multiple_of(columns) && values.len() <= left,
-            "got {} values of {columns} columns where {left} are left of this level; pass as many as \
-             were proposed",
+            "got {} values of {columns} columns where {left} are left; pass as many as were proposed",
             values.len()
         );
         self.received.extend(values);
-        if !self.proposed.is_empty() && values.len() == left {
-            self.complete_level()?;
+        if self.proposed.is_empty() || values.len() < left {
+            return Ok(());
         }
+        if self.offered == self.proposed.len() || self.is_accurate(&self.refined_columns()?) {
+            return self.complete_level();
+        }
+        self.offered = self.proposed.len().min(self.offered + self.part());
         Ok(())
     }
 
@@ -225,6 +237,7 @@ impl AdaptiveGrid {
                 self.outcome = Outcome::Stopped;
             }
             self.proposed.clear();
+            self.offered = 0;
         }
         Ok(())
     }
@@ -289,8 +302,8 @@ impl AdaptiveGrid {
     /// The estimated error of the interpolants; infinite before level 1 is complete.
     #[must_use]
     pub fn estimate(&self) -> Estimate {
-        let scale = self.scale();
-        let mut surplus = self.surplus();
+        let scale = self.scale(&self.columns);
+        let mut surplus = self.surplus(&self.columns);
         if surplus.is_empty() {
             let quantile95 = f64::INFINITY;
             return Estimate { quantile95, surplus95: quantile95, maximum: quantile95, scale };
@@ -342,7 +355,7 @@ impl AdaptiveGrid {
             points.len(),
             values.len()
         );
-        let scale = self.scale();
+        let scale = self.scale(&self.columns);
         let mut errors = vec![0.0_f64; points.len() / dim];
         for column in self.losses() {
             let interpolant = self.interpolant(column)?;
@@ -375,24 +388,25 @@ impl AdaptiveGrid {
     }
 
     /// The scale that applies: an error relative to a value needs positive values.
-    fn scale(&self) -> ErrorScale {
+    fn scale(&self, columns: &[NestedValues]) -> ErrorScale {
         let is_positive = |column: &NestedValues| column.finite().all(|value| value > 0.0);
-        let all_are = self.losses().all(|i| self.columns.get(i).is_none_or(is_positive));
+        let all_are = self.losses().all(|i| columns.get(i).is_none_or(is_positive));
         if all_are { self.refinement.scale } else { ErrorScale::Range }
     }
 
     /// The largest surplus in every cell of the finest complete level.
     fn cell_surplus(&self) -> Vec<f64> {
         let largest = |places: &[f64]| places.iter().copied().fold(0.0, f64::max);
-        self.surplus().chunks(new_corners(self.coarsest.dim())).map(largest).collect()
+        let places = new_corners(self.coarsest.dim());
+        self.surplus(&self.columns).chunks(places).map(largest).collect()
     }
 
-    /// The surplus at the new corners of every cell of the finest complete level, the largest among
-    /// the losses. An inner node is a corner of as many cells as any other: each has the same weight.
-    fn surplus(&self) -> Vec<f64> {
-        let scale = self.scale();
+    /// The surplus at the new corners of every cell, the largest among the losses. An inner node is a
+    /// corner of as many cells as any other: each has the same weight.
+    fn surplus(&self, columns: &[NestedValues]) -> Vec<f64> {
+        let scale = self.scale(columns);
         let mut surplus = Vec::new();
-        for values in self.losses().filter_map(|column| self.columns.get(column)) {
+        for values in self.losses().filter_map(|column| columns.get(column)) {
             let own: Vec<f64> = match scale {
                 ErrorScale::Value => values.relative_surplus().to_vec(),
                 ErrorScale::Range => {
@@ -408,55 +422,78 @@ impl AdaptiveGrid {
         surplus
     }
 
-    /// Interpolates what was received, and proposes the next level or ends.
-    fn complete_level(&mut self) -> Result<(), Error> {
+    /// Whether the surplus exceeds twice the tolerance in a small enough part of the area.
+    fn is_accurate(&self, columns: &[NestedValues]) -> bool {
+        quantile(&mut self.surplus(columns), self.refinement.quantile) <= self.limit()
+    }
+
+    /// The surplus that may remain.
+    fn limit(&self) -> f64 {
+        SURPLUS_FACTOR * self.refinement.tolerance
+    }
+
+    /// The points of a part of the level.
+    fn part(&self) -> usize {
+        self.proposed.len().div_ceil(PARTS).max(SMALLEST_PART)
+    }
+
+    /// The columns with what was received of the next level.
+    fn refined_columns(&self) -> Result<Vec<NestedValues>, Error> {
         let columns = self.interpolations.len();
-        let (points, rows) = self.evaluated()?;
         let count = self.received.len() / columns;
         let of_column = |column: usize| {
             let nodes = self.proposed[..count].iter().zip(self.received.chunks(columns));
             nodes.map(move |(&node, row)| (node, row[column])).collect::<Vec<_>>()
         };
-        let mut completed = self.columns.clone();
-        if completed.is_empty() {
-            for (column, &interpolation) in self.interpolations.iter().enumerate() {
-                let values = of_column(column).into_iter().map(|(_, value)| value).collect();
-                completed.push(NestedValues::new(self.coarsest.clone(), values, interpolation)?);
-            }
-        } else {
-            for (column, values) in completed.iter_mut().enumerate() {
-                values.refine(&of_column(column))?;
-            }
+        if self.columns.is_empty() {
+            let kinds = self.interpolations.iter().enumerate();
+            return kinds
+                .map(|(column, &interpolation)| {
+                    let values = of_column(column).into_iter().map(|(_, value)| value).collect();
+                    NestedValues::new(self.coarsest.clone(), values, interpolation)
+                })
+                .collect();
         }
-        self.columns = completed;
+        let mut refined = self.columns.clone();
+        for (column, values) in refined.iter_mut().enumerate() {
+            values.refine(&of_column(column))?;
+        }
+        Ok(refined)
+    }
+
+    /// Interpolates what was received, and proposes the next level or ends.
+    fn complete_level(&mut self) -> Result<(), Error> {
+        let (points, rows) = self.evaluated()?;
+        self.columns = self.refined_columns()?;
         self.points = points;
         self.rows = rows;
         self.proposed.clear();
         self.received.clear();
+        self.offered = 0;
         self.propose()
     }
 
     fn propose(&mut self) -> Result<(), Error> {
         let lattice = self.lattice().clone();
-        let mut surplus = self.surplus();
-        let limit = SURPLUS_FACTOR * self.refinement.tolerance;
-        let active = if lattice.level() < FULL_LEVEL {
+        let is_full = lattice.level() < FULL_LEVEL;
+        let active = if is_full {
             (0..lattice.cells()).collect()
         } else {
-            let active = select_cells(&lattice, &self.cell_surplus(), limit);
-            self.outcome = if quantile(&mut surplus, self.refinement.quantile) <= limit {
+            self.outcome = if self.is_accurate(&self.columns) {
                 Outcome::Converged
             } else if lattice.level() >= self.refinement.finest {
                 Outcome::Finest
             } else {
                 Outcome::Running
             };
-            active
+            select_cells(&lattice, &self.cell_surplus(), self.limit())
         };
         if self.outcome == Outcome::Running {
             self.proposed_lattice = lattice.refined()?;
             self.proposed =
                 list_new_nodes(&self.proposed_lattice, self.columns[0].evaluated(), &active);
+            let part = if is_full { self.proposed.len() } else { self.part() };
+            self.offered = self.proposed.len().min(part);
         }
         Ok(())
     }

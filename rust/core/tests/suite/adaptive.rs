@@ -104,6 +104,28 @@ fn the_estimate_bounds_the_error_and_the_tolerance_holds() {
 }
 
 #[test]
+fn a_level_ends_where_the_tolerance_is_reached() {
+    let mut within_a_level = 0;
+    for tolerance in [0.05, 0.02, 0.01, 0.005, 0.002] {
+        let mut grid = square(&[Interpolation::LogCubic], refinement(tolerance));
+        let mut parts = Vec::new();
+        while grid.outcome() == Outcome::Running {
+            let points = grid.proposed().unwrap();
+            parts.push((grid.lattice().level(), points.len() / 2, grid.total()));
+            let values: Vec<f64> = points.chunks(2).map(steep).collect();
+            grid.accept(&values).unwrap();
+        }
+        let &(_, last, total) = parts.last().unwrap();
+        assert!(last >= 24 || grid.done() == total, "{parts:?}");
+        within_a_level += usize::from(grid.done() < total);
+        assert!(grid.estimate().quantile95 <= tolerance);
+        let errors = true_errors(&grid, steep);
+        assert!(errors[errors.len() * 95 / 100] <= grid.estimate().quantile95);
+    }
+    assert!(within_a_level > 0);
+}
+
+#[test]
 fn only_steep_places_are_refined() {
     let grid = refine(steep, refinement(0.001));
     let level = grid.lattice().level();
@@ -169,9 +191,9 @@ fn a_stopped_level_keeps_what_was_evaluated() {
     assert!(grid.stop().is_err() && grid.estimate().quantile95.is_infinite());
     feed(&mut grid, usize::MAX);
     let before = grid.estimate();
-    feed(&mut grid, 40);
+    feed(&mut grid, 20);
     grid.stop().unwrap();
-    assert_eq!((grid.outcome(), grid.done()), (Outcome::Stopped, 121));
+    assert_eq!((grid.outcome(), grid.done()), (Outcome::Stopped, 101));
     assert!(grid.proposed().unwrap().is_empty());
     let (points, values) = grid.evaluated().unwrap();
     let interpolant = grid.interpolant(0).unwrap();
