@@ -117,13 +117,16 @@ def surface(
             ``"range"``, the largest difference on the surface, where small losses need less.
         confidence: With a tolerance: a bound of the error that holds with this probability, from
             fresh random points (59 for 0.95) whose largest error is ``.error.quantile95``.
-        evaluations: With a tolerance: the most evaluations; ``.error`` says what was reached.
-        seconds: With a tolerance: the time after which no further evaluation begins.
+        evaluations: With a tolerance: the most evaluations, at least 81 and the random points;
+            ``.error`` says what was reached. The lowest loss of a subset is computed besides.
+        seconds: With a tolerance: the time of evaluation after which no further level is refined.
+            The first 81 points, the pilots of a subset and the random points are evaluated anyway.
         subset: With a tolerance, whether losses are estimated from a part of the samples with
             calibrated weights, half of the tolerance being for their error: ``"auto"`` (from 5,000
-            samples on, where it is possible and takes at most half of the evaluations; the same as
-            None), ``"always"`` (an error where it is not possible) or ``"never"``. The centre and
-            the lowest point are computed on all data.
+            samples on, where it is possible and expected to take at most half of 289 evaluations;
+            the same as None), ``"always"`` (an error where it is not possible) or ``"never"``. The
+            centre and the lowest point are computed on all data. A call that is interrupted while
+            its pilots are evaluated begins them anew.
         preview: With a tolerance: called with a surface as it is after every level of refinement.
         outside: With models as directions: as for :func:`line`, of each of them and the first.
         test: Further data for the same plane; their surface is the result's ``.test``.
@@ -246,8 +249,8 @@ def line(
             points.
         tolerance_of: As for :func:`surface`.
         confidence: As for :func:`surface`.
-        evaluations: As for :func:`surface`.
-        seconds: As for :func:`surface`.
+        evaluations: As for :func:`surface`; at least 9.
+        seconds: As for :func:`surface`; the first 9 points are evaluated anyway.
         preview: As for :func:`surface`.
         outside: With ``to``: what to do where that model holds something else than the first one
             besides its parameters and batch-norm statistics (buffers, frozen parameters, ties,

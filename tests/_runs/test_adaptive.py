@@ -163,8 +163,9 @@ def test_previews_are_surfaces_of_growing_accuracy(trained: tuple[nn.Module, Dat
 
 def interrupting(after: int) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
-        assert 0 < done <= total
-        if done >= after:
+        assert 0 < done
+        assert total == 0 or done <= total  # of pilots it is not known
+        if total and done >= after:
             raise KeyboardInterrupt
 
     return progress
@@ -343,3 +344,18 @@ def test_small_data_are_computed_whole(trained: tuple[nn.Module, Data]) -> None:
     assert surface.error.sampling is None
     with pytest.raises(ValueError, match="too few"):
         landscape.surface(*trained, tolerance=0.05, subset="always")
+
+
+def test_pilots_of_a_useless_subset_are_kept(large: tuple[nn.Module, Data], tmp_path: Path) -> None:
+    options: Any = {"engine": "torch", "tolerance": 1e-4, "evaluations": 250, "points": 9}
+    whole = landscape.surface(*large, **options)
+    assert whole.error is not None
+    assert whole.error.sampling is None
+    assert "computed on all data" in " ".join(whole.run.notes)
+    assert whole.run.evaluations <= 250
+    with pytest.raises(KeyboardInterrupt):
+        landscape.surface(*large, **options, resume=tmp_path / "run", progress=interrupting(100))
+    resumed = landscape.surface(*large, **options, resume=tmp_path / "run")
+    assert resumed.losses.tobytes() == whole.losses.tobytes()
+    assert resumed.run.evaluations == whole.run.evaluations
+    assert "computed on all data" in " ".join(resumed.run.notes)

@@ -415,8 +415,9 @@ class Surface(Grid):
     def __call__(self, alpha: Any, beta: Any) -> NDArray[np.float64]:
         """The loss anywhere on the plane, from the interpolant through the evaluated points.
 
-        It is a bicubic spline with "not a knot" ends, of the logarithm where all losses are
-        positive. Next to a loss that is NaN or infinite it takes the value of the nearest point.
+        It is a bicubic spline with "not a knot" ends, of the logarithm of the loss where all losses
+        are positive and no tolerance is relative to the range, or else of the loss. Next to a loss
+        that is NaN or infinite it takes the value of the nearest point.
 
         Args:
             alpha: Coordinates along u, of any shape.

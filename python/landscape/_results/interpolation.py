@@ -68,7 +68,7 @@ class SurfaceError:
     sampling: float | None = None
     confidence: float | None = None
     checks: int = 0
-    map: Floats = field(default_factory=lambda: np.zeros(0))
+    map: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "map", freeze_array(self.map, "the error map", None))
@@ -107,7 +107,7 @@ class EvaluatedPoints:
 
     Example:
         >>> surface = landscape.surface(model, data, tolerance=0.2)
-        >>> len(surface.evaluated) <= surface.run.evaluations
+        >>> surface.evaluated.coordinates.shape == (len(surface.evaluated), 2)
         True
     """
 

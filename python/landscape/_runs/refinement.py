@@ -133,6 +133,8 @@ def _choose_source(
     source = FullSource(request)
     run = make_run(source, request.accuracy.tolerance)
     source.prepare(run)
+    if not why and len(request.known[1]):  # a resumed run, whose file has the pilots
+        why = "a calibrated subset was not cheaper."
     return source, run, (f"computed on all data: {why}",) if why else ()
 
 

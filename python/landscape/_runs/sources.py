@@ -53,7 +53,7 @@ class SamplingError:
     quantile95: float
     maximum: float
     map: NDArray[np.float64]
-    """1.96 standard errors, at every point of the grid."""
+    """1.96 standard errors, at every point of the grid; NaN where the loss is not finite."""
 
 
 @dataclass
@@ -170,6 +170,16 @@ class FullSource(Source):
         """Names of the numbers of a row: part and quantity."""
         return self.functions.columns
 
+    def prepare(self, run: AdaptiveRun) -> None:
+        """Choose how points are evaluated; keep the pilots of a subset that was of no use."""
+        super().prepare(run)
+        if run.arrays:
+            self.request.known = run.arrays["pilots"], run.arrays["losses"]
+        pilots, losses = self.request.known
+        if len(losses):
+            run.arrays = {"pilots": pilots, "losses": losses}
+            run.spent = len(losses)
+
     def evaluate(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of numbers; losses that are known are not computed again."""
         known = dict(zip(map(_key, self.request.known[0]), self.request.known[1], strict=True))
@@ -276,7 +286,7 @@ class SubsetSource(Source):
         unit = np.abs(losses) if scale == "loss" else np.full(losses.shape, extent)
         bound = self.calibrated.bound_error(losses.ravel(), errors.ravel(), unit.ravel())
         with np.errstate(invalid="ignore", divide="ignore"):
-            spread = np.nan_to_num(_NORMAL95 * errors / unit, nan=0.0, posinf=0.0)
+            spread = np.where(errors == 0, 0.0, _NORMAL95 * errors / unit)
         return SamplingError(bound.quantile95, bound.maximum, spread)
 
 
