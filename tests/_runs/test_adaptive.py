@@ -163,7 +163,7 @@ def test_previews_are_surfaces_of_growing_accuracy(trained: tuple[nn.Module, Dat
 
 def interrupting(after: int) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
-        assert 0 < done
+        assert done > 0
         assert total == 0 or done <= total  # of pilots it is not known
         if total and done >= after:
             raise KeyboardInterrupt
