@@ -1820,7 +1820,7 @@ class AdaptiveGrid:
         """The error of the interpolants: "quantile95", "surplus95", "maximum" and "scale".
 
         They are infinite before level 1 is complete. "quantile95" is half of "surplus95"; "maximum"
-        is the largest surplus among cells with finite values.
+        is twice the largest surplus between finite values.
         """
 
     def errors_at(self, points: _Double) -> _Double:

@@ -126,7 +126,7 @@ def test_lines_are_within_the_tolerance_everywhere(trained: tuple[nn.Module, Dat
     assert line.error is not None
     assert line.evaluated is not None
     errors = np.abs(line(truth.positions) / truth.losses - 1)
-    assert errors.max() <= line.error.maximum <= 2 * 0.02
+    assert errors.max() <= line.error.maximum <= 4 * 0.02
     assert 9 <= len(line.evaluated) < 60
     np.testing.assert_array_equal(line(truth.positions).shape, truth.losses.shape)
 

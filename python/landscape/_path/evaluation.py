@@ -157,7 +157,7 @@ def _describe_error(run: AdaptiveRun) -> str:
     return (
         f"the loss was evaluated at {run.grid.done} positions, {steps.min():.3g} to "
         f"{steps.max():.3g} of the length apart; between them a cubic spline is within "
-        f"{error['maximum'] / 2:.2g} of the range of the losses (estimated; {_TOLERANCE:g} asked "
+        f"{error['maximum'] / 4:.2g} of the range of the losses (estimated; {_TOLERANCE:g} asked "
         f"for{kept})"
     )
 

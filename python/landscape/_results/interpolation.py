@@ -39,8 +39,8 @@ class SurfaceError:
         quantile95: The error that 95% of the area do not exceed: the estimate, or with
             ``confidence`` the largest error at fresh random points, which exceeds it with that
             probability.
-        maximum: The largest error known: the largest surplus, or error at a fresh random point.
-            Where a finite loss borders on one that is not, there is no error to measure; such
+        maximum: What the largest error hardly exceeds: twice the largest surplus, since it may lie
+            between the points, or the largest error at a fresh random point. Where a finite loss borders on one that is not, there is no error to measure; such
             places count as infinite in ``quantile95`` and are left out here.
         scale: ``"loss"``, the loss at the same point, or ``"range"``, the largest difference
             between the losses evaluated.

@@ -28,6 +28,10 @@ pub enum ErrorScale {
     Range,
 }
 
+/// The largest error over the largest surplus: between the nodes that measured it an error may be
+/// larger, where spikes are hardly wider than their distance by 1.3 to 1.7 times.
+const MAXIMUM_FACTOR: f64 = 2.0;
+
 /// A level above the first is evaluated in so many parts, after each of which it may end, but of no
 /// fewer points than follow.
 const PARTS: usize = 16;
@@ -66,7 +70,7 @@ pub struct Estimate {
     pub quantile95: f64,
     /// The surplus that 95% of the area do not exceed.
     pub surplus95: f64,
-    /// The largest surplus at a place with finite values.
+    /// Twice the largest surplus at a place with finite values, which errors hardly exceed.
     pub maximum: f64,
     /// What these are relative to: the range where a value is not positive.
     pub scale: ErrorScale,
@@ -76,7 +80,7 @@ pub struct Estimate {
 ///
 /// Level 1, nine points an axis, is evaluated as a whole. Each further level evaluates the cells whose
 /// surplus exceeds twice the tolerance and all their neighbours, so that a steep place is surrounded
-/// by cells without surplus. The largest surplus comes first, the neighbours last, and it ends, also
+/// by cells without surplus. The largest surplus comes first, with its neighbours, and it ends, also
 /// within a level, when the surplus exceeds that in a small enough part of the area.
 ///
 /// The caller evaluates: [`proposed`](Self::proposed) lists the points, in the order in which
@@ -309,7 +313,7 @@ impl AdaptiveGrid {
             return Estimate { quantile95, surplus95: quantile95, maximum: quantile95, scale };
         }
         let finite = surplus.iter().copied().filter(|value| value.is_finite());
-        let maximum = finite.reduce(f64::max).unwrap_or(f64::INFINITY);
+        let maximum = MAXIMUM_FACTOR * finite.reduce(f64::max).unwrap_or(f64::INFINITY);
         let surplus95 = quantile(&mut surplus, 0.95);
         Estimate { quantile95: surplus95 / SURPLUS_FACTOR, surplus95, maximum, scale }
     }
@@ -499,18 +503,21 @@ impl AdaptiveGrid {
     }
 }
 
-/// The cells whose surplus exceeds the limit, the largest first, then their neighbours.
+/// The cells whose surplus exceeds the limit, the largest first, each followed by its neighbours.
 fn select_cells(lattice: &Lattice, surplus: &[f64], limit: f64) -> Vec<usize> {
     let length = lattice.intervals();
     let mut exceeding: Vec<usize> =
         (0..surplus.len()).filter(|&cell| surplus[cell] > limit).collect();
     exceeding.sort_by(|&a, &b| surplus[b].total_cmp(&surplus[a]).then(a.cmp(&b)));
     let mut is_active = vec![false; surplus.len()];
-    for &cell in &exceeding {
-        is_active[cell] = true;
-    }
-    let mut active = exceeding.clone();
+    let mut active = Vec::new();
+    let mut add = |cell: usize| {
+        if !std::mem::replace(&mut is_active[cell], true) {
+            active.push(cell);
+        }
+    };
     for cell in exceeding {
+        add(cell);
         let place = lattice.split(cell, length);
         for neighbour in 0..power(3, lattice.dim()) {
             let mut rest = neighbour;
@@ -522,10 +529,8 @@ fn select_cells(lattice: &Lattice, surplus: &[f64], limit: f64) -> Vec<usize> {
                     (index + step).checked_sub(1).filter(|&index| index < length)
                 })
                 .collect();
-            let Some(moved) = moved else { continue };
-            let flat = moved.iter().rev().fold(0, |flat, index| flat * length + index);
-            if !std::mem::replace(&mut is_active[flat], true) {
-                active.push(flat);
+            if let Some(moved) = moved {
+                add(moved.iter().rev().fold(0, |flat, index| flat * length + index));
             }
         }
     }
