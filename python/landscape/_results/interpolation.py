@@ -40,8 +40,9 @@ class SurfaceError:
             ``confidence`` the largest error at fresh random points, which exceeds it with that
             probability.
         maximum: What the largest error hardly exceeds: twice the largest surplus, since it may lie
-            between the points, or the largest error at a fresh random point. Where a finite loss borders on one that is not, there is no error to measure; such
-            places count as infinite in ``quantile95`` and are left out here.
+            between the points, or the largest error at a fresh random point. Where a finite loss
+            borders on one that is not, there is no error to measure; such places count as infinite
+            in ``quantile95`` and are left out here.
         scale: ``"loss"``, the loss at the same point, or ``"range"``, the largest difference
             between the losses evaluated.
         tolerance: The error that was asked for, of 95% of a surface's area, or everywhere on a
