@@ -6,7 +6,7 @@ so that it reproduces the mean losses there, and only these samples are evaluate
 
 from landscape._calibration.availability import SubsetUnavailable, explain_unavailable
 from landscape._calibration.growth import calibrate_subset
-from landscape._calibration.subset import CalibratedSubset, SubsetError
+from landscape._calibration.subset import CalibratedSubset, SubsetError, identify_point
 
 __all__ = [
     "CalibratedSubset",
@@ -14,4 +14,5 @@ __all__ = [
     "SubsetUnavailable",
     "calibrate_subset",
     "explain_unavailable",
+    "identify_point",
 ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from landscape._objective import Objective, Subspace
 
-__all__ = ["CalibratedSubset", "SubsetError"]
+__all__ = ["CalibratedSubset", "SubsetError", "identify_point"]
 
 _NUMBERS_AT_ONCE = 1 << 22
 _LEVEL = 0.05
@@ -79,14 +79,14 @@ class CalibratedSubset:
         own, whole = (s.weights[0] for s in (self._subset, subspace))
         self._unit = own / len(self.rows) * (self.samples / whole)
         known = zip(self._arrays["known"], self._arrays["known_losses"], strict=True)
-        self._known = {_key(point): float(loss) for point, loss in known}
+        self._known = {identify_point(point): float(loss) for point, loss in known}
         self._known_points = [np.array(point) for point in self._arrays["known"]]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The state as plain arrays, with the points that are known on all data."""
         known = {
             "known": np.array(self._known_points).reshape(-1, self._full.dim),
-            "known_losses": np.array([self._known[_key(p)] for p in self._known_points]),
+            "known_losses": np.array([self._known[identify_point(p)] for p in self._known_points]),
         }
         return {**self._arrays, **known}
 
@@ -117,7 +117,7 @@ class CalibratedSubset:
             on all data, and NaN where the loss is not finite.
         """
         points = np.array(coordinates, dtype=np.float64).reshape(-1, self._full.dim)
-        found = [self._known.get(_key(point)) for point in points]
+        found = [self._known.get(identify_point(point)) for point in points]
         losses = np.array([np.nan if loss is None else loss for loss in found])
         errors = np.where(np.isfinite(losses), 0.0, np.nan)
         unknown = np.array([row for row, loss in enumerate(found) if loss is None], np.int64)
@@ -144,10 +144,10 @@ class CalibratedSubset:
         """
         points = np.array(coordinates, dtype=np.float64).reshape(-1, self._full.dim)
         for point in points:
-            if _key(point) not in self._known:
-                self._known[_key(point)] = float(self._full.losses(point[None])[0])
+            if identify_point(point) not in self._known:
+                self._known[identify_point(point)] = float(self._full.losses(point[None])[0])
                 self._known_points.append(point)
-        return np.array([self._known[_key(point)] for point in points])
+        return np.array([self._known[identify_point(point)] for point in points])
 
     def settle_minimum(
         self, coordinates: ArrayLike, losses: NDArray[np.float64], errors: NDArray[np.float64]
@@ -216,5 +216,6 @@ def _compute_mixture_quantile(spreads: NDArray[np.float64]) -> float:
     return high
 
 
-def _key(point: NDArray[np.float64]) -> bytes:
+def identify_point(point: NDArray[np.float64]) -> bytes:
+    """The bytes by which a point is found among those that are known."""
     return (np.asarray(point, np.float64) + 0.0).tobytes()  # -0 is 0

@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Accuracy", "ErrorScale", "read_accuracy"]
+__all__ = ["FIRST_POINTS", "Accuracy", "ErrorScale", "read_accuracy"]
 
 ErrorScale = Literal["loss", "range"]
 
 _QUANTILE = 0.95
 _FINEST_LEVEL = {1: 6, 2: 5}  # 257 points of a line, 129 along each axis of a surface
-_FIRST_POINTS = {1: 9, 2: 81}  # before there is an estimate of the error
+FIRST_POINTS = {1: 9, 2: 81}
+"""By the number of axes: so many points give the first estimate of the error."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Accuracy:
     """The time after which no further evaluation begins."""
     confidence: float | None = None
     """The probability with which fresh random points bound the error."""
+
+    @property
+    def spline(self) -> Literal["log cubic", "cubic"]:
+        """What a spline is fitted to, so that its error is on this scale."""
+        return "log cubic" if self.scale == "loss" else "cubic"
 
     @property
     def checks(self) -> int:
@@ -95,7 +101,7 @@ def read_accuracy(
         raise ValueError(f"tolerance={tolerance!r}, expected a positive number, such as 0.05")
     if tolerance_of not in ("loss", "range"):
         raise ValueError(f"tolerance_of={tolerance_of!r}, expected 'loss' or 'range'")
-    first = _FIRST_POINTS[dimensions]
+    first = FIRST_POINTS[dimensions]
     if evaluations is not None and not (type(evaluations) is int and evaluations >= first):
         raise ValueError(
             f"evaluations={evaluations!r}, expected a whole number from {first} up: so many points "

@@ -13,7 +13,7 @@ import numpy as np
 
 from landscape import _core, _store
 from landscape._progress import reporter
-from landscape._runs.accuracy import Accuracy
+from landscape._runs.accuracy import Accuracy, ErrorScale
 from landscape._runs.checkpoint import CHECKPOINT_KIND, Checkpoint
 from landscape._runs.fields import read_array, read_mapping, read_seconds
 from landscape._runs.plan import RunPlan
@@ -112,6 +112,11 @@ class AdaptiveRun:
                 raise ValueError(
                     f"the array 'checks' has {len(self.checks)} of {accuracy.checks} points"
                 )
+
+    @property
+    def scale(self) -> ErrorScale:
+        """What errors are relative to: the range where a loss is not positive."""
+        return "loss" if self.grid.estimate()["scale"] == "value" else "range"
 
     @property
     def check_points(self) -> NDArray[np.float64]:

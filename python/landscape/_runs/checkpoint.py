@@ -19,7 +19,7 @@ from landscape._replace import check_writable, explain_failed_save
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CHECKPOINT_KIND", "Checkpoint", "hash_array", "list_differences"]
+__all__ = ["CHECKPOINT_KIND", "Checkpoint", "hash_array", "list_differences", "to_plain"]
 
 _SAVE_INTERVAL = 2.0
 _MAX_OVERHEAD = 20  # a save may take at most this part of the time between two saves
@@ -61,7 +61,7 @@ class Checkpoint:
             recorded = dict(stored.record["inputs"])
             if "columns" in stored.record:  # grids of version 0.1
                 recorded["columns"] = stored.record["columns"]
-        differences = list_differences(recorded, _to_plain(self.inputs))
+        differences = list_differences(recorded, to_plain(self.inputs))
         if differences:
             raise ValueError(
                 f"{Path(self.path)} holds another computation: {'; '.join(differences)}. Pass the "
@@ -116,7 +116,7 @@ class Checkpoint:
             return
         start = time.perf_counter()
         _store.write(
-            self.path, CHECKPOINT_KIND, {"inputs": _to_plain(self.inputs), **record}, arrays
+            self.path, CHECKPOINT_KIND, {"inputs": to_plain(self.inputs), **record}, arrays
         )
         end = time.perf_counter()
         self._next_save = end + max(_SAVE_INTERVAL, _MAX_OVERHEAD * (end - start))
@@ -143,10 +143,10 @@ def list_differences(
     return lines
 
 
-def _to_plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Tuples as lists and mappings as dicts, as a file returns them."""
     if isinstance(value, Mapping):
-        return {key: _to_plain(item) for key, item in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_to_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     return value

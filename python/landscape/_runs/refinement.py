@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from landscape._directions import Axes
     from landscape._objective import MetricLike, Objective
     from landscape._progress import Choice
-    from landscape._results import Interpolation
-    from landscape._runs.accuracy import Accuracy, ErrorScale
+    from landscape._runs.accuracy import Accuracy
 
 __all__ = ["sample_to_tolerance"]
 
@@ -81,7 +80,7 @@ def sample_to_tolerance(
             label=label,
             ranges=[(float(axis[0]), float(axis[-1])) for axis in coordinates],
             columns=source.columns,
-            interpolations=source.list_interpolations(accuracy.scale),
+            interpolations=source.list_interpolations(),
             accuracy=replace(accuracy, tolerance=tolerance),
             inputs={
                 "axes": [[float(axis[0]), float(axis[-1])] for axis in coordinates],
@@ -146,7 +145,6 @@ def _make_fields(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The fields of each part's result, as the run stands."""
     points, values = source.read_evaluated(run)
-    spline: Interpolation = "log cubic" if run.accuracy.scale == "loss" else "cubic"
     arrays = []
     for column, interpolation in enumerate(run.interpolations):
         losses = np.ascontiguousarray(values[:, column])
@@ -170,7 +168,7 @@ def _make_fields(
     error = _make_error(run, source, coordinates, named)
     for part, name in zip(fields, source.functions.parts, strict=True):
         own = values[:, run.columns.index(f"{name} loss")]
-        part["evaluated"] = EvaluatedPoints(points, own, run.grid.level, spline)
+        part["evaluated"] = EvaluatedPoints(points, own, run.grid.level, run.accuracy.spline)
         part["error"] = error
     return fields[0], fields[1] if len(fields) > 1 else None
 
@@ -196,11 +194,10 @@ def _make_error(
     named: Mapping[str, NDArray[np.float64]],
 ) -> SurfaceError:
     """The estimated error, or the one that fresh random points bound."""
-    estimate, accuracy = run.grid.estimate(), run.accuracy
+    estimate, accuracy, scale = run.grid.estimate(), run.accuracy, run.scale
     shape = tuple(len(axis) for axis in reversed(coordinates))
     points = np.stack([c.ravel() for c in np.meshgrid(*coordinates)], axis=1)
     error_map = run.grid.errors_at(np.ascontiguousarray(points)).reshape(shape)
-    scale: ErrorScale = "loss" if estimate["scale"] == "value" else "range"
     quantile, maximum = estimate["quantile95"], estimate["maximum"]
     sampling = source.bound_sampling(named, scale)
     if sampling is not None:
@@ -230,13 +227,11 @@ def _describe_outcome(run: AdaptiveRun) -> str:
     grid, accuracy = run.grid, run.accuracy
     if grid.outcome == "running":
         return "preview: the estimated error is not within the tolerance yet"
-    estimate = grid.estimate()
-    scale: ErrorScale = "loss" if estimate["scale"] == "value" else "range"
     sentence = {
         "converged": "complete: the estimated error is within the tolerance",
         "finest": "the finest grid was reached before the tolerance",
         "stopped": "the budget ended before the tolerance was reached",
     }[grid.outcome]
-    if scale != accuracy.scale:
+    if run.scale != accuracy.scale:
         sentence += "; a loss is not positive, so that errors are relative to the range"
     return sentence

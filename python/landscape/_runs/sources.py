@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from landscape._calibration import CalibratedSubset, calibrate_subset, explain_unavailable
+from landscape._calibration import (
+    CalibratedSubset,
+    calibrate_subset,
+    explain_unavailable,
+    identify_point,
+)
 from landscape._progress import reporter
+from landscape._runs.accuracy import FIRST_POINTS
 from landscape._runs.functions import join_columns
 
 if TYPE_CHECKING:
@@ -40,7 +46,6 @@ SUBSET_SHARE = 0.5
 """Of the tolerance, for the estimates from a subset; the rest is for the interpolation."""
 
 _EXPECTED_POINTS = 289  # of a surface at 5%, for the comparison of costs
-_LEAST_POINTS = 9  # along an axis: the first estimate of the error compares two levels
 _MANY_SAMPLES = 5000  # below it all of them are fast, and exact
 _CLEARLY_CHEAPER = 0.5  # in evaluations, for an estimate that nobody asked for
 _NORMAL95 = 1.96
@@ -116,9 +121,9 @@ class Source(ABC):
         """Points per call."""
         return self.subspaces[0].strategy.chunk
 
-    def list_interpolations(self, scale: ErrorScale) -> list[ColumnInterpolation]:
+    def list_interpolations(self) -> list[ColumnInterpolation]:
         """How each column is interpolated: losses by splines."""
-        spline: ColumnInterpolation = "log cubic" if scale == "loss" else "cubic"
+        spline = self.request.accuracy.spline
         return [spline if name.endswith(" loss") else "linear" for name in self.columns]
 
     def prepare(self, run: AdaptiveRun) -> None:
@@ -128,7 +133,7 @@ class Source(ABC):
                 self.axes,
                 run.plan,
                 self.request.progress,
-                points=_LEAST_POINTS ** len(self.axes.basis),
+                points=FIRST_POINTS[len(self.axes.basis)],
             )
             run.plan = run.plan.with_strategies([s.strategy for s in self.subspaces])
 
@@ -182,8 +187,12 @@ class FullSource(Source):
 
     def evaluate(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of numbers; losses that are known are not computed again."""
-        known = dict(zip(map(_key, self.request.known[0]), self.request.known[1], strict=True))
-        found = np.array([known.get(_key(point), np.nan) for point in points])
+        if not len(self.request.known[1]):
+            return join_columns(self.subspaces)(points)
+        known = dict(
+            zip(map(identify_point, self.request.known[0]), self.request.known[1], strict=True)
+        )
+        found = np.array([known.get(identify_point(point), np.nan) for point in points])
         missing = np.isnan(found)
         rows = np.repeat(found[:, None], len(self.columns), axis=1)
         if missing.any():
@@ -193,8 +202,8 @@ class FullSource(Source):
     def count_evaluations(self, run: AdaptiveRun) -> int:
         """Every point is one; pilots that were of no use count too."""
         points, _ = run.grid.evaluated()
-        own = set(map(_key, points))
-        idle = sum(_key(pilot) not in own for pilot in self.request.known[0])
+        own = set(map(identify_point, points))
+        idle = sum(identify_point(pilot) not in own for pilot in self.request.known[0])
         return len(points) + len(run.checks) + idle
 
 
@@ -261,9 +270,9 @@ class SubsetSource(Source):
     def count_evaluations(self, run: AdaptiveRun) -> int:
         """Points on all data, and the part of the samples at all others."""
         arrays = self.calibrated.to_arrays()
-        full = set(map(_key, arrays["known"]))
+        full = set(map(identify_point, arrays["known"]))
         points, _ = run.grid.evaluated()
-        estimated = sum(_key(point) not in full for point in points)
+        estimated = sum(identify_point(point) not in full for point in points)
         return math.ceil(len(full) + estimated * self.calibrated.cost_per_point)
 
     def settle(self, run: AdaptiveRun) -> None:
@@ -288,7 +297,3 @@ class SubsetSource(Source):
         with np.errstate(invalid="ignore", divide="ignore"):
             spread = np.where(errors == 0, 0.0, _NORMAL95 * errors / unit)
         return SamplingError(bound.quantile95, bound.maximum, spread)
-
-
-def _key(point: Sequence[float] | NDArray[np.float64]) -> bytes:
-    return (np.asarray(point, np.float64) + 0.0).tobytes()  # -0 is 0

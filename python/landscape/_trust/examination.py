@@ -14,7 +14,7 @@ from landscape._directions import PlaneContext, RandomDirections
 from landscape._objective import Objective
 from landscape._results import Trust
 from landscape._runs import RunPlan
-from landscape._runs.checkpoint import list_differences
+from landscape._runs.checkpoint import list_differences, to_plain
 from landscape._surface import make_axes, parse_directions
 from landscape._trust.derivatives import (
     GRADIENT_LOSSES,
@@ -270,7 +270,7 @@ def _drawn(recipe: Recipe) -> RandomDirections:
 
 
 def _require_same_function(surface: Surface, objective: Objective) -> None:
-    recorded, here = _plain(surface.run.policy), _plain(objective.policy)
+    recorded, here = to_plain(surface.run.policy), to_plain(objective.policy)
     common = [name for name in here if name in recorded and name not in _ELSEWHERE]
     differences = list_differences(
         {name: recorded[name] for name in common}, {name: here[name] for name in common}
@@ -281,10 +281,3 @@ def _require_same_function(surface: Surface, objective: Objective) -> None:
             f"the Objective is another function than the surface's: {text}. Pass the same model, "
             "data and options"
         )
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists and mappings as dicts, however they were stored."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
